@@ -1,0 +1,52 @@
+# `make run` and `make test` need Python >= 3.11, make and a C library; everything else comes from the lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test lint types rules unit fuzz fuzz-smoke bench lock clean
+
+run: $(STAMP)
+	@$(BIN)/bridge serve
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("bridge needs Python >= 3.11; name one with PYTHON=..." if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: lint types rules unit fuzz-smoke
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+rules: $(STAMP)
+	$(BIN)/lint-imports
+
+unit: $(STAMP)
+	$(BIN)/coverage erase
+	$(BIN)/pytest --cov --cov-report= -n 2
+	$(BIN)/coverage report
+	$(BIN)/coverage report --fail-under=100 --include='bridge/policy/*,bridge/iggy/state.py,bridge/locallog/*'
+
+fuzz-smoke: $(STAMP)
+	$(BIN)/python fuzz/run.py --seconds 5
+
+fuzz: $(STAMP)
+	$(BIN)/python fuzz/run.py --seconds 600
+
+bench: $(STAMP)
+	$(BIN)/python tests/bench/run.py
+
+# Writes both lock files: hashes, no index address. Needs `uv` on PATH.
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml -o requirements.txt
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist *.egg-info

@@ -1,0 +1,53 @@
+"""Time as a value that is handed in (leaf; the only module that reads the machine's clocks)."""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ("Clock", "Deadline", "SystemClock")
+
+
+class Clock(Protocol):
+    """Two readings: one that never goes back, for waits; one that people understand, for stamps."""
+
+    def monotonic_s(self) -> float:
+        """Seconds from an arbitrary point, never going back."""
+        ...
+
+    def now_us(self) -> int:
+        """Microseconds since the Unix epoch, UTC."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    __slots__ = ()
+
+    def monotonic_s(self) -> float:
+        return time.monotonic()
+
+    def now_us(self) -> int:
+        return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """The moment by which a request must have its answer.
+
+    Attributes:
+        at_s: reading of *clock* (`monotonic_s`) at which the time is up.
+        clock: the clock it is measured by; not the event loop's, which under uvloop counts from elsewhere.
+    """
+
+    at_s: float
+    clock: Clock
+
+    @classmethod
+    def after(cls, seconds: float, clock: Clock) -> "Deadline":
+        """The moment *seconds* from now."""
+        return cls(clock.monotonic_s() + seconds, clock)
+
+    def remaining_s(self) -> float:
+        """Seconds left, 0.0 once the time is up; made for `asyncio.timeout`."""
+        return max(0.0, self.at_s - self.clock.monotonic_s())

@@ -1,0 +1,220 @@
+"""
+The sections of the configuration (pure): frozen values, each part of the bridge gets only its own.
+
+Every field is made by `setting`, which is the single place for its environment name, default, bounds and help; the
+parser, the command line, `bridge config` and the README's table are all read from here.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bridge import limits
+
+__all__ = (
+    "Config",
+    "HttpConfig",
+    "IggyConfig",
+    "LocalLogConfig",
+    "LogConfig",
+    "ObserveConfig",
+    "SettingSpec",
+)
+
+
+class SettingSpec(NamedTuple):
+    """How one setting is written and bounded.
+
+    Attributes:
+        env: name in the environment; the flag is its lower-case form with dashes, the TOML key with underscores.
+        help: one sentence for `--help` and the README.
+        minimum: smallest number allowed, inclusive; None where there is none.
+        maximum: largest number allowed, inclusive.
+        secret: also read from the file named by `<env>_FILE`; never shown.
+        choices: the words allowed.
+    """
+
+    env: str
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+
+
+def setting(
+    env: str,
+    default: Any,
+    text: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    secret: bool = False,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    spec = SettingSpec(env, text, minimum, maximum, secret, choices)
+    return field(default=default, repr=not secret, metadata={"setting": spec})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpConfig:
+    """The HTTP side: listening, limits, keys, origins."""
+
+    host: str = setting("HOST", "127.0.0.1", "Address to listen on")
+    port: int = setting("PORT", 8000, "Port to listen on; 0 takes a free one", minimum=0, maximum=65535)
+    workers: int = setting(
+        "WORKERS", 1, "Processes that serve; more than one is not built yet", minimum=1, maximum=1
+    )
+    operation_timeout_s: float = setting(
+        "OPERATION_TIMEOUT_SECS", 30.0, "Longest time for one request", minimum=0.1, maximum=300
+    )
+    request_body_bytes_max: int = setting(
+        "MAX_REQUEST_BODY_SIZE",
+        10_485_760,
+        "Largest request body in bytes",
+        minimum=1024,
+        maximum=64 * 1024 * 1024,
+    )
+    batch_messages_max: int = setting(
+        "BATCH_MAX_SIZE", 1000, "Most events in one batch", minimum=1, maximum=100_000
+    )
+    poll_messages_max: int = setting(
+        "POLL_MAX_COUNT", 100, "Most messages in one poll", minimum=1, maximum=limits.PAGE_MESSAGES_MAX
+    )
+    rate_limit_rps: int = setting(
+        "RATE_LIMIT_RPS",
+        100,
+        "Requests per second and client address; 0 switches it off",
+        minimum=0,
+        maximum=1_000_000,
+    )
+    rate_limit_burst: int = setting(
+        "RATE_LIMIT_BURST", 50, "Requests one address may make at once", minimum=1, maximum=1_000_000
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        "TRUSTED_PROXIES",
+        (),
+        "Networks (CIDR) whose X-Forwarded-For and X-Real-IP are believed, comma-separated",
+    )
+    api_key: str | None = setting("API_KEY", None, "The key that callers must send as X-API-Key", secret=True)
+    allow_anonymous: bool = setting(
+        "ALLOW_ANONYMOUS", False, "Serve without an API key on an address other than loopback"
+    )
+    auth_bypass_paths: tuple[str, ...] = setting(
+        "AUTH_BYPASS_PATHS",
+        ("/health", "/ready"),
+        "Paths served without a key, matched exactly, comma-separated",
+    )
+    cors_allowed_origins: tuple[str, ...] = setting(
+        "CORS_ALLOWED_ORIGINS", (), "Origins that browsers may call from, comma-separated, or *"
+    )
+    shutdown_grace_s: float = setting(
+        "SHUTDOWN_GRACE_SECS", limits.SHUTDOWN_GRACE_S, "Longest time for a drain", minimum=0.1, maximum=600
+    )
+    drain_delay_s: float = setting(
+        "DRAIN_DELAY_SECS",
+        0.0,
+        "Time between turning not ready and closing the port, for load balancers to notice",
+        minimum=0,
+        maximum=60,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig:
+    """What both logs need: the default topic and what an acknowledgement means."""
+
+    stream: str = setting("IGGY_STREAM", "sample-stream", "Default stream, made at start")
+    topic: str = setting("IGGY_TOPIC", "events", "Default topic, made at start")
+    partitions: int = setting(
+        "IGGY_PARTITIONS", 3, "Partitions of the default topic", minimum=1, maximum=limits.PARTITIONS_MAX
+    )
+    durability: str = setting(
+        "DURABILITY",
+        "persisted",
+        "What 201 means for topics made by the bridge on Iggy; the embedded log always syncs",
+        choices=("persisted", "replicated"),
+    )
+    stats_cache_ttl_s: float = setting(
+        "STATS_CACHE_TTL_SECS", 5.0, "How often the figures of /stats are renewed", minimum=0.1, maximum=3600
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IggyConfig:
+    """The connection to Iggy; used only when *connection_string* is set."""
+
+    connection_string: str | None = setting(
+        "IGGY_CONNECTION_STRING",
+        None,
+        "iggy://user:password@host:port of an Iggy server; without it the embedded log is used",
+        secret=True,
+    )
+    reconnect_attempts_max: int = setting(
+        "MAX_RECONNECT_ATTEMPTS", 0, "Attempts to reconnect before giving up with exit 69; 0 is without end", minimum=0,
+        maximum=1_000_000,
+    )  # fmt: skip
+    reconnect_base_delay_ms: int = setting(
+        "RECONNECT_BASE_DELAY_MS", 1000, "First delay between attempts", minimum=1, maximum=600_000
+    )
+    reconnect_delay_ms_max: int = setting(
+        "RECONNECT_MAX_DELAY_MS", 30_000, "Longest delay between attempts", minimum=1, maximum=3_600_000
+    )
+    health_check_interval_s: float = setting(
+        "HEALTH_CHECK_INTERVAL_SECS", 30.0, "How often the connection is tried in the background", minimum=0.05,
+        maximum=3600,
+    )  # fmt: skip
+    breaker_failures: int = setting(
+        "CIRCUIT_BREAKER_FAILURE_THRESHOLD", 5, "Failures in a row that open the circuit breaker", minimum=1,
+        maximum=10_000,
+    )  # fmt: skip
+    breaker_successes: int = setting(
+        "CIRCUIT_BREAKER_SUCCESS_THRESHOLD", 2, "Probes in a row that must succeed to close it", minimum=1,
+        maximum=10_000,
+    )  # fmt: skip
+    breaker_open_s: float = setting(
+        "CIRCUIT_BREAKER_OPEN_DURATION_SECS",
+        30.0,
+        "How long it stays open before a probe",
+        minimum=0.01,
+        maximum=3600,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalLogConfig:
+    """The embedded log; used when no Iggy is configured."""
+
+    data_dir: str = setting("DATA_DIR", "./data", "Directory of the embedded log")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveConfig:
+    """Logs and metrics."""
+
+    log_level: str = setting(
+        "LOG_LEVEL", "info", "Least level that is logged", choices=("debug", "info", "warning", "error")
+    )
+    log_format: str = setting(
+        "LOG_FORMAT",
+        "auto",
+        "json, console, or auto: console on a terminal, else json",
+        choices=("auto", "json", "console"),
+    )
+    metrics_port: int | None = setting(
+        "METRICS_PORT",
+        None,
+        "Serve /metrics on this port instead; 0 switches it off",
+        minimum=0,
+        maximum=65535,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration; only `serve.py` and `cli.py` see it."""
+
+    http: HttpConfig = field(default_factory=HttpConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    iggy: IggyConfig = field(default_factory=IggyConfig)
+    local: LocalLogConfig = field(default_factory=LocalLogConfig)
+    observe: ObserveConfig = field(default_factory=ObserveConfig)

@@ -1,0 +1,315 @@
+"""Everything that can go wrong, by what the receiver does next (leaf, pure).
+
+    BridgeError
+    |- ConfigError                      exit 78: the operator changes the configuration
+    |- StartupError                     exit 69: the operator looks at what cannot be reached
+    |- RequestError                     the caller changes the request; never retried as it is
+    |  |- BadRequest  SerializationError
+    |  |- Unauthorized  Forbidden  TooManyFailedKeys(retry later)  RateLimited(retry later)
+    |  |- NotFound -> StreamNotFound  TopicNotFound  PartitionNotFound
+    |  |- AlreadyExists
+    |  |- MethodNotAllowed  RequestBodyTimeout  PayloadTooLarge  UnsupportedMediaType
+    |  `- MisdirectedRequest  HttpVersionNotSupported
+    `- LogError                         the log did not do it, or did not say whether it did
+       |- ConnectionFailed  Disconnected  ConnectionReset  CircuitOpen  Overloaded   retry after a while
+       |- DeadlineExceeded
+       `- StreamError  TopicError  SendError  PollError  InternalError               what nobody expected
+
+A class is one condition that a caller acts on. Its docstring is the sentence an operator reads. Which HTTP status
+each gets stands in one table, `bridge/web/problems.py`; a test holds the two together.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+__all__ = (
+    "AlreadyExists",
+    "BadRequest",
+    "BridgeError",
+    "CircuitOpen",
+    "ConfigError",
+    "ConnectionFailed",
+    "ConnectionReset",
+    "DeadlineExceeded",
+    "Disconnected",
+    "Forbidden",
+    "HttpVersionNotSupported",
+    "InternalError",
+    "LogError",
+    "MethodNotAllowed",
+    "MisdirectedRequest",
+    "NotFound",
+    "Outcome",
+    "Overloaded",
+    "PartitionNotFound",
+    "PayloadTooLarge",
+    "PollError",
+    "RateLimited",
+    "RequestBodyTimeout",
+    "RequestError",
+    "SendError",
+    "SerializationError",
+    "StartupError",
+    "StreamError",
+    "StreamNotFound",
+    "TooManyFailedKeys",
+    "TopicError",
+    "TopicNotFound",
+    "Unauthorized",
+    "UnsupportedMediaType",
+)
+
+
+class Outcome(StrEnum):
+    """What is known of a write that was not acknowledged."""
+
+    NOT_WRITTEN = "not_written"
+    #: The write was handed over and nothing came back: it may be in the log, or may still get there.
+    UNKNOWN = "unknown"
+
+
+class BridgeError(Exception):
+    """Something the bridge itself raised; the base of all its errors.
+
+    Attributes:
+        code: stable word for machines, the `error` of an answer.
+        retryable: whether the very same request may succeed later.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, detail: str = "") -> None:
+        #: One sentence for the person who reads the answer: no internals, no address, no raw input.
+        self.detail = detail or (type(self).__doc__ or "").partition("\n")[0]
+        super().__init__(self.detail)
+
+
+class ConfigError(BridgeError):
+    """The configuration cannot be used; every fault of it is listed."""
+
+    code = "config_error"
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        self.faults = faults
+        super().__init__("\n".join(faults))
+
+
+class StartupError(BridgeError):
+    """Something the bridge needs cannot be reached or taken: the log, its lock, or the port."""
+
+    code = "unavailable"
+
+
+# --- the caller's part ------------------------------------------------------------------------------------------
+
+
+class RequestError(BridgeError):
+    """The request cannot be served as it is.
+
+    Attributes:
+        path: JSON path of the fault (`$.events[3].id`), or the name of the header or query parameter.
+        limit: the bound that was passed, where one was.
+    """
+
+    code = "bad_request"
+
+    def __init__(self, detail: str = "", *, path: str | None = None, limit: int | None = None) -> None:
+        super().__init__(detail)
+        self.path = path
+        self.limit = limit
+
+
+class BadRequest(RequestError):
+    """The request breaks a rule of the contract."""
+
+
+class SerializationError(RequestError):
+    """The body is not the JSON that this route takes."""
+
+    code = "serialization_error"
+
+
+class Unauthorized(RequestError):
+    """The API key is missing or wrong."""
+
+    code = "unauthorized"
+
+
+class Forbidden(RequestError):
+    """This is not allowed."""
+
+    code = "forbidden"
+
+
+class NotFound(RequestError):
+    """There is nothing here."""
+
+    code = "not_found"
+
+
+class StreamNotFound(NotFound):
+    """The stream does not exist."""
+
+
+class TopicNotFound(NotFound):
+    """The topic does not exist."""
+
+
+class PartitionNotFound(NotFound):
+    """The topic has no such partition."""
+
+
+class MethodNotAllowed(RequestError):
+    """This resource does not answer to that method."""
+
+    code = "method_not_allowed"
+
+
+class RequestBodyTimeout(RequestError):
+    """The body did not arrive in time."""
+
+    code = "request_timeout"
+    retryable = True
+
+
+class AlreadyExists(RequestError):
+    """Something of that name exists already."""
+
+    code = "already_exists"
+
+
+class PayloadTooLarge(RequestError):
+    """The request or a message in it is larger than allowed."""
+
+    code = "payload_too_large"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body's type or encoding is not one this route takes."""
+
+    code = "unsupported_media_type"
+
+
+class MisdirectedRequest(RequestError):
+    """The request names another server than this one."""
+
+    code = "misdirected_request"
+
+
+class HttpVersionNotSupported(RequestError):
+    """Only HTTP/1.0 and HTTP/1.1 are spoken here."""
+
+    code = "http_version_not_supported"
+
+
+class RateLimited(RequestError):
+    """Too many requests from this address.
+
+    Attributes:
+        retry_after_ms: when the next request will be let through.
+    """
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, detail: str = "", *, retry_after_ms: int) -> None:
+        super().__init__(detail)
+        self.retry_after_ms = retry_after_ms
+
+
+class TooManyFailedKeys(RateLimited):
+    """Too many wrong API keys from this address."""
+
+    code = "too_many_requests"
+
+
+# --- the log's part ---------------------------------------------------------------------------------------------
+
+
+class LogError(BridgeError):
+    """The log did not do what was asked.
+
+    Attributes:
+        outcome: for a write, what is known of it; None for a read.
+        retry_after_ms: when trying again makes sense, where that is known.
+    """
+
+    code = "internal_error"
+
+    def __init__(
+        self, detail: str = "", *, outcome: Outcome | None = None, retry_after_ms: int | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.outcome = outcome
+        self.retry_after_ms = retry_after_ms
+
+
+class ConnectionFailed(LogError):
+    """The log cannot be reached."""
+
+    code = "connection_failed"
+    retryable = True
+
+
+class Disconnected(LogError):
+    """The connection to the log is down; it is being made again."""
+
+    code = "disconnected"
+    retryable = True
+
+
+class ConnectionReset(LogError):
+    """The connection to the log broke during the request."""
+
+    code = "connection_reset"
+    retryable = True
+
+
+class CircuitOpen(LogError):
+    """The log failed several times in a row; requests are refused for a while."""
+
+    code = "circuit_open"
+    retryable = True
+
+
+class Overloaded(LogError):
+    """More is waiting than the bridge may hold."""
+
+    code = "overloaded"
+    retryable = True
+
+
+class DeadlineExceeded(LogError):
+    """The time for this request is up."""
+
+    code = "timeout"
+    retryable = True
+
+
+class StreamError(LogError):
+    """An operation on a stream failed."""
+
+    code = "stream_error"
+
+
+class TopicError(LogError):
+    """An operation on a topic failed."""
+
+    code = "topic_error"
+
+
+class SendError(LogError):
+    """The message could not be stored."""
+
+    code = "send_error"
+
+
+class PollError(LogError):
+    """Messages could not be read."""
+
+    code = "poll_error"
+
+
+class InternalError(LogError):
+    """Something failed that should not have."""

@@ -1,0 +1,123 @@
+"""Every bound of the bridge, each with its reason (leaf, pure). What an operator may set has its default in `config`."""
+
+from typing import Final
+
+# --- messages and the log ---------------------------------------------------------------------------------------
+# The Iggy SDK refuses more (measured on 0.9.0); the embedded log takes the same so that a topic can move.
+MESSAGE_PAYLOAD_BYTES_MAX: Final = 64_000_000
+# Iggy's frame is 64 MiB; the rest of it is for the frame's own headers: 512 bytes, and 48 for each message.
+APPEND_BYTES_MAX: Final = 64 * 1024 * 1024 - 64 * 1024
+APPEND_MESSAGE_OVERHEAD_BYTES: Final = 48
+# Iggy: one byte of length for keys and values of headers, 100,000 bytes for the whole block.
+HEADER_KEY_BYTES_MAX: Final = 255
+HEADER_VALUE_BYTES_MAX: Final = 255
+HEADERS_BYTES_MAX: Final = 100_000
+# Iggy: one byte of length for names and partition keys.
+NAME_CHARS_MAX: Final = 255
+PARTITION_KEY_BYTES_MAX: Final = 255
+# Iggy refuses more at creation.
+PARTITIONS_MAX: Final = 1000
+# Iggy: topics of a stream.
+TOPICS_PER_STREAM_MAX: Final = 4096
+# SQLite keeps integers as signed 64 bit.
+OFFSET_MAX: Final = 2**63 - 1
+MESSAGE_ID_MAX: Final = 2**128 - 1
+# The original's range; Iggy would take 32 bits.
+CONSUMER_ID_MAX: Final = 1_000_000_000
+# A page is one answer in memory: what 8 slow pollers may hold at once must fit beside everything else.
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+# Iggy puts no cap on a poll (one returned 1.2 million messages): this one keeps building a page below 10 ms.
+PAGE_MESSAGES_MAX: Final = 10_000
+
+# --- the embedded log -------------------------------------------------------------------------------------------
+# Appends that wait for the writer thread; at about 1 ms a commit, 10,000 wait 10 commits of 1,000.
+LOCAL_APPENDS_WAITING_MAX: Final = 10_000
+# Bytes that wait for the writer thread; four of the largest bodies.
+LOCAL_BYTES_WAITING_MAX: Final = 4 * APPEND_BYTES_MAX
+# One transaction: long enough to share the sync (93,000 rows/s measured), short enough to stay near 10 ms.
+LOCAL_COMMIT_MESSAGES_MAX: Final = 4_096
+LOCAL_COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+# Threads that read: two cores; more only queue on the disk.
+LOCAL_READERS: Final = 2
+# Reads that wait for a reader thread, before "overloaded".
+LOCAL_READS_WAITING_MAX: Final = 1_000
+# Retention looks once a minute, as Iggy does, and removes so many rows at a time that a commit stays short.
+RETENTION_INTERVAL_S: Final = 60.0
+RETENTION_ROWS_PER_COMMIT: Final = 5_000
+# What SQLite may keep of the write-ahead log after a checkpoint.
+LOCAL_WAL_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# --- Iggy -------------------------------------------------------------------------------------------------------
+# One client runs one request at a time (measured). A partition always uses the same lane, so order holds;
+# four lanes carried 2.6 times what one did on two cores, sixteen no more.
+IGGY_SEND_LANES: Final = 4
+IGGY_READ_CLIENTS: Final = 4
+# Callers behind one client's lock; the SDK's own 30 s deadline counts from the call, not from its turn.
+IGGY_CALLS_WAITING_MAX: Final = 256
+# Callers that wait for the connection to come back; each holds its body.
+IGGY_RECONNECT_WAITERS_MAX: Final = 10_000
+# How long partition counts and durability of a topic are believed without looking again.
+TOPIC_CACHE_TTL_S: Final = 5.0
+TOPIC_CACHE_ENTRIES_MAX: Final = 10_000
+# One dial with login: argon2 on the server takes up to 90 ms; a dead peer must not hold the state machine.
+IGGY_CONNECT_TIMEOUT_S: Final = 5.0
+
+# --- gathered sends ---------------------------------------------------------------------------------------------
+GATHER_MESSAGES_MAX: Final = 1_000
+GATHER_BYTES_MAX: Final = 1024 * 1024
+# Callers that wait in all lanes together, before "overloaded".
+GATHER_WAITING_MAX: Final = 10_000
+GATHER_WAITING_BYTES_MAX: Final = 256 * 1024 * 1024
+# Lanes for topic partitions that are being written; an idle lane is dropped at once.
+GATHER_LANES_MAX: Final = 10_000
+
+# --- HTTP -------------------------------------------------------------------------------------------------------
+REQUEST_TIMEOUT_MS_MIN: Final = 100
+REQUEST_TIMEOUT_MS_MAX: Final = 300_000
+REQUEST_ID_CHARS_MAX: Final = 128
+# A request line and a header field; aiohttp's 8190 serves cookies, which are not used here.
+REQUEST_LINE_BYTES_MAX: Final = 4096
+HEADER_FIELD_BYTES_MAX: Final = 4096
+HEADER_FIELDS_MAX: Final = 64
+# Also the deadline for the first header block of a connection (measured on aiohttp 3.14.5).
+KEEPALIVE_TIMEOUT_S: Final = 15.0
+# A body may take 10 s and a second for each 64 KiB, at most 30 s in all; then 408.
+BODY_TIMEOUT_BASE_S: Final = 10.0
+BODY_BYTES_PER_S_MIN: Final = 64 * 1024
+BODY_TIMEOUT_MAX_S: Final = 30.0
+# After 413 the rest of the body is read for so long before the connection is closed.
+LINGER_S: Final = 2.0
+CONNECTIONS_MAX: Final = 10_000
+CONNECTIONS_PER_ADDRESS_MAX: Final = 1_000
+LISTEN_BACKLOG: Final = 1024
+# RFC 7239 lists grow by one entry a proxy; nobody has ten.
+FORWARDED_ENTRIES_MAX: Final = 10
+# A person's JSON stays under 20; parsers of consumers break at a few hundred.
+JSON_DEPTH_MAX: Final = 64
+EVENT_TYPE_CHARS_MAX: Final = 256
+# Longest spelling of an amount: 38 digits is what databases keep.
+AMOUNT_DIGITS_MAX: Final = 38
+# What a log line shows of any text from outside.
+LOG_FIELD_CHARS_MAX: Final = 256
+
+# --- rate limits and keys ---------------------------------------------------------------------------------------
+# Addresses remembered; at about 300 bytes each this is 30 MB.
+RATE_LIMIT_ADDRESSES_MAX: Final = 100_000
+FAILED_KEYS_BURST: Final = 5
+FAILED_KEYS_PER_MINUTE: Final = 10
+
+# --- figures ----------------------------------------------------------------------------------------------------
+# Topics that get their own label in the metrics; the rest is counted as "other".
+METRICS_TOPICS_MAX: Final = 1_000
+LOOP_LAG_INTERVAL_S: Final = 0.25
+
+# --- shutdown ---------------------------------------------------------------------------------------------------
+# Below the 30 s that Kubernetes gives a pod.
+SHUTDOWN_GRACE_S: Final = 25.0
+# Between "not ready" and "stop accepting", so that load balancers notice; only where a balancer is there.
+CLOSE_TIMEOUT_S: Final = 5.0
+
+if APPEND_BYTES_MAX < MESSAGE_PAYLOAD_BYTES_MAX:
+    raise AssertionError("one message of the largest size must fit an append")
+if GATHER_BYTES_MAX > APPEND_BYTES_MAX or LOCAL_BYTES_WAITING_MAX < APPEND_BYTES_MAX:
+    raise AssertionError("what may be gathered must fit what may be sent")

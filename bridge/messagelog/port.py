@@ -1,0 +1,228 @@
+"""What any log behind the bridge must promise (pure)."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bridge.clock import Deadline
+from bridge.messagelog.placement import Placement
+from bridge.messagelog.values import (
+    ConsumerKey,
+    Durability,
+    LogHealth,
+    LogTotals,
+    NewMessage,
+    Page,
+    Position,
+    Receipt,
+    Retention,
+    StoredOffset,
+    StreamInfo,
+    TopicInfo,
+    TopicRef,
+)
+
+__all__ = ("HealthProbe", "MessageLog", "StatsSource")
+
+
+class MessageLog(Protocol):
+    """
+    An append-only log of streams, topics and partitions.
+
+    Names are taken as valid (`policy.names`). Every method ends by its deadline. Besides what is said at each,
+    every method raises:
+
+    Raises:
+        Disconnected, ConnectionFailed: the log could not be reached before the deadline.
+        ConnectionReset: the connection broke during the request; a read may be repeated, a write says its outcome.
+        CircuitOpen: the log failed repeatedly and is left alone for a while; nothing was sent.
+        Overloaded: too much is waiting; nothing was sent.
+        DeadlineExceeded: the time is up; a write says its outcome.
+        StreamError, TopicError, SendError, PollError: what the adapter cannot explain.
+    """
+
+    async def create_stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
+        """
+        Make a stream; durable on return.
+
+        Raises:
+            AlreadyExists: if there is one of that name.
+        """
+        ...
+
+    async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
+        """All streams, by name."""
+        ...
+
+    async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
+        """
+        One stream.
+
+        Raises:
+            StreamNotFound: if there is none of that name.
+        """
+        ...
+
+    async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
+        """
+        Remove a stream with its topics, messages and stored offsets; durable on return.
+
+        Raises:
+            StreamNotFound: if there is none of that name.
+        """
+        ...
+
+    async def create_topic(
+        self,
+        topic: TopicRef,
+        *,
+        partitions_count: int,
+        durability: Durability | None = None,
+        retention: Retention = Retention(),  # noqa: B008 (frozen)
+        deadline: Deadline,
+    ) -> TopicInfo:
+        """
+        Make a topic of 1..1000 partitions; durable on return.
+
+        Args:
+            durability: None takes the configured one. The embedded log always syncs and says so.
+
+        Raises:
+            StreamNotFound: if the stream is missing.
+            AlreadyExists: if there is a topic of that name.
+        """
+        ...
+
+    async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
+        """
+        All topics of a stream, by name.
+
+        Raises:
+            StreamNotFound: if the stream is missing.
+        """
+        ...
+
+    async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
+        """
+        One topic with its partitions.
+
+        Raises:
+            StreamNotFound, TopicNotFound: if it is missing.
+        """
+        ...
+
+    async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
+        """
+        Remove a topic with its messages and stored offsets; durable on return.
+
+        Raises:
+            StreamNotFound, TopicNotFound: if it is missing.
+        """
+        ...
+
+    async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
+        """
+        How many partitions there are, from a short-lived cache where the log has one.
+
+        Raises:
+            StreamNotFound, TopicNotFound: if the topic is missing.
+        """
+        ...
+
+    async def append(
+        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+    ) -> Receipt:
+        """
+        Store messages, all or none, one after the other in one partition, at the topic's durability on return.
+
+        Two appends to one partition of which the first returned before the second was called are stored in that
+        order. Cancelling the caller does not take the messages back.
+
+        Args:
+            messages: 1 or more, at most `APPEND_BYTES_MAX` bytes in all.
+
+        Raises:
+            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing; nothing was written.
+            PayloadTooLarge: if one message or all together are too large; nothing was written.
+            BadRequest: if there is no message, or a payload, id or header is out of bounds; nothing was written.
+            LogError: any other, with its `outcome` set.
+        """
+        ...
+
+    async def read(
+        self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
+    ) -> Page:
+        """
+        Read up to *count* messages of one partition in order of offset; moves no stored offset.
+
+        A page holds at least one message where there is one, and stops before it grows past `PAGE_BYTES_MAX`.
+
+        Args:
+            count: 1..`PAGE_MESSAGES_MAX`.
+
+        Raises:
+            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+        """
+        ...
+
+    async def stored_offset(
+        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
+    ) -> StoredOffset | None:
+        """
+        The consumer's stored offset, None where there is none.
+
+        Raises:
+            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+        """
+        ...
+
+    async def store_offset(
+        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
+    ) -> None:
+        """
+        Store the offset of the last message consumed, forwards or backwards; durable as the topic is.
+
+        Raises:
+            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+            BadRequest: if *offset* is beyond the newest message.
+        """
+        ...
+
+    async def delete_offset(
+        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
+    ) -> None:
+        """
+        Forget the consumer's stored offset; it is no fault if there is none.
+
+        Raises:
+            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, let go of files and connections; called once, last."""
+        ...
+
+
+class HealthProbe(Protocol):
+    """What probes ask; separate from `MessageLog` because it must never wait."""
+
+    def health(self) -> LogHealth:
+        """What is known right now, without I/O."""
+        ...
+
+    async def probe(self, *, deadline: Deadline) -> None:
+        """
+        Ask the log itself, so that a dead connection is found before a request finds it.
+
+        Raises:
+            LogError: if it does not answer.
+        """
+        ...
+
+
+class StatsSource(Protocol):
+    """Totals over the whole log; too dear for every request, so a background task asks."""
+
+    async def totals(self, *, deadline: Deadline) -> LogTotals:
+        """Counts over all streams."""
+        ...

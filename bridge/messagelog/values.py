@@ -1,0 +1,230 @@
+"""The values that cross the port (pure). Times are microseconds since the epoch, UTC; offsets and ids count from 0."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+__all__ = (
+    "ConsumerKey",
+    "Durability",
+    "First",
+    "FromOffset",
+    "FromTimestamp",
+    "HeaderValue",
+    "Headers",
+    "Last",
+    "LogHealth",
+    "LogTotals",
+    "Message",
+    "NewMessage",
+    "Next",
+    "Page",
+    "PartitionInfo",
+    "Position",
+    "Receipt",
+    "Retention",
+    "StoredOffset",
+    "StreamInfo",
+    "TopicInfo",
+    "TopicRef",
+)
+
+HeaderValue: TypeAlias = str | bytes | bool | int | float
+"""A header's value: text or bytes of 1..255 bytes, or a number of at most 64 bits when written here."""
+
+Headers: TypeAlias = Mapping[str, HeaderValue]
+
+ConsumerKey: TypeAlias = int | str
+"""Who a stored offset belongs to: an id 1..1,000,000,000, or a name (see `policy.names`)."""
+
+
+class Durability(StrEnum):
+    """What an acknowledgement of a topic means."""
+
+    #: On disk, synced, before the acknowledgement.
+    PERSISTED = "persisted"
+    #: In the memory of the Iggy server, or of its quorum; a killed single server loses it.
+    REPLICATED = "replicated"
+
+
+class TopicRef(NamedTuple):
+    """A topic by the names of its stream and itself; names only, since Iggy gives ids away again after a deletion."""
+
+    stream: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A message on its way in.
+
+    Attributes:
+        payload: 1..`MESSAGE_PAYLOAD_BYTES_MAX` bytes, kept as they are.
+        id: 1..2^128-1, or 0 for "give it a random one".
+        headers: keys of 1..255 bytes; at most `HEADERS_BYTES_MAX` in all.
+    """
+
+    payload: bytes
+    id: int = 0
+    headers: Headers = field(default_factory=dict)
+
+
+class Message(NamedTuple):
+    """A message in the log.
+
+    Attributes:
+        offset: position in its partition.
+        timestamp_us: when the log took it.
+        id: 0..2^128-1.
+        payload: the bytes that were sent.
+        headers: by name; a header whose key is no text is left to the adapter to spell.
+    """
+
+    offset: int
+    timestamp_us: int
+    id: int
+    payload: bytes
+    headers: Headers
+
+
+class Page(NamedTuple):
+    """What one read gave.
+
+    Attributes:
+        partition_id: the partition that was read.
+        current_offset: offset of the newest message of the partition, 0 while it is empty (as Iggy tells it).
+        messages: in order of offset, without gaps but for what retention removed.
+    """
+
+    partition_id: int
+    current_offset: int
+    messages: tuple[Message, ...]
+
+
+class Receipt(NamedTuple):
+    """Proof that messages are stored: *messages_count* of them at *offset*, *offset*+1, … of one partition.
+
+    Attributes:
+        offset: of the first message; None where the log confirmed without saying where.
+        durability: what this acknowledgement means.
+    """
+
+    partition_id: int
+    offset: int | None
+    messages_count: int
+    durability: Durability
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What may be removed: messages older than *age_s* seconds, and the oldest beyond *size_bytes* per topic.
+
+    None means "never". A log may keep more than this for a while, never less.
+    """
+
+    age_s: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamInfo:
+    id: int
+    name: str
+    created_at_us: int
+    topics_count: int
+    size_bytes: int
+    messages_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionInfo:
+    """One partition; *current_offset* is 0 both while it is empty and with one message: see *messages_count*."""
+
+    id: int
+    current_offset: int
+    size_bytes: int
+    messages_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicInfo:
+    """One topic; *partitions* in order of id (empty in lists of topics, where the log does not tell them)."""
+
+    id: int
+    stream_id: int
+    name: str
+    created_at_us: int
+    partitions_count: int
+    size_bytes: int
+    messages_count: int
+    durability: Durability
+    retention: Retention
+    partitions: tuple[PartitionInfo, ...] = ()
+
+
+class StoredOffset(NamedTuple):
+    """A consumer's position: *offset* is the last message consumed; *current_offset* the partition's newest."""
+
+    offset: int
+    current_offset: int
+
+
+class FromOffset(NamedTuple):
+    """From this offset on; beyond the end gives an empty page, below the oldest kept starts at the oldest."""
+
+    offset: int
+
+
+class FromTimestamp(NamedTuple):
+    """From the first message that the log took at or after this time."""
+
+    timestamp_us: int
+
+
+class First(NamedTuple):
+    """From the oldest message kept."""
+
+
+class Last(NamedTuple):
+    """The newest messages, as many as were asked for."""
+
+
+class Next(NamedTuple):
+    """After the consumer's stored offset; from offset 0 where none is stored."""
+
+    consumer: ConsumerKey
+
+
+Position: TypeAlias = FromOffset | FromTimestamp | First | Last | Next
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogTotals:
+    streams_count: int
+    topics_count: int
+    messages_count: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogHealth:
+    """What an adapter knows of itself without asking anybody.
+
+    Attributes:
+        kind: "local" or "iggy".
+        state: the adapter's own word, e.g. "open", "connected", "reconnecting", "closed".
+        ready: whether a request has a chance right now.
+        detail: one sentence when not ready or not well, else empty.
+        durability: what new topics of this bridge get.
+        server_version: of the Iggy server, once known.
+        warnings: sentences for operators, e.g. topics whose durability is weaker than configured.
+    """
+
+    kind: str
+    state: str
+    ready: bool
+    detail: str
+    durability: Durability
+    server_version: str | None = None
+    warnings: tuple[str, ...] = ()
