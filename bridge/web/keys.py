@@ -1,0 +1,58 @@
+"""Typed slots of the application and of a request (pure); there are no others, and no string keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+
+from bridge.background.stats_refresh import StatsCache
+from bridge.clock import Clock, Deadline
+from bridge.config import HttpConfig, LogConfig
+from bridge.messagelog import HealthProbe, MessageLog, NewMessage, Placement, Receipt, TopicRef
+from bridge.telemetry.metrics import Metrics
+
+__all__ = ("CLIENT", "DEADLINE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
+
+
+class Appender(Protocol):
+    """The write half of `MessageLog`, gathered or direct."""
+
+    async def append(
+        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+    ) -> Receipt:
+        """As `MessageLog.append`."""
+        ...
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Where the process stands between start and end; written by `serve.py` only."""
+
+    started: bool = False
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What handlers and middleware may use."""
+
+    http: HttpConfig
+    log_config: LogConfig
+    log: MessageLog
+    appender: Appender
+    probe: HealthProbe
+    stats: StatsCache
+    metrics: Metrics
+    clock: Clock
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+
+
+SERVICES = web.AppKey("services", Services)
+
+#: The caller's request id, or the one made for it.
+REQUEST_ID = web.RequestKey("request_id", str)
+#: By when this request must have its answer.
+DEADLINE = web.RequestKey("deadline", Deadline)
+#: The client's address after `TRUSTED_PROXIES`, for limits and logs.
+CLIENT = web.RequestKey("client", str)

@@ -1,0 +1,19 @@
+"""A clock that stands still until it is told to move."""
+
+
+class FakeClock:
+    """Satisfies `bridge.clock.Clock`; `advance` is the only thing that moves it."""
+
+    def __init__(self, *, now_us: int = 1_700_000_000_000_000) -> None:
+        self._monotonic_s = 1000.0
+        self._now_us = now_us
+
+    def monotonic_s(self) -> float:
+        return self._monotonic_s
+
+    def now_us(self) -> int:
+        return self._now_us
+
+    def advance(self, seconds: float) -> None:
+        self._monotonic_s += seconds
+        self._now_us += round(seconds * 1_000_000)
