@@ -41,7 +41,7 @@ fuzz: $(STAMP)
 	$(BIN)/python fuzz/run.py --seconds 600
 
 bench: $(STAMP)
-	$(BIN)/python tests/bench/run.py
+	$(BIN)/python -m tests.bench.run
 
 # Writes both lock files: hashes, no index address. Needs `uv` on PATH.
 lock:

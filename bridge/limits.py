@@ -41,11 +41,22 @@ LOCAL_COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
 LOCAL_READERS: Final = 2
 # Reads that wait for a reader thread, before "overloaded".
 LOCAL_READS_WAITING_MAX: Final = 1_000
-# Retention looks once a minute, as Iggy does, and removes so many rows at a time that a commit stays short.
+# Retention looks once a minute, as Iggy does, and removes so many rows (chunks) at a time that a commit stays short.
 RETENTION_INTERVAL_S: Final = 60.0
-RETENTION_ROWS_PER_COMMIT: Final = 5_000
+RETENTION_ROWS_PER_COMMIT: Final = 1_000
 # What SQLite may keep of the write-ahead log after a checkpoint.
 LOCAL_WAL_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# Messages that share one stored row: a page of 100 is then two rows, and a read in the middle decodes no more than this.
+LOCAL_CHUNK_MESSAGES_MAX: Final = 128
+LOCAL_CHUNK_BYTES_MAX: Final = 64 * 1024
+# Streams and partitions of one embedded log; about 250 bytes each are held in memory.
+LOCAL_STREAMS_MAX: Final = 100_000
+LOCAL_PARTITIONS_MAX: Final = 1_000_000
+# Pages of the write-ahead log (4 KiB each) before they are moved into the database; SQLite's own default.
+LOCAL_CHECKPOINT_PAGES: Final = 1_000
+# How long another process (a backup, a shell) may hold the database before a write gives up.
+LOCAL_BUSY_TIMEOUT_MS: Final = 2_000
 
 # --- Iggy -------------------------------------------------------------------------------------------------------
 # One client runs one request at a time (measured). A partition always uses the same lane, so order holds;
@@ -61,6 +72,19 @@ TOPIC_CACHE_TTL_S: Final = 5.0
 TOPIC_CACHE_ENTRIES_MAX: Final = 10_000
 # One dial with login: argon2 on the server takes up to 90 ms; a dead peer must not hold the state machine.
 IGGY_CONNECT_TIMEOUT_S: Final = 5.0
+# Before the first connection nobody knows whether an Iggy is there: requests must end below a second (F11).
+IGGY_FIRST_CONNECT_WAIT_S: Final = 0.75
+# A call that was given up runs on in the SDK for up to a minute and holds a socket; past this no more are begun.
+IGGY_CALLS_ABANDONED_MAX: Final = 64
+# A request that breaks the connection whenever it is made must not break it until its deadline.
+IGGY_REPEATS_MAX: Final = 3
+# A client idle for longer is asked for a sign of life before a write, so that a dead one leaves no doubt.
+IGGY_IDLE_S: Final = 1.0
+# Messages of a first read from a partition whose messages' size is not known: 8 of the largest fit in memory.
+IGGY_FIRST_READ_MESSAGES: Final = 8
+# Segments of topics with retention: whole sealed segments are removed, so they must be small (Iggy: 1 MiB..1 GiB).
+IGGY_SEGMENT_BYTES_MIN: Final = 1024 * 1024
+IGGY_SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
 
 # --- gathered sends ---------------------------------------------------------------------------------------------
 GATHER_MESSAGES_MAX: Final = 1_000
@@ -95,15 +119,34 @@ FORWARDED_ENTRIES_MAX: Final = 10
 # A person's JSON stays under 20; parsers of consumers break at a few hundred.
 JSON_DEPTH_MAX: Final = 64
 EVENT_TYPE_CHARS_MAX: Final = 256
+# Up to here a body is checked by building its objects, which costs up to 24 bytes for each of its own and is let
+# go at once; beyond, it is only scanned.
+JSON_FAST_BYTES_MAX: Final = 1024 * 1024
+# Numbers of more than 200 digits or beyond 1e299 in a body of more than that; each is looked at in Python, at 2 us.
+JSON_WIDE_NUMBERS_MAX: Final = 10_000
+# What a fault shows of a field name that came from outside.
+FAULT_NAME_CHARS_MAX: Final = 64
+# A hundred years: beyond it an expiry in microseconds is a spelling of "never".
+RETENTION_AGE_S_MAX: Final = 100 * 365 * 24 * 3600
 # Longest spelling of an amount: 38 digits is what databases keep.
 AMOUNT_DIGITS_MAX: Final = 38
+# Handlers end by their deadline themselves; what has not ended so long after it is ended for them.
+DEADLINE_BACKSTOP_S: Final = 0.5
+# What 503 says where nobody knows better.
+RETRY_AFTER_DEFAULT_MS: Final = 1000
 # What a log line shows of any text from outside.
 LOG_FIELD_CHARS_MAX: Final = 256
+# A traceback is the one long field: head and tail of so much show the raise and the way to it.
+LOG_TRACEBACK_CHARS_MAX: Final = 16_384
+# Lines that wait for a slow reader of stdout, about 4 MB; more are dropped and counted, requests never wait for a log.
+LOG_LINES_WAITING_MAX: Final = 10_000
 
 # --- rate limits and keys ---------------------------------------------------------------------------------------
 # Addresses remembered; at about 300 bytes each this is 30 MB.
 RATE_LIMIT_ADDRESSES_MAX: Final = 100_000
 FAILED_KEYS_BURST: Final = 5
+# "At once": long enough that a slow guesser's five count together, short enough to type the key again.
+FAILED_KEYS_BURST_S: Final = 10
 FAILED_KEYS_PER_MINUTE: Final = 10
 
 # --- figures ----------------------------------------------------------------------------------------------------

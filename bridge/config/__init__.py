@@ -1,5 +1,27 @@
 """The configuration: typed sections, and how they are read (pure)."""
 
+from bridge.config.parse import Effective, Inputs, SecretFile, parse
+from bridge.config.rules import Fault, Rule
 from bridge.config.sections import Config, HttpConfig, IggyConfig, LocalLogConfig, LogConfig, ObserveConfig
+from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting
+from bridge.config.table import SettingRow, describe
 
-__all__ = ("Config", "HttpConfig", "IggyConfig", "LocalLogConfig", "LogConfig", "ObserveConfig")
+__all__ = (
+    "SETTINGS",
+    "SETTINGS_BY_ENV",
+    "Config",
+    "Effective",
+    "Fault",
+    "HttpConfig",
+    "IggyConfig",
+    "Inputs",
+    "LocalLogConfig",
+    "LogConfig",
+    "ObserveConfig",
+    "Rule",
+    "SecretFile",
+    "Setting",
+    "SettingRow",
+    "describe",
+    "parse",
+)

@@ -1,5 +1,6 @@
 """The port: what any log must promise, and the values that cross it (pure)."""
 
+from bridge.messagelog.bounds import check_append, check_placement
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
 from bridge.messagelog.values import (
@@ -57,5 +58,7 @@ __all__ = (
     "ToPartition",
     "TopicInfo",
     "TopicRef",
+    "check_append",
+    "check_placement",
     "partition_of_key",
 )

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-__all__ = ("LogObserver", "NullObserver")
+__all__ = ("LogObserver", "NullObserver", "TaskObserver")
 
 
 class LogObserver(Protocol):
@@ -25,6 +25,16 @@ class LogObserver(Protocol):
 
     def breaker_changed(self, state: str) -> None:
         """The circuit breaker is now "closed", "open" or "half_open"."""
+
+
+class TaskObserver(Protocol):
+    """Told of what background tasks meet. Each call returns at once and never raises."""
+
+    def task_failed(self, task: str, code: str) -> None:
+        """A step of this task failed with the error of that code, which was expected."""
+
+    def loop_lagged(self, seconds: float) -> None:
+        """The event loop came back this much later than it was asked to."""
 
 
 class NullObserver:

@@ -46,6 +46,13 @@ class Services:
     metrics: Metrics
     clock: Clock
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.
+    metrics_here: bool = True
+    #: Reading of `clock.monotonic_s` when these were put together, for the uptime.
+    started_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "started_s", self.clock.monotonic_s())
 
 
 SERVICES = web.AppKey("services", Services)

@@ -1,0 +1,26 @@
+"""The entry of the process (wiring): the only place that knows which event loop is used."""
+
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from bridge.cli import main as run_command
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ("main",)
+
+
+def _new_event_loop() -> "asyncio.AbstractEventLoop":
+    import uvloop  # noqa: PLC0415 (`bridge health` needs no loop)
+
+    return uvloop.new_event_loop()
+
+
+def main() -> NoReturn:
+    """Run the command of this process and end with its exit code."""
+    sys.exit(run_command(sys.argv[1:], loop_factory=_new_event_loop))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Which log stands behind the port, and what it needs to run (wiring)."""
+
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+
+from bridge.clock import Clock
+from bridge.config import Config, Fault, Rule
+from bridge.errors import BadRequest, ConfigError
+from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource
+from bridge.policy.names import check_name
+from bridge.telemetry.metrics import Metrics
+from bridge.web.keys import Appender
+
+__all__ = ("WIRING_RULES", "OpenLog", "open_log")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenLog:
+    """A log that is open, by the parts the rest of the bridge sees.
+
+    Attributes:
+        run: the adapter's background part, None where it has none; ends only by cancellation or by raising.
+        closers: what to close, first to last, each with a name for the log.
+    """
+
+    log: MessageLog
+    appender: Appender
+    probe: HealthProbe
+    stats: StatsSource
+    closers: tuple[tuple[str, Callable[[], Awaitable[None]]], ...]
+    run: Callable[[], Awaitable[None]] | None = None
+
+
+async def open_log(config: Config, *, clock: Clock, metrics: Metrics) -> OpenLog:
+    """
+    Open the configured log.
+
+    Raises:
+        StartupError: if the directory of the embedded log cannot be taken.
+        ConfigError: if the connection string cannot be used.
+    """
+    if config.iggy.connection_string is None:
+        return await _open_local(config, clock=clock, metrics=metrics)
+    return await _open_iggy(config, clock=clock, metrics=metrics)
+
+
+async def _open_local(config: Config, *, clock: Clock, metrics: Metrics) -> OpenLog:
+    from bridge.locallog import LocalMessageLog  # noqa: PLC0415 (only the log that is used is loaded)
+
+    log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics)
+    return OpenLog(log=log, appender=log, probe=log, stats=log, closers=(("log", log.close),), run=log.run)
+
+
+async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics) -> OpenLog:
+    from bridge.flow.gather import GatheredAppender  # noqa: PLC0415 (as above)
+    from bridge.iggy.message_log import IggyMessageLog  # noqa: PLC0415 (20 MB of a native library)
+
+    log = IggyMessageLog(
+        config.iggy,
+        durability=Durability(config.log.durability),
+        clock=clock,
+        observer=metrics,
+        rng=random.Random(),  # noqa: S311 (jitter)
+    )
+    # Shown from the start: an alert on a series that is not there never fires.
+    metrics.breaker_changed("closed")
+    appender = GatheredAppender(log, observer=metrics)
+
+    async def run() -> None:
+        # Here rather than before the ports are taken: probes are answered while Iggy is not there yet.
+        await log.start()
+        await log.run()
+
+    return OpenLog(
+        log=log,
+        appender=appender,
+        probe=log,
+        stats=log,
+        closers=(("appender", appender.close), ("log", log.close)),
+        run=run,
+    )
+
+
+def names_are_names(config: Config) -> Iterator[Fault]:
+    for env, kind, name in (
+        ("IGGY_STREAM", "stream", config.log.stream),
+        ("IGGY_TOPIC", "topic", config.log.topic),
+    ):
+        try:
+            check_name(name, kind=kind)
+        except BadRequest as error:
+            yield Fault((env,), error.detail)
+
+
+def connection_string_is_one(config: Config) -> Iterator[Fault]:
+    text = config.iggy.connection_string
+    if text is None:
+        return
+    from bridge.iggy.address import parse_connection_string  # noqa: PLC0415 (as above)
+
+    try:
+        parse_connection_string(text)
+    except ConfigError as error:
+        env = "IGGY_CONNECTION_STRING"
+        for fault in error.faults:
+            yield Fault((env,), fault.removeprefix(f"{env}: "))
+
+
+#: What `config` cannot check, since it knows no other room.
+WIRING_RULES: tuple[Rule, ...] = (names_are_names, connection_string_is_one)

@@ -1,0 +1,140 @@
+"""What settings must be together (pure)."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address, ip_network
+from typing import NamedTuple
+
+from bridge.config.sections import Config
+
+__all__ = ("RULES", "Fault", "Rule", "advice", "is_loopback")
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@,*]+", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:%_-]*[A-Za-z0-9])?|::[A-Fa-f0-9.:]*", re.ASCII)
+_BYPASS_PATH = re.compile(r"/[^\s?#]*", re.ASCII)
+# Half of what fits a 128 bit key in base64; below this a key can be guessed.
+_KEY_CHARS_ADVISED = 16
+
+
+class Fault(NamedTuple):
+    """What is wrong.
+
+    Attributes:
+        envs: the settings it concerns; it is told only when each of them could be read.
+        text: what is allowed and what to do, without the value of a secret.
+    """
+
+    envs: tuple[str, ...]
+    text: str
+
+
+Rule = Callable[[Config], Iterable[Fault]]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a listener on *host*."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_can_be_listened_on(config: Config) -> Iterator[Fault]:
+    if not _HOST.fullmatch(config.http.host):
+        yield Fault(("HOST",), "must be an address or a host name without brackets or port")
+
+
+def anonymous_is_asked_for(config: Config) -> Iterator[Fault]:
+    http = config.http
+    if not _HOST.fullmatch(http.host):
+        return
+    if http.api_key is None and not http.allow_anonymous and not is_loopback(http.host):
+        yield Fault(
+            ("HOST", "API_KEY", "ALLOW_ANONYMOUS"),
+            "without an API key everybody who reaches this address may read and write: "
+            "set API_KEY or API_KEY_FILE, or ALLOW_ANONYMOUS=true if that is meant",
+        )
+
+
+def delays_are_ordered(config: Config) -> Iterator[Fault]:
+    iggy = config.iggy
+    if iggy.reconnect_base_delay_ms > iggy.reconnect_delay_ms_max:
+        yield Fault(
+            ("RECONNECT_BASE_DELAY_MS", "RECONNECT_MAX_DELAY_MS"),
+            f"the first delay ({iggy.reconnect_base_delay_ms}) must not be longer than the longest "
+            f"({iggy.reconnect_delay_ms_max})",
+        )
+
+
+def drain_fits_the_grace(config: Config) -> Iterator[Fault]:
+    if config.http.drain_delay_s >= config.http.shutdown_grace_s:
+        yield Fault(
+            ("DRAIN_DELAY_SECS", "SHUTDOWN_GRACE_SECS"),
+            "the delay must be shorter than the grace, which is the time for the whole drain",
+        )
+
+
+def proxies_are_networks(config: Config) -> Iterator[Fault]:
+    for network in config.http.trusted_proxies:
+        try:
+            ip_network(network)
+        except ValueError:
+            yield Fault(
+                ("TRUSTED_PROXIES",),
+                f"{network[:64]!r} is no network; write 10.0.0.0/8 with no bits set after the prefix, "
+                "or one address",
+            )
+
+
+def bypass_paths_are_paths(config: Config) -> Iterator[Fault]:
+    for path in config.http.auth_bypass_paths:
+        if not _BYPASS_PATH.fullmatch(path):
+            yield Fault(
+                ("AUTH_BYPASS_PATHS",), f"{path[:64]!r} must begin with / and have neither query nor blanks"
+            )
+
+
+def origins_are_origins(config: Config) -> Iterator[Fault]:
+    origins = config.http.cors_allowed_origins
+    if "*" in origins:
+        if len(origins) > 1:
+            yield Fault(("CORS_ALLOWED_ORIGINS",), "* already allows every origin; list it alone")
+        return
+    for origin in origins:
+        if not _ORIGIN.fullmatch(origin):
+            yield Fault(
+                ("CORS_ALLOWED_ORIGINS",),
+                f"{origin[:64]!r} is no origin; write https://app.example.com, in lower case, without a path",
+            )
+
+
+def ports_differ(config: Config) -> Iterator[Fault]:
+    if config.observe.metrics_port and config.observe.metrics_port == config.http.port:
+        yield Fault(
+            ("METRICS_PORT", "PORT"), "the metrics need a port of their own; unset METRICS_PORT to share"
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    host_can_be_listened_on,
+    anonymous_is_asked_for,
+    delays_are_ordered,
+    drain_fits_the_grace,
+    proxies_are_networks,
+    bypass_paths_are_paths,
+    origins_are_origins,
+    ports_differ,
+)
+
+
+def advice(config: Config) -> Iterator[str]:
+    """What works and is probably not meant, one sentence each."""
+    key = config.http.api_key
+    if key is not None and len(key) < _KEY_CHARS_ADVISED:
+        yield f"API_KEY has fewer than {_KEY_CHARS_ADVISED} characters and can be guessed"
+    if config.iggy.connection_string is None and config.log.durability != "persisted":
+        yield "DURABILITY is for Iggy; the embedded log always syncs"
+    if config.http.cors_allowed_origins == ("*",) and key is None:
+        yield "CORS_ALLOWED_ORIGINS=* without an API key lets every web page use this bridge"

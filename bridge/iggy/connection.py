@@ -1,0 +1,221 @@
+"""The connection to Iggy: performs the actions of `state.py`, owns reconnection and the breaker (shell)."""
+
+import asyncio
+import random
+from collections.abc import Iterator
+
+import structlog
+
+from bridge import limits
+from bridge.clock import Clock, Deadline
+from bridge.config import IggyConfig
+from bridge.errors import StartupError
+from bridge.iggy import backoff
+from bridge.iggy.address import IggyAddress
+from bridge.iggy.breaker import Breaker, BreakerState
+from bridge.iggy.client import Refusal, SdkCalls, dial
+from bridge.iggy.pool import Lane
+from bridge.iggy.state import (
+    Action,
+    AttemptFailed,
+    AttemptsExhausted,
+    CloseRequested,
+    ConnectionLost,
+    ConnectionMade,
+    Event,
+    State,
+    step,
+)
+from bridge.telemetry.port import LogObserver
+
+__all__ = ("IggyConnection",)
+
+_log = structlog.get_logger("bridge.iggy")
+
+
+class IggyConnection:
+    """
+    State, clients and breaker.
+
+    Attributes:
+        gate: set while requests need not wait: connected, or never again.
+        generation: counts the connections; clients of an older one are dead.
+        calls: what the SDK still does for nobody.
+        next_dial_at_s: when the next attempt is due.
+        detail: one sentence on the state when not connected, else empty.
+        lanes: all of them.
+    """
+
+    def __init__(
+        self,
+        config: IggyConfig,
+        address: IggyAddress,
+        *,
+        clock: Clock,
+        observer: LogObserver,
+        rng: random.Random,
+    ) -> None:
+        self.address = address
+        self.clock = clock
+        self._config = config
+        self._observer = observer
+        self._rng = rng
+        self.breaker = Breaker(
+            failures=config.breaker_failures,
+            successes=config.breaker_successes,
+            open_s=config.breaker_open_s,
+        )
+        self._breaker_told = BreakerState.CLOSED
+        self.calls = SdkCalls()
+        self.generation = 0
+        self.gate = asyncio.Event()
+        self._dial_wanted = asyncio.Event()
+        self._dial_wanted.set()
+        self._delays = self._new_delays()
+        self._delay_s = 0.0
+        self.next_dial_at_s = 0.0
+        self._told: set[str] = set()
+        self.state = State.CONNECTING
+        self.detail = "The Iggy server has not been reached yet."
+        self.server_version: str | None = None
+        waiting_max = limits.IGGY_CALLS_WAITING_MAX
+        self.send_lanes = tuple(Lane(1, waiting_max) for _ in range(limits.IGGY_SEND_LANES))
+        self.read_lane = Lane(limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
+        self.admin_lane = Lane(1, waiting_max)
+        self.lanes = (*self.send_lanes, self.read_lane, self.admin_lane)
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request has a chance right now."""
+        return self.state is State.CONNECTED and not self.breaker.blocks(self.clock.monotonic_s())
+
+    async def start(self, deadline: Deadline | None) -> None:
+        """
+        Try once to connect, until *deadline* at the longest; what comes after is `run`'s.
+
+        Raises:
+            StartupError: if that was the only attempt allowed.
+        """
+        if self.state is not State.CONNECTING:
+            return
+        timeout_s = limits.IGGY_CONNECT_TIMEOUT_S
+        if deadline is not None:
+            timeout_s = min(timeout_s, deadline.remaining_s())
+        await self._attempt(timeout_s)
+
+    async def run(self) -> None:
+        """
+        Make the connection again whenever it is lost; ends after `close`.
+
+        Raises:
+            StartupError: if the attempts allowed have run out.
+        """
+        while True:
+            await self._dial_wanted.wait()
+            if self.state is State.CLOSED:
+                return
+            if self._delay_s:
+                await asyncio.sleep(self._delay_s)
+                self._delay_s = 0.0
+            await self._attempt(limits.IGGY_CONNECT_TIMEOUT_S)
+
+    def close(self) -> None:
+        """Let go of every client and end whoever waits."""
+        if self.state is State.CLOSED:
+            return
+        self._apply(CloseRequested())
+        self._dial_wanted.set()
+        self.calls.close()
+
+    async def _attempt(self, timeout_s: float) -> None:
+        """Dial once and tell the state machine what came of it."""
+        if self.state not in (State.CONNECTING, State.RECONNECTING):
+            return
+        self._dial_wanted.clear()
+        slot = self.admin_lane.slots[0]
+        result = await dial(self.address, self.calls, timeout_s=timeout_s)
+        if self.state not in (State.CONNECTING, State.RECONNECTING):
+            return
+        if not isinstance(result, Refusal):
+            slot.client, slot.generation = result.client, self.generation
+            slot.used_at_s = self.clock.monotonic_s()
+            self._apply(ConnectionMade(result.server_version))
+            return
+        self._tell(result)
+        delay_s = next(self._delays, None)
+        if delay_s is None:
+            self._apply(AttemptsExhausted(result.detail))
+            raise StartupError(f"{result.detail} The attempts to connect have run out.")
+        self._delay_s = delay_s
+        self._apply(AttemptFailed(result.detail))
+
+    def _tell(self, result: Refusal) -> None:
+        """Log each reason once an outage: a log full of the same line hides what else happens."""
+        if result.detail in self._told:
+            return
+        self._told.add(result.detail)
+        _log.warning("iggy_not_connected", detail=result.detail, fault=result.text)
+
+    def _new_delays(self) -> Iterator[float]:
+        return backoff.delays_s(
+            base_ms=self._config.reconnect_base_delay_ms,
+            ceiling_ms=self._config.reconnect_delay_ms_max,
+            attempts_max=self._config.reconnect_attempts_max,
+            rng=self._rng,
+        )
+
+    def _apply(self, event: Event) -> None:
+        before = self.state
+        self.state, actions = step(before, event)
+        match event:
+            case ConnectionMade(server_version):
+                self.server_version, self.detail = server_version, ""
+                self._told.clear()
+                if before is State.RECONNECTING:
+                    self._observer.reconnected()
+            case AttemptFailed(detail) | AttemptsExhausted(detail) | ConnectionLost(detail):
+                self.detail = detail
+            case CloseRequested():
+                self.detail = "The bridge is shutting down."
+        for action in actions:
+            self._perform(action)
+        if self.state is not before:
+            self._observer.connection_changed(self.state)
+            _log.info("iggy_connection", state=self.state.value, detail=self.detail)
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Action.RELEASE_WAITERS:
+                self._delays = self._new_delays()
+                self.gate.set()
+            case Action.REFUSE_WAITERS:
+                self.gate.set()
+            case Action.HOLD_REQUESTS:
+                self.gate.clear()
+            case Action.DROP_CLIENTS:
+                self.generation += 1
+                self._drop_clients()
+            case Action.RESET_BREAKER:
+                self.breaker.reset()
+            case Action.BACK_OFF:
+                self.next_dial_at_s = self.clock.monotonic_s() + self._delay_s
+            case Action.DIAL:
+                self._dial_wanted.set()
+        self.tell_breaker()
+
+    def _drop_clients(self) -> None:
+        for lane in self.lanes:
+            for slot in lane.slots:
+                slot.client = None
+
+    def tell_breaker(self) -> None:
+        """Pass on where the breaker stands, if that is news."""
+        if self.breaker.state is not self._breaker_told:
+            self._breaker_told = self.breaker.state
+            self._observer.breaker_changed(self._breaker_told)
+            _log.warning("iggy_breaker", state=self._breaker_told.value)
+
+    def lost(self, generation: int, detail: str) -> None:
+        """News that the clients of *generation* are dead; old news is no news."""
+        if generation == self.generation and self.state is State.CONNECTED:
+            self._apply(ConnectionLost(detail))

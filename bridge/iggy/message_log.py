@@ -1,0 +1,323 @@
+"""Apache Iggy as a `MessageLog` (shell)."""
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+import xxhash
+from apache_iggy import SendMessage
+
+from bridge import limits
+from bridge.clock import Clock, Deadline
+from bridge.config import IggyConfig
+from bridge.errors import (
+    BridgeError,
+    ConfigError,
+    NotFound,
+    PartitionNotFound,
+    StreamNotFound,
+    TopicNotFound,
+)
+from bridge.iggy import wire
+from bridge.iggy.address import parse_connection_string
+from bridge.iggy.catalogue import IggyCatalogue, check_names
+from bridge.iggy.connection import IggyConnection
+from bridge.iggy.faults import Operation, explain, unexplained
+from bridge.iggy.pages import MessageSizes
+from bridge.iggy.pool import Lane
+from bridge.iggy.state import State
+from bridge.iggy.topics import KnownTopic
+from bridge.messagelog import (
+    Balanced,
+    ByKey,
+    ConsumerKey,
+    Durability,
+    FromOffset,
+    HealthProbe,
+    Last,
+    LogHealth,
+    LogTotals,
+    Message,
+    MessageLog,
+    NewMessage,
+    Page,
+    Placement,
+    Position,
+    Receipt,
+    StatsSource,
+    StoredOffset,
+    ToPartition,
+    TopicRef,
+    partition_of_key,
+)
+from bridge.messagelog.bounds import check_append, check_placement
+from bridge.telemetry.port import LogObserver
+
+__all__ = ("IggyMessageLog",)
+
+_log = structlog.get_logger("bridge.iggy")
+
+
+class IggyMessageLog(IggyCatalogue):
+    """
+    A log on an Iggy server.
+
+    Retention by size is Iggy's own: it divides the topic's size among its partitions. A stored offset of an int
+    consumer shares its place with any name that hashes to that number (Iggy keeps 32 bits).
+
+    Args:
+        durability: what topics get that are made here without their own.
+
+    Raises:
+        ConfigError: if the connection string cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: IggyConfig,
+        *,
+        durability: Durability,
+        clock: Clock,
+        observer: LogObserver,
+        rng: random.Random | None = None,
+    ) -> None:
+        if config.connection_string is None:
+            raise ConfigError(("IGGY_CONNECTION_STRING: not set",))
+        connection = IggyConnection(
+            config,
+            parse_connection_string(config.connection_string),
+            clock=clock,
+            observer=observer,
+            rng=random.Random() if rng is None else rng,  # noqa: S311 (jitter, no secret)
+        )
+        super().__init__(connection, durability=durability, clock=clock)
+        self._observer = observer
+        self._sizes = MessageSizes()
+
+    # --- life -------------------------------------------------------------------------------------------------
+
+    async def start(self, deadline: Deadline | None = None) -> None:
+        """
+        Try to connect once; returns without a connection if Iggy is not there, and `run` goes on trying.
+
+        Raises:
+            StartupError: if no further attempt is allowed.
+        """
+        await self._connection.start(deadline)
+
+    async def run(self) -> None:
+        """
+        Keep the connection; ends after `close`.
+
+        Raises:
+            StartupError: if the attempts to connect have run out.
+        """
+        await self._connection.run()
+
+    async def close(self) -> None:
+        self._connection.close()
+
+    # --- messages ---------------------------------------------------------------------------------------------
+
+    async def append(
+        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+    ) -> Receipt:
+        check_names(*topic)
+        check_append(messages)
+        check_placement(placement)
+        payload_bytes = sum(len(message.payload) for message in messages)
+        partition_id = 0
+        try:
+            known = await self.known(topic, deadline=deadline, write=True)
+            partition_id = _partition(placement, known)
+            batch = [_sdk_message(message) for message in messages]
+            begun_s = self._clock.monotonic_s()
+            response = await self._session.call(
+                self._send_lane(topic, partition_id),
+                lambda client: client.send_messages(topic.stream, topic.topic, partition_id, batch),
+                Operation.SEND,
+                write=True,
+                deadline=deadline,
+            )
+        except NotFound as error:
+            self._observer.append_failed(*topic, code=error.code)
+            self.forget(topic)
+            if type(error) is not NotFound:
+                raise
+            await self.name_missing(topic, partition_id, deadline=deadline)
+            # It is there again: deleted and made anew in between.
+            raise TopicNotFound from None
+        except BridgeError as error:
+            self._observer.append_failed(*topic, code=error.code)
+            raise
+        self._observer.appended(
+            *topic,
+            messages=len(messages),
+            payload_bytes=payload_bytes,
+            seconds=self._clock.monotonic_s() - begun_s,
+        )
+        offset = next((entry.base_offset for entry in response.confirmations), None)
+        return Receipt(partition_id, offset, len(messages), known.durability)
+
+    async def read(
+        self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
+    ) -> Page:
+        begun_s = self._clock.monotonic_s()
+        messages: list[Message] = []
+        payload_bytes = record_bytes = current_offset = 0
+        if isinstance(position, Last) and count > 1:
+            # The newest are asked for by offset: a reply in steps must begin with the oldest of them.
+            newest = await self._poll(topic, partition_id, position, 1, limits.PAGE_BYTES_MAX, deadline)
+            position = FromOffset(max(0, newest.page.current_offset - count + 1))
+        while len(messages) < count and record_bytes < limits.PAGE_BYTES_MAX:
+            step = self._sizes.step(
+                topic, partition_id, wanted=count - len(messages), page_bytes=record_bytes
+            )
+            room_bytes = limits.PAGE_BYTES_MAX - record_bytes
+            polled = await self._poll(topic, partition_id, position, step, room_bytes, deadline)
+            found = polled.page.messages
+            self._sizes.learn(topic, partition_id, messages=len(found), record_bytes=polled.record_bytes)
+            current_offset = polled.page.current_offset
+            if messages and record_bytes + polled.record_bytes > limits.PAGE_BYTES_MAX:
+                break
+            messages.extend(found)
+            payload_bytes += polled.payload_bytes
+            record_bytes += polled.record_bytes
+            if polled.cut or len(found) < step or messages[-1].offset >= current_offset:
+                break
+            position = FromOffset(messages[-1].offset + 1)
+        self._observer.read(
+            *topic,
+            messages=len(messages),
+            payload_bytes=payload_bytes,
+            seconds=self._clock.monotonic_s() - begun_s,
+        )
+        return Page(partition_id, current_offset, tuple(messages))
+
+    async def _poll(
+        self,
+        topic: TopicRef,
+        partition_id: int,
+        position: Position,
+        count: int,
+        page_bytes_max: int,
+        deadline: Deadline,
+    ) -> wire.PolledPage:
+        body = wire.poll_request(topic, partition_id, position, count)
+        reply = await self._raw(topic, partition_id, wire.POLL, body, write=False, deadline=deadline)
+        try:
+            return wire.parse_page(reply, count_max=count, page_bytes_max=page_bytes_max)
+        except wire.WireError as error:
+            _log.exception("iggy_reply_malformed", fault=str(error))
+            raise unexplained(Operation.POLL, write=False) from None
+
+    # --- stored offsets ---------------------------------------------------------------------------------------
+
+    async def stored_offset(
+        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
+    ) -> StoredOffset | None:
+        body = wire.offset_request(topic, partition_id, consumer)
+        reply = await self._raw(topic, partition_id, wire.GET_OFFSET, body, write=False, deadline=deadline)
+        if not reply:
+            # Iggy answers the same for a topic that does not exist.
+            await self.name_missing(topic, partition_id, deadline=deadline)
+        try:
+            return wire.parse_offset(reply)
+        except wire.WireError as error:
+            _log.exception("iggy_reply_malformed", fault=str(error))
+            raise unexplained(Operation.POLL, write=False) from None
+
+    async def store_offset(
+        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
+    ) -> None:
+        body = wire.store_offset_request(topic, partition_id, consumer, offset)
+        await self._raw(topic, partition_id, wire.STORE_OFFSET, body, write=True, deadline=deadline)
+
+    async def delete_offset(
+        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
+    ) -> None:
+        body = wire.delete_offset_request(topic, partition_id, consumer)
+        try:
+            await self._raw(topic, partition_id, wire.DELETE_OFFSET, body, write=True, deadline=deadline)
+        except (StreamNotFound, TopicNotFound, PartitionNotFound):
+            raise
+        except NotFound:
+            return
+
+    async def _raw(
+        self, topic: TopicRef, partition_id: int, code: int, body: bytes, *, write: bool, deadline: Deadline
+    ) -> bytes:
+        try:
+            return await self._session.call(
+                self._connection.read_lane,
+                lambda client: client.send_binary_request(code, body),
+                Operation.POLL,
+                write=write,
+                deadline=deadline,
+            )
+        except NotFound as error:
+            self.forget(topic)
+            if type(error) is NotFound:
+                await self.name_missing(topic, partition_id, deadline=deadline)
+            raise
+
+    # --- health -----------------------------------------------------------------------------------------------
+
+    def health(self) -> LogHealth:
+        connection = self._connection
+        detail = connection.detail
+        if connection.state is State.CONNECTED and not connection.ready:
+            detail = "The Iggy server did not answer several requests in a row; it is left alone for a while."
+        return LogHealth(
+            kind="iggy",
+            state=connection.state.value,
+            ready=connection.ready,
+            detail=detail,
+            durability=self._durability,
+            server_version=connection.server_version,
+            warnings=self.warnings,
+        )
+
+    async def probe(self, *, deadline: Deadline) -> None:
+        await self._session.probe(deadline)
+
+    async def totals(self, *, deadline: Deadline) -> LogTotals:
+        stats = await self._admin(
+            lambda client: client.get_stats(), Operation.STREAM, write=False, deadline=deadline
+        )
+        return LogTotals(
+            streams_count=stats.streams_count,
+            topics_count=stats.topics_count,
+            messages_count=stats.messages_count,
+            size_bytes=stats.messages_size_bytes,
+        )
+
+    def _send_lane(self, topic: TopicRef, partition_id: int) -> Lane:
+        """Always the same for one partition, so that its order is that of acceptance."""
+        place = f"{topic.stream}\0{topic.topic}\0{partition_id}"
+        lanes = self._connection.send_lanes
+        return lanes[xxhash.xxh32_intdigest(place.encode()) % len(lanes)]
+
+
+def _partition(placement: Placement, known: KnownTopic) -> int:
+    match placement:
+        case ToPartition(partition_id):
+            return partition_id
+        case ByKey(key):
+            return partition_of_key(key, known.partitions_count)
+        case Balanced():
+            return known.next_partition()
+
+
+def _sdk_message(message: NewMessage) -> SendMessage:
+    try:
+        return SendMessage(message.payload, dict(message.headers) or None, message.id)
+    except (RuntimeError, ValueError, OverflowError) as error:
+        raise explain(str(error), Operation.SEND, write=True).error from None
+
+
+if TYPE_CHECKING:
+    _log_conforms: type[MessageLog] = IggyMessageLog
+    _probe_conforms: type[HealthProbe] = IggyMessageLog
+    _stats_conforms: type[StatsSource] = IggyMessageLog

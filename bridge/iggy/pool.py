@@ -1,0 +1,79 @@
+"""Places for SDK clients, and the bounded queues before them (shell)."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from apache_iggy import IggyClient
+
+from bridge.errors import Outcome, Overloaded
+
+__all__ = ("Lane", "Slot")
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """
+    A place for one client, which carries one request at a time.
+
+    Attributes:
+        generation: the session's count of connections when the client was made; a client of an older one is dead.
+        used_at_s: when it last answered.
+    """
+
+    client: IggyClient | None = None
+    generation: int = -1
+    used_at_s: float = 0.0
+
+
+class Lane:
+    """
+    Slots and the callers that wait for one, first come, first served.
+
+    The SDK would queue callers as well, but a request that it has is a request that may be written: waiting here
+    keeps "surely not written" true until the turn comes.
+
+    Args:
+        size: number of slots.
+        waiting_max: callers that may wait.
+    """
+
+    __slots__ = ("_free", "_waiters", "_waiting_max", "slots")
+
+    def __init__(self, size: int, waiting_max: int) -> None:
+        self.slots = tuple(Slot() for _ in range(size))
+        self._free: deque[Slot] = deque(self.slots)
+        self._waiters: deque[asyncio.Future[Slot]] = deque()
+        self._waiting_max = waiting_max
+
+    async def acquire(self, *, write: bool) -> Slot:
+        """
+        A slot, to be given back with `release`.
+
+        Raises:
+            Overloaded: if too many wait.
+        """
+        if self._free:
+            return self._free.popleft()
+        if len(self._waiters) >= self._waiting_max:
+            raise Overloaded(outcome=Outcome.NOT_WRITTEN if write else None, retry_after_ms=1000)
+        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        self._waiters.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release(turn.result())
+            else:
+                self._waiters.remove(turn)
+            raise
+
+    def release(self, slot: Slot) -> None:
+        """Give *slot* to whoever waits longest."""
+        while self._waiters:
+            turn = self._waiters.popleft()
+            if not turn.done():
+                turn.set_result(slot)
+                return
+        # The slot used last comes first: its client is warm, and the idle ones stay idle.
+        self._free.appendleft(slot)

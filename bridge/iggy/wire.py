@@ -1,0 +1,281 @@
+"""
+Requests and replies of Iggy that the SDK has no method for, or loses a part of (pure).
+
+All numbers are little endian. A reply to a poll is `u32 partition, u64 current offset, u32 count`, then batch records:
+a header of 256 bytes and frames of `48 bytes, payload, user headers`.
+
+Source: apache/iggy core/binary_protocol, `batch.rs`, `responses/messages/poll_messages.rs`, `user_headers.rs`;
+measured against server 0.9.0-edge.5 with SDK 0.9.0.
+"""
+
+import struct
+from typing import Final, NamedTuple
+
+from bridge.limits import OFFSET_MAX
+from bridge.messagelog import (
+    ConsumerKey,
+    First,
+    FromOffset,
+    FromTimestamp,
+    HeaderValue,
+    Last,
+    Message,
+    Page,
+    Position,
+    StoredOffset,
+    TopicRef,
+)
+
+__all__ = (
+    "DELETE_OFFSET",
+    "GET_OFFSET",
+    "POLL",
+    "STORE_OFFSET",
+    "PolledPage",
+    "WireError",
+    "delete_offset_request",
+    "offset_request",
+    "parse_offset",
+    "parse_page",
+    "poll_request",
+    "store_offset_request",
+)
+
+POLL: Final = 100
+GET_OFFSET: Final = 120
+STORE_OFFSET: Final = 121
+DELETE_OFFSET: Final = 122
+
+_SINGLE_CONSUMER: Final = b"\x01"
+_NUMERIC_ID: Final = struct.Struct("<BBI")
+_PARTITION: Final = struct.Struct("<BI")
+_POLL_TAIL: Final = struct.Struct("<BQIB")
+_STORE_TAIL: Final = struct.Struct("<QB")
+_QUORUM: Final = 1
+_POLL_HEAD: Final = struct.Struct("<IQI")
+_OFFSET_REPLY: Final = struct.Struct("<IQQ")
+# partition, base offset, base timestamp, origin timestamp, length, checksum, count; the rest is reserved.
+_BATCH: Final = struct.Struct("<QQQQQQI")
+_BATCH_BYTES: Final = 256
+# checksum, id (low, high), offset delta, timestamp delta, headers length, payload length, reserved.
+_FRAME: Final = struct.Struct("<QQQIIIIQ")
+_FIELD: Final = struct.Struct("<BI")
+
+_STRING_KIND: Final = 2
+_BOOL_KIND: Final = 3
+#: Kinds that are whole numbers: code -> (name, bytes, signed).
+_INT_KINDS: Final = {
+    4: ("int8", 1, True),
+    5: ("int16", 2, True),
+    6: ("int32", 4, True),
+    7: ("int64", 8, True),
+    8: ("int128", 16, True),
+    9: ("uint8", 1, False),
+    10: ("uint16", 2, False),
+    11: ("uint32", 4, False),
+    12: ("uint64", 8, False),
+    13: ("uint128", 16, False),
+}
+_FLOAT_KINDS: Final = {14: ("float32", struct.Struct("<f")), 15: ("float64", struct.Struct("<d"))}
+#: Where a header block that cannot be taken apart is put, as it is: the message itself is never held back for it.
+_BROKEN_HEADERS_KEY: Final = "iggy-headers"
+
+
+class WireError(ValueError):
+    """The bytes are not what this version of the protocol says."""
+
+
+class PolledPage(NamedTuple):
+    """A page and what it weighed.
+
+    Attributes:
+        payload_bytes: sum over the page's payloads.
+        record_bytes: sum over the page's frames: headers, payloads and user headers.
+        cut: whether the reply held more messages than the page may.
+    """
+
+    page: Page
+    payload_bytes: int
+    record_bytes: int
+    cut: bool
+
+
+def _identifier(name: str) -> bytes:
+    encoded = name.encode()
+    return bytes((2, len(encoded))) + encoded
+
+
+def _place(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
+    key = _NUMERIC_ID.pack(1, 4, consumer) if isinstance(consumer, int) else _identifier(consumer)
+    return b"".join(
+        (
+            _SINGLE_CONSUMER,
+            key,
+            _identifier(topic.stream),
+            _identifier(topic.topic),
+            _PARTITION.pack(1, partition_id),
+        )
+    )
+
+
+def poll_request(topic: TopicRef, partition_id: int, position: Position, count: int) -> bytes:
+    """Body of `POLL` that moves no stored offset; the consumer matters only for `Next`."""
+    consumer: ConsumerKey = 0
+    value = 0
+    match position:
+        case FromOffset(offset):
+            kind, value = 1, offset
+        case FromTimestamp(timestamp_us):
+            kind, value = 2, timestamp_us
+        case First():
+            kind = 3
+        case Last():
+            kind = 4
+        case _:
+            kind, consumer = 5, position.consumer
+    return _place(topic, partition_id, consumer) + _POLL_TAIL.pack(kind, value, count, 0)
+
+
+def offset_request(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
+    """Body of `GET_OFFSET`."""
+    return _place(topic, partition_id, consumer)
+
+
+def store_offset_request(topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int) -> bytes:
+    """Body of `STORE_OFFSET`; answered when a quorum has it."""
+    return _place(topic, partition_id, consumer) + _STORE_TAIL.pack(offset, _QUORUM)
+
+
+def delete_offset_request(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
+    """Body of `DELETE_OFFSET`; answered when a quorum has it."""
+    return _place(topic, partition_id, consumer) + bytes((_QUORUM,))
+
+
+def parse_offset(reply: bytes) -> StoredOffset | None:
+    """
+    The reply to `GET_OFFSET`: None for "nothing stored", which it also is for a topic that does not exist.
+
+    Raises:
+        WireError: if the reply is malformed.
+    """
+    if not reply:
+        return None
+    if len(reply) != _OFFSET_REPLY.size:
+        raise WireError("a stored offset of another size")
+    _, current_offset, stored_offset = _OFFSET_REPLY.unpack(reply)
+    return StoredOffset(offset=stored_offset, current_offset=current_offset)
+
+
+def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPage:
+    """
+    The reply to `POLL`, cut after *count_max* messages or before the page grows past *page_bytes_max*.
+
+    The first message is always taken, whatever its size.
+
+    Raises:
+        WireError: if the reply is malformed.
+    """
+    if len(reply) < _POLL_HEAD.size:
+        raise WireError("a poll reply without its head")
+    partition_id, current_offset, _ = _POLL_HEAD.unpack_from(reply)
+    messages: list[Message] = []
+    payload_bytes = record_bytes = 0
+    cut = False
+    at = _POLL_HEAD.size
+    while at < len(reply) and not cut:
+        base_offset, timestamp_us, end = _batch(reply, at)
+        at += _BATCH_BYTES
+        while at < end:
+            if at + _FRAME.size > end:
+                raise WireError("a message frame is cut short")
+            _, id_low, id_high, offset_delta, _, headers_size, payload_size, _ = _FRAME.unpack_from(reply, at)
+            payload_at = at + _FRAME.size
+            headers_at = payload_at + payload_size
+            next_at = headers_at + headers_size
+            if next_at > end:
+                raise WireError("a message reaches past its batch")
+            if messages and (len(messages) >= count_max or record_bytes + next_at - at > page_bytes_max):
+                cut = True
+                break
+            messages.append(
+                Message(
+                    base_offset + offset_delta,
+                    timestamp_us,
+                    id_low | id_high << 64,
+                    reply[payload_at:headers_at],
+                    _headers(reply[headers_at:next_at]) if headers_size else {},
+                )
+            )
+            payload_bytes += payload_size
+            record_bytes += next_at - at
+            at = next_at
+    return PolledPage(Page(partition_id, current_offset, tuple(messages)), payload_bytes, record_bytes, cut)
+
+
+def _batch(reply: bytes, at: int) -> tuple[int, int, int]:
+    if at + _BATCH_BYTES > len(reply):
+        raise WireError("a batch header is cut short")
+    _, base_offset, timestamp_us, _, length, _, _ = _BATCH.unpack_from(reply, at)
+    end = at + length
+    if length < _BATCH_BYTES or end > len(reply):
+        raise WireError("a batch reaches past the reply")
+    if base_offset > OFFSET_MAX:
+        raise WireError("an offset beyond 63 bits")
+    return base_offset, timestamp_us, end
+
+
+def _headers(block: bytes) -> dict[str, HeaderValue]:
+    headers: dict[str, HeaderValue] = {}
+    at = 0
+    while at < len(block):
+        key_field = _field(block, at)
+        value_field = None if key_field is None else _field(block, key_field[2])
+        if key_field is None or value_field is None:
+            return {_BROKEN_HEADERS_KEY: block}
+        key_kind, key, _ = key_field
+        value_kind, value, at = value_field
+        headers[_key(key_kind, key)] = _value(value_kind, value)
+    return headers
+
+
+def _field(block: bytes, at: int) -> tuple[int, bytes, int] | None:
+    if at + _FIELD.size > len(block):
+        return None
+    kind, length = _FIELD.unpack_from(block, at)
+    start = at + _FIELD.size
+    if start + length > len(block):
+        return None
+    return kind, block[start : start + length], start + length
+
+
+def _key(kind: int, encoded: bytes) -> str:
+    """Text as it is; anything else as `kind:value`, bytes in hexadecimal, so that the same key is always spelt so."""
+    value = _value(kind, encoded)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes):
+        return f"raw:{value.hex()}"
+    if kind == _BOOL_KIND:
+        return f"bool:{'true' if value else 'false'}"
+    name = _INT_KINDS[kind][0] if kind in _INT_KINDS else _FLOAT_KINDS[kind][0]
+    return f"{name}:{value!r}"
+
+
+def _value(kind: int, encoded: bytes) -> HeaderValue:
+    """The value, or its bytes where its kind is not known or does not fit it."""
+    if kind == _STRING_KIND:
+        try:
+            return encoded.decode()
+        except UnicodeDecodeError:
+            return encoded
+    if kind == _BOOL_KIND and len(encoded) == 1:
+        return encoded != b"\x00"
+    if kind in _INT_KINDS:
+        _, size, signed = _INT_KINDS[kind]
+        return int.from_bytes(encoded, "little", signed=signed) if len(encoded) == size else encoded
+    if kind in _FLOAT_KINDS:
+        _, layout = _FLOAT_KINDS[kind]
+        if len(encoded) == layout.size:
+            number: float = layout.unpack(encoded)[0]
+            return number
+    return encoded

@@ -1,0 +1,205 @@
+"""Changes to what there is: streams, topics, and rows that nobody can reach any more (shell)."""
+
+from typing import ClassVar, Final
+
+from bridge import limits
+from bridge.errors import AlreadyExists, BadRequest
+from bridge.locallog.catalog import Catalog, StreamState, TopicState, free_base_key
+from bridge.locallog.schema import chunk_key
+from bridge.locallog.transaction import Change, Transaction
+from bridge.messagelog import Retention, StreamInfo, TopicInfo, TopicRef
+
+__all__ = ("CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Probe", "Purge")
+
+# A probe must fail where an append would: it needs some pages, not a corner of one.
+_FILLER_BYTES: Final = 64 * 1024
+
+
+class CreateStream(Change):
+    __slots__ = ("_name", "_stream")
+    alone: ClassVar[bool] = True
+    _stream: StreamState
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def apply(self, transaction: Transaction) -> StreamInfo:
+        streams = transaction.catalog.streams
+        if self._name in streams:
+            raise AlreadyExists("The stream exists already.")
+        if len(streams) >= limits.LOCAL_STREAMS_MAX:
+            raise BadRequest("The embedded log holds no more streams.", limit=limits.LOCAL_STREAMS_MAX)
+        connection = transaction.connection
+        connection.execute(
+            "insert into streams (name, created_at_us) values (?, ?)", (self._name, transaction.now_us)
+        )
+        self._stream = StreamState(
+            id=connection.last_insert_rowid(), name=self._name, created_at_us=transaction.now_us
+        )
+        return self._stream.info()
+
+    def publish(self, catalog: Catalog) -> None:
+        catalog.streams = {**catalog.streams, self._name: self._stream}
+
+
+class DeleteStream(Change):
+    __slots__ = ("_name", "_stream")
+    alone: ClassVar[bool] = True
+    _stream: StreamState
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def apply(self, transaction: Transaction) -> None:
+        self._stream = transaction.catalog.stream(self._name)
+        connection = transaction.connection
+        connection.execute(
+            "insert into purges select base_key, partitions_count from topics where stream_id = ?",
+            (self._stream.id,),
+        )
+        connection.execute("delete from topics where stream_id = ?", (self._stream.id,))
+        connection.execute("delete from streams where id = ?", (self._stream.id,))
+
+    def publish(self, catalog: Catalog) -> None:
+        catalog.streams = {name: stream for name, stream in catalog.streams.items() if name != self._name}
+        for topic in self._stream.topics.values():
+            _leave_to_purge(catalog, topic)
+
+
+class CreateTopic(Change):
+    __slots__ = ("_partitions_count", "_ref", "_retention", "_topic")
+    alone: ClassVar[bool] = True
+    _topic: TopicState
+
+    def __init__(self, ref: TopicRef, *, partitions_count: int, retention: Retention) -> None:
+        super().__init__()
+        self._ref = ref
+        self._partitions_count = partitions_count
+        self._retention = retention
+
+    def apply(self, transaction: Transaction) -> TopicInfo:
+        catalog = transaction.catalog
+        stream = catalog.stream(self._ref.stream)
+        if self._ref.topic in stream.topics:
+            raise AlreadyExists("The topic exists already.")
+        if len(stream.topics) >= limits.TOPICS_PER_STREAM_MAX:
+            raise BadRequest("The stream holds no more topics.", limit=limits.TOPICS_PER_STREAM_MAX)
+        base_key = free_base_key(catalog, self._partitions_count)
+        connection = transaction.connection
+        connection.execute(
+            "insert into topics (stream_id, name, created_at_us, base_key, partitions_count, retention_age_s,"
+            " retention_size_bytes) values (?, ?, ?, ?, ?, ?, ?)",
+            (
+                stream.id,
+                self._ref.topic,
+                transaction.now_us,
+                base_key,
+                self._partitions_count,
+                self._retention.age_s,
+                self._retention.size_bytes,
+            ),
+        )
+        self._topic = TopicState(
+            topic_id=connection.last_insert_rowid(),
+            stream_id=stream.id,
+            name=self._ref.topic,
+            created_at_us=transaction.now_us,
+            base_key=base_key,
+            partitions_count=self._partitions_count,
+            retention=self._retention,
+        )
+        return self._topic.info(with_partitions=True)
+
+    def publish(self, catalog: Catalog) -> None:
+        stream = catalog.streams[self._ref.stream]
+        stream.topics = {**stream.topics, self._ref.topic: self._topic}
+
+
+class DeleteTopic(Change):
+    """At once gone for everybody; its rows are left to `Purge`, so that a huge topic holds nobody up."""
+
+    __slots__ = ("_ref", "_topic")
+    alone: ClassVar[bool] = True
+    _topic: TopicState
+
+    def __init__(self, ref: TopicRef) -> None:
+        super().__init__()
+        self._ref = ref
+
+    def apply(self, transaction: Transaction) -> None:
+        self._topic = transaction.catalog.topic(self._ref)
+        connection = transaction.connection
+        connection.execute("delete from topics where id = ?", (self._topic.id,))
+        connection.execute(
+            "insert into purges values (?, ?)", (self._topic.base_key, len(self._topic.partitions))
+        )
+
+    def publish(self, catalog: Catalog) -> None:
+        stream = catalog.streams[self._ref.stream]
+        stream.topics = {name: topic for name, topic in stream.topics.items() if name != self._ref.topic}
+        _leave_to_purge(catalog, self._topic)
+
+
+class Purge(Change):
+    """Some rows of the first range of partition keys that is to be purged; the keys are free once all are gone."""
+
+    __slots__ = ("_finished",)
+    alone: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._finished = False
+
+    def apply(self, transaction: Transaction) -> None:
+        base_key, count = transaction.catalog.purges[0]
+        connection = transaction.connection
+        start, end = chunk_key(base_key, 0), chunk_key(base_key + count, 0)
+        last_key = None
+        purged_bytes = 0
+        for key, body_bytes in connection.execute(
+            "select key, length(body) from chunks where key >= ? and key < ? order by key limit ?",
+            (start, end, limits.RETENTION_ROWS_PER_COMMIT),
+        ):
+            last_key = key
+            purged_bytes += body_bytes
+            if purged_bytes >= limits.LOCAL_COMMIT_BYTES_MAX:
+                break
+        if last_key is not None:
+            connection.execute("delete from chunks where key >= ? and key <= ?", (start, last_key))
+            return
+        connection.execute(
+            "delete from stored_offsets where (partition_key, consumer) in (select partition_key, consumer"
+            " from stored_offsets where partition_key >= ? and partition_key < ? limit ?)",
+            (base_key, base_key + count, limits.RETENTION_ROWS_PER_COMMIT),
+        )
+        if connection.changes():
+            return
+        connection.execute(
+            "delete from trims where partition_key >= ? and partition_key < ?", (base_key, base_key + count)
+        )
+        connection.execute("delete from purges where base_key = ?", (base_key,))
+        self._finished = True
+
+    def publish(self, catalog: Catalog) -> None:
+        if self._finished:
+            catalog.purges = catalog.purges[1:]
+
+
+class Probe(Change):
+    """A write like any other, so that a log that was full finds out that it is not."""
+
+    __slots__ = ()
+    alone: ClassVar[bool] = True
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.connection.execute(
+            "insert or replace into probes values (1, zeroblob(?))", (_FILLER_BYTES,)
+        )
+        transaction.connection.execute("delete from probes")
+
+
+def _leave_to_purge(catalog: Catalog, topic: TopicState) -> None:
+    topic.deleted = True
+    catalog.purges = (*catalog.purges, (topic.base_key, len(topic.partitions)))

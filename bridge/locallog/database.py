@@ -1,0 +1,206 @@
+"""The database file: opened, checked, made, and read into memory once (shell)."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import apsw
+
+from bridge import limits
+from bridge.errors import StartupError
+from bridge.locallog import schema
+from bridge.locallog.catalog import Catalog, Marks, StreamState, TopicState
+from bridge.messagelog import Retention
+
+__all__ = ("Tuning", "load_catalog", "open_reader", "open_writer")
+
+FILE_NAME: Final = "messages.db"
+
+_DAMAGED: Final = (
+    "The embedded log in DATA_DIR is damaged; restore it from a copy, or set DATA_DIR to an empty directory."
+)
+_UNUSABLE: Final = "The embedded log in DATA_DIR cannot be used: the disk or its space fails."
+_FOREIGN: Final = (
+    f"DATA_DIR holds a {FILE_NAME} that is no log of a bridge; set DATA_DIR to another directory."
+)
+_NEWER: Final = "The log in DATA_DIR was written by a newer bridge; start that version, or set DATA_DIR to another directory."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """
+    What tests may change and no setting reaches.
+
+    Attributes:
+        synchronous: "off" makes a test suite fast and a log unsafe.
+        connect: makes connections; faults are put in here.
+        pages_max: size of the database in pages, to fill a "disk".
+    """
+
+    synchronous: Literal["full", "off"] = "full"
+    connect: Callable[[str, int], apsw.Connection] = apsw.Connection
+    pages_max: int | None = None
+
+
+def open_writer(directory: Path, tuning: Tuning) -> apsw.Connection:
+    """
+    The one connection that writes.
+
+    Raises:
+        StartupError: if the file is foreign, damaged, of a newer schema, or cannot be opened.
+    """
+    try:
+        connection = tuning.connect(
+            str(directory / FILE_NAME), apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+        )
+    except apsw.Error as error:
+        raise StartupError("The embedded log in DATA_DIR cannot be opened.") from error
+    try:
+        _prepare(connection, directory, tuning)
+    except (apsw.CorruptError, apsw.FormatError) as error:
+        connection.close(True)
+        raise StartupError(_DAMAGED) from error
+    except apsw.NotADBError as error:
+        connection.close(True)
+        raise StartupError(_FOREIGN) from error
+    except apsw.Error as error:
+        connection.close(True)
+        raise StartupError(
+            "The embedded log in DATA_DIR cannot be used: the disk or its space fails."
+        ) from error
+    except StartupError:
+        connection.close(True)
+        raise
+    return connection
+
+
+def open_reader(directory: Path, tuning: Tuning) -> apsw.Connection:
+    """
+    A connection that cannot write; the writer's must be open.
+
+    Raises:
+        StartupError: if it cannot be opened.
+    """
+    try:
+        connection = tuning.connect(str(directory / FILE_NAME), apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(limits.LOCAL_BUSY_TIMEOUT_MS)
+        connection.pragma("query_only", True)
+    except apsw.Error as error:
+        raise StartupError(_UNUSABLE) from error
+    return connection
+
+
+def load_catalog(connection: apsw.Connection) -> Catalog:
+    """
+    Everything in memory of what is stored, by one seek for each partition that has messages; no message is read.
+
+    Raises:
+        StartupError: if the database is damaged.
+    """
+    try:
+        return _load(connection)
+    except (apsw.Error, KeyError) as error:
+        raise StartupError(_DAMAGED) from error
+
+
+def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning) -> None:
+    connection.set_busy_timeout(limits.LOCAL_BUSY_TIMEOUT_MS)
+    new = _is_new(connection)
+    if connection.pragma("journal_mode", "wal") != "wal":
+        raise StartupError("The file system of DATA_DIR cannot hold the embedded log; use a local disk.")
+    connection.pragma("synchronous", tuning.synchronous)
+    connection.pragma("fullfsync", True)
+    connection.pragma("checkpoint_fullfsync", True)
+    connection.pragma("journal_size_limit", limits.LOCAL_WAL_BYTES_MAX)
+    # The writer checkpoints by itself: SQLite's automatic one swallows errors, a failed sync among them.
+    connection.pragma("wal_autocheckpoint", 0)
+    if tuning.pages_max is not None:
+        connection.pragma("max_page_count", tuning.pages_max)
+    if new:
+        connection.execute(
+            f"begin immediate; {schema.TABLES}"
+            f"pragma application_id = {schema.APPLICATION_ID}; pragma user_version = {schema.SCHEMA_VERSION}; commit"
+        )
+        _sync_directory(directory)
+        _sync_directory(directory.parent)
+
+
+def _is_new(connection: apsw.Connection) -> bool:
+    application_id = connection.pragma("application_id")
+    version = connection.pragma("user_version")
+    if application_id == schema.APPLICATION_ID:
+        if version > schema.SCHEMA_VERSION:
+            raise StartupError(_NEWER)
+        return False
+    if application_id or version or connection.execute("select count(*) from sqlite_schema").get:
+        raise StartupError(_FOREIGN)
+    return True
+
+
+def _sync_directory(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _load(connection: apsw.Connection) -> Catalog:
+    catalog = Catalog()
+    streams: dict[int, StreamState] = {}
+    for stream_id, name, created_at_us in connection.execute("select id, name, created_at_us from streams"):
+        stream = StreamState(id=stream_id, name=name, created_at_us=created_at_us)
+        streams[stream_id] = catalog.streams[name] = stream
+    topics: dict[int, TopicState] = {}
+    for row in connection.execute(
+        "select id, stream_id, name, created_at_us, base_key, partitions_count, retention_age_s,"
+        " retention_size_bytes from topics"
+    ):
+        topic_id, stream_id, name, created_at_us, base_key, count, age_s, size_bytes = row
+        topic = TopicState(
+            topic_id=topic_id,
+            stream_id=stream_id,
+            name=name,
+            created_at_us=created_at_us,
+            base_key=base_key,
+            partitions_count=count,
+            retention=Retention(age_s=age_s, size_bytes=size_bytes),
+        )
+        streams[stream_id].topics[name] = topic
+        topics.update((partition.key, topic) for partition in topic.partitions)
+    purges = connection.execute("select base_key, partitions_count from purges order by base_key")
+    catalog.purges = tuple((base_key, count) for base_key, count in purges)
+    _load_marks(connection, topics)
+    return catalog
+
+
+def _load_marks(connection: apsw.Connection, topics: dict[int, TopicState]) -> None:
+    trims = {
+        key: Marks(first_offset, first_offset, bytes_start, bytes_start, timestamp_us)
+        for key, first_offset, bytes_start, timestamp_us in connection.execute(
+            "select partition_key, first_offset, bytes_start, timestamp_us from trims"
+        )
+    }
+    marks = dict(trims)
+    below = schema.chunk_key(limits.LOCAL_PARTITIONS_MAX, 0)
+    while newest := connection.execute(
+        "select key, messages_count, timestamp_us, bytes_end from chunks where key < ? order by key desc limit 1",
+        (below,),
+    ).fetchone():
+        key, count, timestamp_us, bytes_end = newest
+        partition_key = schema.partition_of(key)
+        start = trims.get(partition_key)
+        marks[partition_key] = Marks(
+            start.first_offset if start else 0,
+            schema.offset_of(key) + count,
+            start.bytes_start if start else 0,
+            bytes_end,
+            timestamp_us,
+        )
+        below = schema.chunk_key(partition_key, 0)
+    for partition_key, known in marks.items():
+        topic = topics.get(partition_key)
+        if topic is not None:
+            topic.partitions[partition_key - topic.base_key].publish(known)

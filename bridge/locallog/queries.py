@@ -1,0 +1,113 @@
+"""Reads of messages and stored offsets, on a reader's connection (shell)."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from bridge.limits import PAGE_BYTES_MAX
+from bridge.locallog.catalog import Marks
+from bridge.locallog.chunks import Chunk, decode
+from bridge.locallog.schema import chunk_key, offset_of
+from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Message, Position
+
+__all__ = ("first_offset_since", "messages_from", "read", "stored_offset")
+
+_CHUNKS: Final = "select key, messages_count, timestamp_us, bytes_end, checksum, body from chunks "
+_CONTAINING: Final = _CHUNKS + "where key >= ? and key <= ? order by key desc limit 1"
+_FOLLOWING: Final = _CHUNKS + "where key >= ? and key < ? order by key limit 1"
+# A chunk may be 64 MB: the running total keeps one that cannot fit the page from being loaded at all.
+_REST: Final = _CHUNKS + "where key > ? and key < ? and bytes_end <= ? order by key limit ?"
+
+
+def read(
+    connection: apsw.Connection, partition_key: int, marks: Marks, position: Position, count: int
+) -> tuple[Message, ...]:
+    """
+    Up to *count* messages from *position* on, none at or after `marks.next_offset`.
+
+    Raises:
+        DamagedChunk: if a stored row is not what was written.
+    """
+    start = _start(connection, partition_key, marks, position, count)
+    return messages_from(connection, partition_key, marks, max(start, marks.first_offset), count)
+
+
+def _start(
+    connection: apsw.Connection, partition_key: int, marks: Marks, position: Position, count: int
+) -> int:
+    if isinstance(position, FromOffset):
+        return position.offset
+    if isinstance(position, FromTimestamp):
+        return first_offset_since(connection, partition_key, marks, position.timestamp_us)
+    if isinstance(position, First):
+        return marks.first_offset
+    if isinstance(position, Last):
+        return marks.next_offset - count
+    stored = stored_offset(connection, partition_key, position.consumer)
+    return 0 if stored is None else stored + 1
+
+
+def messages_from(
+    connection: apsw.Connection, partition_key: int, marks: Marks, start: int, count: int
+) -> tuple[Message, ...]:
+    """
+    Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
+
+    Raises:
+        DamagedChunk: if a stored row is not what was written.
+    """
+    if start >= marks.next_offset:
+        return ()
+    end_key = chunk_key(partition_key, marks.next_offset)
+    start_key = chunk_key(partition_key, start)
+    # Retention may have taken the chunk since *marks* was read; then the page begins with what is left.
+    row = (
+        connection.execute(_CONTAINING, (chunk_key(partition_key, marks.first_offset), start_key)).fetchone()
+        or connection.execute(_FOLLOWING, (start_key, end_key)).fetchone()
+    )
+    if row is None:
+        return ()
+    first = Chunk(*row)
+    messages = decode(first, start=max(start - offset_of(first.key), 0), count=count)
+    if len(messages) < count:
+        bytes_end_max = first.bytes_end - len(first.body) + PAGE_BYTES_MAX
+        rest = connection.execute(_REST, (first.key, end_key, bytes_end_max, count - len(messages)))
+        for row in rest:
+            messages += decode(Chunk(*row), count=count - len(messages))
+            if len(messages) >= count:
+                rest.close()
+                break
+    return tuple(messages)
+
+
+def first_offset_since(
+    connection: apsw.Connection, partition_key: int, marks: Marks, timestamp_us: int
+) -> int:
+    """Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet."""
+    low, high = marks.first_offset, marks.next_offset
+    base_key = chunk_key(partition_key, 0)
+    while low < high:
+        middle = (low + high) // 2
+        chunk: Sequence[int] | None = connection.execute(
+            "select key, messages_count, timestamp_us from chunks where key >= ? and key <= ? order by key desc limit 1",
+            (base_key, chunk_key(partition_key, middle)),
+        ).fetchone()
+        if chunk is None:
+            low = middle + 1
+            continue
+        key, messages_count, chunk_timestamp_us = chunk
+        if chunk_timestamp_us >= timestamp_us:
+            high = offset_of(key)
+        else:
+            low = offset_of(key) + messages_count
+    return max(low, marks.first_offset)
+
+
+def stored_offset(connection: apsw.Connection, partition_key: int, consumer: ConsumerKey) -> int | None:
+    """The consumer's offset; an id and a name of the same digits are two consumers."""
+    row = connection.execute(
+        'select "offset" from stored_offsets where partition_key = ? and consumer = ?',
+        (partition_key, consumer),
+    ).fetchone()
+    return None if row is None else int(row[0])

@@ -1,0 +1,115 @@
+"""The threads that read, each with its own connection (shell)."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+import apsw
+import structlog
+
+from bridge.clock import Deadline
+from bridge.errors import DeadlineExceeded, Overloaded, PollError
+from bridge.limits import LOCAL_READS_WAITING_MAX
+from bridge.locallog.chunks import DamagedChunk
+from bridge.locallog.completions import Completions
+
+__all__ = ("Readers",)
+
+_LOG = structlog.get_logger("bridge.locallog")
+_RETRY_AFTER_MS = 1_000
+
+T = TypeVar("T")
+Query = Callable[[apsw.Connection], T]
+
+
+class Readers:
+    """A bounded number of reads at a time, a bounded number of waiting ones."""
+
+    def __init__(self, connections: list[apsw.Connection], completions: Completions) -> None:
+        self._queue: SimpleQueue[_Read | None] = SimpleQueue()
+        self._completions = completions
+        self._waiting = 0
+        self._threads = [
+            threading.Thread(target=self._serve, args=(connection,), name=f"log-reader-{number}", daemon=True)
+            for number, connection in enumerate(connections)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    async def run(self, query: Query[T], *, deadline: Deadline) -> T:
+        """
+        The value of *query*, called on one of the threads.
+
+        Raises:
+            Overloaded: if too many wait already.
+            DeadlineExceeded: if the time is up.
+            PollError: if what is stored cannot be read.
+        """
+        if self._waiting >= LOCAL_READS_WAITING_MAX:
+            raise Overloaded("Too many reads are waiting.", retry_after_ms=_RETRY_AFTER_MS)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting += 1
+        self._queue.put(_Read(query, future))
+        timer = loop.call_later(deadline.remaining_s(), _expire, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Serve what waits, then close the connections."""
+        for _ in self._threads:
+            self._queue.put(None)
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join)
+
+    def _serve(self, connection: apsw.Connection) -> None:
+        while (read := self._queue.get()) is not None:
+            self._completions.post(read.completed(connection, self._done))
+        connection.close()
+
+    def _done(self) -> None:
+        self._waiting -= 1
+
+
+class _Read:
+    __slots__ = ("_future", "_query")
+
+    def __init__(self, query: Query[Any], future: asyncio.Future[Any]) -> None:
+        self._query = query
+        self._future = future
+
+    def completed(self, connection: apsw.Connection, done: Callable[[], None]) -> Callable[[], None]:
+        """Run the query; the returned callback, run on the event loop, tells whoever waits."""
+        value: Any = None
+        error: Exception | None = None
+        # Whoever gave up before its turn costs no read.
+        if not self._future.done():
+            try:
+                value = self._query(connection)
+            except DamagedChunk:
+                _LOG.error("stored messages are damaged")
+                error = PollError("The messages stored here are damaged.")
+            except Exception as cause:  # noqa: BLE001 (whatever it is, somebody waits for an answer)
+                _LOG.exception("read failed")
+                error = PollError("The stored messages could not be read.")
+                error.__cause__ = cause
+
+        def tell() -> None:
+            done()
+            if self._future.done():
+                return
+            if error is not None:
+                self._future.set_exception(error)
+            else:
+                self._future.set_result(value)
+
+        return tell
+
+
+def _expire(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(DeadlineExceeded())

@@ -1,0 +1,93 @@
+"""
+The tables of the embedded log and how a place in it becomes a key (pure).
+
+Messages lie in chunks: what one commit brings to one partition shares a row, up to `LOCAL_CHUNK_MESSAGES_MAX`. With a
+row for each message, every row costs two hand-overs of the interpreter lock: beside a busy event loop 64 inserts took
+0.59 ms instead of 0.14 ms, and a read of 100 messages 0.46 ms instead of 0.12 ms (measured). The key is the rowid, as
+rows of a few KiB in a WITHOUT ROWID table were a quarter slower to write (measured), and it orders chunks by partition
+and offset. Sizes are kept as a running total of the partition, so that no figure ever needs a scan: a partition's newest
+chunk tells its next offset and its bytes, its row in `trims` (written by retention alone) tells where it begins.
+"""
+
+from typing import Final
+
+__all__ = (
+    "APPLICATION_ID",
+    "OFFSET_BITS",
+    "PARTITION_OFFSETS_MAX",
+    "SCHEMA_VERSION",
+    "TABLES",
+    "chunk_key",
+    "offset_of",
+    "partition_of",
+)
+
+#: "BRDG", so that `file` and we ourselves know whose database this is.
+APPLICATION_ID: Final = 0x42524447
+SCHEMA_VERSION: Final = 1
+
+OFFSET_BITS: Final = 40
+#: At 20,000 messages a second into one partition this lasts 20 months.
+PARTITION_OFFSETS_MAX: Final = 1 << OFFSET_BITS
+
+TABLES: Final = """
+create table streams (
+    id integer primary key autoincrement,
+    name text not null unique,
+    created_at_us integer not null
+) strict;
+create table topics (
+    id integer primary key autoincrement,
+    stream_id integer not null,
+    name text not null,
+    created_at_us integer not null,
+    base_key integer not null,
+    partitions_count integer not null,
+    retention_age_s integer,
+    retention_size_bytes integer,
+    unique (stream_id, name)
+) strict;
+create table chunks (
+    key integer primary key,
+    messages_count integer not null,
+    timestamp_us integer not null,
+    bytes_end integer not null,
+    checksum integer not null,
+    body blob not null
+) strict;
+create table trims (
+    partition_key integer primary key,
+    first_offset integer not null,
+    bytes_start integer not null,
+    timestamp_us integer not null
+) strict;
+create table stored_offsets (
+    partition_key integer not null,
+    consumer any not null,
+    "offset" integer not null,
+    primary key (partition_key, consumer)
+) without rowid, strict;
+create table purges (
+    base_key integer primary key,
+    partitions_count integer not null
+) strict;
+create table probes (
+    id integer primary key,
+    filler blob not null
+) strict;
+"""
+
+
+def chunk_key(partition_key: int, offset: int) -> int:
+    """Key of the chunk that begins at *offset*; *partition_key* fits 23 bits."""
+    return (partition_key << OFFSET_BITS) | offset
+
+
+def partition_of(key: int) -> int:
+    """The partition key within a chunk's key."""
+    return key >> OFFSET_BITS
+
+
+def offset_of(key: int) -> int:
+    """The offset within a chunk's key."""
+    return key & (PARTITION_OFFSETS_MAX - 1)

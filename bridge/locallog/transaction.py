@@ -1,0 +1,191 @@
+"""One transaction of the writer, and what can be asked of it (shell)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import apsw
+
+from bridge.errors import BadRequest, Outcome, SendError, TopicNotFound
+from bridge.locallog.catalog import Catalog, Marks, PartitionState
+from bridge.locallog.chunks import Chunk, encode, split
+from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
+from bridge.messagelog import ConsumerKey, Durability, NewMessage, Receipt
+
+__all__ = ("Append", "Change", "StoreOffset", "Transaction")
+
+
+class Transaction:
+    """
+    What one commit will bring. Nothing of it is visible before `publish`, which the writer calls after the commit.
+
+    Attributes:
+        now_us: the one reading of the clock for all of it.
+    """
+
+    __slots__ = ("_offsets", "_tails", "catalog", "connection", "now_us")
+
+    def __init__(self, connection: apsw.Connection, catalog: Catalog, now_us: int) -> None:
+        self.connection = connection
+        self.catalog = catalog
+        self.now_us = now_us
+        self._tails: dict[PartitionState, _Tail] = {}
+        self._offsets: dict[tuple[int, ConsumerKey], int | None] = {}
+
+    def append(self, partition: PartitionState, messages: Sequence[NewMessage]) -> Receipt:
+        """
+        Put messages at the end of a partition.
+
+        Raises:
+            TopicNotFound: if the topic was deleted meanwhile.
+            SendError: if the partition has given out all its offsets.
+        """
+        if partition.topic.deleted:
+            raise TopicNotFound
+        tail = self._tails.get(partition)
+        if tail is None:
+            tail = self._tails[partition] = _Tail(partition.marks, self.now_us)
+        offset = tail.next_offset
+        count = len(messages)
+        if offset + count > PARTITION_OFFSETS_MAX:
+            raise SendError("The partition has given out all its offsets.", outcome=Outcome.NOT_WRITTEN)
+        tail.messages.extend(messages)
+        tail.next_offset = offset + count
+        return Receipt(partition.id, offset, count, Durability.PERSISTED)
+
+    def store_offset(self, partition: PartitionState, consumer: ConsumerKey, offset: int | None) -> None:
+        """
+        Keep a consumer's offset, or forget it (None).
+
+        Raises:
+            TopicNotFound: if the topic was deleted meanwhile.
+            BadRequest: if there is no such message yet.
+        """
+        if partition.topic.deleted:
+            raise TopicNotFound
+        if offset is not None:
+            tail = self._tails.get(partition)
+            if not 0 <= offset < (partition.marks.next_offset if tail is None else tail.next_offset):
+                raise BadRequest("The offset is beyond the newest message.")
+        self._offsets[partition.key, consumer] = offset
+
+    def flush(self) -> None:
+        """Write what was gathered; still inside the transaction."""
+        chunks: list[Chunk] = []
+        for partition, tail in self._tails.items():
+            chunks.extend(tail.chunks(partition.key))
+        if chunks:
+            self.connection.executemany("insert into chunks values (?, ?, ?, ?, ?, ?)", chunks)
+        for (partition_key, consumer), offset in self._offsets.items():
+            if offset is None:
+                self.connection.execute(
+                    "delete from stored_offsets where partition_key = ? and consumer = ?",
+                    (partition_key, consumer),
+                )
+            else:
+                self.connection.execute(
+                    "insert or replace into stored_offsets values (?, ?, ?)",
+                    (partition_key, consumer, offset),
+                )
+
+    def publish(self) -> None:
+        """Show the partitions' new ends; after the commit only."""
+        for partition, tail in self._tails.items():
+            marks = partition.marks
+            partition.publish(
+                Marks(
+                    marks.first_offset, tail.next_offset, marks.bytes_start, tail.bytes_end, tail.timestamp_us
+                )
+            )
+
+
+class _Tail:
+    """The end of a partition within a transaction."""
+
+    __slots__ = ("bytes_end", "messages", "next_offset", "timestamp_us")
+
+    def __init__(self, marks: Marks, now_us: int) -> None:
+        self.messages: list[NewMessage] = []
+        self.next_offset = marks.next_offset
+        self.bytes_end = marks.bytes_end
+        # The machine's clock may be set back; times within a partition may not, a search by time needs their order.
+        self.timestamp_us = max(now_us, marks.timestamp_us)
+
+    def chunks(self, partition_key: int) -> list[Chunk]:
+        chunks = []
+        offset = self.next_offset - len(self.messages)
+        for run in split(self.messages):
+            chunk = encode(
+                chunk_key(partition_key, offset),
+                run,
+                timestamp_us=self.timestamp_us,
+                bytes_start=self.bytes_end,
+            )
+            chunks.append(chunk)
+            self.bytes_end = chunk.bytes_end
+            offset += len(run)
+        return chunks
+
+
+class Change:
+    """
+    Something the writer does in a transaction.
+
+    Attributes:
+        alone: in a transaction of its own, because what it changes is looked up rather than gathered.
+        size_bytes: what it holds in memory while it waits.
+        future: completed on the event loop once it is committed or failed; None if nobody waits.
+        taken: the writer has it; from then on nobody can say that it was not done.
+        withdrawn: nobody waits any more; the writer drops it.
+    """
+
+    __slots__ = ("future", "messages_count", "size_bytes", "taken", "withdrawn")
+    alone: ClassVar[bool] = False
+
+    def __init__(self, *, messages_count: int = 1, size_bytes: int = 0) -> None:
+        self.future: asyncio.Future[Any] | None = None
+        self.messages_count = messages_count
+        self.size_bytes = size_bytes
+        self.taken = False
+        self.withdrawn = False
+
+    def apply(self, transaction: Transaction) -> Any:
+        """
+        Do it within the transaction; the value becomes the future's result.
+
+        Raises:
+            BridgeError: before anything was changed; only this one fails then.
+        """
+        raise NotImplementedError
+
+    def publish(self, catalog: Catalog) -> None:
+        """Show it to readers; called after the commit."""
+
+
+class Append(Change):
+    """Messages to the end of a partition; the result is their `Receipt`."""
+
+    __slots__ = ("_messages", "_partition")
+
+    def __init__(self, partition: PartitionState, messages: Sequence[NewMessage], size_bytes: int) -> None:
+        super().__init__(messages_count=len(messages), size_bytes=size_bytes)
+        self._partition = partition
+        self._messages = messages
+
+    def apply(self, transaction: Transaction) -> Receipt:
+        return transaction.append(self._partition, self._messages)
+
+
+class StoreOffset(Change):
+    """A consumer's offset, or None to forget it."""
+
+    __slots__ = ("_consumer", "_offset", "_partition")
+
+    def __init__(self, partition: PartitionState, consumer: ConsumerKey, offset: int | None) -> None:
+        super().__init__()
+        self._partition = partition
+        self._consumer = consumer
+        self._offset = offset
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.store_offset(self._partition, self._consumer, self._offset)

@@ -1,0 +1,121 @@
+"""What every log refuses before it writes anything (pure)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from bridge.errors import BadRequest, PayloadTooLarge
+from bridge.limits import (
+    APPEND_BYTES_MAX,
+    APPEND_MESSAGE_OVERHEAD_BYTES,
+    HEADER_KEY_BYTES_MAX,
+    HEADER_VALUE_BYTES_MAX,
+    HEADERS_BYTES_MAX,
+    MESSAGE_ID_MAX,
+    MESSAGE_PAYLOAD_BYTES_MAX,
+    PARTITION_KEY_BYTES_MAX,
+)
+from bridge.messagelog.placement import ByKey, Placement
+from bridge.messagelog.values import HeaderValue, NewMessage
+
+__all__ = ("check_append", "check_placement", "headers_bytes")
+
+# Iggy writes one byte of kind and four of length before each key and each value; 100,000 bytes count with them.
+_HEADER_FRAME_BYTES: Final = 10
+_NUMBER_BYTES: Final = 8
+_INT_MIN: Final = -(2**63)
+_INT_MAX: Final = 2**64 - 1
+
+
+def check_append(messages: Sequence[NewMessage]) -> int:
+    """
+    Size of one append in bytes: payloads, headers, and `APPEND_MESSAGE_OVERHEAD_BYTES` for each message.
+
+    Raises:
+        BadRequest: if there is no message, or a payload, id or header is out of bounds.
+        PayloadTooLarge: if one payload or all together are too large; its `limit` says which bound.
+    """
+    if not messages:
+        raise BadRequest("An append needs at least one message.")
+    total_bytes = 0
+    for index, message in enumerate(messages):
+        payload_bytes = len(message.payload)
+        if not payload_bytes:
+            raise BadRequest(f"Message {index} has an empty payload.")
+        if payload_bytes > MESSAGE_PAYLOAD_BYTES_MAX:
+            raise PayloadTooLarge(
+                f"Message {index} is larger than {MESSAGE_PAYLOAD_BYTES_MAX} bytes.",
+                limit=MESSAGE_PAYLOAD_BYTES_MAX,
+            )
+        if not 0 <= message.id <= MESSAGE_ID_MAX:
+            raise BadRequest(f"The id of message {index} is outside 0 to 2^128-1.", limit=MESSAGE_ID_MAX)
+        total_bytes += payload_bytes + APPEND_MESSAGE_OVERHEAD_BYTES
+        if message.headers:
+            total_bytes += headers_bytes(message.headers, index)
+    if total_bytes > APPEND_BYTES_MAX:
+        raise PayloadTooLarge(
+            f"The messages of one append are larger than {APPEND_BYTES_MAX} bytes together.",
+            limit=APPEND_BYTES_MAX,
+        )
+    return total_bytes
+
+
+def check_placement(placement: Placement) -> None:
+    """
+    Refuse a key that Iggy could not place.
+
+    Raises:
+        BadRequest: if a key is not 1..`PARTITION_KEY_BYTES_MAX` bytes long.
+    """
+    if isinstance(placement, ByKey) and not 1 <= len(placement.key) <= PARTITION_KEY_BYTES_MAX:
+        raise BadRequest(
+            f"A partition key has 1 to {PARTITION_KEY_BYTES_MAX} bytes.", limit=PARTITION_KEY_BYTES_MAX
+        )
+
+
+def headers_bytes(headers: Mapping[str, HeaderValue], index: int) -> int:
+    """
+    Size in bytes of the headers of message *index*, as Iggy frames them; numbers count 8 bytes.
+
+    Raises:
+        BadRequest: if a key, a value or the whole is out of bounds.
+    """
+    total_bytes = 0
+    for key, value in headers.items():
+        key_bytes = _text_bytes(key, index)
+        if not 1 <= key_bytes <= HEADER_KEY_BYTES_MAX:
+            raise BadRequest(
+                f"A header key of message {index} does not have 1 to {HEADER_KEY_BYTES_MAX} bytes.",
+                limit=HEADER_KEY_BYTES_MAX,
+            )
+        total_bytes += _HEADER_FRAME_BYTES + key_bytes + _value_bytes(value, index)
+    if total_bytes > HEADERS_BYTES_MAX:
+        raise BadRequest(
+            f"The headers of message {index} are larger than {HEADERS_BYTES_MAX} bytes together.",
+            limit=HEADERS_BYTES_MAX,
+        )
+    return total_bytes
+
+
+def _value_bytes(value: HeaderValue, index: int) -> int:
+    match value:
+        case str() | bytes():
+            value_bytes = len(value) if isinstance(value, bytes) else _text_bytes(value, index)
+            if not 1 <= value_bytes <= HEADER_VALUE_BYTES_MAX:
+                raise BadRequest(
+                    f"A header value of message {index} does not have 1 to {HEADER_VALUE_BYTES_MAX} bytes.",
+                    limit=HEADER_VALUE_BYTES_MAX,
+                )
+            return value_bytes
+        case int():
+            if not _INT_MIN <= value <= _INT_MAX:
+                raise BadRequest(f"A header number of message {index} is outside -2^63 to 2^64-1.")
+            return _NUMBER_BYTES
+        case float():
+            return _NUMBER_BYTES
+
+
+def _text_bytes(text: str, index: int) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise BadRequest(f"A header of message {index} is no Unicode text.") from None

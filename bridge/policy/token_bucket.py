@@ -1,0 +1,109 @@
+"""How many requests one address may make (pure): a token bucket as the generic cell rate algorithm (ITU-T I.371).
+
+A bucket of *burst* tokens that come back one by one is a single number: the time at which it is full again.
+"""
+
+from math import ceil, floor
+from typing import NamedTuple, Protocol, cast, runtime_checkable
+
+from limits import RateLimitItem
+from limits.storage import Storage
+from limits.strategies import RateLimiter
+from limits.util import WindowStats
+
+from bridge.clock import Clock
+
+__all__ = ("TokenBucketRateLimiter", "TokenBucketSupport", "Verdict", "take")
+
+
+class Verdict(NamedTuple):
+    """What the bucket says.
+
+    Attributes:
+        remaining: whole tokens left after this request.
+        retry_after_ms: when the tokens are there; 0 where the request may pass.
+        reset_s: until the bucket is full again, whole seconds, rounded up.
+    """
+
+    allowed: bool
+    remaining: int
+    retry_after_ms: int
+    reset_s: int
+
+
+def take(
+    full_at_s: float, now_s: float, *, interval_s: float, burst: int, cost: int = 1
+) -> tuple[float, Verdict]:
+    """
+    Take *cost* tokens if they are there.
+
+    Args:
+        full_at_s: when the bucket is full again; in the past where it is full.
+        interval_s: seconds in which one token comes back.
+        burst: tokens of a full bucket.
+        cost: 0 only looks.
+
+    Returns:
+        When the bucket is full after this, and the verdict.
+    """
+    missing_s = full_at_s - now_s if full_at_s > now_s else 0.0
+    taken_s = missing_s + cost * interval_s
+    capacity_s = burst * interval_s
+    # A hundredth of a token: after a year of uptime floats are so coarse, and the last of a burst must still pass.
+    slack_s = interval_s * 1e-2
+    if taken_s > capacity_s + slack_s:
+        remaining = max(0, floor((capacity_s - missing_s + slack_s) / interval_s))
+        retry_after_ms = max(1, ceil((taken_s - capacity_s) * 1000))
+        return full_at_s, Verdict(False, remaining, retry_after_ms, ceil(missing_s))
+    remaining = max(0, floor((capacity_s - taken_s + slack_s) / interval_s))
+    return now_s + taken_s, Verdict(True, remaining, 0, ceil(taken_s))
+
+
+@runtime_checkable
+class TokenBucketSupport(Protocol):
+    """What a storage of `limits` offers so that `TokenBucketRateLimiter` can work over it."""
+
+    def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> Verdict:
+        """`take` on the bucket of *key* and keep the result, in one atomic step."""
+        ...
+
+
+class TokenBucketRateLimiter(RateLimiter):
+    """
+    The token bucket as a strategy of the `limits` library: an item is the refill ("100 per second").
+
+    Args:
+        storage: where buckets are kept.
+        clock: what `get_window_stats` counts from; the storage's own.
+        burst: tokens of a full bucket.
+
+    Raises:
+        NotImplementedError: if *storage* keeps no buckets, as the library's own strategies do it.
+    """
+
+    def __init__(self, storage: Storage, clock: Clock, *, burst: int) -> None:
+        if not isinstance(storage, TokenBucketSupport):
+            raise NotImplementedError(f"{type(storage).__name__} keeps no token buckets")
+        super().__init__(storage)
+        self._tokens = cast("TokenBucketSupport", storage)
+        self._clock = clock
+        self._burst = burst
+
+    def take(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> Verdict:
+        """Take *cost* tokens if they are there; 0 only looks."""
+        return self._tokens.acquire_tokens(
+            "/".join(identifiers), item.get_expiry() / item.amount, self._burst, cost
+        )
+
+    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Whether *cost* tokens were there and are taken now."""
+        return self.take(item, *identifiers, cost=cost).allowed
+
+    def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Whether *cost* tokens are there; takes none."""
+        return self.take(item, *identifiers, cost=0).remaining >= cost
+
+    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+        """When the bucket is full again, by the clock's monotonic reading, and the tokens in it."""
+        verdict = self.take(item, *identifiers, cost=0)
+        return WindowStats(self._clock.monotonic_s() + verdict.reset_s, verdict.remaining)

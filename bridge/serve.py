@@ -1,0 +1,208 @@
+"""The process from start to end (wiring): one task group, and the end as a written list.
+
+Start: log opened -> application built -> ports taken -> background tasks -> default topic made -> ready.
+
+End, on SIGTERM or SIGINT, within `SHUTDOWN_GRACE_SECS` altogether; a second signal cuts the waits short:
+1. not ready: `/ready` answers 503, answers ask for their connection to be closed
+2. `DRAIN_DELAY_SECS`, in which load balancers look elsewhere
+3. the ports are closed: nobody new comes in
+4. requests in flight finish, those that do not are cancelled
+5. background tasks are cancelled and awaited
+6. what was accepted is flushed, the log is closed
+7. exit 0
+
+A step that fails or overruns is logged and the next one follows. When a background task dies, steps 3, 4 and 6 are
+done with the shorter `CLOSE_TIMEOUT_S` each. Exit codes: 0; 69 the log, its lock or the port is not to be had; 70 a
+fault of the program or the disk; 78 the configuration.
+"""
+
+import asyncio
+from asyncio import TaskGroup
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import structlog
+
+import bridge
+from bridge.adapters import OpenLog, open_log
+from bridge.background.stats_refresh import StatsCache
+from bridge.clock import SystemClock
+from bridge.config import Config, Effective
+from bridge.errors import ConfigError, StartupError
+from bridge.limits import CLOSE_TIMEOUT_S
+from bridge.listeners import Listeners
+from bridge.shutdown import Stop, Watchdog, bounded_step
+from bridge.tasks import background_tasks
+from bridge.telemetry.logs import configure
+from bridge.telemetry.metrics import Metrics
+from bridge.web.keys import Lifecycle, Services
+
+__all__ = ("EXIT_CONFIG", "EXIT_OK", "EXIT_SOFTWARE", "EXIT_UNAVAILABLE", "exit_code", "run", "serve")
+
+EXIT_OK: Final = 0
+EXIT_UNAVAILABLE: Final = 69
+EXIT_SOFTWARE: Final = 70
+EXIT_CONFIG: Final = 78
+
+_log = structlog.get_logger("bridge.serve")
+# Of the grace, what closing the log and cutting connections may have; the rest belongs to the requests.
+_CLOSE_SHARE: Final = 0.2
+_CUT_SHARE: Final = 0.1
+# A request whose time is up gets so much of that share to end by itself, after its cancellation.
+_CUT_WAIT_SHARE: Final = 0.3
+
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+def run(effective: Effective, *, loop_factory: LoopFactory | None = None) -> int:
+    """Serve until a signal, and return the exit code; what went wrong is in the log."""
+    sink = configure(effective.config.observe)
+    watchdog = Watchdog()
+    try:
+        for warning in effective.warnings:
+            _log.warning("configuration", advice=warning)
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(serve(effective.config, stop=Stop(), watchdog=watchdog))
+    except KeyboardInterrupt:
+        # A SIGINT before or after the time in which `Stop` listens.
+        return EXIT_OK
+    except BaseException as error:  # noqa: BLE001 (the outermost frame: whatever it is becomes an exit code)
+        return _told(error)
+    else:
+        _log.info("stopped")
+        return EXIT_OK
+    finally:
+        watchdog.disarm()
+        sink.close()
+
+
+def _told(error: BaseException) -> int:
+    code = exit_code(error)
+    if code == EXIT_SOFTWARE:
+        _log.error("failed", exit_code=code, exc_info=error)
+        return code
+    for cause in _leaves(error):
+        _log.error(
+            "unavailable" if code == EXIT_UNAVAILABLE else "configuration", detail=str(cause), exit_code=code
+        )
+    return code
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of what ended the process; of several errors at once, a fault of the program weighs most."""
+    leaves = tuple(_leaves(error))
+    if any(not isinstance(each, (StartupError, ConfigError)) for each in leaves):
+        return EXIT_SOFTWARE
+    return EXIT_CONFIG if any(isinstance(each, ConfigError) for each in leaves) else EXIT_UNAVAILABLE
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
+
+
+async def serve(config: Config, *, stop: Stop, watchdog: Watchdog) -> None:
+    """
+    Serve until *stop* is asked for, then drain; *watchdog* is armed for the drain and for the end, and left so.
+
+    Raises:
+        StartupError: if the log or a port is not to be had.
+        ExceptionGroup: of what background tasks raised.
+    """
+    stop.listen()
+    clock = SystemClock()
+    metrics = Metrics()
+    opened = await open_log(config, clock=clock, metrics=metrics)
+    try:
+        services = Services(
+            http=config.http,
+            log_config=config.log,
+            log=opened.log,
+            appender=opened.appender,
+            probe=opened.probe,
+            stats=StatsCache(clock, config.log.stats_cache_ttl_s),
+            metrics=metrics,
+            clock=clock,
+            lifecycle=Lifecycle(),
+        )
+        listeners = Listeners(
+            services, config.observe, shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE
+        )
+        try:
+            await listeners.open()
+            _banner(config, services, listeners)
+            await _until_stopped(config, services, opened, listeners, stop, watchdog)
+        finally:
+            # From here on a hang is the fault of what is closed, not of a slow client.
+            watchdog.arm(_cut_timeout_s(config) + 2 * _close_timeout_s(config))
+            services.lifecycle.draining = True
+            await bounded_step("connections", listeners.close, timeout_s=_cut_timeout_s(config), stop=stop)
+    finally:
+        for name, close in opened.closers:
+            await bounded_step(name, close, timeout_s=_close_timeout_s(config), stop=stop)
+
+
+async def _until_stopped(
+    config: Config,
+    services: Services,
+    opened: OpenLog,
+    listeners: Listeners,
+    stop: Stop,
+    watchdog: Watchdog,
+) -> None:
+    async with TaskGroup() as group:
+        tasks = [
+            group.create_task(work, name=name) for name, work in background_tasks(config, services, opened)
+        ]
+        await stop.asked.wait()
+        watchdog.arm(config.http.shutdown_grace_s)
+        await _drain(config, services, listeners, stop)
+        for task in tasks:
+            task.cancel()
+
+
+async def _drain(config: Config, services: Services, listeners: Listeners, stop: Stop) -> None:
+    http = config.http
+    ends_s = (
+        services.clock.monotonic_s()
+        + http.shutdown_grace_s
+        - _close_timeout_s(config)
+        - _cut_timeout_s(config)
+    )
+    services.lifecycle.draining = True
+    _log.info("draining", requests=services.metrics.requests_in_flight, grace_s=http.shutdown_grace_s)
+    if http.drain_delay_s:
+        await bounded_step(
+            "drain-delay",
+            lambda: asyncio.sleep(http.drain_delay_s),
+            timeout_s=http.shutdown_grace_s,
+            stop=stop,
+        )
+    await bounded_step("stop-accepting", listeners.stop_accepting, timeout_s=CLOSE_TIMEOUT_S, stop=stop)
+    left_s = max(0.0, ends_s - services.clock.monotonic_s())
+    await bounded_step("requests", listeners.finish_requests, timeout_s=left_s, stop=stop)
+
+
+def _close_timeout_s(config: Config) -> float:
+    return min(CLOSE_TIMEOUT_S, config.http.shutdown_grace_s * _CLOSE_SHARE)
+
+
+def _cut_timeout_s(config: Config) -> float:
+    return min(CLOSE_TIMEOUT_S, config.http.shutdown_grace_s * _CUT_SHARE)
+
+
+def _banner(config: Config, services: Services, listeners: Listeners) -> None:
+    health = services.probe.health()
+    _log.info(
+        "listening",
+        version=bridge.__version__,
+        host=config.http.host,
+        port=listeners.port,
+        metrics_port=listeners.metrics_port,
+        log=health.kind,
+        durability=str(health.durability),
+        authenticated=config.http.api_key is not None,
+    )

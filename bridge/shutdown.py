@@ -1,0 +1,89 @@
+"""The end of the process (shell): signals, and steps that each have their time."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+__all__ = ("Stop", "Watchdog", "bounded_step")
+
+_log = structlog.get_logger("bridge.serve")
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# The watchdog is for what no timeout of the event loop can end: a blocked loop, or a thread that hangs.
+_WATCHDOG_MARGIN_S = 5.0
+_EXIT_SOFTWARE = 70
+# For `finally` blocks of a step that was cut.
+_UNWIND_S = 0.5
+
+
+class Stop:
+    """What signals ask for: the first one a drain, any further one haste."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurry = asyncio.Event()
+
+    def listen(self) -> None:
+        """Take SIGTERM and SIGINT from now on, in the main thread's running loop."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.signalled, signal.Signals(number).name)
+
+    def signalled(self, name: str) -> None:
+        """A signal of this name arrived."""
+        _log.info("signal", name=name, hurry=self.asked.is_set())
+        if self.asked.is_set():
+            self.hurry.set()
+        self.asked.set()
+
+
+async def bounded_step(
+    name: str, work: Callable[[], Awaitable[None]], *, timeout_s: float, stop: Stop
+) -> bool:
+    """
+    Do *work* for at most *timeout_s*, less when in a hurry, and go on whatever becomes of it.
+
+    Returns:
+        whether it was done; if not, the log says why.
+    """
+
+    async def body() -> None:
+        await work()
+
+    task = asyncio.create_task(body(), name=f"shutdown-{name}")
+    hurried = asyncio.create_task(stop.hurry.wait(), name="shutdown-hurry")
+    await asyncio.wait({task, hurried}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not task.done():
+        task.cancel()
+        _log.warning("shutdown_step_cut", step=name, timeout_s=round(timeout_s, 3), hurry=stop.hurry.is_set())
+        # A task that swallows its cancellation must not take the steps after it along.
+        await asyncio.wait({task}, timeout=_UNWIND_S)
+        return False
+    if task.cancelled() or (error := task.exception()) is None:
+        return not task.cancelled()
+    _log.error("shutdown_step_failed", step=name, exc_info=error)
+    return False
+
+
+class Watchdog:
+    """Ends the process with 70 when a shutdown hangs where no timeout of the event loop reaches."""
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def arm(self, seconds: float) -> None:
+        """From now on for *seconds* and a margin, instead of what was armed before."""
+        self.disarm()
+        self._timer = threading.Timer(seconds + _WATCHDOG_MARGIN_S, os._exit, (_EXIT_SOFTWARE,))
+        self._timer.name = "shutdown-watchdog"
+        self._timer.daemon = True
+        self._timer.start()
+
+    def disarm(self) -> None:
+        """The process lives, or ends by itself."""
+        if self._timer is not None:
+            self._timer.cancel()

@@ -1,0 +1,87 @@
+"""What runs beside the requests (wiring)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+import structlog
+
+from bridge.adapters import OpenLog
+from bridge.background.default_topic import make_default_topic
+from bridge.background.health_watch import watch_health
+from bridge.background.stats_refresh import refresh_stats
+from bridge.background.supervise import Pace, retry_until_done, supervise
+from bridge.config import Config
+from bridge.errors import LogError
+from bridge.messagelog import TopicRef
+from bridge.telemetry.loop_lag import watch_loop_lag
+from bridge.web.keys import Services
+
+__all__ = ("background_tasks",)
+
+_log = structlog.get_logger("bridge.serve")
+# A dead connection should be told well before the next look at it.
+_PROBE_TIMEOUT_S: Final = 5.0
+# Background work looks again at least so often while the log is away.
+_RETRY_S_MAX: Final = 15.0
+
+
+def background_tasks(
+    config: Config, services: Services, opened: OpenLog
+) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
+    """Every task by name, to be started in one task group; the last one ends once the bridge is ready."""
+    clock, metrics = services.clock, services.metrics
+
+    def pace(interval_s: float) -> Pace:
+        return Pace(interval_s=interval_s, delay_max_s=max(interval_s, _RETRY_S_MAX), sleep=asyncio.sleep)
+
+    async def stats() -> None:
+        await refresh_stats(
+            opened.stats, services.stats, clock=clock, timeout_s=config.http.operation_timeout_s
+        )
+
+    async def health() -> None:
+        await watch_health(services.probe, clock=clock, timeout_s=_PROBE_TIMEOUT_S)
+
+    async def health_endless() -> NoReturn:
+        interval_s = config.iggy.health_check_interval_s
+        steady = Pace(interval_s=interval_s, delay_max_s=interval_s, sleep=asyncio.sleep)
+        await supervise("health-watch", health, pace=steady, observer=metrics)
+
+    if opened.run is not None:
+        yield "log", _endless("log", opened.run)
+    yield "health-watch", health_endless()
+    yield (
+        "stats-refresh",
+        supervise("stats-refresh", stats, pace=pace(services.stats.ttl_s), observer=metrics),
+    )
+    yield "loop-lag", watch_loop_lag(metrics, clock=clock, sleep=asyncio.sleep)
+    yield "default-topic", _become_ready(config, services, pace(1.0), stats)
+
+
+async def _endless(name: str, work: Callable[[], Awaitable[None]]) -> NoReturn:
+    await work()
+    raise RuntimeError(f"the background part of the {name} ended by itself")
+
+
+async def _become_ready(
+    config: Config, services: Services, pace: Pace, stats: Callable[[], Awaitable[None]]
+) -> None:
+    topic = TopicRef(config.log.stream, config.log.topic)
+
+    async def step() -> None:
+        await make_default_topic(
+            services.log,
+            topic,
+            partitions_count=config.log.partitions,
+            clock=services.clock,
+            timeout_s=config.http.operation_timeout_s,
+        )
+
+    await retry_until_done("default-topic", step, pace=pace, observer=services.metrics)
+    services.lifecycle.started = True
+    _log.info("ready")
+    with suppress(LogError):
+        # The first figures should know what was just made; the next round comes anyway.
+        await stats()

@@ -1,0 +1,70 @@
+"""Counting cells that cost little per observation (pure); `metrics.py` turns them into Prometheus families on a scrape."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+
+__all__ = ("OTHER", "Histogram", "TopicCell", "TopicCells")
+
+#: The label of everything beyond the bound on labels; a topic "other" of a stream "other" is counted with the rest.
+OTHER = "other"
+
+
+class Histogram:
+    """Observations in buckets; *bounds* are inclusive upper bounds in ascending order, +Inf is added."""
+
+    __slots__ = ("_counts", "bounds", "total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = tuple(bounds)
+        self.total = 0.0
+        self._counts = [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative counts as Prometheus wants them: (upper bound, observations up to it)."""
+        result: list[tuple[str, float]] = []
+        seen = 0
+        for bound, count in zip(self.bounds, self._counts, strict=False):
+            seen += count
+            result.append((str(bound), float(seen)))
+        result.append(("+Inf", float(seen + self._counts[-1])))
+        return result
+
+
+class TopicCell:
+    """What went in and out of one topic."""
+
+    __slots__ = ("bytes_in", "bytes_out", "messages_in", "messages_out")
+
+    def __init__(self) -> None:
+        self.messages_in = 0
+        self.bytes_in = 0
+        self.messages_out = 0
+        self.bytes_out = 0
+
+
+class TopicCells:
+    """A cell for each of the first *topics_max* topics, and one for all others together."""
+
+    __slots__ = ("_cells", "_topics_max")
+
+    def __init__(self, topics_max: int) -> None:
+        self._topics_max = topics_max
+        self._cells: dict[tuple[str, str], TopicCell] = {}
+
+    def cell(self, stream: str, topic: str) -> TopicCell:
+        key = (stream, topic)
+        found = self._cells.get(key)
+        if found is not None:
+            return found
+        if len(self._cells) >= self._topics_max:
+            return self._cells.setdefault((OTHER, OTHER), TopicCell())
+        self._cells[key] = found = TopicCell()
+        return found
+
+    def items(self) -> tuple[tuple[tuple[str, str], TopicCell], ...]:
+        """Every cell with its (stream, topic), as of now."""
+        return tuple(self._cells.items())

@@ -1,0 +1,89 @@
+"""Lines on their way to a file descriptor (shell): the caller never waits for the reader of stdout."""
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from threading import Event, Thread
+
+from bridge.limits import LOG_LINES_WAITING_MAX
+
+__all__ = ("LineSink",)
+
+# Lines of so long share one system call, and the writer takes the interpreter lock 50 times a second at most.
+_GATHER_S = 0.02
+# A descriptor that somebody set non-blocking is tried again after this.
+_FULL_PIPE_S = 0.01
+
+
+class LineSink:
+    """A bounded list of lines that one thread writes; beyond the bound lines are dropped and counted.
+
+    Args:
+        fd: where the lines go.
+        dropped_line: the line that tells how many were dropped.
+    """
+
+    def __init__(
+        self, fd: int, dropped_line: Callable[[int], bytes], *, lines_max: int = LOG_LINES_WAITING_MAX
+    ) -> None:
+        self._fd = fd
+        self._dropped_line = dropped_line
+        self._lines_max = lines_max
+        # Appending and popping are each one step for the interpreter; swapping a list against an append is not.
+        self._lines: deque[bytes] = deque()
+        self._dropped = 0
+        self._wake = Event()
+        self._closing = Event()
+        self._broken = False
+        self._thread = Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread.start()
+
+    def write(self, line: bytes) -> None:
+        """Take a line with its end; returns at once, from any thread."""
+        if len(self._lines) >= self._lines_max:
+            self._dropped += 1
+            return
+        self._lines.append(line)
+        if not self._wake.is_set():
+            self._wake.set()
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Write what is waiting and end the thread; gives up after *timeout_s*, since nobody may be reading."""
+        self._closing.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still writes."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            closing = self._closing.is_set()
+            self._wake.clear()
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
+            dropped, self._dropped = self._dropped, 0
+            if dropped:
+                lines.append(self._dropped_line(dropped))
+            if not self._broken:
+                self._write_all(b"".join(lines))
+            if closing and not self._lines:
+                return
+            self._closing.wait(_GATHER_S)
+            if self._closing.is_set():
+                self._wake.set()
+
+    def _write_all(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                time.sleep(_FULL_PIPE_S)
+            except OSError:
+                # The reader is gone for good (EPIPE) or the disk is full: serving goes on without a log.
+                self._broken = True
+                return

@@ -1,0 +1,83 @@
+"""The application: what a request passes on its way, and where it can go (wiring)."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol, TypeAlias
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bridge.web.answer_headers import stamp
+from bridge.web.keys import SERVICES, Services
+from bridge.web.middleware.access_log import access_log
+from bridge.web.middleware.api_key import api_key
+from bridge.web.middleware.cors import cors
+from bridge.web.middleware.deadline import deadline
+from bridge.web.middleware.identity import identity
+from bridge.web.middleware.problem_boundary import problem_boundary
+from bridge.web.middleware.protocol import protocol
+from bridge.web.middleware.rate_limit import rate_limit
+from bridge.web.rules import RULES, Rules
+
+__all__ = ("MIDDLEWARES", "MiddlewareFactory", "RouteRow", "build_app")
+
+MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Middleware | None]
+"""Builds one step from the rules; None where the configuration switches it off, so that it costs nothing."""
+
+#: From the outside in.
+MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
+    identity,  # first: every line of the log and every answer names the request
+    access_log,  # outside the boundary: sees what was answered, not what was raised
+    problem_boundary,  # outside everything that can fail
+    deadline,  # the time runs from here, for refusals as well
+    rate_limit,  # before anything that costs: a flood must not reach even the checks
+    protocol,  # before CORS and the key look at methods, paths and hosts
+    cors,  # before the key: a preflight cannot carry one
+    api_key,  # last: handlers need not ask who calls
+)
+
+
+class RouteRow(Protocol):
+    """One row of the table of routes (`handlers.routes.Route`)."""
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def handler(self) -> Handler: ...
+
+
+def build_app(
+    services: Services,
+    *,
+    middlewares: Sequence[MiddlewareFactory] = MIDDLEWARES,
+    routes: Sequence[RouteRow] | None = None,
+) -> web.Application:
+    """
+    The application over *services*.
+
+    `GET` routes answer `HEAD` too; a method that a path has no row for gets 405 with `Allow`.
+
+    Args:
+        routes: None takes those of the bridge.
+
+    Raises:
+        ValueError: if the configuration names a proxy that is no network.
+    """
+    if routes is None:
+        # Late: tests of single steps bring small routes of their own.
+        from bridge.web.handlers.routes import ROUTES  # noqa: PLC0415
+
+        routes = ROUTES
+    rules = Rules.of(services.http, services.clock)
+    steps = [step for factory in middlewares if (step := factory(services, rules)) is not None]
+    app = web.Application(middlewares=steps, client_max_size=services.http.request_body_bytes_max)
+    app[SERVICES] = services
+    app[RULES] = rules
+    app.on_response_prepare.append(stamp(rules.origins, services.lifecycle))
+    for row in routes:
+        if row.method == "GET":
+            app.router.add_get(row.path, row.handler, allow_head=True)
+        else:
+            app.router.add_route(row.method, row.path, row.handler)
+    return app

@@ -1,0 +1,62 @@
+"""Probes and figures (shell): answered from what is known, so that they never wait for the log."""
+
+from aiohttp import web
+
+from bridge.errors import NotFound
+from bridge.web.handlers.answers import answer
+from bridge.web.keys import SERVICES
+from bridge.web.wire_answers import health_json, ready_json, stats_json
+
+__all__ = ("health", "metrics", "ready", "stats")
+
+# A probe asks again after seconds; the log may be back in one.
+_RETRY_AFTER_S = "1"
+
+
+async def health(request: web.Request) -> web.Response:
+    """`GET /health`: 200 as long as the process serves."""
+    services = request.app[SERVICES]
+    return answer(health_json(services.probe.health(), services.clock.now_us()))
+
+
+async def ready(request: web.Request) -> web.Response:
+    """`GET /ready`: 200 if requests should be sent here, else 503; each check in the body."""
+    services = request.app[SERVICES]
+    is_ready, body = ready_json(
+        services.probe.health(),
+        started=services.lifecycle.started,
+        draining=services.lifecycle.draining,
+        now_us=services.clock.now_us(),
+    )
+    if is_ready:
+        return answer(body)
+    response = answer(body, status=503)
+    response.headers["Retry-After"] = _RETRY_AFTER_S
+    return response
+
+
+async def stats(request: web.Request) -> web.Response:
+    """`GET /stats`: from the cache, zeros and stale before it is filled."""
+    services = request.app[SERVICES]
+    return answer(
+        stats_json(
+            services.stats.snapshot(),
+            uptime_s=services.clock.monotonic_s() - services.started_s,
+            sent=services.metrics.messages_sent,
+            received=services.metrics.messages_received,
+        )
+    )
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """
+    `GET /metrics`: Prometheus text.
+
+    Raises:
+        NotFound: if it is served on its own port, or not at all.
+    """
+    services = request.app[SERVICES]
+    if not services.metrics_here:
+        raise NotFound
+    body, content_type = services.metrics.render()
+    return web.Response(body=body, headers={"Content-Type": content_type})

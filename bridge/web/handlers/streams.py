@@ -1,0 +1,41 @@
+"""Streams (shell)."""
+
+from aiohttp import web
+
+from bridge.web.body import read_body
+from bridge.web.handlers.answers import answer, created, no_content
+from bridge.web.handlers.places import stream_of
+from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.wire import read_stream
+from bridge.web.wire_answers import stream_json, streams_json
+from bridge.web.wire_queries import refuse_query
+
+__all__ = ("create_stream", "delete_stream", "get_stream", "list_streams")
+
+
+async def list_streams(request: web.Request) -> web.Response:
+    """`GET /streams`."""
+    refuse_query(request.query.items())
+    return answer(streams_json(await request.app[SERVICES].log.streams(deadline=request[DEADLINE])))
+
+
+async def create_stream(request: web.Request) -> web.Response:
+    """`POST /streams`: 201, or 409 if there is one of that name."""
+    refuse_query(request.query.items())
+    name = read_stream(await read_body(request))
+    stream = await request.app[SERVICES].log.create_stream(name, deadline=request[DEADLINE])
+    return created(stream_json(stream), location=f"/streams/{name}")
+
+
+async def get_stream(request: web.Request) -> web.Response:
+    """`GET /streams/{stream}`."""
+    refuse_query(request.query.items())
+    name = stream_of(request)
+    return answer(stream_json(await request.app[SERVICES].log.stream(name, deadline=request[DEADLINE])))
+
+
+async def delete_stream(request: web.Request) -> web.Response:
+    """`DELETE /streams/{stream}`: with its topics, their messages and offsets."""
+    refuse_query(request.query.items())
+    await request.app[SERVICES].log.delete_stream(stream_of(request), deadline=request[DEADLINE])
+    return no_content()

@@ -1,0 +1,43 @@
+"""By when a request must have its answer (shell over `policy.request_timeouts`)."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from bridge.clock import Deadline
+from bridge.errors import DeadlineExceeded, Outcome
+from bridge.limits import DEADLINE_BACKSTOP_S
+from bridge.policy.request_timeouts import effective_timeout_ms
+from bridge.web.answer_headers import ANSWER_HEADERS
+from bridge.web.keys import DEADLINE, Services
+from bridge.web.rules import Rules
+
+__all__ = ("deadline",)
+
+_READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+
+
+def deadline(services: Services, rules: Rules) -> Middleware:
+    """Set the deadline, tell it, and end what does not end by itself a little later."""
+    clock, configured_ms = services.clock, rules.timeout_ms
+
+    @web.middleware
+    async def keep_deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
+        timeout_ms = effective_timeout_ms(request.headers.get("X-Request-Timeout"), configured_ms)
+        seconds = timeout_ms / 1000
+        request[DEADLINE] = Deadline.after(seconds, clock)
+        request[ANSWER_HEADERS]["X-Effective-Timeout"] = str(timeout_ms)
+        backstop = asyncio.timeout(seconds + DEADLINE_BACKSTOP_S)
+        try:
+            async with backstop:
+                return await handler(request)
+        except TimeoutError as error:
+            if not backstop.expired():
+                raise
+            # The write may have been handed over before it was cut off, and a cancelled write is not taken back.
+            outcome = None if request.method in _READS else Outcome.UNKNOWN
+            raise DeadlineExceeded(outcome=outcome) from error
+
+    return keep_deadline

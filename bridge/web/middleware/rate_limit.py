@@ -1,0 +1,55 @@
+"""How many requests an address may make (shell over `policy.token_bucket`)."""
+
+from math import ceil
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from bridge.errors import RateLimited
+from bridge.policy.client_address import limit_key
+from bridge.policy.token_bucket import Verdict
+from bridge.web.answer_headers import ANSWER_HEADERS
+from bridge.web.keys import CLIENT, Services
+from bridge.web.rules import RateRule, Rules
+
+__all__ = ("policy_header", "rate_limit", "state_header")
+
+# Whole targets, as they stand in the request line: a probe that is refused takes a healthy process out of service.
+# They cost no more than a refusal would, so letting them through gives a flood nothing.
+_PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
+
+
+def policy_header(rate: RateRule) -> str:
+    """`RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): *q* requests in the *w* seconds a full bucket takes."""
+    return f'"address";q={rate.burst};w={max(1, ceil(rate.burst / rate.refill.amount))}'
+
+
+def state_header(verdict: Verdict) -> str:
+    """`RateLimit` (same draft): *r* requests left, all of them back after *t* seconds."""
+    return f'"address";r={verdict.remaining};t={verdict.reset_s}'
+
+
+def rate_limit(services: Services, rules: Rules) -> Middleware | None:
+    """Refuse what is too much, before anything dearer looks at it; None where the limit is off."""
+    rate = rules.rate
+    if rate is None:
+        return None
+    take, refill, metrics = rate.limiter.take, rate.refill, services.metrics
+    policy, burst = policy_header(rate), str(rate.burst)
+
+    @web.middleware
+    async def limit_rate(request: web.Request, handler: Handler) -> web.StreamResponse:
+        exempt = (request.method, request.raw_path) in _PROBES
+        verdict = take(refill, limit_key(request[CLIENT]), cost=0 if exempt else 1)
+        headers = request[ANSWER_HEADERS]
+        headers["RateLimit-Policy"] = policy
+        headers["RateLimit"] = state_header(verdict)
+        if verdict.allowed:
+            return await handler(request)
+        headers["X-RateLimit-Limit"] = burst
+        headers["X-RateLimit-Remaining"] = str(verdict.remaining)
+        metrics.rate_limited()
+        raise RateLimited(retry_after_ms=verdict.retry_after_ms)
+
+    return limit_rate

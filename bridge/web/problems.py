@@ -1,0 +1,154 @@
+"""Errors as answers (pure): one table from error class to status, and the one place that builds error bodies."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from math import ceil
+from typing import Final, NamedTuple
+
+import orjson
+from aiohttp import web
+
+from bridge import errors
+from bridge.errors import BridgeError, LogError, RateLimited, RequestError
+from bridge.limits import RETRY_AFTER_DEFAULT_MS
+
+__all__ = ("ROWS", "Row", "problem_response", "row_of")
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+
+class Row(NamedTuple):
+    """How one class of errors is answered.
+
+    Attributes:
+        title: the same for every error of the class, for people.
+        type: URI of the class; a name, nothing is served there.
+        tells_detail: whether the error's own sentence goes out; else the title stands for it.
+        closes: whether the connection ends with this answer.
+    """
+
+    status: int
+    title: str
+    type: str
+    tells_detail: bool = True
+    closes: bool = False
+
+
+def _row(
+    error: type[BridgeError], status: int, title: str, *, tells_detail: bool = True, closes: bool = False
+) -> tuple[type[BridgeError], Row]:
+    return error, Row(status, title, f"urn:bridge:problem:{error.code}", tells_detail, closes)
+
+
+ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
+    # Never out: the name or value of a setting. Both end the process before it serves.
+    _row(errors.ConfigError, 500, "Configuration error", tells_detail=False),
+    _row(errors.StartupError, 503, "Not available", tells_detail=False),
+    # Never out: what was sent. Only which rule it breaks, where, and the bound.
+    _row(errors.RequestError, 400, "Bad request"),
+    _row(errors.BadRequest, 400, "Bad request"),
+    _row(errors.SerializationError, 400, "Body not understood"),
+    # Never out: whether the key was missing, wrong, or close; whether the path exists.
+    _row(errors.Unauthorized, 401, "API key required"),
+    # Never out: what would be allowed, and to whom.
+    _row(errors.Forbidden, 403, "Forbidden"),
+    # Never out: the path or name that was asked for; the caller knows it, a log or page that shows it should not.
+    _row(errors.NotFound, 404, "Not found"),
+    _row(errors.StreamNotFound, 404, "Stream not found"),
+    _row(errors.TopicNotFound, 404, "Topic not found"),
+    _row(errors.PartitionNotFound, 404, "Partition not found"),
+    # Never out: the method as it was sent.
+    _row(errors.MethodNotAllowed, 405, "Method not allowed"),
+    # Never out: how much of the body had come. The rest may still come, so the connection is of no use any more.
+    _row(errors.RequestBodyTimeout, 408, "Body too slow", closes=True),
+    # Never out: who made it, or when.
+    _row(errors.AlreadyExists, 409, "Already exists"),
+    # Never out: any part of the body; the bound is public. Nobody reads the rest: close.
+    _row(errors.PayloadTooLarge, 413, "Too large", closes=True),
+    # Never out: the type that was sent.
+    _row(errors.UnsupportedMediaType, 415, "Media type not supported"),
+    # Never out: the host that was named, or our own names.
+    _row(errors.MisdirectedRequest, 421, "Wrong server"),
+    # Never out: the client's address, and how many others there are.
+    _row(errors.RateLimited, 429, "Too many requests"),
+    # Never out: whether this key was right (it was not), or how many were tried.
+    _row(errors.TooManyFailedKeys, 429, "Too many wrong keys"),
+    # Never out: the text of the log or of its library, its address, credentials, offsets of others.
+    _row(errors.LogError, 500, "The log failed"),
+    _row(errors.StreamError, 500, "Stream operation failed"),
+    _row(errors.TopicError, 500, "Topic operation failed"),
+    _row(errors.SendError, 500, "Message not stored"),
+    _row(errors.PollError, 500, "Messages not read"),
+    # Never out: anything of the exception; it is in the log under the request id.
+    _row(errors.InternalError, 500, "Internal error"),
+    # Never out: where the log is, how often it was tried, how long the queue is.
+    _row(errors.ConnectionFailed, 503, "Log not reachable"),
+    _row(errors.Disconnected, 503, "Log not connected"),
+    _row(errors.ConnectionReset, 503, "Connection to the log broke"),
+    _row(errors.CircuitOpen, 503, "Log left alone for a while"),
+    _row(errors.Overloaded, 503, "Overloaded"),
+    # Never out: what the time was spent on.
+    _row(errors.DeadlineExceeded, 504, "Out of time"),
+    # Never out: the version as it was sent. The framing of another version is not ours to follow: close.
+    _row(errors.HttpVersionNotSupported, 505, "HTTP version not supported", closes=True),
+))  # fmt: skip
+
+
+def row_of(error: type[BridgeError]) -> Row:
+    """The row of the class itself or of its nearest base that has one."""
+    for base in error.__mro__:
+        row = ROWS.get(base)
+        if row is not None:
+            return row
+    return ROWS[errors.InternalError]
+
+
+def problem_response(
+    error: BridgeError, *, request_id: str, instance: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """
+    The answer to *error*: `application/problem+json` (RFC 9457) with the members of the HTTP contract.
+
+    Args:
+        instance: the route's template, or a URN with the request id where there is no route; never raw input.
+        headers: what the status asks for besides, such as `Allow`.
+    """
+    row = row_of(type(error))
+    detail = error.detail if row.tells_detail else f"{row.title}."
+    body: dict[str, object] = {
+        "type": row.type,
+        "title": row.title,
+        "status": row.status,
+        "detail": detail,
+        "instance": instance,
+        "error": error.code,
+        "message": detail,
+        "request_id": request_id,
+        "retryable": error.retryable,
+    }
+    retry_after_ms = _retry_after_ms(error, row.status)
+    if retry_after_ms is not None:
+        body["retry_after_ms"] = retry_after_ms
+    if isinstance(error, LogError) and error.outcome is not None:
+        body["outcome"] = error.outcome.value
+    if isinstance(error, RequestError):
+        if error.path is not None:
+            body["path"] = error.path
+        if error.limit is not None:
+            body["limit"] = error.limit
+    answer = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})}
+    if retry_after_ms is not None:
+        answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))
+    if row.status == HTTPStatus.UNAUTHORIZED:
+        answer["WWW-Authenticate"] = 'ApiKey realm="bridge", header="X-API-Key"'
+    response = web.Response(body=orjson.dumps(body), status=row.status, headers=answer)
+    if row.closes:
+        response.force_close()
+    return response
+
+
+def _retry_after_ms(error: BridgeError, status: int) -> int | None:
+    known = error.retry_after_ms if isinstance(error, RateLimited | LogError) else None
+    if known is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return RETRY_AFTER_DEFAULT_MS
+    return known

@@ -1,0 +1,79 @@
+"""The pure rules of one configuration, built once and shared by the middleware and the server (wiring)."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+from limits import RateLimitItem, RateLimitItemPerSecond
+
+from bridge.clock import Clock
+from bridge.config import HttpConfig
+from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
+from bridge.policy.api_keys import ApiKeyRule
+from bridge.policy.client_address import ClientAddresses
+from bridge.policy.limit_storage import BoundedMemoryStorage
+from bridge.policy.lockout import Lockout
+from bridge.policy.origins import Origins
+from bridge.policy.token_bucket import TokenBucketRateLimiter
+
+__all__ = ("RULES", "RateRule", "Rules")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateRule:
+    """The rate limit that is switched on.
+
+    Attributes:
+        refill: requests a second.
+        burst: requests at once.
+    """
+
+    limiter: TokenBucketRateLimiter
+    refill: RateLimitItem
+    burst: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a request is judged by.
+
+    Attributes:
+        rate: None where the limit is off.
+        timeout_ms: longest time for one request.
+    """
+
+    addresses: ClientAddresses
+    origins: Origins
+    key: ApiKeyRule
+    lockout: Lockout
+    rate: RateRule | None
+    timeout_ms: int
+
+    @classmethod
+    def of(cls, config: HttpConfig, clock: Clock) -> "Rules":
+        """
+        The rules that *config* asks for.
+
+        Raises:
+            ValueError: if a trusted proxy is no network.
+        """
+        # Failed keys are counted in a table of their own: a flood of addresses must not push them out.
+        failures = BoundedMemoryStorage(clock, keys_max=RATE_LIMIT_ADDRESSES_MAX)
+        rate = None
+        if config.rate_limit_rps > 0:
+            buckets = BoundedMemoryStorage(clock, keys_max=RATE_LIMIT_ADDRESSES_MAX)
+            rate = RateRule(
+                limiter=TokenBucketRateLimiter(buckets, clock, burst=config.rate_limit_burst),
+                refill=RateLimitItemPerSecond(config.rate_limit_rps),
+                burst=config.rate_limit_burst,
+            )
+        return cls(
+            addresses=ClientAddresses(config.trusted_proxies),
+            origins=Origins(config.cors_allowed_origins),
+            key=ApiKeyRule(config.api_key),
+            lockout=Lockout(failures, clock),
+            rate=rate,
+            timeout_ms=round(config.operation_timeout_s * 1000),
+        )
+
+
+RULES = web.AppKey("rules", Rules)

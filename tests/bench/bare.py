@@ -1,0 +1,29 @@
+"""The yardstick (shell): an aiohttp handler under uvloop that reads the body and answers 201, and nothing else."""
+
+import asyncio
+import sys
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+BODY: Final = b'{"success":true}'
+BODY_BYTES_MAX: Final = 64 * 1024 * 1024
+
+
+async def answer(request: web.Request) -> web.Response:
+    await request.read()
+    return web.Response(status=201, body=BODY, content_type="application/json")
+
+
+async def serve(port: int) -> None:
+    app = web.Application(client_max_size=BODY_BYTES_MAX)
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))

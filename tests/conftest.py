@@ -1,0 +1,49 @@
+"""What every test starts from: none of our variables in the environment, and a loop that nothing may block."""
+
+import os
+from collections.abc import Iterator
+from inspect import iscoroutinefunction
+
+import pytest
+from blockbuster import BlockBuster, blockbuster_ctx
+
+from bridge.config import SETTINGS
+
+_READS = (
+    "io.BufferedReader.read",
+    "io.TextIOWrapper.read",
+    "os.listdir",
+    "os.stat",
+    "os.path.abspath",
+    "os.getcwd",
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own API_KEY or IGGY_CONNECTION_STRING must not change what is tested."""
+    for setting in SETTINGS:
+        for name in (setting.env, setting.file_env):
+            if name in os.environ:
+                monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls(request: pytest.FixtureRequest) -> Iterator[BlockBuster | None]:
+    """A call that blocks the event loop fails the test that makes it; only calls out of `bridge` count."""
+    function = getattr(request, "function", None)
+    if not iscoroutinefunction(function):
+        yield None
+        return
+    with blockbuster_ctx("bridge") as detector:
+        for function_name in _READS:
+            # /proc answers from memory; source lines for a traceback are worth the wait.
+            detector.functions[function_name].can_block_in(
+                "prometheus_client/process_collector.py", "collect"
+            )
+            detector.functions[function_name].can_block_in("linecache.py", ("checkcache", "updatecache"))
+        for function_name in (*_READS, "io.TextIOWrapper.write", "io.BufferedWriter.write"):
+            # Until `telemetry.logs.configure` structlog prints, in colours; pytest catches that.
+            detector.functions[function_name].can_block_in("structlog/_output.py", "msg")
+            detector.functions[function_name].can_block_in("structlog/dev.py", "__call__")
+        yield detector

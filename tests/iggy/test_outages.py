@@ -1,0 +1,328 @@
+"""What callers see while Iggy is killed, paused, cut off, or not there at all."""
+
+import asyncio
+import contextlib
+import gc
+import time
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import (
+    CircuitOpen,
+    ConnectionFailed,
+    DeadlineExceeded,
+    Disconnected,
+    LogError,
+    Outcome,
+    StartupError,
+)
+from bridge.flow.gather import GatheredAppender
+from bridge.iggy.message_log import IggyMessageLog
+from bridge.messagelog import First, FromOffset, Message, NewMessage, ToPartition, TopicRef
+from bridge.telemetry.port import NullObserver
+from tests.support.iggy_log import IggyLogs, iggy_logs, soon
+from tests.support.iggy_server import IggyServer
+from tests.support.observer import RecordingObserver
+from tests.support.tcp_proxy import fault_proxy
+
+pytestmark = pytest.mark.iggy
+
+
+async def _all(log: IggyMessageLog, topic: TopicRef) -> list[Message]:
+    found: list[Message] = []
+    while page := (await log.read(topic, 0, FromOffset(len(found)), count=1000, deadline=soon())).messages:
+        found.extend(page)
+    return found
+
+
+def _descriptors() -> int:
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def _append(log: IggyMessageLog, topic: TopicRef, payload: bytes, seconds: float) -> None:
+    await log.append(topic, ToPartition(0), [NewMessage(payload=payload)], deadline=soon(seconds))
+
+
+async def test_what_was_acknowledged_survives_kill_9_under_load(
+    own_server: IggyServer, logs: IggyLogs
+) -> None:
+    observer = RecordingObserver()
+    log = await logs.open(own_server.connection_string, observer=observer)
+    topic = await logs.topic(log)
+    appender = GatheredAppender(log, observer=NullObserver())
+    acknowledged: dict[int, bytes] = {}
+    not_written: set[bytes] = set()
+    enough, done = asyncio.Event(), asyncio.Event()
+
+    async def producer(name: int) -> None:
+        number = 0
+        while not done.is_set():
+            payload = f"{name}-{number}".encode()
+            number += 1
+            try:
+                receipt = await appender.append(
+                    topic, ToPartition(0), [NewMessage(payload=payload)], deadline=soon(20)
+                )
+            except LogError as error:
+                if error.outcome is Outcome.NOT_WRITTEN:
+                    not_written.add(payload)
+                continue
+            assert receipt.offset is not None
+            acknowledged[receipt.offset] = payload
+            if len(acknowledged) % 500 == 0:
+                enough.set()
+
+    producers = [asyncio.create_task(producer(name)) for name in range(32)]
+    for _ in range(3):
+        enough.clear()
+        await enough.wait()
+        await asyncio.to_thread(own_server.kill)
+        await observer.connection("reconnecting")
+        await asyncio.to_thread(own_server.start)
+        await observer.connection("connected")
+    enough.clear()
+    await enough.wait()
+    done.set()
+    await asyncio.gather(*producers)
+    await appender.close()
+
+    stored = {message.offset: message.payload for message in await _all(log, topic)}
+    assert {offset: stored.get(offset) for offset in acknowledged} == acknowledged
+    assert not not_written & set(stored.values())
+    assert len(set(stored.values())) == len(stored)
+    assert observer.reconnections == 3
+
+
+async def test_nothing_is_left_over_after_an_outage(own_server: IggyServer) -> None:
+    async with iggy_logs() as warm:
+        await warm.open(own_server.connection_string)
+    tasks, descriptors = len(asyncio.all_tasks()), _descriptors()
+    async with iggy_logs() as logs:
+        observer = RecordingObserver()
+        log = await logs.open(own_server.connection_string, observer=observer)
+        topic = await logs.topic(log)
+        own_server.kill()
+        waiting = [asyncio.create_task(_append(log, topic, b"x", 20)) for _ in range(50)]
+        await observer.connection("reconnecting")
+        await asyncio.to_thread(own_server.start)
+        results = await asyncio.gather(*waiting, return_exceptions=True)
+        # The first in each lane was handed over to a dead connection; the rest could wait and succeeded.
+        assert sum(result is None for result in results) >= 40
+    own_server.stop()
+    assert len(asyncio.all_tasks()) == tasks
+    for _ in range(200):
+        if _descriptors() <= descriptors:
+            break
+        await asyncio.sleep(0.01)
+    assert _descriptors() <= descriptors
+
+
+async def test_a_request_during_an_outage_waits_until_its_own_deadline(
+    own_server: IggyServer, logs: IggyLogs
+) -> None:
+    observer = RecordingObserver()
+    log = await logs.open(own_server.connection_string, observer=observer)
+    topic = await logs.topic(log)
+    own_server.kill()
+    with contextlib.suppress(LogError):
+        await log.probe(deadline=soon(1))
+    await observer.connection("reconnecting")
+    assert not log.health().ready
+    begun_s = time.monotonic()
+    with pytest.raises(Disconnected) as caught:
+        await _append(log, topic, b"x", 0.4)
+    assert 0.3 < time.monotonic() - begun_s < 1.0
+    assert caught.value.outcome is Outcome.NOT_WRITTEN
+    assert caught.value.retry_after_ms is not None
+    own_server.start()
+    await observer.connection("connected")
+    assert await _all(log, topic) == []
+
+
+async def test_a_paused_server_ends_requests_by_their_deadline_and_opens_the_breaker(
+    own_server: IggyServer, logs: IggyLogs
+) -> None:
+    observer = RecordingObserver()
+    log = await logs.open(
+        own_server.connection_string, observer=observer, breaker_failures=5, breaker_open_s=0.5
+    )
+    topic = await logs.topic(log)
+    await _append(log, topic, b"before", 5)
+    tasks = len(asyncio.all_tasks())
+    own_server.pause()
+    try:
+        ends: list[str] = []
+        for number in range(60):
+            begun_s = time.monotonic()
+            with pytest.raises(LogError) as caught:
+                await _append(log, topic, f"paused-{number}".encode(), 0.1)
+            assert caught.value.outcome is not None
+            assert time.monotonic() - begun_s < 0.6
+            ends.append(caught.value.code)
+        assert ends[:5] == ["timeout"] * 5
+        assert "circuit_open" in ends
+        with pytest.raises(LogError):
+            await log.read(topic, 0, First(), count=1, deadline=soon(0.2))
+        assert not log.health().ready
+        assert len(asyncio.all_tasks()) <= tasks + 1
+    finally:
+        own_server.resume()
+    until_s = time.monotonic() + 15
+    while True:
+        try:
+            await log.read(topic, 0, First(), count=1, deadline=soon(1))
+        except CircuitOpen as error:
+            await asyncio.sleep((error.retry_after_ms or 1) / 1000)
+        except LogError:
+            if time.monotonic() > until_s:
+                raise
+        else:
+            if observer.breaker[-1] == "closed":
+                break
+    payloads = [message.payload for message in await _all(log, topic)]
+    assert payloads[0] == b"before"
+    assert len(set(payloads)) == len(payloads)
+
+
+async def test_a_reply_lost_after_a_send_is_an_unknown_outcome_and_one_copy(
+    server: IggyServer, logs: IggyLogs
+) -> None:
+    direct = await logs.open(server.connection_string)
+    topic = await logs.topic(direct)
+    async with fault_proxy(server.address) as proxy:
+        behind = await logs.open(f"iggy://iggy:iggy@{proxy.address}")
+        await _append(behind, topic, b"first", 5)
+        proxy.lose_reply_to = b"second"
+        with pytest.raises(DeadlineExceeded) as caught:
+            await _append(behind, topic, b"second", 0.5)
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert proxy.swallowed.is_set()
+        proxy.lose_reply_to = None
+        proxy.cut()
+        await _append(behind, topic, b"third", 5)
+        await logs.close()
+    async with iggy_logs() as again:
+        log = await again.open(server.connection_string)
+        assert [message.payload for message in await _all(log, topic)] == [b"first", b"second", b"third"]
+
+
+async def test_a_connection_cut_after_a_send_is_an_unknown_outcome_and_one_copy(
+    server: IggyServer, logs: IggyLogs
+) -> None:
+    direct = await logs.open(server.connection_string)
+    topic = await logs.topic(direct)
+    async with fault_proxy(server.address) as proxy:
+        behind = await logs.open(f"iggy://iggy:iggy@{proxy.address}")
+        await _append(behind, topic, b"first", 5)
+        proxy.lose_reply_to = b"second"
+        sending = asyncio.create_task(_append(behind, topic, b"second", 5))
+        await proxy.swallowed.wait()
+        proxy.lose_reply_to = None
+        proxy.cut()
+        with pytest.raises(LogError) as caught:
+            await sending
+        assert caught.value.outcome is Outcome.UNKNOWN
+        assert [message.payload for message in await _all(direct, topic)] == [b"first", b"second"]
+        await logs.close()
+
+
+async def test_connections_reset_again_and_again_lose_and_double_nothing(
+    server: IggyServer, logs: IggyLogs
+) -> None:
+    direct = await logs.open(server.connection_string)
+    topic = await logs.topic(direct)
+    acknowledged: list[bytes] = []
+    refused: list[bytes] = []
+    async with fault_proxy(server.address) as proxy:
+        behind = await logs.open(f"iggy://iggy:iggy@{proxy.address}")
+        for number in range(200):
+            payload = str(number).encode()
+            if number % 20 == 10:
+                proxy.cut()
+            try:
+                await _append(behind, topic, payload, 5)
+                acknowledged.append(payload)
+            except LogError as error:
+                if error.outcome is Outcome.NOT_WRITTEN:
+                    refused.append(payload)
+        stored = [message.payload for message in await _all(direct, topic)]
+        assert len(acknowledged) >= 180
+        assert set(acknowledged) <= set(stored)
+        assert not set(refused) & set(stored)
+        assert len(set(stored)) == len(stored)
+        assert stored == sorted(stored, key=int)
+        await logs.close()
+
+
+async def test_an_iggy_that_is_not_there_is_told_within_a_second_and_found_later(
+    own_server: IggyServer,
+) -> None:
+    own_server.stop()
+    observer = RecordingObserver()
+    async with iggy_logs() as logs:
+        log = await logs.open(own_server.connection_string, observer=observer)
+        health = log.health()
+        assert (health.state, health.ready) == ("connecting", False)
+        assert health.detail == "The Iggy server cannot be reached."
+        begun_s = time.monotonic()
+        with pytest.raises(ConnectionFailed) as caught:
+            await _append(log, TopicRef("s", "t"), b"x", 30)
+        assert time.monotonic() - begun_s < 1.0
+        assert caught.value.outcome is Outcome.NOT_WRITTEN
+        await asyncio.to_thread(own_server.start)
+        await observer.connection("connected")
+        assert log.health().ready
+        assert observer.reconnections == 0
+
+
+async def test_attempts_that_run_out_end_the_supervised_part(own_server: IggyServer) -> None:
+    observer = RecordingObserver()
+    logs = IggyLogs()
+    log = await logs.open(own_server.connection_string, observer=observer, reconnect_attempts_max=3)
+    run = logs.running[0]
+    own_server.kill()
+    with pytest.raises(LogError):
+        await log.probe(deadline=soon(2))
+    with pytest.raises(StartupError, match="have run out"):
+        await run
+    assert observer.states[-1] == "exhausted"
+    with pytest.raises(ConnectionFailed):
+        await log.streams(deadline=soon(5))
+    await log.close()
+
+
+async def test_wrong_credentials_are_told_in_words_and_tried_again(
+    server: IggyServer, logs: IggyLogs
+) -> None:
+    log = await logs.open(f"iggy://iggy:not-the-password@{server.address}")
+    health = log.health()
+    assert not health.ready
+    assert health.state == "connecting"
+    assert "does not accept the user and password" in health.detail
+    assert "not-the-password" not in repr(health)
+
+
+async def test_a_server_that_hangs_up_at_the_login_is_said_to_speak_another_protocol(logs: IggyLogs) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(64)
+        writer.close()
+
+    old = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+    port = old.sockets[0].getsockname()[1]
+    log = await logs.open(f"iggy://iggy:iggy@127.0.0.1:{port}")
+    assert log.health().detail.startswith("server speaks another protocol (server unknown")
+    assert not log.health().ready
+    old.close()
+    await old.wait_closed()
+
+
+async def test_a_server_of_another_minor_is_told_in_words(
+    server: IggyServer, logs: IggyLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.iggy.client._SDK_VERSION", "0.11.2")
+    log = await logs.open(server.connection_string)
+    assert not log.health().ready
+    assert log.health().detail.startswith("server speaks another protocol (server 0.")
+    assert log.health().detail.endswith("SDK 0.11.2)")

@@ -1,0 +1,67 @@
+"""The parts of the README that are made from the code (shell). `python -m tests.readme.generated` writes them anew."""
+
+import re
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.config import describe
+from bridge.iggy.state import diagram
+from bridge.telemetry.metrics import Metrics
+
+__all__ = ("PARTS", "README", "part_of", "with_parts")
+
+README: Final = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def configuration() -> Iterator[str]:
+    for section, rows in groupby(describe(), key=lambda row: row.section):
+        yield f"\n**{section}**\n"
+        yield "| variable | default | allowed | meaning |"
+        yield "| --- | --- | --- | --- |"
+        for row in rows:
+            default = f"`{row.default}`" if row.default else ""
+            yield f"| `{row.env}` | {default} | {row.allowed} | {row.help} |".replace("|  |", "| |")
+    yield ""
+
+
+def metrics() -> Iterator[str]:
+    body, _ = Metrics().render()
+    yield "\n| metric | kind | what it says |"
+    yield "| --- | --- | --- |"
+    for family in text_string_to_metric_families(body.decode()):
+        if family.name.startswith("bridge_"):
+            suffix = "_total" if family.type == "counter" else ""
+            yield f"| `{family.name}{suffix}` | {family.type} | {family.documentation} |"
+    yield ""
+
+
+PARTS: Final = {
+    "configuration": "\n".join(configuration()),
+    "connection": f"\n```mermaid\n{diagram()}\n```\n",
+    "metrics": "\n".join(metrics()),
+}
+
+
+def _place(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- {name}[^\n]*-->\n)(.*?)(<!-- /{name} -->)", re.DOTALL)
+
+
+def part_of(readme: str, name: str) -> str:
+    """What stands between the markers of *name*."""
+    (found,) = _place(name).finditer(readme)
+    return found[2]
+
+
+def with_parts(readme: str) -> str:
+    for name, text in PARTS.items():
+        (place,) = _place(name).finditer(readme)
+        readme = f"{readme[: place.end(1)]}{text}\n{readme[place.start(3) :]}"
+    return readme
+
+
+if __name__ == "__main__":
+    README.write_text(with_parts(README.read_text()))

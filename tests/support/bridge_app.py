@@ -1,0 +1,150 @@
+"""The whole HTTP application over a real log, on a real port, with a client."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from yarl import URL
+
+from bridge.background.stats_refresh import StatsCache, refresh_stats
+from bridge.clock import Deadline, SystemClock
+from bridge.config import HttpConfig, IggyConfig, LocalLogConfig, LogConfig
+from bridge.flow.gather import GatheredAppender
+from bridge.iggy.message_log import IggyMessageLog
+from bridge.locallog import LocalMessageLog
+from bridge.messagelog import Durability, TopicRef
+from bridge.telemetry.metrics import Metrics
+from bridge.web.app import build_app
+from bridge.web.keys import Services
+from bridge.web.server import make_runner
+
+__all__ = ("Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
+
+AnyLog = LocalMessageLog | IggyMessageLog
+
+#: Off, so that a test of a route says nothing of limits.
+UNLIMITED = HttpConfig(rate_limit_rps=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Any
+    body: bytes
+    json: Any
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeApp:
+    """A running bridge.
+
+    Attributes:
+        topic: the default one; it exists.
+    """
+
+    services: Services
+    log: AnyLog
+    topic: TopicRef
+    base: str
+    session: aiohttp.ClientSession
+
+    async def call(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        """One request; *body* is sent as it is if it is bytes, else as JSON. *path* goes out unchanged."""
+        if body is not None and not isinstance(body, bytes):
+            options["json"] = body
+        elif body is not None:
+            options["data"] = body
+            options.setdefault("headers", {}).setdefault("Content-Type", "application/json")
+        url = URL(self.base + path, encoded=True)
+        async with self.session.request(method, url, **options) as response:
+            raw = await response.read()
+            is_json = response.content_type.endswith("json") and raw
+            return Answer(
+                response.status,
+                response.headers,
+                raw,
+                await response.json(content_type=None) if is_json else None,
+            )
+
+    def deadline(self) -> Deadline:
+        return Deadline.after(10, self.services.clock)
+
+    async def refresh_stats(self) -> None:
+        """What the background does every few seconds."""
+        await refresh_stats(self.log, self.services.stats, clock=self.services.clock, timeout_s=10)
+
+
+@asynccontextmanager
+async def local_log(directory: Path, metrics: Metrics) -> AsyncIterator[LocalMessageLog]:
+    log = await LocalMessageLog.open(
+        LocalLogConfig(data_dir=str(directory)), clock=SystemClock(), observer=metrics
+    )
+    try:
+        yield log
+    finally:
+        await log.close()
+
+
+@asynccontextmanager
+async def iggy_log(connection_string: str, metrics: Metrics) -> AsyncIterator[IggyMessageLog]:
+    log = IggyMessageLog(
+        IggyConfig(connection_string=connection_string),
+        durability=Durability.PERSISTED,
+        clock=SystemClock(),
+        observer=metrics,
+    )
+    await log.start(Deadline.after(10, SystemClock()))
+    background = asyncio.create_task(log.run())
+    try:
+        yield log
+    finally:
+        background.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await background
+        await log.close()
+
+
+@asynccontextmanager
+async def bridge_app(
+    log: AnyLog,
+    metrics: Metrics,
+    *,
+    http: HttpConfig = UNLIMITED,
+    defaults: LogConfig | None = None,
+    metrics_here: bool = True,
+) -> AsyncIterator[BridgeApp]:
+    """The application over *log*, with its default stream and topic made; gone at the end, the log left open."""
+    clock = SystemClock()
+    defaults = defaults or LogConfig()
+    topic = TopicRef(defaults.stream, defaults.topic)
+    await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
+    await log.create_topic(topic, partitions_count=defaults.partitions, deadline=Deadline.after(10, clock))
+    appender = GatheredAppender(log, observer=metrics)
+    services = Services(
+        http=http,
+        log_config=defaults,
+        log=log,
+        appender=appender,
+        probe=log,
+        stats=StatsCache(clock, ttl_s=5.0),
+        metrics=metrics,
+        clock=clock,
+        metrics_here=metrics_here,
+    )
+    services.lifecycle.started = True
+    runner = make_runner(build_app(services), services, shutdown_timeout_s=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        async with aiohttp.ClientSession() as session:
+            yield BridgeApp(services, log, topic, f"http://127.0.0.1:{port}", session)
+    finally:
+        await runner.cleanup()
+        await appender.close()

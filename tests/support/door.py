@@ -1,0 +1,87 @@
+"""The whole web shell over a few handlers that need no log, on a real port."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, cast
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from bridge.background.stats_refresh import StatsCache
+from bridge.clock import Clock, SystemClock
+from bridge.config import HttpConfig, LogConfig
+from bridge.telemetry.metrics import Metrics
+from bridge.web.app import build_app
+from bridge.web.body import read_body
+from bridge.web.keys import Services
+from bridge.web.server import make_runner
+
+
+class Row(NamedTuple):
+    method: str
+    path: str
+    handler: Handler
+
+
+class Door(NamedTuple):
+    """A running server.
+
+    Attributes:
+        seen: `match_info` and body of every request that reached a handler.
+    """
+
+    port: int
+    services: Services
+    runner: web.AppRunner
+    seen: list[tuple[dict[str, str], bytes]]
+
+
+def services_for(http: HttpConfig, clock: Clock | None = None) -> Services:
+    clock = clock or SystemClock()
+    nobody = cast("Any", None)
+    return Services(
+        http=http,
+        log_config=LogConfig(),
+        log=nobody,
+        appender=nobody,
+        probe=nobody,
+        stats=StatsCache(clock, ttl_s=5.0),
+        metrics=Metrics(),
+        clock=clock,
+    )
+
+
+@asynccontextmanager
+async def open_door(
+    *rows: Row,
+    http: HttpConfig | None = None,
+    clock: Clock | None = None,
+    middlewares: Sequence[Any] | None = None,
+) -> AsyncIterator[Door]:
+    """Serves `GET /health`, `GET /ready`, `GET|POST /things/{name}` and *rows* on 127.0.0.1."""
+    services = services_for(http or HttpConfig(rate_limit_rps=0), clock)
+    seen: list[tuple[dict[str, str], bytes]] = []
+
+    async def show(request: web.Request) -> web.StreamResponse:
+        seen.append((dict(request.match_info), b""))
+        return web.json_response({"ok": True})
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        seen.append((dict(request.match_info), await read_body(request)))
+        return web.json_response({"ok": True}, status=201)
+
+    routes = (
+        Row("GET", "/health", show),
+        Row("GET", "/ready", show),
+        Row("GET", "/things/{name}", show),
+        Row("POST", "/things/{name}", take),
+        *rows,
+    )
+    chosen = {} if middlewares is None else {"middlewares": middlewares}
+    runner = make_runner(build_app(services, routes=routes, **chosen), services, shutdown_timeout_s=1.0)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield Door(runner.addresses[0][1], services, runner, seen)
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,204 @@
+import json
+import math
+import re
+
+import orjson
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bridge.errors import SerializationError
+from bridge.events import json_rules
+from bridge.events.json_rules import check_json, depth_of, is_well_formed
+from bridge.limits import JSON_DEPTH_MAX
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@pytest.fixture(params=["small", "large"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every rule holds for small bodies, which are built, and for large ones, which are scanned."""
+    if request.param == "large":
+        monkeypatch.setattr(json_rules, "JSON_FAST_BYTES_MAX", 0)
+
+
+def _depth(value: object) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
+
+
+@given(_JSON, st.booleans())
+@example({'["\\': ['\\"]', "[[{"]}, True)
+def test_the_depth_is_that_of_the_value(value: object, escaped: bool) -> None:
+    assert depth_of(json.dumps(value, ensure_ascii=escaped).encode()) == _depth(value)
+
+
+@given(st.lists(st.sampled_from(['"', "\\", "[", "]", "a", "\\\\", '\\"']), max_size=12).map("".join))
+def test_brackets_in_a_string_are_no_depth_however_it_is_escaped(text: str) -> None:
+    assert depth_of(json.dumps([text, {text: text}]).encode()) == 2
+
+
+def test_the_deepest_json_taken_is_64_levels(size: None) -> None:
+    check_json(b"[" * JSON_DEPTH_MAX + b"]" * JSON_DEPTH_MAX)
+    for opening, closing in ((b"[", b"]"), (b'{"a":', b"}"), (b'[{"]":', b"}]")):
+        with pytest.raises(SerializationError, match="64 levels") as fault:
+            check_json(opening * 65 + b"1" + closing * 65)
+        assert fault.value.limit == JSON_DEPTH_MAX
+
+
+def test_a_hundred_thousand_levels_are_refused_as_quickly(size: None) -> None:
+    for body in (b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 100_000):
+        with pytest.raises(SerializationError, match="64 levels"):
+            check_json(body)
+
+
+@pytest.mark.parametrize(
+    "body, why",
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'"\xff"', "UTF-8 at byte 1"),
+        (b'"\xed\xa0\x80"', "UTF-8"),
+        (b'"\xc0\x80"', "UTF-8"),
+        ("{}".encode("utf-16"), "UTF-8"),
+        (b"1e400", "beyond a double"),
+        (b'{"a":[-1E+400]}', "beyond a double"),
+        (b"[1.5e309,1]", "byte 1"),
+        (b"1" * 400, "beyond a double"),
+        (b"[0.1e0310]", "beyond a double"),
+        (b"98765432.1e301", "beyond a double"),
+        (b"987654321e0300", "beyond a double"),
+        (b"1" * 250 + b"e99", "beyond a double"),
+    ],
+)
+def test_what_parsers_disagree_on_is_refused_with_its_reason(size: None, body: bytes, why: str) -> None:
+    with pytest.raises(SerializationError, match=why):
+        check_json(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'"1e400"',
+        b'["\\"1e400"]',
+        b"1e308",
+        b"1e-400",
+        b"18446744073709551616",
+        b"9" * 300,
+        b"0e999",
+        b"[0e999,1E+0300]",
+        b'{"id":"4e1234-9e9999"}',
+        '"\u00e9\U0001f600"'.encode(),
+    ],
+)
+def test_what_is_merely_unusual_passes(size: None, body: bytes) -> None:
+    check_json(body)
+
+
+_FRAGMENTS = st.sampled_from(
+    [
+        "1",
+        "0",
+        "e",
+        "E",
+        "+",
+        "-",
+        ".",
+        "999",
+        "1" * 199,
+        '"',
+        "\\",
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        ",",
+        "1e400",
+        "é",
+        " ",
+        "\n",
+    ]
+)
+
+
+@given(st.lists(_FRAGMENTS, max_size=14).map("".join))
+def test_small_and_large_bodies_are_judged_alike(text: str) -> None:
+    body = text.encode()
+
+    def refused(fast_max: int) -> bool:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(json_rules, "JSON_FAST_BYTES_MAX", fast_max)
+            try:
+                check_json(body)
+            except SerializationError:
+                return True
+            return not is_well_formed(body)
+
+    assert refused(10**6) == refused(0)
+
+
+@given(
+    st.text(alphabet="0123456789.eE+-", min_size=1, max_size=12)
+    | st.integers().map(str)
+    | st.floats().map(str)
+)
+def test_a_number_passes_exactly_if_it_fits_a_double(text: str) -> None:
+    if re.fullmatch(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?", text) is None:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rules, "JSON_FAST_BYTES_MAX", 0)
+        try:
+            check_json(f"[{text}]".encode())
+            passes = True
+        except SerializationError:
+            passes = False
+    assert passes == math.isfinite(float(text))
+
+
+@given(st.binary(max_size=40) | _JSON.map(lambda value: json.dumps(value).encode()))
+def test_whatever_passes_can_be_parsed_and_handed_out_again(body: bytes) -> None:
+    try:
+        check_json(body)
+    except SerializationError:
+        return
+    if is_well_formed(body):
+        assert orjson.loads(orjson.dumps({"payload": orjson.Fragment(body)}))["payload"] == orjson.loads(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{",
+        b"NaN",
+        b"Infinity",
+        b"[1,]",
+        b"01",
+        b"// a\n1",
+        b"1 2",
+        b'"\\ud800"',
+        b'"\\udc00x"',
+        b'"\\ud800\\u0041"',
+        b"'a'",
+        b"\x00",
+        b'"\x01"',
+        b"nul",
+    ],
+)
+def test_what_is_no_json_is_told_by_the_parser(body: bytes) -> None:
+    assert not is_well_formed(body)
+
+
+def test_a_large_body_holds_a_bounded_number_of_wide_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rules, "JSON_FAST_BYTES_MAX", 0)
+    check_json(b"[" + b"1e300," * 9_999 + b"1e299]")
+    with pytest.raises(SerializationError) as fault:
+        check_json(b"[" + b"1e300," * 10_000 + b"1]")
+    assert fault.value.limit == 10_000

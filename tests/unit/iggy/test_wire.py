@@ -1,0 +1,177 @@
+import contextlib
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.iggy import wire
+from bridge.messagelog import (
+    First,
+    FromOffset,
+    FromTimestamp,
+    HeaderValue,
+    Last,
+    Next,
+    Position,
+    StoredOffset,
+    TopicRef,
+)
+
+TOPIC = TopicRef("st", "to")
+
+
+def _frame(delta: int, payload: bytes, headers: bytes = b"", message_id: int = 7) -> bytes:
+    head = struct.pack(
+        "<QQQIIIIQ", 0, message_id & 2**64 - 1, message_id >> 64, delta, 0, len(headers), len(payload), 0
+    )
+    return head + payload + headers
+
+
+def _batch(base_offset: int, *frames: bytes) -> bytes:
+    blob = b"".join(frames)
+    head = struct.pack("<QQQQQQI", 0, base_offset, 99, 98, 256 + len(blob), 0, len(frames))
+    return head.ljust(256, b"\0") + blob
+
+
+def _reply(*batches: bytes, current: int = 50) -> bytes:
+    return struct.pack("<IQI", 2, current, 0) + b"".join(batches)
+
+
+def _header(key: bytes, value: bytes, key_kind: int = 2, value_kind: int = 2) -> bytes:
+    return struct.pack("<BI", key_kind, len(key)) + key + struct.pack("<BI", value_kind, len(value)) + value
+
+
+@pytest.mark.parametrize(
+    "position, tail",
+    [
+        (FromOffset(5), (1, 5)),
+        (FromTimestamp(6), (2, 6)),
+        (First(), (3, 0)),
+        (Last(), (4, 0)),
+        (Next("me"), (5, 0)),
+        (Next(9), (5, 0)),
+    ],
+)
+def test_a_poll_names_its_place_and_commits_nothing(position: Position, tail: tuple[int, int]) -> None:
+    body = wire.poll_request(TOPIC, 3, position, 10)
+    assert struct.unpack("<BQIB", body[-14:]) == (*tail, 10, 0)
+    place = b"\x02\x02st\x02\x02to\x01\x03\0\0\0"
+    consumer = {"me": b"\x02\x02me", 9: b"\x01\x04\x09\0\0\0"}[
+        position.consumer if isinstance(position, Next) else 9
+    ]
+    if isinstance(position, Next):
+        assert body[:-14] == b"\x01" + consumer + place
+    else:
+        assert body[:-14].endswith(place)
+
+
+def test_offsets_are_asked_for_stored_and_deleted_at_the_same_place() -> None:
+    asked = wire.offset_request(TOPIC, 1, "me")
+    assert wire.store_offset_request(TOPIC, 1, "me", 77) == asked + struct.pack("<QB", 77, 1)
+    assert wire.delete_offset_request(TOPIC, 1, "me") == asked + b"\x01"
+
+
+def test_a_stored_offset_is_read() -> None:
+    assert wire.parse_offset(b"") is None
+    assert wire.parse_offset(struct.pack("<IQQ", 1, 20, 10)) == StoredOffset(10, 20)
+    with pytest.raises(wire.WireError):
+        wire.parse_offset(b"\0" * 19)
+
+
+def test_messages_of_several_batches_come_in_order() -> None:
+    reply = _reply(
+        _batch(10, _frame(2, b"a", message_id=2**127 + 5), _frame(3, b"bc")), _batch(14, _frame(0, b"d"))
+    )
+    polled = wire.parse_page(reply, count_max=10, page_bytes_max=10**6)
+    assert [(m.offset, m.payload) for m in polled.page.messages] == [(12, b"a"), (13, b"bc"), (14, b"d")]
+    assert polled.page.messages[0].id == 2**127 + 5
+    assert (polled.page.partition_id, polled.page.current_offset) == (2, 50)
+    assert (polled.payload_bytes, polled.record_bytes, polled.cut) == (4, 3 * 48 + 4, False)
+
+
+def test_a_page_is_cut_by_bytes_and_by_count_but_never_empty() -> None:
+    reply = _reply(_batch(0, *(_frame(number, b"x" * 52) for number in range(5))))
+    for count, size, expected in ((5, 500, 5), (5, 499, 4), (5, 100, 1), (5, 1, 1), (2, 500, 2), (1, 500, 1)):
+        polled = wire.parse_page(reply, count_max=count, page_bytes_max=size)
+        assert len(polled.page.messages) == expected
+        assert polled.cut is (expected < 5)
+
+
+@pytest.mark.parametrize(
+    "key_kind, key, spelt",
+    [
+        (2, b"text", "text"),
+        (2, b"\xff", "raw:ff"),
+        (1, b"\x01\x02", "raw:0102"),
+        (3, b"\x00", "bool:false"),
+        (4, b"\xff", "int8:-1"),
+        (10, b"\x01\x01", "uint16:257"),
+        (15, struct.pack("<d", 0.5), "float64:0.5"),
+        (77, b"z", "raw:7a"),
+    ],
+)
+def test_header_keys_are_spelt_the_same_each_time(key_kind: int, key: bytes, spelt: str) -> None:
+    reply = _reply(_batch(0, _frame(0, b"x", _header(key, b"v", key_kind))))
+    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).page.messages[0]
+    assert message.headers == {spelt: "v"}
+
+
+@pytest.mark.parametrize(
+    "kind, encoded, value",
+    [
+        (2, "é".encode(), "é"),
+        (2, b"\xff", b"\xff"),
+        (3, b"\x01", True),
+        (3, b"\x01\x01", b"\x01\x01"),
+        (7, b"\xfe" + b"\xff" * 7, -2),
+        (7, b"\x01", b"\x01"),
+        (14, struct.pack("<f", 0.25), 0.25),
+        (14, b"\x00", b"\x00"),
+        (200, b"new", b"new"),
+    ],
+)
+def test_header_values_that_do_not_fit_their_kind_stay_bytes(
+    kind: int, encoded: bytes, value: HeaderValue
+) -> None:
+    reply = _reply(_batch(0, _frame(0, b"x", _header(b"k", encoded, value_kind=kind))))
+    assert wire.parse_page(reply, count_max=1, page_bytes_max=1000).page.messages[0].headers == {"k": value}
+
+
+@pytest.mark.parametrize("block", [b"\x02", _header(b"key", b"value")[:-1], _header(b"key", b"value")[:8]])
+def test_a_broken_header_block_never_holds_a_message_back(block: bytes) -> None:
+    reply = _reply(_batch(0, _frame(0, b"payload", block)))
+    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).page.messages[0]
+    assert (message.payload, message.headers) == (b"payload", {"iggy-headers": block})
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"\0" * 15,
+        _reply(b"\0" * 255),
+        _reply(b"\0" * 256),
+        _reply(_batch(0, _frame(0, b"abc"))[:-1]),
+        _reply(struct.pack("<QQQQQQI", 0, 0, 0, 0, 256 + 10, 0, 1).ljust(266, b"\0")),
+        _reply(_batch(0, _frame(0, b"abc")[:-1])),
+    ],
+)
+def test_what_is_cut_short_is_refused(reply: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        wire.parse_page(reply, count_max=10, page_bytes_max=1000)
+
+
+@given(data=st.data())
+def test_mangled_bytes_raise_nothing_else(data: st.DataObject) -> None:
+    good = _reply(
+        _batch(0, _frame(0, b"abc", _header(b"k", b"v")), _frame(1, b"d")), _batch(2, _frame(0, b"e"))
+    )
+    mangled = bytearray(good)
+    for at in data.draw(st.lists(st.integers(0, len(good) - 1), max_size=6)):
+        mangled[at] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(good)))
+    for reply in (bytes(mangled), bytes(mangled[:cut]), data.draw(st.binary(max_size=400))):
+        with contextlib.suppress(wire.WireError):
+            wire.parse_page(reply, count_max=10, page_bytes_max=1000)
+        with contextlib.suppress(wire.WireError):
+            wire.parse_offset(reply)

@@ -1,0 +1,82 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import limits
+from bridge.locallog import chunks
+from bridge.locallog.schema import chunk_key
+from bridge.messagelog import NewMessage
+
+HEADERS = st.dictionaries(
+    st.text(min_size=1, max_size=5),
+    st.one_of(
+        st.text(min_size=1, max_size=5),
+        st.binary(min_size=1, max_size=5),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(allow_nan=False),
+    ),
+    max_size=3,
+)
+MESSAGES = st.lists(
+    st.builds(
+        NewMessage,
+        payload=st.binary(min_size=1, max_size=50),
+        id=st.integers(1, limits.MESSAGE_ID_MAX),
+        headers=HEADERS,
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(MESSAGES, st.integers(0, 2**40 - 100), st.data())
+def test_a_chunk_gives_back_what_was_put_in(
+    messages: list[NewMessage], offset: int, data: st.DataObject
+) -> None:
+    chunk = chunks.encode(chunk_key(7, offset), messages, timestamp_us=5, bytes_start=100)
+    assert chunk.bytes_end == 100 + len(chunk.body)
+    start = data.draw(st.integers(0, len(messages) - 1))
+    count = data.draw(st.none() | st.integers(1, 30))
+    found = chunks.decode(chunk, start=start, count=count)
+    expected = list(enumerate(messages, offset))[start:][:count]
+    assert [(m.offset, m.timestamp_us, m.id, m.payload, m.headers) for m in found] == [
+        (at, 5, m.id, m.payload, m.headers) for at, m in expected
+    ]
+    assert [[type(v) for v in m.headers.values()] for m in found] == [
+        [type(v) for v in m.headers.values()] for _, m in expected
+    ]
+
+
+@given(st.data())
+def test_a_single_bit_flipped_anywhere_is_noticed(data: st.DataObject) -> None:
+    chunk = chunks.encode(
+        chunk_key(1, 2), [NewMessage(payload=b"payload")] * 3, timestamp_us=9, bytes_start=4
+    )
+    bit = data.draw(st.integers(0, len(chunk.body) * 8 - 1))
+    body = bytearray(chunk.body)
+    body[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(chunks.DamagedChunk):
+        chunks.decode(chunk._replace(body=bytes(body)))
+
+
+@pytest.mark.parametrize("field", ["key", "messages_count", "timestamp_us", "bytes_end", "checksum"])
+def test_a_changed_column_is_noticed(field: str) -> None:
+    chunk = chunks.encode(chunk_key(1, 2), [NewMessage(payload=b"x")], timestamp_us=9, bytes_start=4)
+    with pytest.raises(chunks.DamagedChunk):
+        chunks.decode(chunk._replace(**{field: getattr(chunk, field) ^ 1}))
+
+
+@given(st.lists(st.sampled_from([1, 100, 20_000, 70_000]), min_size=1, max_size=400))
+def test_runs_keep_all_messages_in_order_and_within_their_bounds(sizes: list[int]) -> None:
+    messages = [NewMessage(payload=bytes(size)) for size in sizes]
+    runs = list(chunks.split(messages))
+    assert [message for run in runs for message in run] == messages
+    for run in runs:
+        assert 1 <= len(run) <= limits.LOCAL_CHUNK_MESSAGES_MAX
+        assert len(run) == 1 or sum(len(message.payload) for message in run) <= limits.LOCAL_CHUNK_BYTES_MAX
+
+
+def test_headers_count_towards_the_size_of_a_run() -> None:
+    heavy = NewMessage(payload=b"x", headers={f"{number:03}": "v" * 255 for number in range(300)})
+    assert [len(run) for run in chunks.split([heavy] * 3)] == [1, 1, 1]

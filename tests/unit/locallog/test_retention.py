@@ -1,0 +1,319 @@
+"""What may go goes, what must stay stays, and offsets are never given out twice."""
+
+import asyncio
+from collections.abc import Awaitable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from bridge import limits
+from bridge.errors import AlreadyExists, BadRequest, TopicNotFound
+from bridge.locallog import LocalMessageLog
+from bridge.messagelog import First, FromOffset, NewMessage, Retention, ToPartition, TopicRef
+from bridge.telemetry.port import NullObserver
+from tests.support.clock import FakeClock
+from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
+
+KEPT = TopicRef("stream", "kept")
+
+
+class Ears(NullObserver):
+    def __init__(self) -> None:
+        self.full = asyncio.Event()
+
+    def connection_changed(self, state: str) -> None:
+        if state == "full":
+            self.full.set()
+
+
+async def open_kept(
+    directory: Path,
+    retention: Retention,
+    *,
+    clock: FakeClock,
+    disk: Disk | None = None,
+    observer: NullObserver | None = None,
+) -> LocalMessageLog:
+    log = await open_topic(directory, clock=clock, tuning=(disk or Disk()).tuning(), observer=observer)
+    await log.create_topic(KEPT, partitions_count=2, retention=retention, deadline=soon())
+    return log
+
+
+async def offsets(log: LocalMessageLog, partition_id: int = 0) -> list[int]:
+    page = await log.read(KEPT, partition_id, First(), count=10_000, deadline=soon())
+    return [message.offset for message in page.messages]
+
+
+async def test_messages_older_than_the_age_kept_go_and_no_younger_ones(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(age_s=60), clock=clock)
+    for _ in range(5):
+        await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+        clock.advance(20)
+    await log.retain()
+    assert await offsets(log) == [2, 3, 4]
+    info = await log.topic(KEPT, deadline=soon())
+    assert info.messages_count == info.partitions[0].messages_count == 3
+    assert info.partitions[0].current_offset == 4
+    assert (await log.read(KEPT, 0, FromOffset(0), count=1, deadline=soon())).messages[0].offset == 2
+    await log.close()
+
+
+async def test_offsets_go_on_after_everything_was_removed_and_the_log_reopened(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(age_s=60), clock=clock)
+    await log.append(KEPT, ToPartition(0), messages(b"a", b"b", b"c"), deadline=soon())
+    clock.advance(61)
+    await log.retain()
+    info = await log.topic(KEPT, deadline=soon())
+    assert (info.messages_count, info.size_bytes, info.partitions[0].current_offset) == (0, 0, 2)
+    assert await offsets(log) == []
+    await log.close()
+    log = await open_log(tmp_path, clock=clock)
+    assert await log.topic(KEPT, deadline=soon()) == info
+    receipt = await log.append(KEPT, ToPartition(0), messages(b"d"), deadline=soon())
+    assert receipt.offset == 3
+    assert await offsets(log) == [3]
+    await log.close()
+    log = await open_log(tmp_path, clock=clock)
+    assert await offsets(log) == [3]
+    assert (await log.topic(KEPT, deadline=soon())).messages_count == 1
+    await log.close()
+
+
+async def test_the_oldest_go_beyond_the_size_kept_and_never_more_than_that(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(size_bytes=5_000), clock=clock)
+    for number in range(10):
+        await log.append(KEPT, ToPartition(number % 2), messages(b"x" * 1_000), deadline=soon())
+        clock.advance(1)
+    await log.retain()
+    info = await log.topic(KEPT, deadline=soon())
+    assert 5_000 <= info.size_bytes < 6_100
+    assert (await offsets(log, 0), await offsets(log, 1)) == ([3, 4], [2, 3, 4])
+    await log.retain()
+    assert await log.topic(KEPT, deadline=soon()) == info
+    await log.close()
+
+
+@pytest.mark.parametrize("bound", ["RETENTION_ROWS_PER_COMMIT", "LOCAL_COMMIT_BYTES_MAX"])
+async def test_retention_removes_in_short_commits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    clock, disk = FakeClock(), Disk()
+    log = await open_kept(tmp_path, Retention(age_s=60), clock=clock, disk=disk)
+    for _ in range(10):
+        await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+    clock.advance(61)
+    monkeypatch.setattr(limits, bound, 3 if bound == "RETENTION_ROWS_PER_COMMIT" else 80)
+    disk.statements.clear()
+    await log.retain()
+    assert await offsets(log) == []
+    assert 3 <= disk.statements.count("commit") <= 4
+    await log.close()
+
+
+async def test_topics_without_retention_keep_everything(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(age_s=1), clock=clock)
+    await log.append(TOPIC, ToPartition(0), messages(b"x"), deadline=soon())
+    clock.advance(10**9)
+    await log.retain()
+    assert (await log.topic(TOPIC, deadline=soon())).messages_count == 1
+    await log.close()
+
+
+async def test_retention_on_a_full_disk_is_put_off(tmp_path: Path) -> None:
+    clock, disk = FakeClock(), Disk()
+    log = await open_kept(tmp_path, Retention(age_s=1), clock=clock, disk=disk)
+    await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+    clock.advance(5)
+    disk.failing["commit"] = apsw.FullError
+    await log.retain()
+    disk.failing.clear()
+    assert await offsets(log) == [0]
+    await log.retain()
+    assert await offsets(log) == []
+    await log.close()
+
+
+async def test_a_topic_deleted_before_its_turn_is_left_alone(tmp_path: Path) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(age_s=1), clock=clock)
+    await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+    clock.advance(5)
+    deleting = asyncio.create_task(log.delete_topic(KEPT, deadline=soon()))
+    await asyncio.sleep(0)
+    await log.retain()
+    await deleting
+    await log.close()
+
+
+async def test_the_background_part_removes_what_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(age_s=1), clock=clock)
+    await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+    clock.advance(5)
+    monkeypatch.setattr(limits, "RETENTION_INTERVAL_S", 0.001)
+    running = asyncio.create_task(log.run())
+    while await offsets(log):
+        pass
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await log.close()
+
+
+async def rows_left(directory: Path) -> int:
+    connection = apsw.Connection(str(directory / "messages.db"), apsw.SQLITE_OPEN_READONLY)
+    try:
+        return sum(
+            int(connection.execute(f"select count(*) from {table}").get)
+            for table in ("chunks", "trims", "stored_offsets", "purges", "probes")
+        )
+    finally:
+        connection.close()
+
+
+async def fill(log: LocalMessageLog, count: int) -> None:
+    for _ in range(count):
+        await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+    for consumer in range(1, count):
+        await log.store_offset(KEPT, 0, consumer, 0, deadline=soon())
+
+
+@pytest.mark.parametrize("bound", ["RETENTION_ROWS_PER_COMMIT", "LOCAL_COMMIT_BYTES_MAX"])
+async def test_a_deleted_topic_is_purged_in_slices_between_other_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(age_s=10), clock=clock)
+    await fill(log, 10)
+    clock.advance(20)
+    monkeypatch.setattr(limits, bound, 3 if bound == "RETENTION_ROWS_PER_COMMIT" else 80)
+    await log.retain()
+    await fill(log, 10)
+    await log.delete_topic(KEPT, deadline=soon())
+    await asyncio.gather(
+        *(log.append(TOPIC, ToPartition(0), messages(b"other"), deadline=soon()) for _ in range(20))
+    )
+    while log._catalog.purges:
+        await log.probe(deadline=soon())
+    info = await log.topic(TOPIC, deadline=soon())
+    assert info.messages_count == 20
+    await log.delete_stream(TOPIC.stream, deadline=soon())
+    while log._catalog.purges:
+        await log.probe(deadline=soon())
+    assert await rows_left(tmp_path) == 0
+    await log.close()
+
+
+async def test_a_purge_cut_short_goes_on_after_reopening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "RETENTION_ROWS_PER_COMMIT", 1)
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
+    await fill(log, 10)
+    await log.delete_topic(KEPT, deadline=soon())
+    await log.close()
+    assert await rows_left(tmp_path) > 0
+    log = await open_log(tmp_path)
+    created = await log.create_topic(KEPT, partitions_count=2, deadline=soon())
+    assert created.messages_count == 0
+    assert await offsets(log) == []
+    while log._catalog.purges:
+        await log.probe(deadline=soon())
+    assert await rows_left(tmp_path) == 0
+    await log.close()
+
+
+async def test_a_purge_on_a_full_disk_waits_until_there_is_room(tmp_path: Path) -> None:
+    disk, ears = Disk(), Ears()
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock(), disk=disk, observer=ears)
+    await fill(log, 3)
+    disk.failing["delete from chunks"] = apsw.FullError
+    await log.delete_topic(KEPT, deadline=soon())
+    await ears.full.wait()
+    assert log._catalog.purges
+    assert not log.health().ready
+    disk.failing.clear()
+    while log._catalog.purges:
+        await log.probe(deadline=soon())
+    assert log.health().ready
+    await log.close()
+
+
+async def test_writes_that_were_on_their_way_to_a_deleted_topic_are_refused(tmp_path: Path) -> None:
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
+    await fill(log, 2)
+    results = await asyncio.gather(
+        log.delete_topic(KEPT, deadline=soon()),
+        log.append(KEPT, ToPartition(0), messages(b"late"), deadline=soon()),
+        log.store_offset(KEPT, 0, 1, 0, deadline=soon()),
+        return_exceptions=True,
+    )
+    assert results[0] is None
+    assert [type(result) for result in results[1:]] == [TopicNotFound, TopicNotFound]
+    await log.close()
+
+
+async def test_an_offset_may_be_stored_for_a_message_of_the_same_commit(tmp_path: Path) -> None:
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
+    results = await asyncio.gather(
+        log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon()),
+        log.store_offset(KEPT, 0, 1, 0, deadline=soon()),
+    )
+    assert results[1] is None
+    with pytest.raises(BadRequest):
+        await log.store_offset(KEPT, 0, 1, -1, deadline=soon())
+    await log.close()
+
+
+async def test_keys_of_partitions_are_given_out_again_once_they_are_free(tmp_path: Path) -> None:
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
+    await log.delete_topic(TOPIC, deadline=soon())
+    while log._catalog.purges:
+        await log.probe(deadline=soon())
+    await log.create_topic(TopicRef("stream", "wide"), partitions_count=3, deadline=soon())
+    await log.create_topic(TopicRef("stream", "narrow"), partitions_count=2, deadline=soon())
+    topics = {topic.name: topic.base_key for topic in log._catalog.topics()}
+    assert topics == {"kept": 2, "wide": 4, "narrow": 0}
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    "bound, value", [("LOCAL_STREAMS_MAX", 1), ("TOPICS_PER_STREAM_MAX", 2), ("LOCAL_PARTITIONS_MAX", 4)]
+)
+async def test_streams_topics_and_partitions_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+) -> None:
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
+    monkeypatch.setattr(limits, bound, value)
+    monkeypatch.setattr("bridge.locallog.catalog.LOCAL_PARTITIONS_MAX", limits.LOCAL_PARTITIONS_MAX)
+    creation: Awaitable[object] = (
+        log.create_stream("more", deadline=soon())
+        if bound == "LOCAL_STREAMS_MAX"
+        else log.create_topic(TopicRef("stream", "more"), partitions_count=1, deadline=soon())
+    )
+    with pytest.raises(BadRequest) as caught:
+        await creation
+    assert caught.value.limit == value
+    await log.close()
+
+
+async def test_of_concurrent_creations_one_succeeds(tmp_path: Path) -> None:
+    log = await open_log(tmp_path)
+    results = await asyncio.gather(
+        *(log.create_stream("stream", deadline=soon()) for _ in range(8)), return_exceptions=True
+    )
+    assert sum(isinstance(result, AlreadyExists) for result in results) == 7
+    topics = await asyncio.gather(
+        *(log.create_topic(KEPT, partitions_count=1, deadline=soon()) for _ in range(8)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, AlreadyExists) for result in topics) == 7
+    await log.append(KEPT, ToPartition(0), [NewMessage(payload=b"x")], deadline=soon())
+    await log.close()

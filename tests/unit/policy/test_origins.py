@@ -1,0 +1,68 @@
+"""Which browsers' pages may call."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.policy.origins import Origins
+
+ONE = Origins(("https://app.example",))
+ANY = Origins(("*",))
+NONE = Origins(())
+
+
+def test_a_listed_origin_is_named_and_caches_are_told() -> None:
+    headers = ONE.answer_headers("https://app.example")
+    assert headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert headers["Vary"] == "Origin"
+    assert "X-Request-Id" in headers["Access-Control-Expose-Headers"]
+
+
+@given(st.one_of(st.none(), st.text()))
+def test_any_other_origin_is_told_nothing_but_caches_are(origin: str | None) -> None:
+    assert ONE.answer_headers(origin) == {"Vary": "Origin"}
+    assert origin is None or ONE.preflight_headers(origin) is None
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "null",
+        "http://app.example",
+        "https://APP.example",
+        "https://app.example.evil",
+        "https://app.example/",
+        "*",
+    ],
+)
+def test_origins_are_compared_byte_for_byte(origin: str) -> None:
+    assert not ONE.allows(origin)
+
+
+@pytest.mark.parametrize("origins", [ANY, Origins(("https://app.example", "*"))])
+def test_a_star_allows_all_and_is_answered_as_a_star(origins: Origins) -> None:
+    assert origins.answer_headers("https://a")["Access-Control-Allow-Origin"] == "*"
+    assert origins.answer_headers(None)["Access-Control-Allow-Origin"] == "*"
+    assert origins.preflight_headers("https://a") is not None
+
+
+@pytest.mark.parametrize("origins", [ANY, ONE])
+def test_credentials_are_never_allowed(origins: Origins) -> None:
+    told = {
+        **origins.answer_headers("https://app.example"),
+        **(origins.preflight_headers("https://app.example") or {}),
+    }
+    assert "Access-Control-Allow-Credentials" not in told
+
+
+def test_a_preflight_is_told_what_it_asks() -> None:
+    headers = ONE.preflight_headers("https://app.example")
+    assert headers is not None
+    assert "POST" in headers["Access-Control-Allow-Methods"]
+    assert "X-API-Key" in headers["Access-Control-Allow-Headers"]
+
+
+def test_switched_off_nothing_is_told() -> None:
+    assert not NONE.enabled
+    assert NONE.answer_headers("https://app.example") == {}
+    assert NONE.preflight_headers("https://app.example") is None

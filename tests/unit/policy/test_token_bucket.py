@@ -1,0 +1,88 @@
+"""How many requests one address may make."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from limits import RateLimitItemPerSecond
+from limits.storage import MemoryStorage
+
+from bridge.policy.limit_storage import BoundedMemoryStorage
+from bridge.policy.token_bucket import TokenBucketRateLimiter, Verdict, take
+from tests.support.clock import FakeClock
+
+STEPS = st.lists(st.tuples(st.floats(0, 2), st.integers(1, 3)), max_size=60)
+
+
+@given(st.integers(1, 1000), st.integers(1, 50), STEPS)
+def test_in_any_stretch_of_time_no_more_passes_than_burst_and_refill(
+    rate: int, burst: int, steps: list[tuple[float, int]]
+) -> None:
+    full_at_s, now_s = 0.0, 1000.0
+    passed: list[tuple[float, int]] = []
+    for wait_s, cost in steps:
+        now_s += wait_s
+        full_at_s, verdict = take(full_at_s, now_s, interval_s=1 / rate, burst=burst, cost=cost)
+        if verdict.allowed:
+            passed.append((now_s, cost))
+    for first, (start_s, _) in enumerate(passed):
+        for last in range(first, len(passed)):
+            tokens = sum(cost for _, cost in passed[first : last + 1])
+            assert tokens <= burst + rate * (passed[last][0] - start_s) + 0.02
+
+
+@given(st.integers(1, 1000), st.integers(1, 200), st.floats(0, 1e8))
+def test_a_full_bucket_lets_exactly_its_burst_through_at_once(rate: int, burst: int, now_s: float) -> None:
+    full_at_s, left = 0.0, []
+    for _ in range(burst):
+        full_at_s, verdict = take(full_at_s, now_s, interval_s=1 / rate, burst=burst)
+        assert verdict.allowed
+        left.append(verdict.remaining)
+    _, verdict = take(full_at_s, now_s, interval_s=1 / rate, burst=burst)
+    assert not verdict.allowed
+    assert left == sorted(left, reverse=True)
+
+
+@given(st.integers(1, 1000), st.integers(1, 50))
+def test_whoever_waits_as_long_as_told_gets_through(rate: int, burst: int) -> None:
+    full_at_s, now_s = 0.0, 1000.0
+    for _ in range(burst):
+        full_at_s, _ = take(full_at_s, now_s, interval_s=1 / rate, burst=burst)
+    full_at_s, refused = take(full_at_s, now_s, interval_s=1 / rate, burst=burst)
+    assert refused.retry_after_ms >= 1
+    _, verdict = take(full_at_s, now_s + refused.retry_after_ms / 1000, interval_s=1 / rate, burst=burst)
+    assert verdict.allowed
+
+
+def test_a_refusal_takes_nothing_and_a_look_takes_nothing() -> None:
+    full_at_s, refused = take(1010.0, 1000.0, interval_s=1.0, burst=10)
+    assert (full_at_s, refused) == (1010.0, Verdict(False, 0, 1000, 10))
+    _, looked = take(1004.0, 1000.0, interval_s=1.0, burst=10, cost=0)
+    assert looked == Verdict(True, 6, 0, 4)
+
+
+def limiter(clock: FakeClock, *, burst: int = 3, keys_max: int = 10) -> TokenBucketRateLimiter:
+    return TokenBucketRateLimiter(BoundedMemoryStorage(clock, keys_max=keys_max), clock, burst=burst)
+
+
+def test_as_a_strategy_it_answers_hit_test_and_window_stats() -> None:
+    clock = FakeClock()
+    bucket, item = limiter(clock), RateLimitItemPerSecond(1)
+    assert [bucket.hit(item, "a") for _ in range(4)] == [True, True, True, False]
+    assert not bucket.test(item, "a")
+    assert bucket.get_window_stats(item, "a") == (clock.monotonic_s() + 3, 0)
+    clock.advance(1)
+    assert bucket.test(item, "a")
+    assert not bucket.test(item, "a", cost=2)
+    assert bucket.hit(item, "b", cost=3)
+
+
+def test_addresses_have_buckets_of_their_own() -> None:
+    bucket, item = limiter(FakeClock(), burst=1), RateLimitItemPerSecond(1)
+    assert bucket.hit(item, "a")
+    assert not bucket.hit(item, "a")
+    assert bucket.hit(item, "b")
+
+
+def test_a_storage_that_keeps_no_buckets_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="MemoryStorage"):
+        TokenBucketRateLimiter(MemoryStorage(), FakeClock(), burst=1)

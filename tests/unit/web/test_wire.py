@@ -1,0 +1,166 @@
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.errors import BadRequest, PayloadTooLarge, SerializationError
+from bridge.limits import JSON_FAST_BYTES_MAX, PARTITIONS_MAX, RETENTION_AGE_S_MAX
+from bridge.messagelog import Balanced, ByKey, Durability, Retention
+from bridge.web import wire
+from bridge.web.wire import read_batch, read_message, read_stream, read_topic
+from tests.support.events import generic_event, user_event
+
+_VALUES = st.recursive(
+    st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+def _body(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+@given(_VALUES, st.sampled_from([None, 2]), st.booleans())
+def test_the_stored_bytes_are_the_ones_that_were_sent(value: Any, indent: int | None, escaped: bool) -> None:
+    sent = json.dumps(generic_event(value, more=value), indent=indent, ensure_ascii=escaped).encode()
+    submission = read_message(b' {"partition_key" : null,\n"event":  ' + sent + b"\t} ")
+    assert submission.messages[0].payload == sent
+    assert submission.messages[0].id == UUID(json.loads(sent)["id"]).int
+    assert submission.placement == Balanced()
+
+
+def test_a_batch_keeps_each_events_bytes_in_order() -> None:
+    sent = [json.dumps(user_event(source=str(index)), indent=index).encode() for index in range(5)]
+    submission = read_batch(b'{"events":[' + b" , ".join(sent) + b'],"partition_key":"k"}', messages_max=5)
+    assert [message.payload for message in submission.messages] == sent
+    assert [event.source for event in submission.events] == ["0", "1", "2", "3", "4"]
+    assert submission.placement == ByKey(b"k")
+
+
+@pytest.mark.parametrize("key", ["k", "x" * 255, "\u00e9" * 127, "\x00"])
+def test_a_partition_key_has_1_to_255_bytes(key: str) -> None:
+    assert read_message(_body({"event": user_event(), "partition_key": key})).placement == ByKey(key.encode())
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "\u00e9" * 128])
+def test_a_partition_key_of_any_other_length_is_refused(key: str) -> None:
+    with pytest.raises(BadRequest) as fault:
+        read_message(_body({"event": user_event(), "partition_key": key}))
+    assert fault.value.path == "$.partition_key"
+    assert fault.value.limit == 255
+
+
+@pytest.mark.parametrize(
+    "body, path",
+    [
+        (b"", None),
+        (b"{", None),
+        (b'{"event":1}trailing', None),
+        (b"[]", "$"),
+        (b"null", "$"),
+        (b"{}", "$"),
+        (b'{"event":{}}', "$.event"),
+        (b'{"event":null}', "$.event"),
+        (b'{"event":' + _body(user_event()) + b',"partitionkey":"a"}', "$.partitionkey"),
+        (b'{"event":' + _body(user_event()) + b',"<b>":"a"}', "$"),
+        (b'{"event":' + _body(user_event()) + b',"partition_key":7}', "$.partition_key"),
+        (b'{"event":1,"event":' + _body(user_event()) + b"}", "$"),
+        (b'{"\\u0065vent":1,"event":' + _body(user_event()) + b"}", "$"),
+        (b'{"event":' + _body(user_event()) + b',"partition_key":"a","partition_key":"b"}', "$"),
+    ],
+)
+def test_an_envelope_of_another_shape_is_refused_with_the_place(body: bytes, path: str | None) -> None:
+    with pytest.raises(SerializationError) as fault:
+        read_message(body)
+    assert fault.value.path == path
+    assert "<b>" not in fault.value.detail
+
+
+def test_a_fault_in_a_batch_names_the_index_and_the_field() -> None:
+    events = [user_event() for _ in range(20)]
+    del events[17]["payload"]["data"]["email"]
+    with pytest.raises(SerializationError, match="`email`") as fault:
+        read_batch(_body({"events": events}), messages_max=20)
+    assert fault.value.path == "$.events[17].payload.data"
+
+
+@pytest.mark.parametrize("count, limit", [(0, 1), (4, 3)])
+def test_a_batch_holds_one_event_to_as_many_as_configured(count: int, limit: int) -> None:
+    with pytest.raises(BadRequest) as fault:
+        read_batch(_body({"events": [user_event()] * count}), messages_max=3)
+    assert (fault.value.path, fault.value.limit) == ("$.events", limit)
+
+
+def test_a_large_batch_of_what_can_be_no_event_is_refused_at_the_first() -> None:
+    with pytest.raises(SerializationError) as fault:
+        read_batch(b'{"events":[' + b"1," * JSON_FAST_BYTES_MAX + b"1]}", messages_max=1000)
+    assert fault.value.path == "$.events[0]"
+
+
+def test_a_large_batch_is_taken() -> None:
+    events = [generic_event("x" * 400_000) for _ in range(3)]
+    assert len(read_batch(_body({"events": events}), messages_max=3).messages) == 3
+
+
+def test_a_stream_has_a_name() -> None:
+    assert read_stream(b'{"name":"a-stream"}') == "a-stream"
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"name":"7"}', b'{"name":""}', b'{"name":1}', b'{"name":null}', b'{"name":"a","b":1}', b"{}"]
+)
+def test_no_other_stream_is_made(body: bytes) -> None:
+    with pytest.raises((BadRequest, SerializationError)):
+        read_stream(body)
+
+
+def test_a_name_in_a_body_is_a_fault_of_the_body() -> None:
+    with pytest.raises(BadRequest) as fault:
+        read_stream(b'{"name":"a b"}')
+    assert fault.value.path == "$.name"
+
+
+def test_a_topic_has_one_partition_and_no_retention_unless_told() -> None:
+    assert read_topic(b'{"name":"t"}') == ("t", 1, None, Retention())
+
+
+def test_a_topic_takes_partitions_durability_and_retention() -> None:
+    order = read_topic(
+        _body({"name": "t", "partitions": 1000, "durability": "replicated",
+               "retention": {"max_age_seconds": 60, "max_bytes": 10**10}})
+    )  # fmt: skip
+    assert order == ("t", PARTITIONS_MAX, Durability.REPLICATED, Retention(age_s=60, size_bytes=10**10))
+
+
+@pytest.mark.parametrize(
+    "field, value, path",
+    [
+        ("partitions", 0, "$.partitions"),
+        ("partitions", -1, "$.partitions"),
+        ("partitions", 1001, "$.partitions"),
+        ("partitions", "3", "$.partitions"),
+        ("partitions", None, "$.partitions"),
+        ("durability", "eternal", "$.durability"),
+        ("retention", {"max_age_seconds": 0}, "$.retention.max_age_seconds"),
+        ("retention", {"max_age_seconds": RETENTION_AGE_S_MAX + 1}, "$.retention.max_age_seconds"),
+        ("retention", {"max_bytes": 2**63}, "$.retention.max_bytes"),
+        ("retention", {"max_age": 1}, "$.retention.max_age"),
+        ("partition", 3, "$.partition"),
+    ],
+)
+def test_a_topic_out_of_bounds_is_refused_with_the_place(field: str, value: Any, path: str) -> None:
+    with pytest.raises((BadRequest, SerializationError)) as fault:
+        read_topic(_body({"name": "t", field: value}))
+    assert fault.value.path == path
+    assert "eternal" not in fault.value.detail
+
+
+def test_an_event_larger_than_a_message_is_refused_with_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MESSAGE_PAYLOAD_BYTES_MAX", 1000)
+    with pytest.raises(PayloadTooLarge) as fault:
+        read_batch(_body({"events": [user_event(), generic_event("x" * 1000)]}), messages_max=2)
+    assert (fault.value.path, fault.value.limit) == ("$.events[1]", 1000)

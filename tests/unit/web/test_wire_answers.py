@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from bridge.background.stats_refresh import StatsSnapshot
+from bridge.events import decode_event
+from bridge.messagelog import Durability, LogHealth, LogTotals, Receipt, TopicRef
+from bridge.web.wire_answers import batch_json, health_json, ready_json, receipt_json, stats_json
+from tests.support.events import user_event
+
+_TOPIC = TopicRef("s", "t")
+
+
+def _health(*, ready: bool, detail: str = "", warnings: tuple[str, ...] = ()) -> LogHealth:
+    return LogHealth(
+        kind="iggy",
+        state="connected" if ready else "reconnecting",
+        ready=ready,
+        detail=detail,
+        durability=Durability.REPLICATED,
+        server_version="0.9.0",
+        warnings=warnings,
+    )
+
+
+def test_a_log_that_is_not_well_makes_health_degraded_with_its_reason() -> None:
+    shown = json.loads(health_json(_health(ready=False, detail="Gone.", warnings=("Weak.",)), 0))
+    assert (shown["status"], shown["iggy_connected"]) == ("degraded", False)
+    assert shown["log"] == {
+        "kind": "iggy",
+        "state": "reconnecting",
+        "durability": "replicated",
+        "server_version": "0.9.0",
+        "detail": "Gone.",
+        "warnings": ["Weak."],
+    }
+
+
+@pytest.mark.parametrize(
+    "started, draining, log_ready, ready",
+    [
+        (True, False, True, True),
+        (False, False, True, False),
+        (True, True, True, False),
+        (True, False, False, False),
+    ],
+)
+def test_every_check_must_hold_to_be_ready(
+    started: bool, draining: bool, log_ready: bool, ready: bool
+) -> None:
+    is_ready, body = ready_json(_health(ready=log_ready), started=started, draining=draining, now_us=0)
+    assert is_ready is ready
+    assert json.loads(body)["status"] == ("ready" if ready else "not_ready")
+
+
+def test_offsets_that_the_log_did_not_tell_are_null() -> None:
+    event = decode_event(json.dumps(user_event()).encode())
+    receipt = Receipt(2, None, 2, Durability.REPLICATED)
+    assert json.loads(receipt_json(event, _TOPIC, receipt, 0))["offset"] is None
+    assert [one["offset"] for one in json.loads(batch_json([event, event], _TOPIC, receipt, 0))] == [
+        None,
+        None,
+    ]
+
+
+def test_stats_show_the_totals_with_their_age() -> None:
+    totals = LogTotals(streams_count=1, topics_count=2, messages_count=3, size_bytes=4)
+    assert json.loads(
+        stats_json(StatsSnapshot(totals, 7.9, stale=True), uptime_s=61.2, sent=5, received=6)
+    ) == {
+        "streams_count": 1,
+        "topics_count": 2,
+        "total_messages": 3,
+        "total_size_bytes": 4,
+        "uptime_seconds": 61,
+        "cache_age_seconds": 7,
+        "cache_stale": True,
+        "messages_sent": 5,
+        "messages_received": 6,
+    }

@@ -1,0 +1,85 @@
+from datetime import datetime
+
+import bridge as package
+from tests.support.bridge_app import BridgeApp
+
+
+async def test_health_is_200_and_says_what_the_original_said(bridge: BridgeApp) -> None:
+    answer = await bridge.call("GET", "/health?anything=1")
+    assert answer.status == 200
+    assert {key: answer.json[key] for key in ("status", "iggy_connected", "version")} == {
+        "status": "healthy",
+        "iggy_connected": True,
+        "version": package.__version__,
+    }
+    assert datetime.fromisoformat(answer.json["timestamp"]).tzinfo is not None
+    assert answer.json["log"]["kind"] in ("local", "iggy")
+    assert answer.json["log"]["durability"] == "persisted"
+    assert answer.headers["X-Request-Id"]
+
+
+async def test_health_stays_200_and_ready_turns_503_when_the_log_is_gone(bridge: BridgeApp) -> None:
+    await bridge.log.close()
+    health = await bridge.call("GET", "/health")
+    assert (health.status, health.json["status"], health.json["iggy_connected"]) == (200, "degraded", False)
+    assert health.json["log"]["detail"]
+    ready = await bridge.call("GET", "/ready")
+    assert (ready.status, ready.json["checks"]["log"]["ok"]) == (503, False)
+
+
+async def test_ready_shows_each_check(bridge: BridgeApp) -> None:
+    answer = await bridge.call("GET", "/ready")
+    assert answer.status == 200
+    assert answer.json["status"] == "ready"
+    assert {name: check["ok"] for name, check in answer.json["checks"].items()} == {
+        "started": True,
+        "not_draining": True,
+        "log": True,
+    }
+
+
+async def test_a_bridge_that_starts_or_drains_is_not_ready(bridge: BridgeApp) -> None:
+    bridge.services.lifecycle.started = False
+    starting = await bridge.call("GET", "/ready")
+    bridge.services.lifecycle.started = True
+    bridge.services.lifecycle.draining = True
+    draining = await bridge.call("GET", "/ready")
+    assert (starting.status, starting.json["checks"]["started"]["ok"]) == (503, False)
+    assert (draining.status, draining.json["checks"]["not_draining"]["ok"]) == (503, False)
+    assert starting.json["status"] == draining.json["status"] == "not_ready"
+    assert int(draining.headers["Retry-After"]) >= 1
+
+
+async def test_probes_may_come_as_head(bridge: BridgeApp) -> None:
+    for path in ("/health", "/ready"):
+        answer = await bridge.call("HEAD", path)
+        assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_stats_are_zero_and_stale_before_the_first_count(bridge: BridgeApp) -> None:
+    answer = await bridge.call("GET", "/stats")
+    assert answer.status == 200
+    assert answer.json["cache_stale"] is True
+    assert answer.json["total_messages"] == answer.json["streams_count"] == 0
+
+
+async def test_stats_have_every_figure_of_the_original(bridge: BridgeApp) -> None:
+    await bridge.refresh_stats()
+    stats = (await bridge.call("GET", "/stats")).json
+    assert stats["streams_count"] >= 1
+    assert stats["topics_count"] >= 1
+    assert stats["cache_stale"] is False
+    assert all(
+        type(stats[name]) is int
+        for name in (
+            "total_messages", "total_size_bytes", "uptime_seconds", "cache_age_seconds", "messages_sent",
+            "messages_received",
+        )
+    )  # fmt: skip
+
+
+async def test_metrics_are_prometheus_text(bridge: BridgeApp) -> None:
+    answer = await bridge.call("GET", "/metrics")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert b"bridge_http_requests_total" in answer.body
