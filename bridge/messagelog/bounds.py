@@ -110,7 +110,7 @@ def _value_bytes(value: HeaderValue, index: int) -> int:
             if not _INT_MIN <= value <= _INT_MAX:
                 raise BadRequest(f"A header number of message {index} is outside -2^63 to 2^64-1.")
             return _NUMBER_BYTES
-        case float():
+        case _:
             return _NUMBER_BYTES
 
 

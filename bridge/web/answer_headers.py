@@ -37,8 +37,6 @@ def stamp(origins: Origins, lifecycle: Lifecycle) -> OnPrepare:
             headers.update(origins.answer_headers(request.headers.get(hdrs.ORIGIN)))
         if lifecycle.draining or hdrs.CONNECTION in stamped:
             response.force_close()
-            # aiohttp has written its own choice into the headers before this signal.
-            headers[hdrs.CONNECTION] = "close"
             # aiohttp has written its own view of the connection already.
             headers[hdrs.CONNECTION] = "close"
 

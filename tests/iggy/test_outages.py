@@ -103,6 +103,7 @@ async def test_nothing_is_left_over_after_an_outage(own_server: IggyServer) -> N
         observer = RecordingObserver()
         log = await logs.open(own_server.connection_string, observer=observer)
         topic = await logs.topic(log)
+        await _append(log, topic, b"first", 5)
         own_server.kill()
         waiting = [asyncio.create_task(_append(log, topic, b"x", 20)) for _ in range(50)]
         await observer.connection("reconnecting")
@@ -125,6 +126,8 @@ async def test_a_request_during_an_outage_waits_until_its_own_deadline(
     observer = RecordingObserver()
     log = await logs.open(own_server.connection_string, observer=observer)
     topic = await logs.topic(log)
+    # Killed before a partition has its files, server 0.9.0-edge.5 does not start again ("Cannot read file").
+    await _append(log, topic, b"first", 5)
     own_server.kill()
     with contextlib.suppress(LogError):
         await log.probe(deadline=soon(1))
@@ -138,7 +141,7 @@ async def test_a_request_during_an_outage_waits_until_its_own_deadline(
     assert caught.value.retry_after_ms is not None
     own_server.start()
     await observer.connection("connected")
-    assert await _all(log, topic) == []
+    assert [message.payload for message in await _all(log, topic)] == [b"first"]
 
 
 async def test_a_paused_server_ends_requests_by_their_deadline_and_opens_the_breaker(

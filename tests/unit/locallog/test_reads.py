@@ -20,7 +20,7 @@ from bridge.errors import (
 from bridge.locallog import queries, reader
 from bridge.locallog.catalog import Marks
 from bridge.locallog.schema import chunk_key
-from bridge.messagelog import First, FromOffset, FromTimestamp, ToPartition
+from bridge.messagelog import Balanced, ByKey, First, FromOffset, FromTimestamp, ToPartition, partition_of_key
 from tests.support.clock import FakeClock
 from tests.support.local_logs import TOPIC, Disk, messages, open_topic, soon
 
@@ -194,4 +194,17 @@ async def test_what_the_log_does_not_have_or_cannot_do_any_more_is_refused(tmp_p
         await log.append(TOPIC, ToPartition(0), messages(b"x"), deadline=soon(-1))
     with pytest.raises(DeadlineExceeded):
         await log.streams(deadline=soon(-1))
+    await log.close()
+
+
+async def test_keys_turns_and_ids_lead_to_partitions(tmp_path: Path) -> None:
+    log = await open_topic(tmp_path)
+    for placement, expected in (
+        (ByKey(b"key"), partition_of_key(b"key", 2)),
+        (Balanced(), 0),
+        (Balanced(), 1),
+        (ToPartition(1), 1),
+    ):
+        receipt = await log.append(TOPIC, placement, messages(b"x"), deadline=soon())
+        assert receipt.partition_id == expected
     await log.close()

@@ -1,6 +1,7 @@
 """What may go goes, what must stay stays, and offsets are never given out twice."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -215,8 +216,16 @@ async def test_a_purge_cut_short_goes_on_after_reopening(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "RETENTION_ROWS_PER_COMMIT", 1)
-    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
+    disk = Disk()
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock(), disk=disk)
     await fill(log, 10)
+    pause = threading.Event()
+
+    def hold_until_closing(statement: str) -> None:
+        while statement.startswith("delete from chunks") and log._writer._queue.empty():
+            pause.wait(0.001)
+
+    disk.before = hold_until_closing
     await log.delete_topic(KEPT, deadline=soon())
     await log.close()
     assert await rows_left(tmp_path) > 0
