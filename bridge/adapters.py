@@ -65,7 +65,7 @@ async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics) -> OpenL
     )
     # Shown from the start: an alert on a series that is not there never fires.
     metrics.breaker_changed("closed")
-    appender = GatheredAppender(log, observer=metrics)
+    appender = GatheredAppender(log, probe=log)
 
     async def run() -> None:
         # Here rather than before the ports are taken: probes are answered while Iggy is not there yet.

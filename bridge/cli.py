@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import bridge
 from bridge.health_check import own_url, probe
+from bridge.workers.command import WORKER_COMMAND
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,6 +37,11 @@ def main(arguments: Sequence[str], *, loop_factory: LoopFactory) -> int:
     Raises:
         SystemExit: from typer, with the exit code.
     """
+    if tuple(arguments) == (WORKER_COMMAND,):
+        # Not for people: a parent starts it and tells it all through a pipe.
+        from bridge.workers.worker import run_worker  # noqa: PLC0415
+
+        return run_worker(loop_factory=loop_factory)
     fast = _FAST_PROBES.get(tuple(arguments))
     if fast is not None:
         return probe(own_url(os.environ), ready=fast)
@@ -74,10 +80,7 @@ def _commands(loop_factory: LoopFactory) -> "typer.Typer":
     @_with_settings
     def serve(**given: Any) -> None:
         """Serve HTTP until SIGTERM or SIGINT. Without IGGY_CONNECTION_STRING the embedded log in DATA_DIR is used."""
-        effective = _effective(given)
-        from bridge.serve import run  # noqa: PLC0415
-
-        raise typer.Exit(run(effective, loop_factory=loop_factory))
+        raise typer.Exit(_serve(_effective(given), loop_factory))
 
     @app.command()
     @_with_settings
@@ -101,6 +104,19 @@ def _commands(loop_factory: LoopFactory) -> "typer.Typer":
         raise typer.Exit(probe(url or own_url(os.environ), ready=ready))
 
     return app
+
+
+def _serve(effective: "Effective", loop_factory: LoopFactory) -> int:
+    from bridge.workers.cores import worker_count  # noqa: PLC0415
+
+    count = worker_count(effective.config)
+    if count > 1:
+        from bridge.workers.supervisor import run_workers  # noqa: PLC0415
+
+        return run_workers(effective, count)
+    from bridge.serve import run  # noqa: PLC0415
+
+    return run(effective, loop_factory=loop_factory)
 
 
 def _with_settings(command: Callable[..., None]) -> Callable[..., None]:

@@ -19,6 +19,7 @@ A class is one condition that a caller acts on. Its docstring is the sentence an
 each gets stands in one table, `bridge/web/problems.py`; a test holds the two together.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
@@ -82,6 +83,8 @@ class BridgeError(Exception):
     def __init__(self, detail: str = "") -> None:
         #: One sentence for the person who reads the answer: no internals, no address, no raw input.
         self.detail = detail or (type(self).__doc__ or "").partition("\n")[0]
+        #: What an answer tells besides: how far a long body came. As safe to show as the detail.
+        self.members: Mapping[str, object] = {}
         super().__init__(self.detail)
 
 

@@ -1,20 +1,22 @@
 """The ports and what answers on them (wiring)."""
 
 import asyncio
-import errno
 import socket
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
 
 from bridge.config import ObserveConfig
-from bridge.errors import StartupError
-from bridge.limits import LISTEN_BACKLOG
+from bridge.place import Place
+from bridge.ports import take_ports
+from bridge.web.accepting import PromptSite
 from bridge.web.app import MIDDLEWARES, build_app
 from bridge.web.handlers.health import metrics
 from bridge.web.handlers.routes import Route
 from bridge.web.keys import Services
+from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.server import BridgeRunner, make_runner
@@ -24,7 +26,9 @@ __all__ = ("Listeners",)
 # Nobody waits for this but the end of the process.
 _IDLE_LOOK_S: Final = 0.01
 # A port of its own is kept from strangers by the network, and Prometheus comes without a key, at its own pace.
-_METRICS_MIDDLEWARES: Final = tuple(each for each in MIDDLEWARES if each not in (api_key, rate_limit))
+_METRICS_MIDDLEWARES: Final = tuple(
+    each for each in MIDDLEWARES if each not in (admission, api_key, rate_limit)
+)
 
 
 class Listeners:
@@ -36,11 +40,14 @@ class Listeners:
         metrics_port: likewise; None without one of its own.
     """
 
-    def __init__(self, services: Services, observe: ObserveConfig, *, shutdown_timeout_s: float) -> None:
+    def __init__(
+        self, services: Services, observe: ObserveConfig, place: Place, *, shutdown_timeout_s: float
+    ) -> None:
         self.port = 0
         self.metrics_port: int | None = None
         self._services = services
         self._observe = observe
+        self._place = place
         self._shutdown_timeout_s = shutdown_timeout_s
         self._runners: list[BridgeRunner] = []
 
@@ -53,24 +60,25 @@ class Listeners:
         """
         metrics_port = self._observe.metrics_port
         here = replace(self._services, metrics_here=metrics_port is None)
-        self.port = await self._listen(here, build_app(here), here.http.port)
+        self.port = await self._listen(here, build_app(here), here.http.port, self._place.port_sockets)
         if metrics_port:
             there = replace(self._services, metrics_here=True)
             app = build_app(
                 there, middlewares=_METRICS_MIDDLEWARES, routes=(Route("GET", "/metrics", metrics),)
             )
-            self.metrics_port = await self._listen(there, app, metrics_port)
+            self.metrics_port = await self._listen(there, app, metrics_port, self._place.metrics_sockets)
 
-    async def _listen(self, services: Services, app: web.Application, port: int) -> int:
+    async def _listen(
+        self, services: Services, app: web.Application, port: int, sockets: Sequence[socket.socket] | None
+    ) -> int:
         runner = make_runner(app, services, shutdown_timeout_s=self._shutdown_timeout_s)
         self._runners.append(runner)
         await runner.setup()
-        host = services.http.host
-        try:
-            await web.TCPSite(runner, host, port, backlog=LISTEN_BACKLOG).start()
-        except (OSError, OverflowError) as error:
-            raise StartupError(_why_not(host, port, error)) from error
-        return int(runner.addresses[0][1])
+        if sockets is None:
+            (sockets,) = await asyncio.to_thread(take_ports, services.http.host, port, 1)
+        for each in sockets:
+            await PromptSite(runner, each, failed=services.metrics.accept_failed).start()
+        return int(sockets[0].getsockname()[1])
 
     async def stop_accepting(self) -> None:
         """Close the ports; connections that are open go on."""
@@ -92,16 +100,3 @@ class Listeners:
         """Close the ports and all connections; what is still in flight is cancelled after the shutdown timeout."""
         while self._runners:
             await self._runners.pop().cleanup()
-
-
-def _why_not(host: str, port: int, error: Exception) -> str:
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EADDRINUSE:
-        return f"port {port} of {host} is taken; stop what listens there, or set PORT (METRICS_PORT for the metrics)"
-    if number in (errno.EACCES, errno.EPERM):
-        return f"port {port} may not be taken by this user; choose one above 1023"
-    if number == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
-        return f"{host} is no address of this machine; set HOST"
-    return (
-        f"cannot listen on port {port} of {host}: {getattr(error, 'strerror', None) or type(error).__name__}"
-    )

@@ -6,7 +6,7 @@ End, on SIGTERM or SIGINT, within `SHUTDOWN_GRACE_SECS` altogether; a second sig
 1. not ready: `/ready` answers 503, answers ask for their connection to be closed
 2. `DRAIN_DELAY_SECS`, in which load balancers look elsewhere
 3. the ports are closed: nobody new comes in
-4. requests in flight finish, those that do not are cancelled
+4. requests in flight finish, those that do not are ended: 503 with their outcome, then cancelled
 5. background tasks are cancelled and awaited
 6. what was accepted is flushed, the log is closed
 7. exit 0
@@ -18,31 +18,27 @@ fault of the program or the disk; 78 the configuration.
 
 import asyncio
 from asyncio import TaskGroup
-from collections.abc import Callable, Iterator
-from typing import Final
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Final
 
 import structlog
 
 import bridge
-from bridge.adapters import OpenLog, open_log
+from bridge.adapters import open_log
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
-from bridge.errors import ConfigError, StartupError
+from bridge.exit_codes import EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, leaves
+from bridge.garbage import settle
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.listeners import Listeners
+from bridge.place import Place
 from bridge.shutdown import Stop, Watchdog, bounded_step
 from bridge.tasks import background_tasks
 from bridge.telemetry.logs import configure
-from bridge.telemetry.metrics import Metrics
 from bridge.web.keys import Lifecycle, Services
 
-__all__ = ("EXIT_CONFIG", "EXIT_OK", "EXIT_SOFTWARE", "EXIT_UNAVAILABLE", "exit_code", "run", "serve")
-
-EXIT_OK: Final = 0
-EXIT_UNAVAILABLE: Final = 69
-EXIT_SOFTWARE: Final = 70
-EXIT_CONFIG: Final = 78
+__all__ = ("LoopFactory", "run", "run_logged", "serve")
 
 _log = structlog.get_logger("bridge.serve")
 # Of the grace, what closing the log and cutting connections may have; the rest belongs to the requests.
@@ -57,12 +53,20 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 def run(effective: Effective, *, loop_factory: LoopFactory | None = None) -> int:
     """Serve until a signal, and return the exit code; what went wrong is in the log."""
     sink = configure(effective.config.observe)
-    watchdog = Watchdog()
     try:
         for warning in effective.warnings:
             _log.warning("configuration", advice=warning)
+        return run_logged(effective.config, Place(), stop=Stop(), loop_factory=loop_factory)
+    finally:
+        sink.close()
+
+
+def run_logged(config: Config, place: Place, *, stop: Stop, loop_factory: LoopFactory | None = None) -> int:
+    """As `run`, with the log set up by the caller."""
+    watchdog = Watchdog()
+    try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(effective.config, stop=Stop(), watchdog=watchdog))
+            runner.run(serve(config, place, stop=stop, watchdog=watchdog))
     except KeyboardInterrupt:
         # A SIGINT before or after the time in which `Stop` listens.
         return EXIT_OK
@@ -73,7 +77,6 @@ def run(effective: Effective, *, loop_factory: LoopFactory | None = None) -> int
         return EXIT_OK
     finally:
         watchdog.disarm()
-        sink.close()
 
 
 def _told(error: BaseException) -> int:
@@ -81,30 +84,14 @@ def _told(error: BaseException) -> int:
     if code == EXIT_SOFTWARE:
         _log.error("failed", exit_code=code, exc_info=error)
         return code
-    for cause in _leaves(error):
+    for cause in leaves(error):
         _log.error(
             "unavailable" if code == EXIT_UNAVAILABLE else "configuration", detail=str(cause), exit_code=code
         )
     return code
 
 
-def exit_code(error: BaseException) -> int:
-    """The exit code of what ended the process; of several errors at once, a fault of the program weighs most."""
-    leaves = tuple(_leaves(error))
-    if any(not isinstance(each, (StartupError, ConfigError)) for each in leaves):
-        return EXIT_SOFTWARE
-    return EXIT_CONFIG if any(isinstance(each, ConfigError) for each in leaves) else EXIT_UNAVAILABLE
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for each in error.exceptions:
-            yield from _leaves(each)
-    else:
-        yield error
-
-
-async def serve(config: Config, *, stop: Stop, watchdog: Watchdog) -> None:
+async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog) -> None:
     """
     Serve until *stop* is asked for, then drain; *watchdog* is armed for the drain and for the end, and left so.
 
@@ -114,7 +101,7 @@ async def serve(config: Config, *, stop: Stop, watchdog: Watchdog) -> None:
     """
     stop.listen()
     clock = SystemClock()
-    metrics = Metrics()
+    metrics = place.metrics
     opened = await open_log(config, clock=clock, metrics=metrics)
     try:
         services = Services(
@@ -127,14 +114,20 @@ async def serve(config: Config, *, stop: Stop, watchdog: Watchdog) -> None:
             metrics=metrics,
             clock=clock,
             lifecycle=Lifecycle(),
+            limit_tables=place.limit_tables,
         )
         listeners = Listeners(
-            services, config.observe, shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE
+            services, config.observe, place, shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE
         )
         try:
             await listeners.open()
             _banner(config, services, listeners)
-            await _until_stopped(config, services, opened, listeners, stop, watchdog)
+            settle()
+            work = (
+                *background_tasks(config, services, opened),
+                *((name, do(stop)) for name, do in place.background),
+            )
+            await _until_stopped(config, services, work, listeners, stop, watchdog)
         finally:
             # From here on a hang is the fault of what is closed, not of a slow client.
             watchdog.arm(_cut_timeout_s(config) + 2 * _close_timeout_s(config))
@@ -148,15 +141,13 @@ async def serve(config: Config, *, stop: Stop, watchdog: Watchdog) -> None:
 async def _until_stopped(
     config: Config,
     services: Services,
-    opened: OpenLog,
+    background: Iterable[tuple[str, Coroutine[Any, Any, None]]],
     listeners: Listeners,
     stop: Stop,
     watchdog: Watchdog,
 ) -> None:
     async with TaskGroup() as group:
-        tasks = [
-            group.create_task(work, name=name) for name, work in background_tasks(config, services, opened)
-        ]
+        tasks = [group.create_task(work, name=name) for name, work in background]
         await stop.asked.wait()
         watchdog.arm(config.http.shutdown_grace_s)
         await _drain(config, services, listeners, stop)
@@ -183,7 +174,8 @@ async def _drain(config: Config, services: Services, listeners: Listeners, stop:
         )
     await bounded_step("stop-accepting", listeners.stop_accepting, timeout_s=CLOSE_TIMEOUT_S, stop=stop)
     left_s = max(0.0, ends_s - services.clock.monotonic_s())
-    await bounded_step("requests", listeners.finish_requests, timeout_s=left_s, stop=stop)
+    if not await bounded_step("requests", listeners.finish_requests, timeout_s=left_s, stop=stop):
+        services.lifecycle.end_requests()
 
 
 def _close_timeout_s(config: Config) -> float:

@@ -20,9 +20,15 @@ _UNWIND_S = 0.5
 
 
 class Stop:
-    """What signals ask for: the first one a drain, any further one haste."""
+    """What signals ask for: the first one a drain, any further one haste.
 
-    def __init__(self) -> None:
+    Args:
+        hurries: whether a further signal means haste. Not for a worker, who gets the same one twice where a whole group of
+            processes is signalled, and is told by its parent.
+    """
+
+    def __init__(self, *, hurries: bool = True) -> None:
+        self._hurries = hurries
         self.asked = asyncio.Event()
         self.hurry = asyncio.Event()
 
@@ -34,8 +40,9 @@ class Stop:
 
     def signalled(self, name: str) -> None:
         """A signal of this name arrived."""
-        _log.info("signal", name=name, hurry=self.asked.is_set())
-        if self.asked.is_set():
+        hurry = self._hurries and self.asked.is_set()
+        _log.info("signal", name=name, hurry=hurry)
+        if hurry:
             self.hurry.set()
         self.asked.set()
 

@@ -22,7 +22,7 @@ async def make_default_topic(
 
     Raises:
         LogError: if the log does not answer within *timeout_s*.
-        StreamNotFound: if somebody removes the stream meanwhile.
+        StreamNotFound, TopicNotFound: if somebody removes the stream or the topic meanwhile.
     """
     deadline = Deadline.after(timeout_s, clock)
     try:
@@ -34,7 +34,8 @@ async def make_default_topic(
     try:
         await log.create_topic(topic, partitions_count=partitions_count, deadline=deadline)
     except AlreadyExists:
-        present = await log.partitions_count(topic, deadline=deadline)
+        # Looked at as a whole, so that the log also sees whether its durability is what was configured.
+        present = (await log.topic(topic, deadline=deadline)).partitions_count
         if present != partitions_count:
             _log.warning("default_topic_partitions", present=present, configured=partitions_count)
     else:

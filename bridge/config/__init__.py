@@ -2,13 +2,22 @@
 
 from bridge.config.parse import Effective, Inputs, SecretFile, parse
 from bridge.config.rules import Fault, Rule
-from bridge.config.sections import Config, HttpConfig, IggyConfig, LocalLogConfig, LogConfig, ObserveConfig
+from bridge.config.sections import (
+    WORKERS_AUTO,
+    Config,
+    HttpConfig,
+    IggyConfig,
+    LocalLogConfig,
+    LogConfig,
+    ObserveConfig,
+)
 from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting
 from bridge.config.table import SettingRow, describe
 
 __all__ = (
     "SETTINGS",
     "SETTINGS_BY_ENV",
+    "WORKERS_AUTO",
     "Config",
     "Effective",
     "Fault",

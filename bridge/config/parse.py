@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_type_hints
 
 from bridge.config.rules import RULES, Fault, Rule, advice
 from bridge.config.sections import Config
-from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting
+from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting, shown_value
 from bridge.config.values import WrongValue, text_of_toml, value_of_text
 from bridge.errors import ConfigError
 
@@ -71,7 +71,7 @@ class Effective:
         """Each setting with its value, fit to be shown, and its source."""
         for setting in SETTINGS:
             value = getattr(getattr(self.config, setting.section), setting.field)
-            shown = _HIDDEN if setting.spec.secret and value is not None else value
+            shown = _HIDDEN if setting.spec.secret and value is not None else shown_value(setting, value)
             yield setting, shown, self.sources[setting.env]
 
 

@@ -117,6 +117,15 @@ def ports_differ(config: Config) -> Iterator[Fault]:
         )
 
 
+def one_process_writes_the_embedded_log(config: Config) -> Iterator[Fault]:
+    if config.http.workers > 1 and config.iggy.connection_string is None:
+        yield Fault(
+            ("WORKERS", "IGGY_CONNECTION_STRING"),
+            f"the embedded log has one writing process, so {config.http.workers} workers cannot share it: "
+            "set IGGY_CONNECTION_STRING to use Iggy, or WORKERS=1 (or auto)",
+        )
+
+
 RULES: tuple[Rule, ...] = (
     host_can_be_listened_on,
     anonymous_is_asked_for,
@@ -126,6 +135,7 @@ RULES: tuple[Rule, ...] = (
     bypass_paths_are_paths,
     origins_are_origins,
     ports_differ,
+    one_process_writes_the_embedded_log,
 )
 
 

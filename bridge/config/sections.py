@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from bridge import limits
 
 __all__ = (
+    "WORKERS_AUTO",
     "Config",
     "HttpConfig",
     "IggyConfig",
@@ -19,6 +20,9 @@ __all__ = (
     "ObserveConfig",
     "SettingSpec",
 )
+
+#: What `WORKERS=auto` is read as.
+WORKERS_AUTO = 0
 
 
 class SettingSpec(NamedTuple):
@@ -31,6 +35,7 @@ class SettingSpec(NamedTuple):
         maximum: largest number allowed, inclusive.
         secret: also read from the file named by `<env>_FILE`; never shown.
         choices: the words allowed.
+        word: a word that stands for a number out of the range, and that number.
     """
 
     env: str
@@ -39,6 +44,7 @@ class SettingSpec(NamedTuple):
     maximum: float | None = None
     secret: bool = False
     choices: tuple[str, ...] = ()
+    word: tuple[str, int] | None = None
 
 
 def setting(
@@ -50,8 +56,9 @@ def setting(
     maximum: float | None = None,
     secret: bool = False,
     choices: tuple[str, ...] = (),
+    word: tuple[str, int] | None = None,
 ) -> Any:
-    spec = SettingSpec(env, text, minimum, maximum, secret, choices)
+    spec = SettingSpec(env, text, minimum, maximum, secret, choices, word)
     return field(default=default, repr=not secret, metadata={"setting": spec})
 
 
@@ -62,7 +69,12 @@ class HttpConfig:
     host: str = setting("HOST", "127.0.0.1", "Address to listen on")
     port: int = setting("PORT", 8000, "Port to listen on; 0 takes a free one", minimum=0, maximum=65535)
     workers: int = setting(
-        "WORKERS", 1, "Processes that serve; more than one is not built yet", minimum=1, maximum=1
+        "WORKERS",
+        1,
+        "Processes that serve; more than one needs Iggy; auto is one for each usable core, one on the embedded log",
+        minimum=1,
+        maximum=limits.WORKERS_MAX,
+        word=("auto", WORKERS_AUTO),
     )
     operation_timeout_s: float = setting(
         "OPERATION_TIMEOUT_SECS", 30.0, "Longest time for one request", minimum=0.1, maximum=300
@@ -73,6 +85,20 @@ class HttpConfig:
         "Largest request body in bytes",
         minimum=1024,
         maximum=64 * 1024 * 1024,
+    )
+    in_flight_requests_max: int = setting(
+        "MAX_IN_FLIGHT_REQUESTS",
+        2000,
+        "Most requests in flight in one worker, fewer while its event loop is late; others get 503 `overloaded`",
+        minimum=1,
+        maximum=100_000,
+    )
+    in_flight_body_bytes_max: int = setting(
+        "MAX_IN_FLIGHT_BODY_BYTES",
+        134_217_728,
+        "Most bytes of request bodies that one worker holds at a time; beyond them bodies get 503 `overloaded`",
+        minimum=1024 * 1024,
+        maximum=2**40,
     )
     batch_messages_max: int = setting(
         "BATCH_MAX_SIZE", 1000, "Most events in one batch", minimum=1, maximum=100_000

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from bridge.config.sections import Config, SettingSpec
 
-__all__ = ("SETTINGS", "SETTINGS_BY_ENV", "Kind", "Setting", "default_text", "range_text")
+__all__ = ("SETTINGS", "SETTINGS_BY_ENV", "Kind", "Setting", "default_text", "range_text", "shown_value")
 
 
 class Kind(Enum):
@@ -103,15 +103,21 @@ def range_text(setting: Setting) -> str:
         return f"one of {', '.join(spec.choices)}"
     if setting.kind not in (Kind.WHOLE, Kind.NUMBER):
         return "text" if setting.kind is Kind.TEXT else f"{setting.kind.value}"
-    text = f"a {setting.kind.value}"
+    text = f"a {setting.kind.value}" if spec.word is None else f"{spec.word[0]} or a {setting.kind.value}"
     if spec.minimum is not None and spec.maximum is not None:
         return f"{text} from {_number_text(spec.minimum)} to {_number_text(spec.maximum)}"
     return text
 
 
+def shown_value(setting: Setting, value: Any) -> Any:
+    """*value*, or the word that stands for it."""
+    word = setting.spec.word
+    return word[0] if word is not None and value == word[1] else value
+
+
 def default_text(setting: Setting) -> str:
     """The default as it would be written in the environment, empty where there is none."""
-    value = setting.default
+    value = shown_value(setting, setting.default)
     if value is None:
         return ""
     if setting.kind is Kind.LIST:

@@ -39,6 +39,9 @@ def _yes_no(setting: Setting, text: str) -> bool:
 
 def _number(setting: Setting, text: str) -> float:
     pattern, kind = (_WHOLE, int) if setting.kind is Kind.WHOLE else (_NUMBER, float)
+    word = setting.spec.word
+    if word is not None and text.lower() == word[0]:
+        return word[1]
     if not pattern.fullmatch(text):
         raise _wrong(setting, text)
     value = kind(text)

@@ -2,18 +2,38 @@
 
 from bridge.events.amounts import amount_of
 from bridge.events.duplicates import are_surely_single, refuse_doubled_keys
-from bridge.events.event import Event, decode_event, is_event
+from bridge.events.event import Event, decode_event, event_steps, is_event
 from bridge.events.faults import fault_of
-from bridge.events.json_rules import check_json, is_well_formed
+from bridge.events.json_rules import (
+    Steps,
+    check_json,
+    has_plain_numbers,
+    is_strict_json,
+    is_well_formed,
+    json_steps,
+    result_of,
+)
+from bridge.events.plain import PlainIds, plain_ids, plain_value
+from bridge.events.plain_shapes import PlainEvent
 
 __all__ = (
     "Event",
+    "PlainEvent",
+    "PlainIds",
+    "Steps",
     "amount_of",
     "are_surely_single",
     "check_json",
     "decode_event",
+    "event_steps",
     "fault_of",
+    "has_plain_numbers",
     "is_event",
+    "is_strict_json",
     "is_well_formed",
+    "json_steps",
+    "plain_ids",
+    "plain_value",
     "refuse_doubled_keys",
+    "result_of",
 )

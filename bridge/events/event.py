@@ -9,13 +9,15 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import SerializationError
-from bridge.events.duplicates import refuse_duplicates
+from bridge.events.duplicates import duplicate_steps
 from bridge.events.faults import fault_of
-from bridge.events.json_rules import check_json
+from bridge.events.json_rules import Steps, check_json, result_of
 from bridge.events.payloads import Payload
+from bridge.events.plain import plain_ids, plain_value
+from bridge.events.plain_shapes import PlainEvent
 from bridge.limits import EVENT_TYPE_CHARS_MAX
 
-__all__ = ("Event", "decode_event", "is_event")
+__all__ = ("Event", "decode_event", "event_steps", "is_event")
 
 # Unicode's category Cc: C0, DEL and C1.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -49,9 +51,15 @@ class Event(msgspec.Struct, frozen=True):
 
 
 _DECODER: Final = msgspec.json.Decoder(Event)
+_PLAIN: Final = msgspec.json.Decoder(PlainEvent)
 
 
 def decode_event(raw: bytes | msgspec.Raw, *, at: str = "$") -> Event:
+    """`event_steps` in one go."""
+    return result_of(event_steps(bytes(raw), at=at))
+
+
+def event_steps(raw: bytes, *, at: str = "$") -> Steps[Event]:
     """
     The event that *raw* spells.
 
@@ -66,17 +74,20 @@ def decode_event(raw: bytes | msgspec.Raw, *, at: str = "$") -> Event:
         event = _DECODER.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise fault_of(error, at=at) from None
-    refuse_duplicates(bytes(raw), at=at)
+    yield from duplicate_steps(raw, at=at)
     return event
 
 
 def is_event(stored: bytes) -> bool:
     """Whether a message of the log, which anybody may have written, is an event in every respect."""
+    plain = plain_value(stored, _PLAIN)
+    if plain is not None and plain_ids((plain,)) is not None:
+        return True
     try:
         # Before anything dear: most of what is no event is no object either, or lacks a field.
         _DECODER.decode(stored)
         check_json(stored)
-        refuse_duplicates(stored, at="$")
+        result_of(duplicate_steps(stored, at="$"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, SerializationError):
         return False
     return True

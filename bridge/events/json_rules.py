@@ -1,14 +1,15 @@
 """What JSON must be before it is believed (pure): in text, in depth and in its numbers.
 
 `msgspec` checks the grammar. It skips what it need not build without a look at three things, and these are looked at
-here: whether strings are UTF-8, how deep it goes, and whether each number fits a double. All of it runs in C, since
-a body of 10 MB in a loop of Python would hold up everybody else.
+here: whether strings are UTF-8, how deep it goes, and whether each number fits a double. All of it runs in C, and in
+steps of a few milliseconds, since a body of 10 MB in one go would hold up everybody else.
 """
 
 import math
 import re
+from collections.abc import Generator
 from itertools import accumulate
-from typing import Final
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 import orjson
@@ -16,12 +17,36 @@ import orjson
 from bridge.errors import SerializationError
 from bridge.limits import JSON_DEPTH_MAX, JSON_FAST_BYTES_MAX, JSON_WIDE_NUMBERS_MAX
 
-__all__ = ("check_json", "depth_of", "is_well_formed")
+__all__ = (
+    "Steps",
+    "check_json",
+    "depth_of",
+    "has_plain_numbers",
+    "is_strict_json",
+    "is_well_formed",
+    "json_steps",
+    "result_of",
+)
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[None, None, T]
+"""Work in pieces of at most some milliseconds: whoever runs it lets others go first wherever it yields."""
 
 _NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'"[]{}')
 _STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+# Brackets and quotes that are looked at in one step, 2 ms at most.
+_MARKS_PER_STEP: Final = 64 * 1024
+
+# An exponent outside of strings is an "e" that stands alone between structure once all that numbers are made of is
+# gone. UUIDs are full of digits around an "e", which is why no search for those will do.
+_STRUCTURE: Final = bytes.maketrans(b"[]{}:,\t\r\nE", b"         e")
+_NUMERIC: Final = b"0123456789.+-"
+# 201 digits in a row hold at least 25 of every eighth byte.
+_STEP: Final = 8
+_DIGITS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
+_LONG_NUMBER: Final = b"0" * 25
 
 _NUMBER: Final = re.compile(rb"[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
 # Strings, everything between, and numbers that are surely far from the end of a double: up to 200 digits with an
@@ -33,14 +58,33 @@ _HARMLESS: Final = re.compile(
             | [0-9]{9}[0-9.]*+[eE]\+?[0-9]{3}
             | [0-9.]++[eE]\+?0*+(?:[3-9][0-9]{2}|[0-9]{4})
             ) [0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+
-        )*+""",
+        ){0,20000}+""",
     re.VERBOSE | re.DOTALL,
 )
 
 
+def result_of(steps: Steps[T]) -> T:
+    """What comes of *steps*, taken in one go."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
 def check_json(body: bytes) -> None:
+    """`json_steps` in one go."""
+    result_of(json_steps(body))
+
+
+def json_steps(body: bytes, *, levels_around: int = 0, at: str | None = None) -> Steps[None]:
     """
     Let *body* pass if, as far as it is JSON at all, it is safe to parse, keep and hand out again.
+
+    Args:
+        levels_around: levels of a larger body that it stands in.
+        at: its JSON path there, for faults.
 
     Raises:
         SerializationError: if it is empty, not UTF-8, deeper than `JSON_DEPTH_MAX`, or holds a number beyond a
@@ -49,20 +93,36 @@ def check_json(body: bytes) -> None:
     Source: RFC 8259 sections 6, 8.1 and 9; shared trust.md B49-B55.
     """
     if not body:
-        raise SerializationError("The body is empty; JSON is expected.")
-    if body.count(b"[") + body.count(b"{") > JSON_DEPTH_MAX and depth_of(body) > JSON_DEPTH_MAX:
+        raise SerializationError("The body is empty; JSON is expected.", path=at)
+    depth_max = JSON_DEPTH_MAX - levels_around
+    if body.count(b"[") + body.count(b"{") > depth_max and (yield from _depth_steps(body)) > depth_max:
         raise SerializationError(
-            f"The JSON is nested deeper than {JSON_DEPTH_MAX} levels.", limit=JSON_DEPTH_MAX
+            f"The JSON is nested deeper than {JSON_DEPTH_MAX} levels.", path=at, limit=JSON_DEPTH_MAX
         )
-    if len(body) <= JSON_FAST_BYTES_MAX and _is_strict_json(body):
+    if len(body) <= JSON_FAST_BYTES_MAX and is_strict_json(body):
         return
     if body.startswith(_BYTE_ORDER_MARK):
-        raise SerializationError("The JSON begins with a byte order mark, which JSON must not have.")
+        raise SerializationError("The JSON begins with a byte order mark, which JSON must not have.", path=at)
     try:
         body.decode()
     except UnicodeDecodeError as error:
-        raise SerializationError(f"The JSON is not UTF-8 at byte {error.start}.") from None
-    _check_numbers(body)
+        raise SerializationError(f"The JSON is not UTF-8 at byte {error.start}.", path=at) from None
+    yield
+    if not has_plain_numbers(body):
+        yield
+        yield from _number_steps(body, at)
+
+
+def has_plain_numbers(values: bytes) -> bool:
+    """
+    Whether no number has an exponent, or more than 200 digits; False says nothing.
+
+    Args:
+        values: well-formed JSON, one value or several with something of JSON's structure between them.
+    """
+    if b" e " in b" %b " % values.translate(_STRUCTURE, _NUMERIC):
+        return False
+    return _LONG_NUMBER not in values[::_STEP].translate(_DIGITS)
 
 
 def is_well_formed(body: bytes) -> bool:
@@ -75,21 +135,33 @@ def is_well_formed(body: bytes) -> bool:
 
 
 def depth_of(body: bytes) -> int:
-    """
-    How deep arrays and objects are nested, 0 for none; a bound from above where *body* is not well-formed.
+    """How deep arrays and objects are nested, 0 for none; a bound from above where *body* is not well-formed."""
+    return result_of(_depth_steps(body))
 
-    A bracket stands in a string exactly if the number of quotes before it is odd. That stays so when escaped
-    characters, all that is neither quote nor bracket, and quotes side by side are taken out.
+
+def _depth_steps(body: bytes) -> Steps[int]:
+    """
+    The depth, by counting: a bracket stands in a string exactly if the number of quotes before it is odd.
+
+    That stays so when escaped characters, all that is neither quote nor bracket, and quotes side by side are taken out.
     """
     marks = (
         body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE).replace(b'""', b"")
     )
-    if b'"' in marks:
-        marks = b"".join(marks.split(b'"')[::2])
-    return max(accumulate(memoryview(marks.translate(_STEPS)).cast("b")), default=0)
+    depth = deepest = inside = 0
+    for start in range(0, len(marks), _MARKS_PER_STEP):
+        if start:
+            yield
+        parts = marks[start : start + _MARKS_PER_STEP].split(b'"')
+        steps = b"".join(parts[inside::2]).translate(_STEPS)
+        depths = list(accumulate(memoryview(steps).cast("b"), initial=depth))
+        depth, deepest = depths[-1], max(deepest, *depths)
+        inside ^= (len(parts) - 1) & 1
+    return deepest
 
 
-def _is_strict_json(body: bytes) -> bool:
+def is_strict_json(body: bytes) -> bool:
+    """Whether *body* is one JSON value in UTF-8 whose numbers fit a double and whose surrogates come in pairs."""
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -97,19 +169,25 @@ def _is_strict_json(body: bytes) -> bool:
     return True
 
 
-def _check_numbers(body: bytes) -> None:
-    position = 0
-    for _ in range(JSON_WIDE_NUMBERS_MAX):
+def _number_steps(body: bytes, at: str | None) -> Steps[None]:
+    position = wide = 0
+    while wide < JSON_WIDE_NUMBERS_MAX:
         harmless = _HARMLESS.match(body, position)
-        number = None if harmless is None else _NUMBER.match(body, harmless.end())
-        if number is None:
-            return
-        if math.isinf(float(number.group())):
+        end = position if harmless is None else harmless.end()
+        number = _NUMBER.match(body, end)
+        if number is not None and math.isinf(float(number.group())):
             raise SerializationError(
-                f"The number at byte {number.start()} is beyond a double (about 1.8e308)."
+                f"The number at byte {number.start()} is beyond a double (about 1.8e308).", path=at
             )
-        position = number.end()
+        if number is not None:
+            wide += 1
+            end = number.end()
+        elif end == position:
+            return
+        position = end
+        yield
     raise SerializationError(
         f"A large body holds more than {JSON_WIDE_NUMBERS_MAX} numbers near the end of a double.",
+        path=at,
         limit=JSON_WIDE_NUMBERS_MAX,
     )

@@ -57,15 +57,19 @@ class SdkCalls:
         """
         future: asyncio.Future[_T] = asyncio.ensure_future(call)
         try:
-            # `shield` takes the late result or error of a call that nobody waits for, so nothing warns of it.
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if future.cancelled():
                 raise RuntimeError("Client shutdown") from None
-            if not future.done():
-                self._abandoned.add(future)  # type: ignore[arg-type]
-                future.add_done_callback(self._abandoned.discard)
+            self._abandoned.add(future)  # type: ignore[arg-type]
+            future.add_done_callback(self._ended)
             raise
+
+    def _ended(self, future: "asyncio.Future[_T]") -> None:
+        self._abandoned.discard(future)  # type: ignore[arg-type]
+        if not future.cancelled():
+            # Nobody waits for it any more; an error that is not looked at would be logged as one forgotten.
+            future.exception()
 
     def close(self) -> None:
         """Stop listening to all of them."""

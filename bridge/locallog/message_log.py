@@ -26,12 +26,14 @@ from bridge.locallog.changes import CreateStream, CreateTopic, DeleteStream, Del
 from bridge.locallog.completions import Completions
 from bridge.locallog.database import Tuning, load_catalog, open_reader, open_writer
 from bridge.locallog.faults import LocalLogFailed
+from bridge.locallog.hot_reads import HotReads
 from bridge.locallog.lock import DirectoryLock
 from bridge.locallog.reader import Readers
 from bridge.locallog.retention import Trim
 from bridge.locallog.transaction import Append, StoreOffset
 from bridge.locallog.writer import LogState, Writer
 from bridge.messagelog import (
+    NO_RECORDS,
     ConsumerKey,
     Durability,
     First,
@@ -39,7 +41,6 @@ from bridge.messagelog import (
     Last,
     LogHealth,
     LogTotals,
-    Message,
     NewMessage,
     Page,
     Placement,
@@ -88,6 +89,7 @@ class LocalMessageLog:
         self._observer = observer
         self._failed = asyncio.Event()
         self._closed = False
+        self._hot_reads = HotReads()
         self._writer = Writer(
             writer_connection, catalog, completions, clock=clock, state_changed=self._state_changed
         )
@@ -253,21 +255,25 @@ class LocalMessageLog:
         partition = state.partition(partition_id)
         marks = partition.marks
         started_s = self._clock.monotonic_s()
-        messages: tuple[Message, ...] = ()
+        records = NO_RECORDS
         if not _is_surely_empty(partition, position):
-            messages = await self._readers.run(
-                lambda connection: queries.read(connection, partition.key, marks, position, count),
-                deadline=deadline,
-            )
-            self._check_still_there(topic, state)
+            found = self._hot_reads.find(partition, marks, position, count)
+            if found is None:
+                found = await self._readers.run(
+                    lambda connection: queries.read(connection, partition.key, marks, position, count),
+                    deadline=deadline,
+                )
+                self._check_still_there(topic, state)
+                self._hot_reads.offer(partition, marks, position, count, found)
+            records = found
         self._observer.read(
             topic.stream,
             topic.topic,
-            messages=len(messages),
-            payload_bytes=sum([len(message.payload) for message in messages]),
+            messages=len(records),
+            payload_bytes=records.payload_bytes,
             seconds=self._clock.monotonic_s() - started_s,
         )
-        return Page(partition_id, marks.newest_offset, messages)
+        return Page(partition_id, marks.newest_offset, records)
 
     # --- stored offsets -----------------------------------------------------------------------------------------
 

@@ -9,7 +9,16 @@ from bridge.limits import PAGE_BYTES_MAX
 from bridge.locallog.catalog import Marks
 from bridge.locallog.chunks import Chunk, decode
 from bridge.locallog.schema import chunk_key, offset_of
-from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Message, Position
+from bridge.messagelog import (
+    NO_RECORDS,
+    ConsumerKey,
+    First,
+    FromOffset,
+    FromTimestamp,
+    Last,
+    Position,
+    Records,
+)
 
 __all__ = ("first_offset_since", "messages_from", "read", "stored_offset")
 
@@ -22,7 +31,7 @@ _REST: Final = _CHUNKS + "where key > ? and key < ? and bytes_end <= ? order by 
 
 def read(
     connection: apsw.Connection, partition_key: int, marks: Marks, position: Position, count: int
-) -> tuple[Message, ...]:
+) -> Records:
     """
     Up to *count* messages from *position* on, none at or after `marks.next_offset`.
 
@@ -50,7 +59,7 @@ def _start(
 
 def messages_from(
     connection: apsw.Connection, partition_key: int, marks: Marks, start: int, count: int
-) -> tuple[Message, ...]:
+) -> Records:
     """
     Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
 
@@ -58,7 +67,7 @@ def messages_from(
         DamagedChunk: if a stored row is not what was written.
     """
     if start >= marks.next_offset:
-        return ()
+        return NO_RECORDS
     end_key = chunk_key(partition_key, marks.next_offset)
     start_key = chunk_key(partition_key, start)
     # Retention may have taken the chunk since *marks* was read; then the page begins with what is left.
@@ -67,18 +76,20 @@ def messages_from(
         or connection.execute(_FOLLOWING, (start_key, end_key)).fetchone()
     )
     if row is None:
-        return ()
+        return NO_RECORDS
     first = Chunk(*row)
-    messages = decode(first, start=max(start - offset_of(first.key), 0), count=count)
-    if len(messages) < count:
+    runs = [decode(first, start=max(start - offset_of(first.key), 0), count=count)]
+    left = count - len(runs[0])
+    if left > 0:
         bytes_end_max = first.bytes_end - len(first.body) + PAGE_BYTES_MAX
-        rest = connection.execute(_REST, (first.key, end_key, bytes_end_max, count - len(messages)))
+        rest = connection.execute(_REST, (first.key, end_key, bytes_end_max, left))
         for row in rest:
-            messages += decode(Chunk(*row), count=count - len(messages))
-            if len(messages) >= count:
+            runs.append(decode(Chunk(*row), count=left))
+            left -= len(runs[-1])
+            if left <= 0:
                 rest.close()
                 break
-    return tuple(messages)
+    return Records.joined(runs)
 
 
 def first_offset_since(

@@ -1,8 +1,10 @@
 """The port: what any log must promise, and the values that cross it (pure)."""
 
 from bridge.messagelog.bounds import check_append, check_placement
+from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
+from bridge.messagelog.records import ID_BYTES, NO_RECORDS, Records
 from bridge.messagelog.values import (
     ConsumerKey,
     Durability,
@@ -29,6 +31,8 @@ from bridge.messagelog.values import (
 )
 
 __all__ = (
+    "ID_BYTES",
+    "NO_RECORDS",
     "Balanced",
     "ByKey",
     "ConsumerKey",
@@ -39,6 +43,7 @@ __all__ = (
     "HeaderValue",
     "Headers",
     "HealthProbe",
+    "HotPages",
     "Last",
     "LogHealth",
     "LogTotals",
@@ -51,6 +56,7 @@ __all__ = (
     "Placement",
     "Position",
     "Receipt",
+    "Records",
     "Retention",
     "StatsSource",
     "StoredOffset",

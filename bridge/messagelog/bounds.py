@@ -1,6 +1,7 @@
 """What every log refuses before it writes anything (pure)."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 from bridge.errors import BadRequest, PayloadTooLarge
@@ -24,6 +25,10 @@ _HEADER_FRAME_BYTES: Final = 10
 _NUMBER_BYTES: Final = 8
 _INT_MIN: Final = -(2**63)
 _INT_MAX: Final = 2**64 - 1
+_MANY: Final = 8
+_PAYLOAD_OF: Final = attrgetter("payload")
+_ID_OF: Final = attrgetter("id")
+_HEADERS_OF: Final = attrgetter("headers")
 
 
 def check_append(messages: Sequence[NewMessage]) -> int:
@@ -36,6 +41,30 @@ def check_append(messages: Sequence[NewMessage]) -> int:
     """
     if not messages:
         raise BadRequest("An append needs at least one message.")
+    # 0.1 us a message instead of 0.3; it counts for a thousand, not for a few.
+    total_bytes = _plain_bytes(messages) if len(messages) >= _MANY else None
+    if total_bytes is None:
+        total_bytes = _checked_bytes(messages)
+    if total_bytes > APPEND_BYTES_MAX:
+        raise PayloadTooLarge(
+            f"The messages of one append are larger than {APPEND_BYTES_MAX} bytes together.",
+            limit=APPEND_BYTES_MAX,
+        )
+    return total_bytes
+
+
+def _plain_bytes(messages: Sequence[NewMessage]) -> int | None:
+    """What they weigh where none has headers and all are within their bounds, else None."""
+    sizes = list(map(len, map(_PAYLOAD_OF, messages)))
+    ids = list(map(_ID_OF, messages))
+    if not min(sizes) or max(sizes) > MESSAGE_PAYLOAD_BYTES_MAX or any(map(_HEADERS_OF, messages)):
+        return None
+    if min(ids) < 0 or max(ids) > MESSAGE_ID_MAX:
+        return None
+    return sum(sizes) + len(sizes) * APPEND_MESSAGE_OVERHEAD_BYTES
+
+
+def _checked_bytes(messages: Sequence[NewMessage]) -> int:
     total_bytes = 0
     for index, message in enumerate(messages):
         payload_bytes = len(message.payload)
@@ -51,11 +80,6 @@ def check_append(messages: Sequence[NewMessage]) -> int:
         total_bytes += payload_bytes + APPEND_MESSAGE_OVERHEAD_BYTES
         if message.headers:
             total_bytes += headers_bytes(message.headers, index)
-    if total_bytes > APPEND_BYTES_MAX:
-        raise PayloadTooLarge(
-            f"The messages of one append are larger than {APPEND_BYTES_MAX} bytes together.",
-            limit=APPEND_BYTES_MAX,
-        )
     return total_bytes
 
 

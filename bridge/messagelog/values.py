@@ -1,9 +1,12 @@
 """The values that cross the port (pure). Times are microseconds since the epoch, UTC; offsets and ids count from 0."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
 
 __all__ = (
     "ConsumerKey",
@@ -55,8 +58,11 @@ class TopicRef(NamedTuple):
     topic: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewMessage:
+_NO_HEADERS: Final[Headers] = MappingProxyType({})
+
+
+# A struct, since a frozen dataclass takes 0.8 us to make and this 0.04 us; they are made a thousand at a time.
+class NewMessage(msgspec.Struct, frozen=True, gc=False):
     """A message on its way in.
 
     Attributes:
@@ -67,7 +73,7 @@ class NewMessage:
 
     payload: bytes
     id: int = 0
-    headers: Headers = field(default_factory=dict)
+    headers: Headers = _NO_HEADERS
 
 
 class Message(NamedTuple):
@@ -94,12 +100,13 @@ class Page(NamedTuple):
     Attributes:
         partition_id: the partition that was read.
         current_offset: offset of the newest message of the partition, 0 while it is empty (as Iggy tells it).
-        messages: in order of offset, without gaps but for what retention removed.
+        messages: in order of offset, without gaps but for what retention removed; never changed, so that a log may
+            give the same object again for the same messages. A `Records` where the log takes a page apart.
     """
 
     partition_id: int
     current_offset: int
-    messages: tuple[Message, ...]
+    messages: Sequence[Message]
 
 
 class Receipt(NamedTuple):

@@ -31,10 +31,12 @@ class ClientAddresses:
         ValueError: if one of them is no network.
     """
 
-    __slots__ = ("_networks", "_parsed_peer", "is_trusted")
+    __slots__ = ("_networks", "_parsed_peer", "is_trusted", "proxied")
 
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
         self._networks: tuple[_Network, ...] = tuple(ip_network(text) for text in trusted_proxies)
+        #: Whether any peer is believed at all; if not, nobody need read what it says.
+        self.proxied = bool(self._networks)
         self._parsed_peer = lru_cache(_REMEMBERED)(_normalised)
         self.is_trusted = lru_cache(_REMEMBERED)(self._is_trusted)
 

@@ -1,14 +1,26 @@
 """Where limits are counted: a bounded table in memory, as a storage of the `limits` library (pure)."""
 
 from collections import OrderedDict
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from limits.storage import Storage
 
 from bridge.clock import Clock
 from bridge.policy.token_bucket import Verdict, take
 
-__all__ = ("BoundedMemoryStorage",)
+__all__ = ("BoundedMemoryStorage", "LimitTables")
+
+
+class LimitTables(NamedTuple):
+    """Where limits are counted.
+
+    Attributes:
+        failures: wrong keys by address.
+        buckets: token buckets by address.
+    """
+
+    failures: Storage
+    buckets: Storage
 
 
 class BoundedMemoryStorage(Storage):

@@ -3,7 +3,8 @@
 A bucket of *burst* tokens that come back one by one is a single number: the time at which it is full again.
 """
 
-from math import ceil, floor
+from collections.abc import Callable
+from math import ceil
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 from limits import RateLimitItem
@@ -52,10 +53,11 @@ def take(
     # A hundredth of a token: after a year of uptime floats are so coarse, and the last of a burst must still pass.
     slack_s = interval_s * 1e-2
     if taken_s > capacity_s + slack_s:
-        remaining = max(0, floor((capacity_s - missing_s + slack_s) / interval_s))
+        remaining = max(0, int((capacity_s - missing_s + slack_s) / interval_s))
         retry_after_ms = max(1, ceil((taken_s - capacity_s) * 1000))
         return full_at_s, Verdict(False, remaining, retry_after_ms, ceil(missing_s))
-    remaining = max(0, floor((capacity_s - taken_s + slack_s) / interval_s))
+    # Never negative here: what is taken fits the capacity and the slack.
+    remaining = int((capacity_s - taken_s + slack_s) / interval_s)
     return now_s + taken_s, Verdict(True, remaining, 0, ceil(taken_s))
 
 
@@ -91,9 +93,12 @@ class TokenBucketRateLimiter(RateLimiter):
 
     def take(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> Verdict:
         """Take *cost* tokens if they are there; 0 only looks."""
-        return self._tokens.acquire_tokens(
-            "/".join(identifiers), item.get_expiry() / item.amount, self._burst, cost
-        )
+        return self.bucket_of(item)("/".join(identifiers), cost)
+
+    def bucket_of(self, item: RateLimitItem) -> Callable[[str, int], Verdict]:
+        """`take` of *item* for one identifier and a cost, with everything worked out that is the same each time."""
+        acquire, interval_s, burst = self._tokens.acquire_tokens, item.get_expiry() / item.amount, self._burst
+        return lambda identifier, cost: acquire(identifier, interval_s, burst, cost)
 
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         """Whether *cost* tokens were there and are taken now."""

@@ -23,6 +23,15 @@ class Histogram:
         self._counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def counts(self) -> tuple[list[int], float]:
+        """Observations by bucket, and their sum."""
+        return list(self._counts), self.total
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Add what another histogram of the same bounds has observed."""
+        self._counts = [own + other for own, other in zip(self._counts, counts, strict=True)]
+        self.total += total
+
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts as Prometheus wants them: (upper bound, observations up to it)."""
         result: list[tuple[str, float]] = []

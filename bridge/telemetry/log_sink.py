@@ -4,6 +4,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from threading import Event, Thread
 
 from bridge.limits import LOG_LINES_WAITING_MAX
@@ -22,12 +23,19 @@ class LineSink:
     Args:
         fd: where the lines go.
         dropped_line: the line that tells how many were dropped.
+        alone: held while lines are written, where other processes write to *fd* as well.
     """
 
     def __init__(
-        self, fd: int, dropped_line: Callable[[int], bytes], *, lines_max: int = LOG_LINES_WAITING_MAX
+        self,
+        fd: int,
+        dropped_line: Callable[[int], bytes],
+        *,
+        lines_max: int = LOG_LINES_WAITING_MAX,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._fd = fd
+        self._alone = alone
         self._dropped_line = dropped_line
         self._lines_max = lines_max
         # Appending and popping are each one step for the interpreter; swapping a list against an append is not.
@@ -68,8 +76,9 @@ class LineSink:
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 lines.append(self._dropped_line(dropped))
-            if not self._broken:
-                self._write_all(b"".join(lines))
+            if lines and not self._broken:
+                with self._alone():
+                    self._write_all(b"".join(lines))
             if closing and not self._lines:
                 return
             self._closing.wait(_GATHER_S)

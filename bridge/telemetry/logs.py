@@ -1,7 +1,7 @@
 """Structured logs (shell): one JSON object a line on stdout, readable lines on a terminal.
 
 Loggers are `structlog.get_logger("bridge.<room>")`, events are short fixed words, everything else is a key and a value.
-`request_id` and `client` come from `structlog.contextvars`, bound once per request. What the standard library's
+`request_id` and `client` come from `request_scope`, set once per request. What the standard library's
 loggers say (aiohttp, asyncio, warnings) takes the same way.
 """
 
@@ -10,8 +10,9 @@ import logging
 import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import structlog
@@ -21,8 +22,9 @@ from bridge.config import ObserveConfig
 from bridge.limits import LOG_LINES_WAITING_MAX
 from bridge.telemetry.log_fields import clean_field, clean_traceback
 from bridge.telemetry.log_sink import LineSink
+from bridge.telemetry.request_scope import REQUEST_SCOPE
 
-__all__ = ("configure",)
+__all__ = ("DirectLines", "configure", "direct_lines")
 
 _STDOUT_FD = 1
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -56,7 +58,7 @@ class _LineProcessor:
     def __call__(
         self, logger: _NamedLogger, method_name: str, fields: MutableMapping[str, Any]
     ) -> tuple[tuple[bytes], dict[str, Any]]:
-        fields = merge_contextvars(logger, method_name, fields)
+        fields = _with_context(logger, method_name, fields)
         return (self.line(logger.name, method_name, fields),), {}
 
     def line(self, name: str, level: str, fields: MutableMapping[str, Any]) -> bytes:
@@ -72,6 +74,17 @@ class _LineProcessor:
         if exc_info:
             shown["exception"] = clean_traceback(_traceback_text(exc_info))
         return self._render(shown)
+
+
+def _with_context(
+    logger: Any, method_name: str, fields: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    fields = merge_contextvars(logger, method_name, fields)
+    scope = REQUEST_SCOPE.get()
+    if scope is not None:
+        fields.setdefault("request_id", scope[0])
+        fields.setdefault("client", scope[1])
+    return fields
 
 
 def _traceback_text(exc_info: Any) -> str:
@@ -115,30 +128,98 @@ class _StandardHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"event": record.getMessage(), "exc_info": record.exc_info}
-        fields = dict(merge_contextvars(None, "", fields))
+        fields = dict(_with_context(None, "", fields))
         self._write(self._processor.line(record.name, record.levelname.lower(), fields))
 
 
-def configure(observe: ObserveConfig, *, fd: int = _STDOUT_FD) -> LineSink:
+class DirectLines(NamedTuple):
+    """
+    The way to the sink for lines that are made elsewhere, clean and complete.
+
+    Attributes:
+        render: makes a line of fields.
+        write: takes it; returns at once.
+        as_json: whether a line is one JSON object, which may then be made without *render*.
+        worker: to be in such a line; *render* adds it by itself.
+        debug, info: whether lines of that level are wanted.
+    """
+
+    render: LineRenderer
+    write: Callable[[bytes], None]
+    as_json: bool
+    worker: int | None
+    debug: bool
+    info: bool
+
+
+_direct: tuple[list[Any], _LineProcessor, DirectLines] | None = None
+
+
+def direct_lines() -> DirectLines | None:
+    """What `configure` has set up; None where structlog was set up by somebody else, or since then."""
+    if _direct is None:
+        return None
+    chain, processor, lines = _direct
+    # The test's `capture_logs` empties the list itself; a later `structlog.configure` brings another list.
+    if structlog.get_config()["processors"] is not chain or chain[0] is not processor:
+        return None
+    return lines
+
+
+def _of_worker(render: LineRenderer, worker: int) -> LineRenderer:
+    def line(fields: Mapping[str, Any]) -> bytes:
+        return render({**fields, "worker": worker})
+
+    return line
+
+
+def configure(
+    observe: ObserveConfig,
+    *,
+    fd: int = _STDOUT_FD,
+    worker: int | None = None,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> LineSink:
     """
     Send all logs of this process to *fd*, from now on.
+
+    Args:
+        worker: its number is in every line.
+        alone: held while lines are written, where several processes write to *fd*.
 
     Returns:
         The sink; closing it writes what is waiting. It is also closed when the interpreter ends.
     """
+    global _direct  # noqa: PLW0603 (as structlog's own configuration, there is one in a process)
     colors = sys.stdout.isatty()
     as_json = observe.log_format == "json" or (observe.log_format == "auto" and not colors)
-    processor = _LineProcessor(render_json if as_json else console_renderer(colors=colors))
+    render = render_json if as_json else console_renderer(colors=colors)
+    if worker is not None:
+        render = _of_worker(render, worker)
+    processor = _LineProcessor(render)
 
     def dropped_line(count: int) -> bytes:
         fields = {"event": "log_lines_dropped", "count": count, "waiting_max": LOG_LINES_WAITING_MAX}
         return processor.line("bridge.telemetry", "warning", fields)
 
-    sink = LineSink(fd, dropped_line)
+    sink = LineSink(fd, dropped_line, alone=alone)
     atexit.register(sink.close)
     level = _LEVELS[observe.log_level]
+    chain: list[Any] = [processor]
+    _direct = (
+        chain,
+        processor,
+        DirectLines(
+            render,
+            sink.write,
+            as_json=as_json,
+            worker=worker,
+            debug=level <= logging.DEBUG,
+            info=level <= logging.INFO,
+        ),
+    )
     structlog.configure(
-        processors=[processor],
+        processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *args: _NamedLogger(args[0] if args else "bridge", sink.write),
         cache_logger_on_first_use=True,

@@ -7,7 +7,8 @@ A scrape comes every few seconds, requests by the thousand: so observing is an a
 import platform
 from collections.abc import Iterator
 from threading import Lock
-from typing import TYPE_CHECKING
+from types import EllipsisType
+from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
@@ -24,6 +25,7 @@ import bridge
 from bridge.limits import METRICS_TOPICS_MAX
 from bridge.telemetry.figures import OTHER, Histogram, TopicCells
 from bridge.telemetry.port import LogObserver, TaskObserver
+from bridge.telemetry.snapshot import Snapshot, StateSnapshot, TopicSnapshot
 
 __all__ = ("CONTENT_TYPE", "Metrics")
 
@@ -40,13 +42,17 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class _StateGauge:
-    """One gauge per state seen, 1 for the present one; states come from a fixed table, so their number is bounded."""
+    """One gauge per state seen, 1 for the present one; states come from a fixed table, so their number is bounded.
 
-    __slots__ = ("now", "seen")
+    Of several workers each adds its own 1.
+    """
+
+    __slots__ = ("elsewhere", "now", "seen")
 
     def __init__(self) -> None:
         self.now: str | None = None
         self.seen: dict[str, None] = {}
+        self.elsewhere: list[str] = []
 
     def set(self, state: str) -> None:
         self.now = state
@@ -55,8 +61,16 @@ class _StateGauge:
     def family(self, name: str, text: str) -> GaugeMetricFamily:
         family = GaugeMetricFamily(name, text, labels=("state",))
         for state in tuple(self.seen):
-            family.add_metric((state,), 1.0 if state == self.now else 0.0)
+            family.add_metric((state,), self.elsewhere.count(state) + (state == self.now))
         return family
+
+    def snapshot(self) -> StateSnapshot:
+        return StateSnapshot(self.now, list(self.seen))
+
+    def absorb(self, other: StateSnapshot, *, alive: bool) -> None:
+        self.seen.update(dict.fromkeys(other.seen))
+        if alive and other.now is not None:
+            self.elsewhere.append(other.now)
 
 
 class Metrics(Collector):
@@ -69,7 +83,9 @@ class Metrics(Collector):
         messages_received: messages read from the log since the start.
     """
 
-    def __init__(self, *, topics_max: int = METRICS_TOPICS_MAX) -> None:
+    def __init__(
+        self, *, topics_max: int = METRICS_TOPICS_MAX, process: Collector | EllipsisType | None = ...
+    ) -> None:
         self.messages_sent = 0
         self.messages_received = 0
         self._lock = Lock()
@@ -78,7 +94,9 @@ class Metrics(Collector):
         self._request_s: dict[tuple[str, str], Histogram] = {}
         self._in_flight = 0
         self._rate_limited = 0
+        self._overloaded = 0
         self._auth_failures: dict[str, int] = {}
+        self._accept_failures: dict[str, int] = {}
         self._append_failures: dict[str, int] = {}
         self._append_s = Histogram(_LOG_S)
         self._append_messages = Histogram(_BATCH_MESSAGES)
@@ -90,7 +108,10 @@ class Metrics(Collector):
         self._reconnects = 0
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
-        ProcessCollector(registry=self._registry)
+        if process is ...:
+            ProcessCollector(registry=self._registry)
+        elif process is not None:
+            self._registry.register(process)
 
     @property
     def requests_in_flight(self) -> int:
@@ -123,6 +144,14 @@ class Metrics(Collector):
     def rate_limited(self) -> None:
         """A request was refused by the rate limit."""
         self._rate_limited += 1
+
+    def accept_failed(self, error: str) -> None:
+        """Connections could not be taken, because of the error of that name."""
+        _add(self._accept_failures, error, 1)
+
+    def overloaded(self) -> None:
+        """A request was refused because too much is in flight."""
+        self._overloaded += 1
 
     def auth_failed(self, reason: str) -> None:
         """A key was refused; *reason* is one of a few words of ours."""
@@ -176,6 +205,72 @@ class Metrics(Collector):
         """The text of a scrape and its content type."""
         return generate_latest(self._registry), CONTENT_TYPE
 
+    def message_totals(self) -> tuple[int, int]:
+        """Messages sent and received since the start, of all workers."""
+        return self.messages_sent, self.messages_received
+
+    def snapshot(self) -> Snapshot:
+        """All figures as plain values; what the process tells of itself is not among them."""
+        with self._lock:
+            return Snapshot(
+                messages_sent=self.messages_sent,
+                messages_received=self.messages_received,
+                topics=[
+                    TopicSnapshot(*names, cell.messages_in, cell.bytes_in, cell.messages_out, cell.bytes_out)
+                    for names, cell in self._topics.items()
+                ],
+                requests=[(*labels, count) for labels, count in self._requests.items()],
+                request_s=[(*labels, cell.counts()) for labels, cell in self._request_s.items()],
+                in_flight=self._in_flight,
+                rate_limited=self._rate_limited,
+                auth_failures=dict(self._auth_failures),
+                append_failures=dict(self._append_failures),
+                append_s=self._append_s.counts(),
+                append_messages=self._append_messages.counts(),
+                read_s=self._read_s.counts(),
+                loop_lag_s=self._loop_lag_s.counts(),
+                task_failures=[(*labels, count) for labels, count in self._task_failures.items()],
+                connection=self._connection.snapshot(),
+                breaker=self._breaker.snapshot(),
+                reconnects=self._reconnects,
+                overloaded=self._overloaded,
+                accept_failures=dict(self._accept_failures),
+            )
+
+    def absorb(self, other: Snapshot, *, alive: bool = True) -> None:
+        """Add another's figures; of one that is no longer alive, what it counted but not the state it was in."""
+        self.messages_sent += other.messages_sent
+        self.messages_received += other.messages_received
+        for topic in other.topics:
+            cell = self._topics.cell(topic.stream, topic.topic)
+            cell.messages_in += topic.messages_in
+            cell.bytes_in += topic.bytes_in
+            cell.messages_out += topic.messages_out
+            cell.bytes_out += topic.bytes_out
+        for method, route, status, count in other.requests:
+            _add(self._requests, (method, route, status), count)
+        for method, route, counts in other.request_s:
+            self._request_s.setdefault((method, route), Histogram(_REQUEST_S)).add(*counts)
+        for task, code, count in other.task_failures:
+            _add(self._task_failures, (task, code), count)
+        for own, words in (
+            (self._auth_failures, other.auth_failures),
+            (self._accept_failures, other.accept_failures),
+            (self._append_failures, other.append_failures),
+        ):
+            for word, count in words.items():
+                _add(own, word, count)
+        self._append_s.add(*other.append_s)
+        self._append_messages.add(*other.append_messages)
+        self._read_s.add(*other.read_s)
+        self._loop_lag_s.add(*other.loop_lag_s)
+        self._connection.absorb(other.connection, alive=alive)
+        self._breaker.absorb(other.breaker, alive=alive)
+        self._in_flight += other.in_flight if alive else 0
+        self._rate_limited += other.rate_limited
+        self._overloaded += other.overloaded
+        self._reconnects += other.reconnects
+
     def collect(self) -> Iterator[Metric]:
         yield InfoMetricFamily(
             "bridge_build",
@@ -212,6 +307,15 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "bridge_rate_limited", "Requests refused by the rate limit", value=self._rate_limited
         )
+        yield CounterMetricFamily(
+            "bridge_overloaded", "Requests refused because too much was in flight", value=self._overloaded
+        )
+        yield _by_word(
+            "bridge_accept_failures",
+            "Times that no connection could be taken, for want of descriptors or memory",
+            "error",
+            self._accept_failures,
+        )
         yield _by_word("bridge_auth_failures", "Keys refused", "reason", self._auth_failures)
 
     def _log_families(self) -> Iterator[Metric]:
@@ -246,6 +350,13 @@ def _by_word(name: str, text: str, label: str, counts: dict[str, int]) -> Counte
     for word, count in tuple(counts.items()):
         family.add_metric((word,), count)
     return family
+
+
+_Label = TypeVar("_Label")
+
+
+def _add(counts: dict[_Label, int], label: _Label, count: int) -> None:
+    counts[label] = counts.get(label, 0) + count
 
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from bridge.policy.origins import Origins
 from bridge.web.keys import Lifecycle
 
-__all__ = ("ANSWER_HEADERS", "SERVER", "OnPrepare", "stamp")
+__all__ = ("ANSWER_HEADERS", "SERVER", "OnPrepare", "stamp", "stamper")
 
 OnPrepare: TypeAlias = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
@@ -20,15 +20,10 @@ ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])
 _NOTHING: Final[dict[str, str]] = {}
 
 
-def stamp(origins: Origins, lifecycle: Lifecycle) -> OnPrepare:
-    """
-    The receiver of `on_response_prepare` that writes them.
+def stamper(origins: Origins, lifecycle: Lifecycle) -> Callable[[web.BaseRequest, web.StreamResponse], None]:
+    """What writes them onto an answer whose head is still to be sent."""
 
-    The signal is the only place that sees every answer before its head is sent: streams begin inside their handler,
-    and errors are made in several places.
-    """
-
-    async def stamp_answer(request: web.Request, response: web.StreamResponse) -> None:
+    def stamp_answer(request: web.BaseRequest, response: web.StreamResponse) -> None:
         headers = response.headers
         # Empty only where the application was built without `identity`.
         stamped = request.get(ANSWER_HEADERS, _NOTHING)
@@ -41,3 +36,18 @@ def stamp(origins: Origins, lifecycle: Lifecycle) -> OnPrepare:
             headers[hdrs.CONNECTION] = "close"
 
     return stamp_answer
+
+
+def stamp(origins: Origins, lifecycle: Lifecycle) -> OnPrepare:
+    """
+    The receiver of `on_response_prepare` that writes them.
+
+    The signal sees every answer before its head is sent: streams begin inside their handler, and errors are made in
+    several places. Only plain answers (`plain_answers`) do without it.
+    """
+    stamp_answer = stamper(origins, lifecycle)
+
+    async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
+        stamp_answer(request, response)
+
+    return on_prepare

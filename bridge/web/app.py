@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol, TypeAlias
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from bridge.web.answer_headers import stamp
+from bridge.web.gates import Step, as_middlewares
 from bridge.web.keys import SERVICES, Services
 from bridge.web.middleware.access_log import access_log
+from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
 from bridge.web.middleware.cors import cors
 from bridge.web.middleware.deadline import deadline
@@ -20,7 +22,7 @@ from bridge.web.rules import RULES, Rules
 
 __all__ = ("MIDDLEWARES", "MiddlewareFactory", "RouteRow", "build_app")
 
-MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Middleware | None]
+MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Step | None]
 """Builds one step from the rules; None where the configuration switches it off, so that it costs nothing."""
 
 #: From the outside in.
@@ -30,6 +32,7 @@ MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     problem_boundary,  # outside everything that can fail
     deadline,  # the time runs from here, for refusals as well
     rate_limit,  # before anything that costs: a flood must not reach even the checks
+    admission,  # after the limit of each address: one of them must not take all places
     protocol,  # before CORS and the key look at methods, paths and hosts
     cors,  # before the key: a preflight cannot carry one
     api_key,  # last: handlers need not ask who calls
@@ -69,9 +72,11 @@ def build_app(
         from bridge.web.handlers.routes import ROUTES  # noqa: PLC0415
 
         routes = ROUTES
-    rules = Rules.of(services.http, services.clock)
+    rules = Rules.of(services.http, services.clock, services.limit_tables)
     steps = [step for factory in middlewares if (step := factory(services, rules)) is not None]
-    app = web.Application(middlewares=steps, client_max_size=services.http.request_body_bytes_max)
+    app = web.Application(
+        middlewares=as_middlewares(steps), client_max_size=services.http.request_body_bytes_max
+    )
     app[SERVICES] = services
     app[RULES] = rules
     app.on_response_prepare.append(stamp(rules.origins, services.lifecycle))

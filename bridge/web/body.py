@@ -8,11 +8,12 @@ from aiohttp.http import HttpVersion11
 from bridge.errors import BadRequest, PayloadTooLarge, RequestBodyTimeout, UnsupportedMediaType
 from bridge.limits import BODY_BYTES_PER_S_MIN, BODY_TIMEOUT_BASE_S, BODY_TIMEOUT_MAX_S
 from bridge.policy.media_types import is_json, is_plain_encoding
+from bridge.web.admission_tickets import hold_body, take_place
 from bridge.web.answer_headers import ANSWER_HEADERS
 from bridge.web.arrivals import EXPECTS_CONTINUE
 from bridge.web.keys import DEADLINE
 
-__all__ = ("body_timeout_s", "read_body")
+__all__ = ("body_timeout_s", "invite", "read_body", "read_whole")
 
 
 def body_timeout_s(length: int | None) -> float:
@@ -33,23 +34,35 @@ async def read_body(request: web.Request) -> bytes:
         PayloadTooLarge: if it is too long, as soon as that is known.
         RequestBodyTimeout: if it comes too slowly, or not before the request's deadline.
         BadRequest: if its framing is broken.
+        Overloaded: if there is no room for it.
     """
     headers = request.headers
     if not is_json(headers.get(hdrs.CONTENT_TYPE, "")):
         raise UnsupportedMediaType("The body must be application/json in UTF-8.", path="Content-Type")
     if not is_plain_encoding(headers.get(hdrs.CONTENT_ENCODING)):
         raise UnsupportedMediaType("The body must not be compressed.", path="Content-Encoding")
+    return await read_whole(request)
+
+
+async def read_whole(request: web.Request) -> bytes:
+    """
+    The same for a body of any type and coding, as it came; its headers are for the caller to check.
+
+    Raises:
+        PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.
+    """
     bytes_max, length = request.client_max_size, request.content_length
     if length is not None and length > bytes_max:
         raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
     try:
         if request.content.is_eof():
             # Short bodies come with the head: no timer is needed for what is here already.
-            body = await request.content.readany()
+            body = request.content.read_nowait()
             if length and not body:
                 raise RuntimeError("the body was read already")
         else:
             body = await _read_in_time(request, bytes_max, body_timeout_s(length))
+            take_place(request)
     except web.RequestPayloadError as error:
         # Where this body ends, and so where the next request begins, is anybody's guess.
         request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
@@ -63,11 +76,7 @@ async def _read_in_time(request: web.Request, bytes_max: int, seconds: float) ->
     scope = asyncio.timeout(min(seconds, request[DEADLINE].remaining_s()))
     try:
         async with scope:
-            if EXPECTS_CONTINUE in request and request.version == HttpVersion11:
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-                # The answer itself has not begun.
-                request.writer.output_size = 0
-                await request.writer.drain()
+            await invite(request)
             return await _read(request, bytes_max)
     except TimeoutError as error:
         if not scope.expired():
@@ -75,9 +84,19 @@ async def _read_in_time(request: web.Request, bytes_max: int, seconds: float) ->
         raise RequestBodyTimeout(path="body") from error
 
 
+async def invite(request: web.Request) -> None:
+    """Say "100 Continue" to whoever waits for it with the body."""
+    if EXPECTS_CONTINUE in request and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        # The answer itself has not begun.
+        request.writer.output_size = 0
+        await request.writer.drain()
+
+
 async def _read(request: web.Request, bytes_max: int) -> bytes:
     body = bytearray()
     while chunk := await request.content.readany():
+        hold_body(request, len(chunk))
         body += chunk
         if len(body) > bytes_max:
             break

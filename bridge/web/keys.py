@@ -10,7 +10,12 @@ from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, Deadline
 from bridge.config import HttpConfig, LogConfig
 from bridge.messagelog import HealthProbe, MessageLog, NewMessage, Placement, Receipt, TopicRef
+from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
+from bridge.web.backstops import Backstops
+from bridge.web.bulk_reads import BulkReads
+from bridge.web.bulk_writes import BulkWrites
+from bridge.web.wire_pages import PageEncoder
 
 __all__ = ("CLIENT", "DEADLINE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
 
@@ -27,10 +32,22 @@ class Appender(Protocol):
 
 @dataclass(slots=True)
 class Lifecycle:
-    """Where the process stands between start and end; written by `serve.py` only."""
+    """Where the process stands between start and end; written by `serve.py` only.
+
+    Attributes:
+        ending: no request may go on; each is answered with what is known of it.
+        backstops: what ends each request in flight, kept by the deadline middleware.
+    """
 
     started: bool = False
     draining: bool = False
+    ending: bool = False
+    backstops: Backstops = field(default_factory=Backstops)
+
+    def end_requests(self) -> None:
+        """End every request in flight now; each still gets its answer."""
+        self.ending = True
+        self.backstops.strike_all()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +63,14 @@ class Services:
     metrics: Metrics
     clock: Clock
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    #: Makes the answers to reads; knows the payloads that were checked at the door.
+    pages: PageEncoder = field(default_factory=PageEncoder)
+    #: The streams being read.
+    bulk_reads: BulkReads = field(default_factory=BulkReads)
+    #: The bodies of lines being written.
+    bulk_writes: BulkWrites = field(default_factory=BulkWrites)
+    #: Where limits are counted, shared with other workers; None for tables of this process alone.
+    limit_tables: LimitTables | None = None
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.
     metrics_here: bool = True
     #: Reading of `clock.monotonic_s` when these were put together, for the uptime.

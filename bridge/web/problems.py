@@ -136,6 +136,7 @@ def problem_response(
             body["path"] = error.path
         if error.limit is not None:
             body["limit"] = error.limit
+    body.update(error.members)
     answer = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})}
     if retry_after_ms is not None:
         answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))

@@ -8,9 +8,10 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from bridge.clock import Clock
 from bridge.config import HttpConfig
 from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
+from bridge.policy.admission import Admission
 from bridge.policy.api_keys import ApiKeyRule
 from bridge.policy.client_address import ClientAddresses
-from bridge.policy.limit_storage import BoundedMemoryStorage
+from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.lockout import Lockout
 from bridge.policy.origins import Origins
 from bridge.policy.token_bucket import TokenBucketRateLimiter
@@ -47,22 +48,29 @@ class Rules:
     lockout: Lockout
     rate: RateRule | None
     timeout_ms: int
+    admission: Admission
 
     @classmethod
-    def of(cls, config: HttpConfig, clock: Clock) -> "Rules":
+    def of(cls, config: HttpConfig, clock: Clock, tables: LimitTables | None = None) -> "Rules":
         """
         The rules that *config* asks for.
+
+        Args:
+            tables: where limits are counted; None for tables of their own.
 
         Raises:
             ValueError: if a trusted proxy is no network.
         """
         # Failed keys are counted in a table of their own: a flood of addresses must not push them out.
-        failures = BoundedMemoryStorage(clock, keys_max=RATE_LIMIT_ADDRESSES_MAX)
+        if tables is None:
+            tables = LimitTables(
+                failures=BoundedMemoryStorage(clock, keys_max=RATE_LIMIT_ADDRESSES_MAX),
+                buckets=BoundedMemoryStorage(clock, keys_max=RATE_LIMIT_ADDRESSES_MAX),
+            )
         rate = None
         if config.rate_limit_rps > 0:
-            buckets = BoundedMemoryStorage(clock, keys_max=RATE_LIMIT_ADDRESSES_MAX)
             rate = RateRule(
-                limiter=TokenBucketRateLimiter(buckets, clock, burst=config.rate_limit_burst),
+                limiter=TokenBucketRateLimiter(tables.buckets, clock, burst=config.rate_limit_burst),
                 refill=RateLimitItemPerSecond(config.rate_limit_rps),
                 burst=config.rate_limit_burst,
             )
@@ -70,9 +78,12 @@ class Rules:
             addresses=ClientAddresses(config.trusted_proxies),
             origins=Origins(config.cors_allowed_origins),
             key=ApiKeyRule(config.api_key),
-            lockout=Lockout(failures, clock),
+            lockout=Lockout(tables.failures, clock),
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),
+            admission=Admission(
+                requests_max=config.in_flight_requests_max, bytes_max=config.in_flight_body_bytes_max
+            ),
         )
 
 

@@ -14,15 +14,19 @@ from aiohttp.http import HttpRequestParser
 
 from bridge import limits
 from bridge.errors import BadRequest, BridgeError, InternalError, StartupError
+from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.request_ids import request_id
-from bridge.web.answer_headers import SERVER
+from bridge.web.answer_headers import SERVER, stamper
 from bridge.web.arrivals import RequestFactory, settled
+from bridge.web.connection import BridgeProtocol
 from bridge.web.keys import REQUEST_ID, Services
+from bridge.web.loop_turns import LoopTurns
 from bridge.web.middleware.access_log import UNMATCHED
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.problems import problem_response
 from bridge.web.rules import RULES, Rules
+from bridge.web.static_routes import with_static_routes
 
 __all__ = ("BridgeRunner", "check_parser", "make_runner")
 
@@ -66,16 +70,19 @@ class BridgeServer(web.Server):
             access_log=None,
         )
         self._protocol_options = dict(self._kwargs)
+        self.on_plain_answer = stamper(rules.origins, services.lifecycle)
         self._rules = rules
         self._services = services
         self._by_address: Counter[str] = Counter()
         self._open_count = 0
+        self._refusal_pace = RefusalPace()
+        self.turns = LoopTurns(self._loop)
         self._log = structlog.get_logger("bridge.web")
         self._access = structlog.get_logger("bridge.access")
         self._log_again_s = services.clock.monotonic_s()
 
     def __call__(self) -> "BridgeProtocol":
-        return BridgeProtocol(self, self._loop, self._protocol_options)
+        return BridgeProtocol(self, self, self._loop, self._protocol_options)
 
     def admit(self, transport: asyncio.BaseTransport) -> str | None:
         """
@@ -103,6 +110,12 @@ class BridgeServer(web.Server):
         self._by_address[counted_as] -= 1
         if not self._by_address[counted_as]:
             del self._by_address[counted_as]
+
+    async def rest(self) -> None:
+        """Wait after a refusal before the next request of its connection is looked at; usually not at all."""
+        rest_s = self._refusal_pace.rest_s(self._services.clock.monotonic_s())
+        if rest_s and not self._services.lifecycle.draining:
+            await asyncio.sleep(rest_s)
 
     def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response:
         """
@@ -159,45 +172,6 @@ def _unparsed(exc: BaseException | None) -> BridgeError:
     return BadRequest("This is not a valid HTTP/1.1 request.")
 
 
-class BridgeProtocol(web.RequestHandler):
-    """One connection."""
-
-    __slots__ = ("_counted_as", "_server")
-
-    def __init__(
-        self, server: BridgeServer, loop: asyncio.AbstractEventLoop, options: dict[str, Any]
-    ) -> None:
-        super().__init__(server, loop=loop, **options)
-        self._server = server
-        self._counted_as: str | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._counted_as = self._server.admit(transport)
-        if self._counted_as is None and isinstance(transport, asyncio.WriteTransport):
-            # No answer: whoever opens too many connections reads none, and writing one could block.
-            transport.abort()
-            return
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        if self._counted_as is not None:
-            self._server.release(self._counted_as)
-            self._counted_as = None
-        super().connection_lost(exc)
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 (it quotes the input)
-    ) -> web.StreamResponse:
-        """Called by aiohttp for what the parser refused, and for errors outside of every middleware."""
-        if request.writer.output_size > 0:
-            raise ConnectionResetError("the answer had begun") from exc
-        return self._server.refusal(request, status, exc)
-
-
 class BridgeRunner(web.AppRunner):
     """Runs the application on `BridgeServer`; `setup` raises StartupError without the C parser."""
 
@@ -211,7 +185,7 @@ class BridgeRunner(web.AppRunner):
         check_parser()
         stock = await super()._make_server()
         return BridgeServer(
-            stock.request_handler,
+            with_static_routes(self.app, stock.request_handler),
             request_factory=stock.request_factory,
             rules=self.app[RULES],
             services=self._services,

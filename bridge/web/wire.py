@@ -1,44 +1,45 @@
-"""Request bodies (pure): bytes in, checked values out."""
+"""Request bodies that hold events (pure): bytes in, checked messages out."""
 
-from typing import Annotated, Final, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, UnsetType
 
 from bridge.errors import BadRequest, PayloadTooLarge
-from bridge.events import Event, are_surely_single, check_json, decode_event, fault_of, refuse_doubled_keys
+from bridge.events import (
+    PlainEvent,
+    Steps,
+    event_steps,
+    json_steps,
+    plain_ids,
+    plain_value,
+    result_of,
+)
 from bridge.limits import (
     JSON_FAST_BYTES_MAX,
+    JSON_STEP_BYTES,
     MESSAGE_PAYLOAD_BYTES_MAX,
-    OFFSET_MAX,
     PARTITION_KEY_BYTES_MAX,
-    PARTITIONS_MAX,
-    RETENTION_AGE_S_MAX,
 )
-from bridge.messagelog import Balanced, ByKey, Durability, NewMessage, Placement, Retention
-from bridge.policy.names import check_name
+from bridge.messagelog import Balanced, ByKey, NewMessage, Placement
+from bridge.web.wire_envelopes import decode_outline
 
-__all__ = ("Submission", "TopicOrder", "read_batch", "read_message", "read_stream", "read_topic")
-
-T = TypeVar("T")
+__all__ = ("Submission", "batch_steps", "message_steps", "placement_of", "read_batch", "read_message")
 
 
 class Submission(NamedTuple):
-    """Events on their way into the log, in order; *messages* holds the same as it will be stored."""
+    """Events on their way into the log, in order.
 
-    events: tuple[Event, ...]
-    messages: tuple[NewMessage, ...]
+    Attributes:
+        event_ids: as UUIDs are written, in lower case.
+        messages: the events' own bytes, under the same ids.
+    """
+
+    event_ids: Sequence[str]
+    messages: Sequence[NewMessage]
     placement: Placement
-
-
-class TopicOrder(NamedTuple):
-    """A topic to be made; *durability* None takes the configured one."""
-
-    name: str
-    partitions_count: int
-    durability: Durability | None
-    retention: Retention
 
 
 class _MessageBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,6 +52,16 @@ class _BatchBody(msgspec.Struct, forbid_unknown_fields=True):
     partition_key: str | None = None
 
 
+class _PlainMessage(msgspec.Struct):
+    event: PlainEvent
+    partition_key: str | UnsetType | None = UNSET
+
+
+class _PlainBatch(msgspec.Struct):
+    events: list[PlainEvent]
+    partition_key: str | UnsetType | None = UNSET
+
+
 class _Identified(msgspec.Struct):
     id: UUID
 
@@ -61,35 +72,31 @@ class _BatchOutline(msgspec.Struct):
     events: list[_Identified]
 
 
-class _StreamBody(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
-
-
-class _RetentionBody(msgspec.Struct, forbid_unknown_fields=True):
-    max_age_seconds: Annotated[int, Meta(ge=1, le=RETENTION_AGE_S_MAX)] | None = None
-    max_bytes: Annotated[int, Meta(ge=1, le=OFFSET_MAX)] | None = None
-
-
-class _TopicBody(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
-    partitions: int = 1
-    durability: Durability | None = None
-    retention: _RetentionBody | None = None
-
-
 _MESSAGE_KEYS: Final = (b'"event"', b'"partition_key"')
 _BATCH_KEYS: Final = (b'"events"', b'"partition_key"')
-_STREAM_KEYS: Final = (b'"name"',)
-_TOPIC_KEYS: Final = (b'"name"', b'"partitions"', b'"durability"', b'"retention"')
 
 _MESSAGE: Final = msgspec.json.Decoder(_MessageBody)
 _BATCH: Final = msgspec.json.Decoder(_BatchBody)
 _OUTLINE: Final = msgspec.json.Decoder(_BatchOutline)
-_STREAM: Final = msgspec.json.Decoder(_StreamBody)
-_TOPIC: Final = msgspec.json.Decoder(_TopicBody)
+_PLAIN_MESSAGE: Final = msgspec.json.Decoder(_PlainMessage)
+_PLAIN_BATCH: Final = msgspec.json.Decoder(_PlainBatch)
+_PLAIN_EVENTS: Final = msgspec.json.Decoder(list[PlainEvent])
+# The envelope, and for a batch its list: levels around an event.
+_LEVELS_AROUND_EVENT: Final = 1
+_LEVELS_AROUND_EVENTS: Final = 2
 
 
 def read_message(body: bytes) -> Submission:
+    """`message_steps` in one go."""
+    return result_of(message_steps(body))
+
+
+def read_batch(body: bytes, *, messages_max: int) -> Submission:
+    """`batch_steps` in one go."""
+    return result_of(batch_steps(body, messages_max=messages_max))
+
+
+def message_steps(body: bytes) -> Steps[Submission]:
     """
     What `POST /messages` asks to store.
 
@@ -100,12 +107,21 @@ def read_message(body: bytes) -> Submission:
         SerializationError: if it is no such JSON; `path` says where.
         BadRequest: if the partition key is out of bounds.
     """
-    envelope = _decode(body, _MESSAGE, _MESSAGE_KEYS)
-    event, message = _checked(envelope.event, "$.event")
-    return Submission((event,), (message,), _placement(envelope.partition_key))
+    if len(body) <= JSON_FAST_BYTES_MAX:
+        plain = plain_value(body, _PLAIN_MESSAGE)
+        ids = None if plain is None else plain_ids((plain.event,))
+        if plain is not None and ids is not None:
+            payload = bytes(_MESSAGE.decode(body).event)
+            _check_size(payload, "$.event")
+            message = NewMessage(payload, ids.numbers[0])
+            return Submission(ids.texts, (message,), _placement(plain.partition_key))
+    outline = decode_outline(body, _MESSAGE, _MESSAGE_KEYS)
+    placement = _placement(outline.partition_key)
+    event_id, message = yield from _checked_steps(bytes(outline.event), "$.event", _LEVELS_AROUND_EVENT)
+    return Submission((event_id,), (message,), placement)
 
 
-def read_batch(body: bytes, *, messages_max: int) -> Submission:
+def batch_steps(body: bytes, *, messages_max: int) -> Steps[Submission]:
     """
     What `POST /messages/batch` asks to store; every event is checked before anything is returned.
 
@@ -117,99 +133,108 @@ def read_batch(body: bytes, *, messages_max: int) -> Submission:
         SerializationError: if it is no such JSON; `path` names the index.
         BadRequest: if there is no event, too many, or the partition key is out of bounds.
     """
-    if len(body) > JSON_FAST_BYTES_MAX:
-        _decode(body, _OUTLINE, _BATCH_KEYS)
-    envelope = _decode(body, _BATCH, _BATCH_KEYS)
-    if not envelope.events:
+    if len(body) <= JSON_FAST_BYTES_MAX:
+        plain = plain_value(body, _PLAIN_BATCH)
+        if plain is not None and 1 <= len(plain.events) <= messages_max:
+            payloads = list(map(bytes, _BATCH.decode(body).events))
+            taken = _plain(plain.events, payloads)
+            if taken is not None:
+                return Submission(*taken, _placement(plain.partition_key))
+    else:
+        decode_outline(body, _OUTLINE, ())
+        yield
+    outline = decode_outline(body, _BATCH, _BATCH_KEYS)
+    if not outline.events:
         raise BadRequest("A batch holds at least one event.", path="$.events", limit=1)
-    if len(envelope.events) > messages_max:
+    if len(outline.events) > messages_max:
         raise BadRequest(
-            f"The batch holds {len(envelope.events)} events; at most {messages_max} are taken.",
+            f"The batch holds {len(outline.events)} events; at most {messages_max} are taken.",
             path="$.events",
             limit=messages_max,
         )
-    placement = _placement(envelope.partition_key)
-    checked = [_checked(raw, f"$.events[{index}]") for index, raw in enumerate(envelope.events)]
-    return Submission(
-        tuple(event for event, _ in checked), tuple(message for _, message in checked), placement
-    )
+    placement = _placement(outline.partition_key)
+    yield
+    event_ids, messages = yield from _runs(outline.events)
+    return Submission(event_ids, messages, placement)
 
 
-def read_stream(body: bytes) -> str:
-    """
-    The name of the stream that `POST /streams` asks for.
-
-    Raises:
-        SerializationError, BadRequest: if the body is not `{"name": name}`.
-    """
-    return _checked_name(_decode(body, _STREAM, _STREAM_KEYS).name, "stream")
-
-
-def read_topic(body: bytes) -> TopicOrder:
-    """
-    The topic that `POST /streams/{stream}/topics` asks for.
-
-    Args:
-        body: `{"name", "partitions"?: 1..1000, "durability"?, "retention"?: {"max_age_seconds"?, "max_bytes"?}}`.
-
-    Raises:
-        SerializationError, BadRequest: if it is anything else.
-    """
-    order = _decode(body, _TOPIC, _TOPIC_KEYS)
-    if not 1 <= order.partitions <= PARTITIONS_MAX:
-        raise BadRequest(
-            f"A topic has 1 to {PARTITIONS_MAX} partitions.",
-            path="$.partitions",
-            limit=1 if order.partitions < 1 else PARTITIONS_MAX,
-        )
-    retention = order.retention or _RetentionBody()
-    return TopicOrder(
-        _checked_name(order.name, "topic"),
-        order.partitions,
-        order.durability,
-        Retention(age_s=retention.max_age_seconds, size_bytes=retention.max_bytes),
-    )
+def _runs(events: list[msgspec.Raw]) -> Steps[tuple[list[str], list[NewMessage]]]:
+    """Events in runs of `JSON_STEP_BYTES`; where one run is not plain, event by event."""
+    event_ids: list[str] = []
+    messages: list[NewMessage] = []
+    while len(messages) < len(events):
+        first = len(messages)
+        run = _run(events, first)
+        plain = plain_value(b"[%b]" % b",".join(run), _PLAIN_EVENTS) if len(run) > 1 else None
+        taken = None if plain is None else _plain(plain, run)
+        if taken is not None:
+            event_ids += taken[0]
+            messages += taken[1]
+            yield
+            continue
+        for index, payload in enumerate(run, start=first):
+            event_id, message = yield from _checked_steps(
+                payload, f"$.events[{index}]", _LEVELS_AROUND_EVENTS
+            )
+            event_ids.append(event_id)
+            messages.append(message)
+        yield
+    return event_ids, messages
 
 
-def _decode(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple[bytes, ...]) -> T:
-    check_json(body)
-    try:
-        value = decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise fault_of(error) from None
-    if not are_surely_single(body, keys):
-        refuse_doubled_keys(body, at="$")
-    return value
+def _run(events: list[msgspec.Raw], first: int) -> list[bytes]:
+    run: list[bytes] = []
+    run_bytes = 0
+    for index in range(first, len(events)):
+        payload = bytes(events[index])
+        run_bytes += len(payload)
+        if run and run_bytes > JSON_STEP_BYTES:
+            break
+        run.append(payload)
+    return run
 
 
-def _checked(raw: msgspec.Raw, at: str) -> tuple[Event, NewMessage]:
-    event = decode_event(raw, at=at)
-    payload = bytes(raw)
+def _plain(events: Sequence[PlainEvent], payloads: list[bytes]) -> tuple[list[str], list[NewMessage]] | None:
+    ids = plain_ids(events)
+    if ids is None or max(map(len, payloads)) > MESSAGE_PAYLOAD_BYTES_MAX:
+        return None
+    return ids.texts, list(map(NewMessage, payloads, ids.numbers))
+
+
+def _checked_steps(payload: bytes, at: str, levels_around: int) -> Steps[tuple[str, NewMessage]]:
+    yield from json_steps(payload, levels_around=levels_around, at=at)
+    event = yield from event_steps(payload, at=at)
+    _check_size(payload, at)
+    return str(event.id), NewMessage(payload, event.id.int)
+
+
+def _check_size(payload: bytes, at: str) -> None:
     if len(payload) > MESSAGE_PAYLOAD_BYTES_MAX:
         raise PayloadTooLarge(
             f"The event has {len(payload)} bytes; a message holds at most {MESSAGE_PAYLOAD_BYTES_MAX}.",
             path=at,
             limit=MESSAGE_PAYLOAD_BYTES_MAX,
         )
-    return event, NewMessage(payload=payload, id=event.id.int)
 
 
-def _checked_name(name: str, kind: str) -> str:
-    try:
-        return check_name(name, kind=kind)
-    except BadRequest as error:
-        error.path = "$.name"
-        raise
+def placement_of(partition_key: str, *, path: str) -> ByKey:
+    """
+    Where messages of this key go.
 
-
-def _placement(partition_key: str | None) -> Placement:
-    if partition_key is None:
-        return Balanced()
+    Raises:
+        BadRequest: if it does not have 1..`PARTITION_KEY_BYTES_MAX` bytes of UTF-8.
+    """
     key = partition_key.encode()
     if not 1 <= len(key) <= PARTITION_KEY_BYTES_MAX:
         raise BadRequest(
             f"The partition key has {len(key)} bytes; it takes 1 to {PARTITION_KEY_BYTES_MAX}.",
-            path="$.partition_key",
+            path=path,
             limit=PARTITION_KEY_BYTES_MAX,
         )
     return ByKey(key)
+
+
+def _placement(partition_key: str | UnsetType | None) -> Placement:
+    if partition_key is None or isinstance(partition_key, UnsetType):
+        return Balanced()
+    return placement_of(partition_key, path="$.partition_key")

@@ -7,7 +7,6 @@ import orjson
 
 import bridge
 from bridge.background.stats_refresh import StatsSnapshot
-from bridge.events import Event
 from bridge.messagelog import LogHealth, PartitionInfo, Receipt, StreamInfo, TopicInfo, TopicRef
 from bridge.web.wire_times import rfc3339
 
@@ -24,30 +23,45 @@ __all__ = (
 )
 
 
-def receipt_json(event: Event, topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
+def receipt_json(event_id: str, topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
     """The answer to one message: what is stored where, and what the acknowledgement means."""
-    return orjson.dumps(_receipt(event, 0, topic, receipt, rfc3339(accepted_us)))
+    head, offsets = _receipts(topic, receipt, accepted_us, 1)
+    return f'{head}{event_id}","offset":{offsets[0]}}}'.encode()
 
 
-def batch_json(events: Sequence[Event], topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
-    """The answer to a batch: the same object for each event, in order."""
-    accepted = rfc3339(accepted_us)
-    return orjson.dumps(
-        [_receipt(event, index, topic, receipt, accepted) for index, event in enumerate(events)]
+def batch_json(event_ids: Sequence[str], topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
+    """
+    The answer to a batch: the same object for each event, in order.
+
+    Args:
+        event_ids: as UUIDs are written; they are put between quotes as they are.
+    """
+    head, offsets = _receipts(topic, receipt, accepted_us, len(event_ids))
+    # Text put together, 0.3 us an event, instead of a dictionary for each, 1.2.
+    rows = [
+        f'{head}{event_id}","offset":{offset}}}' for event_id, offset in zip(event_ids, offsets, strict=True)
+    ]
+    return f"[{','.join(rows)}]".encode()
+
+
+def _receipts(
+    topic: TopicRef, receipt: Receipt, accepted_us: int, count: int
+) -> tuple[str, Sequence[int | str]]:
+    """What the answers to *count* events have in common, up to the event's id, and their offsets."""
+    common = orjson.dumps(
+        {
+            "success": True,
+            "stream": topic.stream,
+            "topic": topic.topic,
+            "timestamp": rfc3339(accepted_us),
+            "partition_id": receipt.partition_id,
+            "durability": receipt.durability,
+        }
     )
-
-
-def _receipt(event: Event, index: int, topic: TopicRef, receipt: Receipt, accepted: str) -> dict[str, Any]:
-    return {
-        "success": True,
-        "event_id": event.id,
-        "stream": topic.stream,
-        "topic": topic.topic,
-        "timestamp": accepted,
-        "partition_id": receipt.partition_id,
-        "offset": None if receipt.offset is None else receipt.offset + index,
-        "durability": receipt.durability,
-    }
+    head = common[:-1].decode() + ',"event_id":"'
+    if receipt.offset is None:
+        return head, ["null"] * count
+    return head, range(receipt.offset, receipt.offset + count)
 
 
 def stream_json(stream: StreamInfo) -> bytes:
@@ -136,6 +150,8 @@ def ready_json(health: LogHealth, *, started: bool, draining: bool, now_us: int)
         "not_draining": {"ok": not draining, "detail": "The bridge is shutting down." if draining else ""},
         "log": {"ok": health.ready, "detail": health.detail, "state": health.state},
     }
+    if health.warnings:
+        checks["log"]["warnings"] = health.warnings
     ready = all(check["ok"] for check in checks.values())
     body = {"status": "ready" if ready else "not_ready", "checks": checks, "timestamp": rfc3339(now_us)}
     return ready, orjson.dumps(body)

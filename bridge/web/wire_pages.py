@@ -2,81 +2,116 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from struct import Struct
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 
-from bridge.errors import SerializationError
-from bridge.events import check_json, is_event, is_well_formed
-from bridge.messagelog import Headers, HeaderValue, Message, Page
+from bridge.limits import HOT_PAGES_BYTES_MAX
+from bridge.messagelog import Headers, HeaderValue, HotPages, Message, Page, Records
+from bridge.web.payload_forms import Form, PayloadForms
 from bridge.web.wire_times import rfc3339
 
-__all__ = ("message_json", "page_json")
+__all__ = ("PageEncoder",)
 
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
+_UUID: Final = Struct("8s4s4s4s12s")
+_HEAD: Final = b'"offset":%d,"timestamp":"%b","id":"%b","size":%d,'
+_EVENT: Final = b'"event":%b}'
+_PAGE: Final = b'{"messages":[%b],"count":%d,"partition_id":%d,"current_offset":%d}'
 
 
-def page_json(page: Page) -> bytes:
-    """`{"messages": [...], "count", "partition_id", "current_offset"}`, see `message_json`."""
-    return orjson.dumps(
-        {
-            "messages": [_message(message) for message in page.messages],
-            "count": len(page.messages),
-            "partition_id": page.partition_id,
-            "current_offset": page.current_offset,
-        }
-    )
-
-
-def message_json(message: Message) -> bytes:
+class PageEncoder:
     """
-    One message as JSON: `offset`, `timestamp`, `id` (UUID text of all 128 bits), `size` (bytes of payload), `event`.
+    Pages as JSON; remembers what payloads are, and what pages looked like that the log keeps.
 
-    `event` is the stored bytes where they are a domain event. Where they are not it is null, and there is one of
-    `payload` (the bytes are JSON, given as they are), `text` (they are UTF-8) or `payload_base64`; and `headers`.
-    A header of bytes is `{"base64": ...}`, a number that JSON does not have `{"number": "NaN"}`.
+    Attributes:
+        forms: to be told of events that were checked on their way in.
     """
-    return orjson.dumps(_message(message))
+
+    __slots__ = ("_hot", "forms")
+
+    def __init__(self) -> None:
+        self.forms = PayloadForms()
+        # By the identity of the records, which are kept with it and so keep theirs.
+        self._hot: HotPages[int, tuple[Records, bytes]] = HotPages(HOT_PAGES_BYTES_MAX, at_once=True)
+
+    def page_json(self, page: Page) -> bytes:
+        """`{"messages": [...], "count", "partition_id", "current_offset"}`, see `lines`."""
+        return _PAGE % (
+            self._joined(Records.of(page.messages)),
+            len(page.messages),
+            page.partition_id,
+            page.current_offset,
+        )
+
+    def lines(self, messages: Sequence[Message], *, lead: bytes = b"{", once: bool = False) -> list[bytes]:
+        """
+        Each message as JSON: `offset`, `timestamp`, `id` (UUID text of all 128 bits), `size` (bytes of payload), `event`.
+
+        `event` is the stored bytes where they are a domain event. Where they are not it is null, and there is one of
+        `payload` (the bytes are JSON, given as they are), `text` (they are UTF-8) or `payload_base64`; and `headers`.
+        A header of bytes is `{"base64": ...}`, a number that JSON does not have `{"number": "NaN"}`.
+
+        Args:
+            lead: what each object begins with.
+            once: nobody is likely to read these again.
+        """
+        records = Records.of(messages)
+        payloads = records.payloads
+        forms = self.forms.forms_of(payloads, remember=not once)
+        times = {time_us: rfc3339(time_us).encode() for time_us in set(records.timestamps_us)}
+        columns = (
+            records.offsets,
+            map(times.__getitem__, records.timestamps_us),
+            _id_texts(records.ids),
+            map(len, payloads),
+        )
+        head = lead + _HEAD
+        if not records.headers and forms.count(Form.EVENT) == len(payloads):
+            # Nearly every page, and all of it in loops of C: 0.8 us a message instead of 1.2 us (measured).
+            return list(map((head + _EVENT).__mod__, zip(*columns, payloads, strict=True)))
+        return [
+            head % fields + _tail(form, payload, records.headers.get(index))
+            for index, (fields, form, payload) in enumerate(
+                zip(zip(*columns, strict=True), forms, payloads, strict=True)
+            )
+        ]
+
+    def _joined(self, records: Records) -> bytes:
+        if not records.kept:
+            return b",".join(self.lines(records))
+        found = self._hot.get(id(records))
+        if found is not None:
+            return found[1]
+        joined = b",".join(self.lines(records))
+        self._hot.offer(id(records), (records, joined), size_bytes=records.weight_bytes + len(joined))
+        return joined
 
 
-def _message(message: Message) -> dict[str, Any]:
-    payload = message.payload
-    shown: dict[str, Any] = {
-        "offset": message.offset,
-        "timestamp": rfc3339(message.timestamp_us),
-        "id": str(UUID(int=message.id)),
-        "size": len(payload),
-    }
-    if is_event(payload):
-        shown["event"] = orjson.Fragment(payload)
-        if message.headers:
-            shown["headers"] = _headers(message.headers)
-        return shown
-    shown["event"] = None
-    shown["headers"] = _headers(message.headers)
-    if _is_json(payload):
-        shown["payload"] = orjson.Fragment(payload)
-        return shown
-    try:
-        shown["text"] = payload.decode()
-    except UnicodeDecodeError:
-        shown["payload_base64"] = b64encode(payload).decode()
-    return shown
+def _id_texts(ids: bytes) -> Iterator[bytes]:
+    return map(b"-".join, _UUID.iter_unpack(ids.hex().encode()))
 
 
-def _is_json(payload: bytes) -> bool:
-    try:
-        check_json(payload)
-    except SerializationError:
-        return False
-    return is_well_formed(payload)
+def _tail(form: Form, payload: bytes, headers: Headers | None) -> bytes:
+    """The rest of a message's object, from `event` on."""
+    if form is Form.EVENT:
+        return (
+            b'"event":%b,"headers":%b}' % (payload, _headers_json(headers)) if headers else _EVENT % payload
+        )
+    if form is Form.JSON:
+        shown = b'"payload":%b' % payload
+    elif form is Form.TEXT:
+        shown = b'"text":%b' % orjson.dumps(payload.decode())
+    else:
+        shown = b'"payload_base64":"%b"' % b64encode(payload)
+    return b'"event":null,"headers":%b,%b}' % (_headers_json(headers or {}), shown)
 
 
-def _headers(headers: Headers) -> Mapping[str, Any]:
-    return {_text(key): _header(value) for key, value in headers.items()}
+def _headers_json(headers: Headers) -> bytes:
+    return orjson.dumps({_text(key): _header(value) for key, value in headers.items()})
 
 
 def _header(value: HeaderValue) -> Any:

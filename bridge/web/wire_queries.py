@@ -1,4 +1,4 @@
-"""What `GET .../messages` asks for (pure): the query string as checked values."""
+"""What `GET .../messages` asks for (pure): the query string of a page, or of a stream, as checked values."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -11,13 +11,15 @@ from bridge.limits import CONSUMER_ID_MAX, OFFSET_MAX
 from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Next, Position
 from bridge.policy.names import check_name, parse_flag, parse_integer, shown_name
 
-__all__ = ("PollQuery", "read_poll_query", "refuse_query")
+__all__ = ("BulkQuery", "PollQuery", "read_bulk_query", "read_poll_query", "refuse_query")
 
 # Taken and ignored everywhere: the middleware has read it, for the original's clients.
 _KEY_PARAMETER: Final = "api_key"
 _POLL_PARAMETERS: Final = frozenset(
     {"partition_id", "consumer_id", "consumer", "offset", "from", "count", "auto_commit"}
 )
+_BULK_PARAMETERS: Final = _POLL_PARAMETERS | {"until"}
+_DIGITS: Final = frozenset("0123456789")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Any number is a legal question for a page, a topic grows to that many partitions, and ids are 32 bits in Iggy.
 _PARTITION_ID_MAX: Final = 2**32 - 1
@@ -48,15 +50,55 @@ def read_poll_query(pairs: Iterable[tuple[str, str]], *, count_max: int) -> Poll
     given = _unique(pairs, _POLL_PARAMETERS)
     consumer = _consumer(given)
     return PollQuery(
-        partition_id=parse_integer(
-            given.get("partition_id", "0"), name="partition_id", minimum=0, maximum=_PARTITION_ID_MAX
-        ),
+        partition_id=_partition_id(given),
         consumer=consumer,
         position=_position(given, consumer),
         messages_max=min(
             parse_integer(given.get("count", "10"), name="count", minimum=1, maximum=OFFSET_MAX), count_max
         ),
         commit=parse_flag(given.get("auto_commit", "false"), name="auto_commit"),
+    )
+
+
+class BulkQuery(NamedTuple):
+    """
+    One stream: the messages of a partition from *position* on.
+
+    Attributes:
+        until: the stream ends before this offset, or before the first message taken at or after this time; None for
+            the end of the partition as it is when the stream begins.
+        messages_max: no more than so many; 0 for all.
+    """
+
+    partition_id: int
+    position: Position
+    until: FromOffset | FromTimestamp | None
+    messages_max: int
+
+
+def read_bulk_query(pairs: Iterable[tuple[str, str]]) -> BulkQuery:
+    """
+    The stream that a query string asks for.
+
+    Raises:
+        BadRequest: as `read_poll_query`; if it would store an offset, which nobody could know to be consumed; or if
+            it asks for the newest messages without saying how many.
+    """
+    given = _unique(pairs, _BULK_PARAMETERS)
+    if parse_flag(given.get("auto_commit", "false"), name="auto_commit"):
+        raise BadRequest(
+            "A stream stores no offset: commit the last line's when it is done.", path="auto_commit"
+        )
+    position = _position(given, _consumer(given))
+    if isinstance(position, Last) and "count" not in given:
+        raise BadRequest("A stream of the newest messages needs their 'count'.", path="count")
+    return BulkQuery(
+        partition_id=_partition_id(given),
+        position=position,
+        until=_until(given.get("until")),
+        messages_max=parse_integer(given["count"], name="count", minimum=1, maximum=OFFSET_MAX)
+        if "count" in given
+        else 0,
     )
 
 
@@ -86,6 +128,12 @@ def _unique(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str
     return given
 
 
+def _partition_id(given: dict[str, str]) -> int:
+    return parse_integer(
+        given.get("partition_id", "0"), name="partition_id", minimum=0, maximum=_PARTITION_ID_MAX
+    )
+
+
 def _consumer(given: dict[str, str]) -> ConsumerKey:
     if "consumer" not in given:
         return parse_integer(
@@ -110,16 +158,25 @@ def _position(given: dict[str, str], consumer: ConsumerKey) -> Position:
         case "last":
             return Last()
         case _:
-            return FromTimestamp(_microseconds(start))
+            return FromTimestamp(
+                _microseconds(start, name="from", takes="first, last, next, or an RFC 3339 time")
+            )
 
 
-def _microseconds(text: str) -> int:
+def _until(text: str | None) -> FromOffset | FromTimestamp | None:
+    if text is None:
+        return None
+    if _DIGITS.issuperset(text):
+        return FromOffset(parse_integer(text, name="until", minimum=0, maximum=OFFSET_MAX))
+    return FromTimestamp(_microseconds(text, name="until", takes="an offset, or an RFC 3339 time"))
+
+
+def _microseconds(text: str, *, name: str, takes: str) -> int:
     try:
         moment = msgspec.convert(text, datetime)
         since = moment - _EPOCH
     except (msgspec.ValidationError, OverflowError, TypeError):
         raise BadRequest(
-            "The query parameter 'from' takes first, last, next, or an RFC 3339 time with a zone, its '+' as %2B.",
-            path="from",
+            f"The query parameter '{name}' takes {takes} with a zone, its '+' as %2B.", path=name
         ) from None
     return max(0, since // timedelta(microseconds=1))

@@ -1,6 +1,7 @@
 """Times in answers (pure): RFC 3339, UTC, microseconds."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 __all__ = ("rfc3339",)
@@ -16,5 +17,11 @@ def rfc3339(time_us: int) -> str:
     Args:
         time_us: microseconds since the epoch, UTC, any 64-bit number.
     """
-    moment = _EPOCH + timedelta(microseconds=min(max(time_us, 0), _YEAR_9999_US))
-    return moment.isoformat(timespec="microseconds") + "Z"
+    seconds, fraction_us = divmod(min(max(time_us, 0), _YEAR_9999_US), 1_000_000)
+    return f"{_to_the_second(seconds)}.{fraction_us:06d}Z"
+
+
+@lru_cache(maxsize=128)
+def _to_the_second(seconds: int) -> str:
+    # Answers and the messages of a page share their second, and calendars are dear.
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""The yardstick (shell): an aiohttp handler under uvloop that reads the body and answers 201, and nothing else."""
+"""The yardstick (shell): an ordinary aiohttp app under uvloop that reads the body and answers, and nothing else."""
 
 import asyncio
 import sys
@@ -11,14 +11,25 @@ BODY: Final = b'{"success":true}'
 BODY_BYTES_MAX: Final = 64 * 1024 * 1024
 
 
-async def answer(request: web.Request) -> web.Response:
+async def taken(request: web.Request) -> web.Response:
     await request.read()
     return web.Response(status=201, body=BODY, content_type="application/json")
 
 
+async def told(_: web.Request) -> web.Response:
+    return web.Response(body=BODY, content_type="application/json")
+
+
 async def serve(port: int) -> None:
     app = web.Application(client_max_size=BODY_BYTES_MAX)
-    app.router.add_route("*", "/{path:.*}", answer)
+    app.add_routes(
+        [
+            web.post("/messages", taken),
+            web.post("/messages/batch", taken),
+            web.get("/messages", told),
+            web.get("/ready", told),
+        ]
+    )
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()

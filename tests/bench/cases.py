@@ -1,55 +1,96 @@
-"""What is measured (pure): requests as bytes, connections, and how many messages one request moves."""
+"""What is measured (pure): the kinds of work, how many connections do it, and how many messages one request moves."""
 
-import json
+import enum
 from typing import Final, NamedTuple
-from uuid import UUID
 
-__all__ = ("CASES", "FILLING", "Case")
+__all__ = (
+    "BARE",
+    "CASES",
+    "EMBEDDED",
+    "IGGY",
+    "IGGY_HTTP",
+    "SDK",
+    "Case",
+    "Dialect",
+    "Kind",
+    "base_of",
+    "case_named",
+)
+
+#: Names that targets have in every table.
+BARE: Final = "bare handler"
+EMBEDDED: Final = "embedded log"
+IGGY: Final = {"replicated": "Iggy, replicated", "persisted": "Iggy, persisted"}
+SDK: Final = {"replicated": "SDK straight", "persisted": "SDK straight, persisted"}
+IGGY_HTTP: Final = "Iggy's HTTP API"
+
+
+class Dialect(enum.Enum):
+    """What a target understands."""
+
+    BARE = "bare"
+    BRIDGE = "bridge"
+    IGGY_HTTP = "Iggy's HTTP API"
+    SDK = "SDK"
+
+
+class Kind(enum.Enum):
+    """How the load is made: by many small requests, or by one request that streams."""
+
+    SEND = "send"
+    READ = "read"
+    BULK_IN = "bulk in"
+    BULK_OUT = "bulk out"
 
 
 class Case(NamedTuple):
-    """One kind of load.
+    """
+    One kind of work.
 
     Attributes:
+        key: its name on the command line and in the JSON.
         connections: each sends its next request when the last is answered.
         messages: moved by one request.
+        targets: names of those it is measured on.
     """
 
-    name: str
-    method: str
-    path: str
-    body: bytes
+    key: str
+    title: str
+    kind: Kind
     connections: int
     messages: int
+    targets: tuple[str, ...]
 
 
-def _event(number: int) -> dict[str, object]:
-    return {
-        "id": str(UUID(int=0x7F2C1A526C1F4D0E9A3B0F5A3C0D9E11 + number)),
-        "event_type": "order.created",
-        "timestamp": "2026-01-02T03:04:05.678901Z",
-        "payload": {
-            "type": "Generic",
-            "data": {"order": 1000 + number, "customer": "c-4711", "note": "n" * 80, "lines": [1, 2, 3]},
-        },
-        "source": "bench",
-    }
-
-
-def _batch(count: int) -> bytes:
-    return json.dumps({"events": [_event(number) for number in range(count)]}).encode()
-
-
-_SINGLE: Final = json.dumps({"event": _event(0)}).encode()
-_POLL: Final = "/messages?partition_id=0&offset=0&count=100"
-
-#: Sent before anything is measured, so that every partition holds more than one page.
-FILLING: Final = Case("filling", "POST", "/messages/batch", _batch(1000), 1, 1000)
+_ALL: Final = (BARE, EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["replicated"], IGGY_HTTP)
+#: Durability plays no part in a read.
+_READ: Final = (BARE, EMBEDDED, IGGY["replicated"], SDK["replicated"], IGGY_HTTP)
+_BULK_IN: Final = (EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["replicated"], SDK["persisted"])
+_BULK_OUT: Final = (EMBEDDED, IGGY["replicated"], SDK["replicated"])
 
 CASES: Final = (
-    Case("POST /messages, 1 connection", "POST", "/messages", _SINGLE, 1, 1),
-    Case("POST /messages, 64 connections", "POST", "/messages", _SINGLE, 64, 1),
-    Case("batches of 100, 8 connections", "POST", "/messages/batch", _batch(100), 8, 100),
-    Case("batches of 1000, 4 connections", "POST", "/messages/batch", _batch(1000), 4, 1000),
-    Case("polls of 100, 8 connections", "GET", _POLL, b"", 8, 100),
+    Case("post-1", "POST one event, 1 connection", Kind.SEND, 1, 1, _ALL),
+    Case("post-64", "POST one event, 64 connections", Kind.SEND, 64, 1, _ALL),
+    Case("batch-100", "POST batch of 100, 4 connections", Kind.SEND, 4, 100, _ALL),
+    Case("batch-1000", "POST batch of 1000, 4 connections", Kind.SEND, 4, 1000, _ALL),
+    Case("get-same", "GET the same 100 messages, 8 connections", Kind.READ, 8, 100, _READ),
+    # A page that was served a moment ago may be kept; no cache holds every page that this one asks for.
+    Case("get-any", "GET 100 messages from anywhere, 8 connections", Kind.READ, 8, 100, _READ),
+    Case("ndjson-in", "NDJSON in, 1 connection", Kind.BULK_IN, 1, 50_000, _BULK_IN),
+    Case("ndjson-out", "NDJSON out, 1 connection", Kind.BULK_OUT, 1, 100_000, _BULK_OUT),
 )
+
+
+def case_named(key: str) -> Case:
+    """
+    Raises:
+        KeyError: for a key that no case has.
+    """
+    return {case.key: case for case in CASES}[key]
+
+
+def base_of(case: Case, target: str) -> str:
+    """The target whose figure is 1: the bare handler; in bulk, which it does not do, the SDK at the same durability."""
+    if BARE in case.targets:
+        return BARE
+    return SDK["persisted" if target in {IGGY["persisted"], SDK["persisted"]} else "replicated"]

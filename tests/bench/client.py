@@ -1,34 +1,53 @@
 """
 A closed-loop HTTP client for machines without wrk (shell).
 
-    python -m tests.bench.client PORT METHOD PATH CONNECTIONS SECONDS < body
+    python -m tests.bench.client PORT METHOD PATH CONNECTIONS SECONDS REQUESTS_MAX [HEADER ...] < body
 
 Prints what the wrk script prints. It is slower than wrk, so it says less about a fast server.
 """
 
 import asyncio
-import json
+import itertools
 import sys
 import time
+from collections.abc import Iterator
+from typing import Final
 
-from tests.bench.load import percentile_us
+import uvloop
 
-__all__ = ("request_bytes",)
+from tests.bench.requests import FILLED, OFFSET
+from tests.bench.samples import percentile, report_line
+
+__all__ = ("request_bytes", "requests")
+
+#: A prime, so that no page comes twice for long.
+_STEP: Final = 7919
 
 
-def request_bytes(method: str, path: str, port: int, body: bytes) -> bytes:
-    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+def request_bytes(method: str, path: str, port: int, body: bytes, headers: list[str]) -> bytes:
+    head = "".join(
+        f"{line}\r\n" for line in (f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", *headers)
+    )
     if body:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"\r\n" + body
 
 
-async def one_connection(port: int, request: bytes, until_s: float) -> tuple[list[int], int]:
+def requests(made: bytes) -> Iterator[bytes]:
+    """The same request again and again, or with another offset each time where it asks for that."""
+    token = OFFSET.encode()
+    if token not in made:
+        yield from itertools.repeat(made)
+    for number in itertools.count(1):
+        yield made.replace(token, b"%d" % (number * _STEP % (FILLED - 100)), 1)
+
+
+async def one_connection(port: int, made: Iterator[bytes], until_s: float) -> tuple[list[int], int]:
     """Times of the answers in microseconds, and how many were no 2xx."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     times: list[int] = []
     refused = 0
-    while (begun_s := time.perf_counter()) < until_s:
+    while (begun_s := time.perf_counter()) < until_s and (request := next(made, None)) is not None:
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r")[0])
@@ -39,22 +58,26 @@ async def one_connection(port: int, request: bytes, until_s: float) -> tuple[lis
     return times, refused
 
 
-async def main(port: int, method: str, path: str, connections: int, seconds: float) -> None:
-    request = request_bytes(method, path, port, sys.stdin.buffer.read())
+async def main(arguments: list[str], body: bytes) -> None:
+    port, method, path, connections, seconds, requests_max, *headers = arguments
+    made = itertools.islice(
+        requests(request_bytes(method, path, int(port), body, headers)), int(requests_max)
+    )
     begun_s = time.perf_counter()
-    until_s = begun_s + seconds
-    done = await asyncio.gather(*(one_connection(port, request, until_s) for _ in range(connections)))
+    until_s = begun_s + float(seconds)
+    done = await asyncio.gather(*(one_connection(int(port), made, until_s) for _ in range(int(connections))))
     times = sorted(took for one, _ in done for took in one)
-    report = {
-        "requests": len(times),
-        "seconds": time.perf_counter() - begun_s,
-        "p50_us": percentile_us(times, 50),
-        "p99_us": percentile_us(times, 99),
-        "refused": sum(refused for _, refused in done),
-        "broken": 0,
-    }
-    sys.stdout.write("\nREPORT " + json.dumps(report) + "\n")
+    sys.stdout.write(
+        report_line(
+            requests=len(times),
+            seconds=time.perf_counter() - begun_s,
+            p50_us=percentile(times, 50),
+            p99_us=percentile(times, 99),
+            refused=sum(refused for _, refused in done),
+            broken=0,
+        )
+    )
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), float(sys.argv[5])))
+    uvloop.run(main(sys.argv[1:], sys.stdin.buffer.read()))

@@ -152,3 +152,37 @@ async def test_nothing_is_read_once_the_time_is_up(log: AnyLog, topic: TopicRef)
         await log.read(topic, 0, First(), count=1, deadline=soon(-1))
     with pytest.raises(DeadlineExceeded):
         await log.topic(topic, deadline=soon(-1))
+
+
+async def test_whoever_reads_after_an_acknowledgement_sees_it_however_many_read_the_same(
+    log: AnyLog, topic: TopicRef
+) -> None:
+    done = asyncio.Event()
+
+    async def read() -> int:
+        page = await log.read(topic, 0, FromOffset(0), count=100, deadline=soon())
+        # A page read often may be answered without a wait.
+        await asyncio.sleep(0)
+        return len(page.messages)
+
+    async def poll() -> None:
+        while not done.is_set():
+            await read()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(poll())
+        for number in range(20):
+            await fill(log, topic, 1)
+            assert await read() == number + 1
+        done.set()
+
+
+async def test_a_topic_made_anew_never_shows_a_page_of_the_old_one(log: AnyLog, topic: TopicRef) -> None:
+    for payload in (b"one", b"two", b"six"):
+        await log.append(topic, ToPartition(0), [NewMessage(payload=payload, id=7)] * 3, deadline=soon())
+        for _ in range(4):
+            page = await log.read(topic, 0, FromOffset(0), count=3, deadline=soon())
+            assert [message.payload for message in page.messages] == [payload] * 3
+        await log.delete_topic(topic, deadline=soon())
+        await log.create_topic(topic, partitions_count=2, deadline=soon())

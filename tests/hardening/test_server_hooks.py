@@ -9,7 +9,8 @@ from bridge.config import HttpConfig
 from bridge.errors import StartupError
 from bridge.web import server
 from bridge.web.app import build_app
-from bridge.web.server import BridgeProtocol, BridgeServer, check_parser, make_runner
+from bridge.web.connection import BridgeProtocol
+from bridge.web.server import BridgeServer, check_parser, make_runner
 from tests.support.door import open_door, services_for
 from tests.support.raw_http import RawConnection, ask, request_bytes
 

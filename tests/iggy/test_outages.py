@@ -20,7 +20,6 @@ from bridge.errors import (
 from bridge.flow.gather import GatheredAppender
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.messagelog import First, FromOffset, Message, NewMessage, ToPartition, TopicRef
-from bridge.telemetry.port import NullObserver
 from tests.support.iggy_log import IggyLogs, iggy_logs, soon
 from tests.support.iggy_server import IggyServer
 from tests.support.observer import RecordingObserver
@@ -51,7 +50,7 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
     observer = RecordingObserver()
     log = await logs.open(own_server.connection_string, observer=observer)
     topic = await logs.topic(log)
-    appender = GatheredAppender(log, observer=NullObserver())
+    appender = GatheredAppender(log, probe=log)
     acknowledged: dict[int, bytes] = {}
     not_written: set[bytes] = set()
     enough, done = asyncio.Event(), asyncio.Event()
@@ -187,6 +186,24 @@ async def test_a_paused_server_ends_requests_by_their_deadline_and_opens_the_bre
     payloads = [message.payload for message in await _all(log, topic)]
     assert payloads[0] == b"before"
     assert len(set(payloads)) == len(payloads)
+
+
+async def test_a_queue_that_does_not_move_opens_the_breaker_too(
+    own_server: IggyServer, logs: IggyLogs
+) -> None:
+    log = await logs.open(own_server.connection_string, breaker_failures=3, breaker_open_s=60)
+    own_server.pause()
+    # Holds the only client for administration, and would for as long as its deadline says.
+    holding = asyncio.create_task(log.totals(deadline=soon(60)))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        with pytest.raises(DeadlineExceeded):
+            await log.streams(deadline=soon(0.05))
+    with pytest.raises(CircuitOpen):
+        await log.streams(deadline=soon(0.05))
+    holding.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
 
 
 async def test_a_reply_lost_after_a_send_is_an_unknown_outcome_and_one_copy(

@@ -11,8 +11,8 @@ import pytest
 
 from bridge.config_files import read_secret, read_toml
 from bridge.errors import ConfigError, ConnectionFailed, StartupError
+from bridge.exit_codes import exit_code
 from bridge.health_check import own_url, probe
-from bridge.serve import exit_code
 from bridge.shutdown import Stop, bounded_step
 
 ENOUGH_S = 30.0

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.config import describe
 from bridge.iggy.state import diagram
 from bridge.telemetry.metrics import Metrics
+from tests.bench.report import readme_part
 
 __all__ = ("PARTS", "README", "part_of", "with_parts")
 
@@ -42,6 +43,7 @@ def metrics() -> Iterator[str]:
 PARTS: Final = {
     "configuration": "\n".join(configuration()),
     "connection": f"\n```mermaid\n{diagram()}\n```\n",
+    "figures": readme_part(),
     "metrics": "\n".join(metrics()),
 }
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from bridge import serve
+from bridge import exit_codes
 from bridge.web.handlers.routes import ROUTES
 from tests.readme.generated import PARTS, README, part_of
 
@@ -62,7 +62,7 @@ def running_bridge(data: Path) -> Iterator[int]:
     finally:
         process.terminate()
         process.communicate(timeout=STOP_TIMEOUT_S)
-        assert process.returncode == serve.EXIT_OK
+        assert process.returncode == exit_codes.EXIT_OK
 
 
 @pytest.mark.skipif(
@@ -86,7 +86,7 @@ def test_a_part_that_is_made_from_the_code_is_the_newest(name: str) -> None:
 
 def test_every_exit_code_is_told() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \| ", TEXT, re.MULTILINE)}
-    assert told == {value for name, value in vars(serve).items() if name.startswith("EXIT_")}
+    assert told == {value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
 
 
 def test_every_route_is_told() -> None:

@@ -64,7 +64,7 @@ class BridgeApp:
         url = URL(self.base + path, encoded=True)
         async with self.session.request(method, url, **options) as response:
             raw = await response.read()
-            is_json = response.content_type.endswith("json") and raw
+            is_json = response.content_type.endswith(("/json", "+json")) and raw
             return Answer(
                 response.status,
                 response.headers,
@@ -125,7 +125,7 @@ async def bridge_app(
     topic = TopicRef(defaults.stream, defaults.topic)
     await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
     await log.create_topic(topic, partitions_count=defaults.partitions, deadline=Deadline.after(10, clock))
-    appender = GatheredAppender(log, observer=metrics)
+    appender = GatheredAppender(log, probe=log)
     services = Services(
         http=http,
         log_config=defaults,

@@ -38,12 +38,13 @@ async def ready(request: web.Request) -> web.Response:
 async def stats(request: web.Request) -> web.Response:
     """`GET /stats`: from the cache, zeros and stale before it is filled."""
     services = request.app[SERVICES]
+    sent, received = services.metrics.message_totals()
     return answer(
         stats_json(
             services.stats.snapshot(),
             uptime_s=services.clock.monotonic_s() - services.started_s,
-            sent=services.metrics.messages_sent,
-            received=services.metrics.messages_received,
+            sent=sent,
+            received=received,
         )
     )
 

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from aiohttp import web
 
-from bridge.web.handlers import health, messages, streams, topics
+from bridge.web.handlers import health, reading, sending, streams, topics
 
 __all__ = ("ROUTES", "Handler", "Route")
 
@@ -28,12 +28,12 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/ready", health.ready),
     Route("GET", "/stats", health.stats),
     Route("GET", "/metrics", health.metrics),
-    Route("GET", "/messages", messages.poll),
-    Route("POST", "/messages", messages.send),
-    Route("POST", "/messages/batch", messages.send_batch),
-    Route("GET", f"{_TOPIC}/messages", messages.poll),
-    Route("POST", f"{_TOPIC}/messages", messages.send),
-    Route("POST", f"{_TOPIC}/messages/batch", messages.send_batch),
+    Route("GET", "/messages", reading.poll),
+    Route("POST", "/messages", sending.send),
+    Route("POST", "/messages/batch", sending.send_batch),
+    Route("GET", f"{_TOPIC}/messages", reading.poll),
+    Route("POST", f"{_TOPIC}/messages", sending.send),
+    Route("POST", f"{_TOPIC}/messages/batch", sending.send_batch),
     Route("GET", "/streams", streams.list_streams),
     Route("POST", "/streams", streams.create_stream),
     Route("GET", _STREAM, streams.get_stream),

@@ -6,8 +6,8 @@ from bridge.web.body import read_body
 from bridge.web.handlers.answers import answer, created, no_content
 from bridge.web.handlers.places import stream_of
 from bridge.web.keys import DEADLINE, SERVICES
-from bridge.web.wire import read_stream
 from bridge.web.wire_answers import stream_json, streams_json
+from bridge.web.wire_places import read_stream
 from bridge.web.wire_queries import refuse_query
 
 __all__ = ("create_stream", "delete_stream", "get_stream", "list_streams")

@@ -7,8 +7,8 @@ from bridge.web.body import read_body
 from bridge.web.handlers.answers import answer, created, no_content
 from bridge.web.handlers.places import stream_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES
-from bridge.web.wire import read_topic
 from bridge.web.wire_answers import topic_json, topics_json
+from bridge.web.wire_places import read_topic
 from bridge.web.wire_queries import refuse_query
 
 __all__ = ("create_topic", "delete_topic", "get_topic", "list_topics")

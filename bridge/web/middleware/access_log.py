@@ -2,11 +2,11 @@
 
 from typing import Final
 
-import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
+from bridge.telemetry.request_lines import RequestLines
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
 from bridge.web.rules import Rules
 
@@ -16,6 +16,7 @@ __all__ = ("UNMATCHED", "access_log", "route_of")
 UNMATCHED: Final = "unmatched"
 # What nginx writes where the client was gone before the answer.
 _CLIENT_GONE: Final = 499
+_OK: Final = web.HTTPOk.status_code
 _PROBES: Final = frozenset({"/health", "/ready"})
 
 
@@ -32,7 +33,7 @@ def access_log(services: Services, _: Rules) -> Middleware:
     Probes that went well are logged as "debug": they would be most of the lines and tell nothing.
     """
     metrics, clock = services.metrics, services.clock
-    log = structlog.get_logger("bridge.access")
+    tell = RequestLines().tell
 
     @web.middleware
     async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -46,17 +47,18 @@ def access_log(services: Services, _: Rules) -> Middleware:
         finally:
             seconds = clock.monotonic_s() - started_s
             route = route_of(request)
-            metrics.request_finished(request.method, route, status, seconds)
-            (log.debug if route in _PROBES and status == web.HTTPOk.status_code else log.info)(
-                "request",
-                method=request.method,
+            method = request.method
+            metrics.request_finished(method, route, status, seconds)
+            tell(
+                method=method,
                 route=route,
                 path=request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX],
                 status=status,
-                duration_ms=round(seconds * 1000, 3),
-                bytes=body_bytes,
+                seconds=seconds,
+                body_bytes=body_bytes,
                 client=request[CLIENT],
                 request_id=request[REQUEST_ID],
+                quiet=status == _OK and route in _PROBES,
             )
         return response
 
@@ -64,5 +66,7 @@ def access_log(services: Services, _: Rules) -> Middleware:
 
 
 def _body_bytes(response: web.StreamResponse) -> int:
+    if isinstance(response, web.Response) and isinstance(response.body, bytes):
+        return len(response.body)
     length = response.content_length
     return response.body_length if length is None else length

@@ -4,11 +4,11 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge.errors import TooManyFailedKeys, Unauthorized
 from bridge.policy.api_keys import KeyVerdict
 from bridge.policy.client_address import limit_key
+from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, Services
 from bridge.web.rules import Rules
 
@@ -18,7 +18,7 @@ __all__ = ("api_key",)
 _WARNING_INTERVAL_S: Final = 3600.0
 
 
-def api_key(services: Services, rules: Rules) -> Middleware | None:
+def api_key(services: Services, rules: Rules) -> Gate | None:
     """Let through who has the key, and everyone to the bypass paths; None where no key is configured."""
     if rules.key.verdict((), ()) is KeyVerdict.OPEN:
         return None
@@ -27,12 +27,11 @@ def api_key(services: Services, rules: Rules) -> Middleware | None:
     log = structlog.get_logger("bridge.web")
     warn_again_s = clock.monotonic_s()
 
-    @web.middleware
-    async def check_key(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def check_key(request: web.Request) -> None:
         nonlocal warn_again_s
         path, has_query, _ = request.raw_path.partition("?")
         if path in bypass:
-            return await handler(request)
+            return
         header = request.headers.getall("X-API-Key", ())
         query = request.query.getall("api_key", ()) if has_query else ()
         verdict = judge(header, query)
@@ -40,11 +39,11 @@ def api_key(services: Services, rules: Rules) -> Middleware | None:
             if not header and clock.monotonic_s() >= warn_again_s:
                 warn_again_s = clock.monotonic_s() + _WARNING_INTERVAL_S
                 log.warning("key_in_query_is_deprecated", use="X-API-Key")
-            return await handler(request)
+            return
         wait_ms = failed(limit_key(request[CLIENT])) if verdict is KeyVerdict.WRONG else 0
         metrics.auth_failed("locked_out" if wait_ms else verdict.value)
         if wait_ms:
             raise TooManyFailedKeys(retry_after_ms=wait_ms)
         raise Unauthorized
 
-    return check_key
+    return Gate(check_key)

@@ -1,31 +1,30 @@
 """What browsers ask before they call (shell over `policy.origins`); `web.answer_headers` does the rest."""
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge.errors import Forbidden
+from bridge.web.gates import Gate
 from bridge.web.keys import Services
 from bridge.web.rules import Rules
 
 __all__ = ("cors",)
 
 
-def cors(_: Services, rules: Rules) -> Middleware | None:
+def cors(_: Services, rules: Rules) -> Gate | None:
     """Answer preflights, which carry no key; None where no other origin may call."""
     origins = rules.origins
     if not origins.enabled:
         return None
 
-    @web.middleware
-    async def answer_preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def answer_preflight(request: web.Request) -> web.StreamResponse | None:
         if request.method != hdrs.METH_OPTIONS:
-            return await handler(request)
+            return None
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
-            return await handler(request)
+            return None
         headers = origins.preflight_headers(origin)
         if headers is None:
             raise Forbidden("Pages of this origin may not call.", path="Origin")
         return web.Response(status=204, headers=headers)
 
-    return answer_preflight
+    return Gate(answer_preflight)

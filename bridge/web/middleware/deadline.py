@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from bridge.clock import Deadline
-from bridge.errors import DeadlineExceeded, Outcome
+from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome
 from bridge.limits import DEADLINE_BACKSTOP_S
 from bridge.policy.request_timeouts import effective_timeout_ms
 from bridge.web.answer_headers import ANSWER_HEADERS
@@ -22,6 +22,7 @@ _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 def deadline(services: Services, rules: Rules) -> Middleware:
     """Set the deadline, tell it, and end what does not end by itself a little later."""
     clock, configured_ms = services.clock, rules.timeout_ms
+    lifecycle, backstops = services.lifecycle, services.lifecycle.backstops
 
     @web.middleware
     async def keep_deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -29,15 +30,18 @@ def deadline(services: Services, rules: Rules) -> Middleware:
         seconds = timeout_ms / 1000
         request[DEADLINE] = Deadline.after(seconds, clock)
         request[ANSWER_HEADERS]["X-Effective-Timeout"] = str(timeout_ms)
-        backstop = asyncio.timeout(seconds + DEADLINE_BACKSTOP_S)
+        backstop = backstops.guard(seconds + DEADLINE_BACKSTOP_S)
         try:
-            async with backstop:
-                return await handler(request)
-        except TimeoutError as error:
-            if not backstop.expired():
+            response = await handler(request)
+        except BaseException as error:
+            if not backstops.release(backstop) or not isinstance(error, asyncio.CancelledError):
                 raise
             # The write may have been handed over before it was cut off, and a cancelled write is not taken back.
             outcome = None if request.method in _READS else Outcome.UNKNOWN
+            if lifecycle.ending:
+                raise ConnectionFailed("The bridge is shutting down.", outcome=outcome) from error
             raise DeadlineExceeded(outcome=outcome) from error
+        backstops.release(backstop)
+        return response
 
     return keep_deadline

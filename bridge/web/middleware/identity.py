@@ -6,9 +6,9 @@ from typing import Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from structlog.contextvars import bind_contextvars
 
 from bridge.policy.request_ids import request_id
+from bridge.telemetry.request_scope import REQUEST_SCOPE
 from bridge.web.answer_headers import ANSWER_HEADERS, SERVER
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
 from bridge.web.rules import Rules
@@ -21,7 +21,7 @@ _POOL_BYTES: Final = 4096
 
 def identity(_: Services, rules: Rules) -> Middleware:
     """Give every request its id and its client's address; both are in every log line that follows."""
-    client_of = rules.addresses.client
+    client_of, proxied = rules.addresses.client, rules.addresses.proxied
     random_bytes = _pooled()
 
     @web.middleware
@@ -29,14 +29,19 @@ def identity(_: Services, rules: Rules) -> Middleware:
         headers = request.headers
         given_id = request_id(headers.get("X-Request-Id"), random_bytes)
         client = client_of(
-            request.remote or "", headers.getall("X-Forwarded-For", ()), headers.getall("X-Real-IP", ())
+            request.remote or "",
+            headers.getall("X-Forwarded-For", ()) if proxied else (),
+            headers.getall("X-Real-IP", ()) if proxied else (),
         )
         request[REQUEST_ID] = given_id
         request[CLIENT] = client
         request[ANSWER_HEADERS] = {"X-Request-Id": given_id, "Server": SERVER}
-        # Every request runs in a task, and so in a context, of its own: nothing has to be unbound.
-        bind_contextvars(request_id=given_id, client=client)
-        return await handler(request)
+        scope = REQUEST_SCOPE.set((given_id, client))
+        try:
+            return await handler(request)
+        finally:
+            # The context is the connection's: what is said between two requests belongs to neither.
+            REQUEST_SCOPE.reset(scope)
 
     return identify
 

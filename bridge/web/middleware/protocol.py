@@ -3,11 +3,11 @@
 from typing import Final
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge.errors import HttpVersionNotSupported
 from bridge.policy.request_targets import check_target
 from bridge.web.arrivals import UNSPOKEN_VERSION
+from bridge.web.gates import Gate
 from bridge.web.keys import Services
 from bridge.web.rules import Rules
 
@@ -18,17 +18,15 @@ _NEVER: Final = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
 _EVER: Final = (hdrs.METH_DELETE, hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS, hdrs.METH_POST)
 
 
-def protocol(_: Services, __: Rules) -> Middleware:
+def protocol(_: Services, __: Rules) -> Gate:
     """Refuse versions, methods and targets that others on the way may read differently than we do."""
 
-    @web.middleware
-    async def check_protocol(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def check_protocol(request: web.Request) -> None:
         # A request in another version never keeps its connection (`arrivals`); the look-up costs, so it comes second.
         if not request.keep_alive and UNSPOKEN_VERSION in request:
             raise HttpVersionNotSupported
         if request.method in _NEVER:
             raise web.HTTPMethodNotAllowed(request.method, _EVER)
         check_target(request.raw_path, request.headers.get(hdrs.HOST, ""))
-        return await handler(request)
 
-    return check_protocol
+    return Gate(check_protocol)

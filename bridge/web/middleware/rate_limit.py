@@ -4,12 +4,12 @@ from math import ceil
 from typing import Final
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
 from bridge.policy.token_bucket import Verdict
 from bridge.web.answer_headers import ANSWER_HEADERS
+from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, Services
 from bridge.web.rules import RateRule, Rules
 
@@ -30,26 +30,25 @@ def state_header(verdict: Verdict) -> str:
     return f'"address";r={verdict.remaining};t={verdict.reset_s}'
 
 
-def rate_limit(services: Services, rules: Rules) -> Middleware | None:
+def rate_limit(services: Services, rules: Rules) -> Gate | None:
     """Refuse what is too much, before anything dearer looks at it; None where the limit is off."""
     rate = rules.rate
     if rate is None:
         return None
-    take, refill, metrics = rate.limiter.take, rate.refill, services.metrics
+    take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics
     policy, burst = policy_header(rate), str(rate.burst)
 
-    @web.middleware
-    async def limit_rate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def limit_rate(request: web.Request) -> None:
         exempt = (request.method, request.raw_path) in _PROBES
-        verdict = take(refill, limit_key(request[CLIENT]), cost=0 if exempt else 1)
+        verdict = take(limit_key(request[CLIENT]), 0 if exempt else 1)
         headers = request[ANSWER_HEADERS]
         headers["RateLimit-Policy"] = policy
         headers["RateLimit"] = state_header(verdict)
         if verdict.allowed:
-            return await handler(request)
+            return
         headers["X-RateLimit-Limit"] = burst
         headers["X-RateLimit-Remaining"] = str(verdict.remaining)
         metrics.rate_limited()
         raise RateLimited(retry_after_ms=verdict.retry_after_ms)
 
-    return limit_rate
+    return Gate(limit_rate)

@@ -78,4 +78,4 @@ def test_every_setting_is_read_somewhere_outside_of_its_table() -> None:
     root = Path(__file__).parents[3] / "bridge"
     code = "\n".join(path.read_text() for path in root.rglob("*.py") if path.name != "sections.py")
     unread = [each.field for each in SETTINGS if not re.search(rf"\.{each.field}\b", code)]
-    assert unread in ([], ["workers"])
+    assert unread == []

@@ -26,6 +26,7 @@ from bridge.messagelog import (
     Balanced,
     ByKey,
     Durability,
+    LogHealth,
     MessageLog,
     NewMessage,
     Placement,
@@ -34,7 +35,6 @@ from bridge.messagelog import (
     TopicRef,
     partition_of_key,
 )
-from bridge.telemetry.port import NullObserver
 
 TOPIC = TopicRef("s", "t")
 FIRST = ToPartition(0)
@@ -58,6 +58,7 @@ class Recorder:
         self.stored: list[str] = []
         self.count = 3
         self.count_error: Exception | None = None
+        self.detail = ""
 
     async def append(
         self,
@@ -79,6 +80,17 @@ class Recorder:
             raise self.count_error
         return self.count
 
+    def health(self) -> LogHealth:
+        return LogHealth(
+            kind="recorder",
+            state="",
+            ready=not self.detail,
+            detail=self.detail,
+            durability=Durability.PERSISTED,
+        )
+
+    async def probe(self, *, deadline: Deadline) -> None: ...
+
     async def answer(self, offset: int | None = None, *, partition_id: int = 0) -> list[str]:
         """Acknowledge the oldest append."""
         _, texts, _, answer = await self.calls.get()
@@ -99,7 +111,7 @@ def log() -> Recorder:
 
 @pytest.fixture
 async def appender(log: Recorder) -> AsyncIterator[GatheredAppender]:
-    appender = GatheredAppender(cast("MessageLog", log), observer=NullObserver())
+    appender = GatheredAppender(cast("MessageLog", log), probe=log)
     yield appender
     async with asyncio.timeout(5):
         await appender.close()
@@ -247,6 +259,20 @@ async def test_each_caller_leaves_at_its_own_deadline(appender: GatheredAppender
     answer.set_result(Receipt(0, 0, 2, Durability.PERSISTED))
     assert (await patient).offset == 1
     assert log.calls.empty()
+
+
+async def test_who_waited_for_a_log_that_is_away_hears_of_that(
+    appender: GatheredAppender, log: Recorder
+) -> None:
+    handed_over = send(appender, "a", seconds=60)
+    await turns()
+    waiting = send(appender, "b", seconds=0.05)
+    log.detail = "The log is away."
+    with pytest.raises(Disconnected, match="The log is away") as caught:
+        await waiting
+    assert caught.value.outcome is Outcome.NOT_WRITTEN
+    assert await log.answer() == ["a"]
+    await handed_over
 
 
 @pytest.mark.parametrize(

@@ -84,17 +84,17 @@ def test_messages_of_several_batches_come_in_order() -> None:
         _batch(10, _frame(2, b"a", message_id=2**127 + 5), _frame(3, b"bc")), _batch(14, _frame(0, b"d"))
     )
     polled = wire.parse_page(reply, count_max=10, page_bytes_max=10**6)
-    assert [(m.offset, m.payload) for m in polled.page.messages] == [(12, b"a"), (13, b"bc"), (14, b"d")]
-    assert polled.page.messages[0].id == 2**127 + 5
-    assert (polled.page.partition_id, polled.page.current_offset) == (2, 50)
-    assert (polled.payload_bytes, polled.record_bytes, polled.cut) == (4, 3 * 48 + 4, False)
+    assert [(m.offset, m.payload) for m in polled.records] == [(12, b"a"), (13, b"bc"), (14, b"d")]
+    assert polled.records[0].id == 2**127 + 5
+    assert (polled.partition_id, polled.current_offset) == (2, 50)
+    assert (polled.records.payload_bytes, polled.record_bytes, polled.cut) == (4, 3 * 48 + 4, False)
 
 
 def test_a_page_is_cut_by_bytes_and_by_count_but_never_empty() -> None:
     reply = _reply(_batch(0, *(_frame(number, b"x" * 52) for number in range(5))))
     for count, size, expected in ((5, 500, 5), (5, 499, 4), (5, 100, 1), (5, 1, 1), (2, 500, 2), (1, 500, 1)):
         polled = wire.parse_page(reply, count_max=count, page_bytes_max=size)
-        assert len(polled.page.messages) == expected
+        assert len(polled.records) == expected
         assert polled.cut is (expected < 5)
 
 
@@ -113,7 +113,7 @@ def test_a_page_is_cut_by_bytes_and_by_count_but_never_empty() -> None:
 )
 def test_header_keys_are_spelt_the_same_each_time(key_kind: int, key: bytes, spelt: str) -> None:
     reply = _reply(_batch(0, _frame(0, b"x", _header(key, b"v", key_kind))))
-    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).page.messages[0]
+    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).records[0]
     assert message.headers == {spelt: "v"}
 
 
@@ -135,13 +135,13 @@ def test_header_values_that_do_not_fit_their_kind_stay_bytes(
     kind: int, encoded: bytes, value: HeaderValue
 ) -> None:
     reply = _reply(_batch(0, _frame(0, b"x", _header(b"k", encoded, value_kind=kind))))
-    assert wire.parse_page(reply, count_max=1, page_bytes_max=1000).page.messages[0].headers == {"k": value}
+    assert wire.parse_page(reply, count_max=1, page_bytes_max=1000).records[0].headers == {"k": value}
 
 
 @pytest.mark.parametrize("block", [b"\x02", _header(b"key", b"value")[:-1], _header(b"key", b"value")[:8]])
 def test_a_broken_header_block_never_holds_a_message_back(block: bytes) -> None:
     reply = _reply(_batch(0, _frame(0, b"payload", block)))
-    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).page.messages[0]
+    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).records[0]
     assert (message.payload, message.headers) == (b"payload", {"iggy-headers": block})
 
 

@@ -10,7 +10,8 @@ from bridge.errors import BadRequest, PayloadTooLarge, SerializationError
 from bridge.limits import JSON_FAST_BYTES_MAX, PARTITIONS_MAX, RETENTION_AGE_S_MAX
 from bridge.messagelog import Balanced, ByKey, Durability, Retention
 from bridge.web import wire
-from bridge.web.wire import read_batch, read_message, read_stream, read_topic
+from bridge.web.wire import batch_steps, read_batch, read_message
+from bridge.web.wire_places import read_stream, read_topic
 from tests.support.events import generic_event, user_event
 
 _VALUES = st.recursive(
@@ -37,7 +38,7 @@ def test_a_batch_keeps_each_events_bytes_in_order() -> None:
     sent = [json.dumps(user_event(source=str(index)), indent=index).encode() for index in range(5)]
     submission = read_batch(b'{"events":[' + b" , ".join(sent) + b'],"partition_key":"k"}', messages_max=5)
     assert [message.payload for message in submission.messages] == sent
-    assert [event.source for event in submission.events] == ["0", "1", "2", "3", "4"]
+    assert list(submission.event_ids) == [json.loads(event)["id"] for event in sent]
     assert submission.placement == ByKey(b"k")
 
 
@@ -104,6 +105,25 @@ def test_a_large_batch_of_what_can_be_no_event_is_refused_at_the_first() -> None
 def test_a_large_batch_is_taken() -> None:
     events = [generic_event("x" * 400_000) for _ in range(3)]
     assert len(read_batch(_body({"events": events}), messages_max=3).messages) == 3
+
+
+def test_a_large_batch_of_small_events_keeps_its_order_and_its_faults() -> None:
+    events = [generic_event("x" * 800, source=str(number)) for number in range(1_000)]
+    body = _body({"events": events})
+    assert len(body) > JSON_FAST_BYTES_MAX
+    submission = read_batch(body, messages_max=1000)
+    assert list(submission.event_ids) == [event["id"] for event in events]
+    assert [json.loads(message.payload) for message in submission.messages] == events
+    events[777]["id"] = "x"
+    with pytest.raises(SerializationError) as fault:
+        read_batch(_body({"events": events}), messages_max=1000)
+    assert fault.value.path == "$.events[777].id"
+
+
+def test_a_long_batch_is_read_in_steps() -> None:
+    events = [generic_event("x" * 800, more=1) for _ in range(1_000)]
+    steps = batch_steps(_body({"events": events}), messages_max=1000)
+    assert sum(1 for _ in steps) >= 5
 
 
 def test_a_stream_has_a_name() -> None:

@@ -1,12 +1,11 @@
 import json
+import uuid
 
 import pytest
 
 from bridge.background.stats_refresh import StatsSnapshot
-from bridge.events import decode_event
 from bridge.messagelog import Durability, LogHealth, LogTotals, Receipt, TopicRef
 from bridge.web.wire_answers import batch_json, health_json, ready_json, receipt_json, stats_json
-from tests.support.events import user_event
 
 _TOPIC = TopicRef("s", "t")
 
@@ -54,13 +53,32 @@ def test_every_check_must_hold_to_be_ready(
 
 
 def test_offsets_that_the_log_did_not_tell_are_null() -> None:
-    event = decode_event(json.dumps(user_event()).encode())
+    event_id = str(uuid.uuid4())
     receipt = Receipt(2, None, 2, Durability.REPLICATED)
-    assert json.loads(receipt_json(event, _TOPIC, receipt, 0))["offset"] is None
-    assert [one["offset"] for one in json.loads(batch_json([event, event], _TOPIC, receipt, 0))] == [
+    assert json.loads(receipt_json(event_id, _TOPIC, receipt, 0))["offset"] is None
+    assert [one["offset"] for one in json.loads(batch_json([event_id, event_id], _TOPIC, receipt, 0))] == [
         None,
         None,
     ]
+
+
+def test_each_event_of_a_batch_has_its_own_id_and_offset() -> None:
+    event_ids = [str(uuid.uuid4()) for _ in range(3)]
+    answer = json.loads(batch_json(event_ids, _TOPIC, Receipt(2, 40, 3, Durability.PERSISTED), 1))
+    assert [(one["event_id"], one["offset"]) for one in answer] == list(
+        zip(event_ids, (40, 41, 42), strict=True)
+    )
+    assert answer[2] == json.loads(
+        receipt_json(event_ids[2], _TOPIC, Receipt(2, 42, 1, Durability.PERSISTED), 1)
+    )
+    assert {key: answer[0][key] for key in answer[0] if key not in ("event_id", "offset")} == {
+        "success": True,
+        "stream": "s",
+        "topic": "t",
+        "timestamp": "1970-01-01T00:00:00.000001Z",
+        "partition_id": 2,
+        "durability": "persisted",
+    }
 
 
 def test_stats_show_the_totals_with_their_age() -> None:

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.events import is_event
-from bridge.messagelog import Headers, Message, Page
-from bridge.web.wire_pages import message_json, page_json
+from bridge.messagelog import Headers, Message, Page, Records
+from bridge.web.wire_pages import PageEncoder
 from bridge.web.wire_times import rfc3339
 from tests.support.events import generic_event, user_event
 
@@ -35,7 +35,7 @@ class _Page(msgspec.Struct):
 
 def _shown(payload: bytes, **more: Any) -> _Shown:
     fields: dict[str, Any] = {"offset": 0, "timestamp_us": 0, "id": 1, "headers": {}}
-    page = page_json(Page(0, 0, (Message(payload=payload, **(fields | more)),)))
+    page = PageEncoder().page_json(Page(0, 0, (Message(payload=payload, **(fields | more)),)))
     json.loads(page)
     return msgspec.convert(msgspec.json.decode(page, type=dict[str, msgspec.Raw]) and _first(page), _Shown)
 
@@ -139,7 +139,7 @@ def test_an_event_with_a_fault_is_no_event_and_still_goes_out() -> None:
 @example({"n": math.nan, "i": math.inf, "big": 2**127, "low": -(2**127), "k\udc80": "\udc80"})
 def test_no_header_breaks_the_page(headers: dict[str, Any]) -> None:
     typed: Headers = headers
-    shown = json.loads(message_json(Message(0, 0, 0, b"x", typed)))["headers"]
+    shown = json.loads(PageEncoder().lines((Message(0, 0, 0, b"x", typed),))[0])["headers"]
     for key, value in headers.items():
         name = key.encode("utf-8", "backslashreplace").decode()
         if isinstance(value, bytes):
@@ -163,7 +163,7 @@ def test_an_id_is_the_uuid_of_all_its_bits(number: int) -> None:
 
 def test_a_page_counts_its_messages_and_says_where_the_partition_ends() -> None:
     messages = tuple(Message(offset, 0, 0, b"1", {}) for offset in (5, 6))
-    page = json.loads(page_json(Page(2, 9, messages)))
+    page = json.loads(PageEncoder().page_json(Page(2, 9, messages)))
     assert (page["count"], page["partition_id"], page["current_offset"]) == (2, 2, 9)
     assert [message["offset"] for message in page["messages"]] == [5, 6]
 
@@ -186,3 +186,18 @@ def test_a_time_is_told_to_the_microsecond(time_us: int) -> None:
 )
 def test_a_time_that_no_calendar_holds_breaks_no_page(time_us: int, text: str) -> None:
     assert rfc3339(time_us) == text
+
+
+def test_what_a_kept_page_looks_like_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = PageEncoder()
+    stored = json.dumps(user_event()).encode()
+    records = Records.of((Message(5, 0, 1, stored, {}), Message(6, 0, 1, b"x", {"k": 1})))
+    records.kept = True
+    first = encoder.page_json(Page(0, 6, records))
+    with monkeypatch.context() as patch:
+        patch.delattr(PageEncoder, "lines")
+        again = encoder.page_json(Page(0, 7, records))
+    assert again == first.replace(b'"current_offset":6', b'"current_offset":7')
+    # Equal, and somebody else's: it is looked at for itself.
+    other = Records.of(tuple(records))
+    assert encoder.page_json(Page(0, 6, other)) == first

@@ -5,7 +5,7 @@ import pytest
 from bridge.errors import BadRequest
 from bridge.limits import OFFSET_MAX
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Next
-from bridge.web.wire_queries import PollQuery, read_poll_query, refuse_query
+from bridge.web.wire_queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query, refuse_query
 
 
 def _read(**given: str) -> PollQuery:
@@ -95,3 +95,53 @@ def test_other_routes_take_the_key_and_nothing_else() -> None:
     refuse_query([("api_key", "k")])
     with pytest.raises(BadRequest, match="'partitions'"):
         refuse_query([("partitions", "3")])
+
+
+def _bulk(**given: str) -> BulkQuery:
+    return read_bulk_query([(name.rstrip("_"), value) for name, value in given.items()])
+
+
+def test_an_empty_query_asks_for_all_that_is_next() -> None:
+    assert _bulk() == BulkQuery(0, Next(1), None, 0)
+
+
+@pytest.mark.parametrize(
+    "given, changed",
+    [
+        ({"partition_id": "7"}, {"partition_id": 7}),
+        ({"consumer": "c"}, {"position": Next("c")}),
+        ({"offset": "3", "until": "9"}, {"position": FromOffset(3), "until": FromOffset(9)}),
+        ({"until": "1970-01-01T00:00:01Z"}, {"until": FromTimestamp(1_000_000)}),
+        ({"count": "1000000000"}, {"messages_max": 10**9}),
+        ({"from_": "last", "count": "5"}, {"position": Last(), "messages_max": 5}),
+        ({"auto_commit": "false"}, {}),
+    ],
+)
+def test_each_parameter_of_a_stream_changes_what_it_names(
+    given: dict[str, str], changed: dict[str, Any]
+) -> None:
+    asked = _bulk(**given)
+    assert asked == _bulk()._replace(**changed)
+    # Positions are tuples: an offset and a time of the same number are equal.
+    assert type(asked.until) is type(changed.get("until"))
+
+
+@pytest.mark.parametrize(
+    "given, path",
+    [
+        ({"auto_commit": "true"}, "auto_commit"),
+        ({"auto_commit": "maybe"}, "auto_commit"),
+        ({"from_": "last"}, "count"),
+        ({"count": "0"}, "count"),
+        ({"until": ""}, "until"),
+        ({"until": "-1"}, "until"),
+        ({"until": str(OFFSET_MAX + 1)}, "until"),
+        ({"until": "\u0663"}, "until"),
+        ({"until": "1970-01-01T00:00:01"}, "until"),
+        ({"wait_ms": "1"}, "wait_ms"),
+    ],
+)
+def test_a_stream_that_cannot_be_is_refused_by_name(given: dict[str, str], path: str) -> None:
+    with pytest.raises(BadRequest) as caught:
+        _bulk(**given)
+    assert caught.value.path == path

@@ -1,0 +1,138 @@
+"""How much may be in flight (pure): a bound on requests that follows what the machine can do, and one on bytes.
+
+Requests that are refused at once cost little; requests taken in beyond what the event loop gets through make all others
+wait, probes too. How late the loop is says which it is: the bound goes down when it is late, and up again when it is not
+and somebody was refused.
+"""
+
+from bridge.limits import (
+    ADMITTED_REQUESTS_MIN,
+    ADMITTED_REQUESTS_START,
+    LOOP_LATE_S,
+    REFUSALS_PER_S_MAX,
+    REFUSED_REST_S_MAX,
+)
+
+__all__ = ("Admission", "RefusalPace", "Ticket")
+
+_DOWN = 0.75
+_UP = 1.25
+
+
+class Admission:
+    """
+    Places for requests, and bytes of bodies that came in pieces.
+
+    Attributes:
+        bound: how many requests may be in flight now; never above *requests_max*.
+        in_flight: how many are.
+        held_bytes: of bodies; those that came in one piece with their head (64 KiB) are bounded by the requests.
+    """
+
+    __slots__ = (
+        "_bytes_max",
+        "_refused",
+        "_requests_max",
+        "_requests_min",
+        "bound",
+        "held_bytes",
+        "in_flight",
+    )
+
+    def __init__(self, *, requests_max: int, bytes_max: int) -> None:
+        self._requests_max = requests_max
+        self._requests_min = min(requests_max, ADMITTED_REQUESTS_MIN)
+        self._bytes_max = bytes_max
+        self._refused = False
+        self.bound = min(requests_max, ADMITTED_REQUESTS_START)
+        self.in_flight = 0
+        self.held_bytes = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is worth looking how late the loop is."""
+        return self._refused or self.in_flight >= self._requests_min
+
+    def enter(self) -> bool:
+        """Take a place; False if there is none."""
+        if self.in_flight >= self.bound:
+            self._refused = True
+            return False
+        self.in_flight += 1
+        return True
+
+    def leave(self) -> None:
+        """Give a place back."""
+        self.in_flight -= 1
+
+    def hold(self, count: int) -> bool:
+        """Take so many bytes; False if that is too much. The first may always be held, however many they are."""
+        if self.held_bytes and self.held_bytes + count > self._bytes_max:
+            return False
+        self.held_bytes += count
+        return True
+
+    def release(self, count: int) -> None:
+        """Give so many bytes back."""
+        self.held_bytes -= count
+
+    def lagged(self, seconds: float) -> None:
+        """The loop was so late."""
+        if seconds > LOOP_LATE_S:
+            self.bound = max(self._requests_min, int(self.bound * _DOWN))
+        elif self._refused and seconds < LOOP_LATE_S / 2:
+            self.bound = min(self._requests_max, int(self.bound * _UP) + 1)
+        self._refused = False
+
+
+class Ticket:
+    """What one request has taken; `close` gives all of it back, once."""
+
+    __slots__ = ("_admission", "_held_bytes", "_placed")
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self._held_bytes = 0
+        self._placed = False
+
+    def take_place(self) -> bool:
+        """Whether the request has a place now; it has one at most."""
+        if not self._placed:
+            self._placed = self._admission.enter()
+        return self._placed
+
+    def hold(self, count: int) -> bool:
+        """Whether so many bytes more may be held."""
+        if not self._admission.hold(count):
+            return False
+        self._held_bytes += count
+        return True
+
+    def close(self) -> None:
+        """The request has ended."""
+        if self._placed:
+            self._placed = False
+            self._admission.leave()
+        if self._held_bytes:
+            self._admission.release(self._held_bytes)
+            self._held_bytes = 0
+
+
+class RefusalPace:
+    """
+    How long a connection rests after it was refused something, so that refusals together take a small share of a core.
+
+    Who waits as `Retry-After` says does not notice. Who asks again at once on many connections would otherwise keep the
+    loop busy with saying no: at ten times the load, saying no costs more than the work.
+    """
+
+    __slots__ = ("_next_at_s",)
+
+    def __init__(self) -> None:
+        self._next_at_s = 0.0
+
+    def rest_s(self, now_s: float) -> float:
+        """A refusal was sent: for so long nothing more is read from its connection."""
+        at_s = max(self._next_at_s, now_s)
+        self._next_at_s = min(at_s + 1 / REFUSALS_PER_S_MAX, now_s + REFUSED_REST_S_MAX)
+        return at_s - now_s

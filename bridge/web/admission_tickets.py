@@ -1,0 +1,50 @@
+"""A request's ticket, and what is said where it holds for nothing (shell over `policy.admission`)."""
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from bridge.errors import Outcome, Overloaded
+from bridge.limits import RETRY_AFTER_DEFAULT_MS
+from bridge.policy.admission import Ticket
+from bridge.web.keys import SERVICES
+
+__all__ = ("TICKET", "hold_body", "overloaded", "take_place")
+
+#: What the request has taken of the room there is; missing where the application was built without `admission`.
+TICKET = web.RequestKey("ticket", Ticket)
+
+_READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+
+
+def overloaded(request: web.Request) -> Overloaded:
+    """The refusal, counted; nothing of the request was done."""
+    request.app[SERVICES].metrics.overloaded()
+    return Overloaded(
+        outcome=None if request.method in _READS else Outcome.NOT_WRITTEN,
+        retry_after_ms=RETRY_AFTER_DEFAULT_MS,
+    )
+
+
+def hold_body(request: web.Request, count: int) -> None:
+    """
+    So many bytes more of the body are held until the request ends.
+
+    Raises:
+        Overloaded: if that is too much.
+    """
+    ticket = request.get(TICKET)
+    if ticket is not None and not ticket.hold(count):
+        raise overloaded(request)
+
+
+def take_place(request: web.Request) -> None:
+    """
+    The body is there; from now on the request counts.
+
+    Raises:
+        Overloaded: if there is no place.
+    """
+    ticket = request.get(TICKET)
+    if ticket is not None and not ticket.take_place():
+        raise overloaded(request)

@@ -1,0 +1,136 @@
+"""Messages of one long body on their way into the log, batch after batch (shell)."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from bridge.clock import Clock, Deadline
+from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
+from bridge.messagelog import Durability, NewMessage, Placement, TopicRef
+from bridge.web.keys import Appender
+from bridge.web.stored_ranges import StoredRanges
+
+__all__ = ("BulkWriter",)
+
+
+class BulkWriter:
+    """
+    Commits in batches of `NDJSON_BATCH_MESSAGES` or `NDJSON_BATCH_BYTES`, while the next one fills.
+
+    One batch is in flight at a time: order is that of the body, and where one fails nothing after it was written.
+    As much again waits; whoever adds more waits for room, and so does the sender of the body in the end.
+
+    Args:
+        batch_timeout_s: for each batch by itself.
+
+    Attributes:
+        stored: messages that are surely in the log.
+        stored_to: number of the line of the last of them, 0 for none.
+        ranges: where they are.
+        durability: what that means; None as long as there are none.
+    """
+
+    def __init__(
+        self,
+        appender: Appender,
+        topic: TopicRef,
+        placement: Placement,
+        *,
+        clock: Clock,
+        batch_timeout_s: float,
+    ) -> None:
+        self._appender = appender
+        self._topic = topic
+        self._placement = placement
+        self._clock = clock
+        self._batch_timeout_s = batch_timeout_s
+        self._messages: list[NewMessage] = []
+        self._lines: list[int] = []
+        self._bytes = 0
+        self._partial_may_go = False
+        self._closing = False
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self.stored = 0
+        self.stored_to = 0
+        self.ranges = StoredRanges()
+        self.durability: Durability | None = None
+        #: Ends when `close` was called and all is stored, or with the error of the first batch that failed.
+        self.task = asyncio.create_task(self._run(), name="bulk writer")
+
+    async def add(self, messages: Sequence[NewMessage], lines: Sequence[int], *, payload_bytes: int) -> None:
+        """
+        Take *messages*, of these *lines*, and wait as long as too many wait.
+
+        Raises:
+            BridgeError: what `MessageLog.append` raised for a batch before them; they are not written.
+        """
+        self._messages += messages
+        self._lines += lines
+        self._bytes += payload_bytes
+        while self._is_full():
+            self._wake.set()
+            if self.task.done():
+                await self.task
+            self._room.clear()
+            await self._room.wait()
+
+    def let_partial_go(self, may_go: bool) -> None:
+        """Whether a batch that is not full may be committed: while nothing comes in, waiting for more wins nothing."""
+        self._partial_may_go = may_go
+        if may_go and self._messages:
+            self._wake.set()
+
+    async def close(self) -> None:
+        """
+        Commit what waits.
+
+        Raises:
+            BridgeError: what `MessageLog.append` raised; later batches are not written.
+        """
+        self._closing = True
+        self._wake.set()
+        await self.task
+
+    async def abandon(self) -> None:
+        """End at once; of a batch in flight nothing is known."""
+        self.task.cancel()
+        await asyncio.wait((self.task,))
+        if not self.task.cancelled():
+            # Looked at, so that nothing warns of it.
+            self.task.exception()
+
+    def _is_full(self) -> bool:
+        return len(self._messages) >= NDJSON_BATCH_MESSAGES or self._bytes >= NDJSON_BATCH_BYTES
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                if self._is_full() or (self._messages and (self._partial_may_go or self._closing)):
+                    await self._commit()
+                elif self._closing:
+                    return
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        finally:
+            self._room.set()
+
+    async def _commit(self) -> None:
+        sizes = accumulate(len(message.payload) for message in self._messages[:NDJSON_BATCH_MESSAGES])
+        count = max(1, bisect_right(list(sizes), NDJSON_BATCH_BYTES))
+        batch, last_line = self._messages[:count], self._lines[count - 1]
+        del self._messages[:count], self._lines[:count]
+        self._bytes -= sum(len(message.payload) for message in batch)
+        self._room.set()
+        receipt = await self._appender.append(
+            self._topic,
+            self._placement,
+            batch,
+            deadline=Deadline.after(self._batch_timeout_s, self._clock),
+        )
+        self.stored += count
+        self.stored_to = last_line
+        self.ranges.add(receipt)
+        self.durability = receipt.durability

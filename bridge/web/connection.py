@@ -1,0 +1,196 @@
+"""One connection and its requests, one after the other (shell).
+
+Leans on names that aiohttp keeps to itself; pyproject pins its minor, and `tests/hardening/test_server_hooks.py` stands
+by each of them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import structlog
+from aiohttp import StreamReader, web
+from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
+
+from bridge.web.loop_turns import LoopTurns
+from bridge.web.plain_answers import OnAnswer, plain_answer
+
+__all__ = ("BridgeProtocol", "ConnectionOwner")
+
+# "Not now": whoever asks again at once gets nothing but the same answer.
+_REFUSALS: Final = frozenset({429, 503})
+
+_log = structlog.get_logger("bridge.web")
+
+
+class ConnectionOwner(Protocol):
+    """What a connection asks of its server."""
+
+    #: Puts on a plain answer what every answer carries.
+    on_plain_answer: OnAnswer
+
+    def admit(self, transport: asyncio.BaseTransport) -> str | None: ...
+    def release(self, counted_as: str) -> None: ...
+    async def rest(self) -> None: ...
+    @property
+    def turns(self) -> LoopTurns: ...
+    def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response: ...
+
+
+class BridgeProtocol(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ("_counted_as", "_owner")
+
+    def __init__(
+        self,
+        server: web.Server,
+        owner: ConnectionOwner,
+        loop: asyncio.AbstractEventLoop,
+        options: dict[str, Any],
+    ) -> None:
+        super().__init__(server, loop=loop, **options)
+        self._owner = owner
+        self._counted_as: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._counted_as = self._owner.admit(transport)
+        if self._counted_as is None and isinstance(transport, asyncio.WriteTransport):
+            # No answer: whoever opens too many connections reads none, and writing one could block.
+            transport.abort()
+            return
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._counted_as is not None:
+            self._owner.release(self._counted_as)
+            self._counted_as = None
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 (it quotes the input)
+    ) -> web.StreamResponse:
+        """Called by aiohttp for what the parser refused, and for errors outside of every middleware."""
+        if request.writer.output_size > 0:
+            raise ConnectionResetError("the answer had begun") from exc
+        return self._owner.refusal(request, status, exc)
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Called by aiohttp after every read from a body; where nothing was paused there is nothing to go on with."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    async def start(self) -> None:
+        """
+        Serve requests until the connection ends.
+
+        aiohttp's own loop makes a task for each request, to give each a context of its own. Here the connection's
+        task serves them all, and `identity` sets and resets the one context variable there is. Together with
+        `plain_answers` that took the server's own part from 44 to 35 us a request. At the first that is no plain HTTP/1.1 request, aiohttp's loop takes over.
+        """
+        while not self._force_close:
+            if not self._messages:
+                self._waiter = self._loop.create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
+            message, payload = self._messages[0]
+            if type(message) is not RawRequestMessage or message.version != HttpVersion11 or message.upgrade:
+                await super().start()
+                return
+            self._messages.popleft()
+            if not self._owner.turns.begin(message.path):
+                await self._owner.turns.wait()
+            if not await self._serve(message, payload):
+                break
+            self._watch_idleness()
+            if self._messages:
+                # Whoever sends many requests without waiting for answers must not keep the loop to himself.
+                await asyncio.sleep(0)
+        if not self._force_close:
+            self._task_handler = None
+            if self.transport is not None:
+                self.transport.close()
+
+    async def _serve(self, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Answer one request; whether there may be another."""
+        manager, task = self._manager, self._task_handler
+        if manager is None or task is None or self._request_factory is None or self._request_handler is None:
+            return False
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+        manager.requests_count += 1
+        request = self._request_factory(message, payload, self, StreamWriter(self, self._loop), task)
+        try:
+            response, gone = await self._answered(request, self._request_handler)
+            if gone:
+                return False
+            kept = response.keep_alive
+            self._keepalive = request.keep_alive if kept is None else kept
+            if not payload.is_eof() and not self._force_close:
+                await self._linger(payload)
+            if response.status in _REFUSALS:
+                await self._owner.rest()
+        except asyncio.CancelledError:
+            self.force_close()
+            raise
+        except ConnectionError:
+            return False
+        except Exception:  # noqa: BLE001 (nobody is left who could be told)
+            _log.exception("connection_failed")
+            self.force_close()
+            return False
+        finally:
+            # A request that holds the task that holds its traceback is garbage only the collector finds.
+            request._task = None  # type: ignore[assignment]  # noqa: SLF001
+        return self._keepalive and not self._close and not self._force_close
+
+    async def _answered(
+        self, request: web.BaseRequest, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+    ) -> tuple[web.StreamResponse, bool]:
+        """The answer, sent; and whether nobody is there any more to read it."""
+        self._request_in_progress = True
+        try:
+            self._current_request = request
+            try:
+                response = await handler(request)
+            except web.HTTPException as raised:
+                response = raised
+            except Exception as error:  # noqa: BLE001 (every middleware has let it pass)
+                response = self.handle_error(request, 500, error)
+            finally:
+                self._current_request = None
+            if self.transport is not None and plain_answer(
+                request, response, self.transport, self._owner.on_plain_answer
+            ):
+                if self._paused:
+                    await self._drain_helper()
+                return response, False
+            return await self.finish_response(request, response, None)
+        finally:
+            self._request_in_progress = False
+            if self._handler_waiter is not None:
+                # `shutdown` waits for this request.
+                self._handler_waiter.set_result(None)
+
+    async def _linger(self, payload: StreamReader) -> None:
+        """Read on for a while, so that a caller who still sends gets to see the answer; then close."""
+        try:
+            async with asyncio.timeout(self._lingering_time):
+                while not payload.is_eof():
+                    await payload.readany()
+        except (TimeoutError, web.RequestPayloadError):
+            self.close()
+
+    def _watch_idleness(self) -> None:
+        closes_at_s = self._loop.time() + self._keepalive_timeout
+        self._next_keepalive_close_time = closes_at_s
+        if self._keepalive_handle is None:
+            self._keepalive_handle = self._loop.call_at(closes_at_s, self._process_keepalive)

@@ -1,0 +1,136 @@
+"""Messages in as they are (shell): a body that is one message, or one message a line."""
+
+import uuid
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from bridge.errors import BadRequest, BridgeError, Forbidden, SerializationError
+from bridge.messagelog import NewMessage, TopicRef
+from bridge.policy.body_kinds import BodyKind
+from bridge.web.answer_headers import ANSWER_HEADERS
+from bridge.web.body import invite
+from bridge.web.bulk_writer import BulkWriter
+from bridge.web.chunk_reader import ChunkReader
+from bridge.web.decompression import inflater_of
+from bridge.web.encoded_body import check_coding, read_any
+from bridge.web.handlers.answers import answer, created
+from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.line_intake import LineIntake
+from bridge.web.rules import RULES
+from bridge.web.wire_bulk import message_headers, progress, raw_receipt_json, read_send_query, stored_json
+
+__all__ = ("send_lines", "send_raw")
+
+_CREATED: Final = 201
+#: Some lines are stored and some are not; the body says which.
+_MULTI_STATUS: Final = 207
+
+
+async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web.Response:
+    """The whole body as one message, under an id made here."""
+    services = request.app[SERVICES]
+    accepted_us = services.clock.now_us()
+    query = read_send_query(request.query.items(), lines=False)
+    headers = message_headers(request.headers.items())
+    if kind is BodyKind.TEXT:
+        _check_page(request)
+    body = await read_any(request)
+    if not body:
+        raise BadRequest("The body is empty; a message has at least one byte.", path="body", limit=1)
+    if kind is BodyKind.TEXT:
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise SerializationError(f"The text is not UTF-8 at byte {error.start}.", path="body") from None
+    message_id = uuid.uuid4()
+    receipt = await services.appender.append(
+        topic, query.placement, (NewMessage(body, message_id.int, headers),), deadline=request[DEADLINE]
+    )
+    return created(raw_receipt_json(str(message_id), topic, receipt, accepted_us))
+
+
+async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
+    """
+    NDJSON: each line's value is a message, as its own bytes, under a random id; committed in batches, in order.
+
+    201 if every line is stored. A faulty line stops everything after it (`on_error=stop`: 400, and what was stored
+    before it is told), or is passed over (`on_error=skip`: 207, or 400 where nothing was left). The request's time
+    holds for every batch by itself.
+    """
+    services = request.app[SERVICES]
+    accepted_us = services.clock.now_us()
+    query = read_send_query(request.query.items(), lines=True)
+    headers = message_headers(request.headers.items())
+    inflater = inflater_of(check_coding(request))
+    with services.bulk_writes:
+        writer = BulkWriter(
+            services.appender,
+            topic,
+            query.placement,
+            clock=services.clock,
+            batch_timeout_s=request[DEADLINE].remaining_s(),
+        )
+        intake = LineIntake(writer, inflater, headers=headers, on_error=query.on_error)
+        services.lifecycle.backstops.lift()
+        try:
+            await _read_lines(request, writer, intake)
+        except BridgeError as error:
+            if not request.content.at_eof():
+                # Nobody reads the rest.
+                request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
+            error.members = _problem_members(writer, intake)
+            raise
+        finally:
+            await writer.abandon()
+    members = _members(writer, intake)
+    return answer(
+        stored_json(members, topic, accepted_us), status=_MULTI_STATUS if intake.failed else _CREATED
+    )
+
+
+async def _read_lines(request: web.Request, writer: BulkWriter, intake: LineIntake) -> None:
+    reader = ChunkReader(request, writer)
+    try:
+        await invite(request)
+        while chunk := await reader.next():
+            await intake.take(chunk)
+        await intake.end()
+    except BridgeError:
+        # Whole lines that came before the fault are stored; if that fails, it is the fault to tell.
+        await writer.close()
+        raise
+    await writer.close()
+    if not writer.stored and intake.failed:
+        raise SerializationError("No line of the body is a message.", path="body")
+    if not writer.stored:
+        raise BadRequest("The body holds no line with a message.", path="body", limit=1)
+
+
+def _members(writer: BulkWriter, intake: LineIntake) -> dict[str, Any]:
+    return progress(
+        stored=writer.stored,
+        ranges=writer.ranges.found,
+        failed=intake.failed,
+        faults=intake.faults,
+        durability=writer.durability,
+    )
+
+
+def _problem_members(writer: BulkWriter, intake: LineIntake) -> dict[str, Any]:
+    members = _members(writer, intake)
+    return {"stored_lines": members.pop("stored"), "resume_line": writer.stored_to + 1, **members}
+
+
+def _check_page(request: web.Request) -> None:
+    """
+    Refuse text from a web page that may not call: browsers send `text/plain` anywhere without asking first.
+
+    Raises:
+        Forbidden: if the page is of another origin than this server and is not allowed.
+    """
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None or request.app[RULES].origins.allows(origin):
+        return
+    if origin.partition("://")[2] != request.headers.get(hdrs.HOST):
+        raise Forbidden("Pages of this origin may not call.", path="Origin")

@@ -1,0 +1,64 @@
+"""Messages in (shell)."""
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from bridge.errors import UnsupportedMediaType
+from bridge.policy.body_kinds import BodyKind, body_kind
+from bridge.web.encoded_body import read_json
+from bridge.web.handlers.answers import created
+from bridge.web.handlers.bulk import send_lines, send_raw
+from bridge.web.handlers.places import topic_of
+from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.turns import in_turns
+from bridge.web.wire import batch_steps, message_steps
+from bridge.web.wire_answers import batch_json, receipt_json
+from bridge.web.wire_queries import refuse_query
+
+__all__ = ("send", "send_batch")
+
+# As nearly everybody spells it; the rest is looked at more closely.
+_JSON: Final = "application/json"
+
+
+async def send(request: web.Request) -> web.Response:
+    """`POST .../messages`: one event, stored when the answer is 201; of other types, what `bulk` takes."""
+    services = request.app[SERVICES]
+    accepted_us = services.clock.now_us()
+    topic = topic_of(request)
+    if request.headers.get(hdrs.CONTENT_TYPE) != _JSON:
+        kind = body_kind(request.headers.get(hdrs.CONTENT_TYPE, ""))
+        if kind is BodyKind.NDJSON:
+            return await send_lines(request, topic)
+        if kind is BodyKind.BYTES or kind is BodyKind.TEXT:
+            return await send_raw(request, topic, kind)
+        if kind is None:
+            raise UnsupportedMediaType(
+                "The body must be application/json, application/x-ndjson, application/octet-stream or text/*, "
+                "in UTF-8 where it is text.",
+                path="Content-Type",
+            )
+    refuse_query(request.query.items())
+    body = await read_json(request)
+    submission = await in_turns(message_steps(body))
+    receipt = await services.appender.append(
+        topic, submission.placement, submission.messages, deadline=request[DEADLINE]
+    )
+    services.pages.forms.note_events(submission.messages, size_bytes=len(body))
+    return created(receipt_json(submission.event_ids[0], topic, receipt, accepted_us))
+
+
+async def send_batch(request: web.Request) -> web.Response:
+    """`POST .../messages/batch`: all events or none, in order, into one partition."""
+    services = request.app[SERVICES]
+    accepted_us = services.clock.now_us()
+    topic = topic_of(request)
+    refuse_query(request.query.items())
+    body = await read_json(request)
+    submission = await in_turns(batch_steps(body, messages_max=services.http.batch_messages_max))
+    receipt = await services.appender.append(
+        topic, submission.placement, submission.messages, deadline=request[DEADLINE]
+    )
+    services.pages.forms.note_events(submission.messages, size_bytes=len(body))
+    return created(batch_json(submission.event_ids, topic, receipt, accepted_us))

@@ -1,0 +1,90 @@
+"""The lines of one body, from compressed chunks to the writer (shell over `decompression`, `line_splitter`, `ndjson`)."""
+
+from bisect import bisect_left
+from itertools import repeat
+from typing import Final
+
+from bridge.errors import SerializationError
+from bridge.limits import INFLATE_PIECE_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
+from bridge.messagelog import Headers, NewMessage
+from bridge.web.bulk_writer import BulkWriter
+from bridge.web.decompression import Inflater
+from bridge.web.line_splitter import LineSplitter, LongLine, Run
+from bridge.web.ndjson import LineFault, Lines, line_steps
+from bridge.web.turns import in_turns
+from bridge.web.wire_bulk import OnError
+
+__all__ = ("LineIntake",)
+
+_STEP: Final = INFLATE_PIECE_BYTES
+
+
+class LineIntake:
+    """
+    Holds one chunk, one run of lines and one unfinished line, whatever the body's length.
+
+    Attributes:
+        failed: faulty lines so far.
+        faults: the first `NDJSON_FAULTS_TOLD` of them.
+    """
+
+    def __init__(
+        self, writer: BulkWriter, inflater: Inflater, *, headers: Headers, on_error: OnError
+    ) -> None:
+        self._writer = writer
+        self._inflater = inflater
+        self._splitter = LineSplitter(line_bytes_max=NDJSON_LINE_BYTES_MAX)
+        self._headers = headers
+        self._on_error = on_error
+        self.failed = 0
+        self.faults: list[LineFault] = []
+
+    async def take(self, chunk: bytes) -> None:
+        """
+        The next chunk of the body; returns when the writer has room for more.
+
+        Raises:
+            SerializationError: at the first faulty line, if that shall stop; those before it are with the writer.
+            BadRequest, PayloadTooLarge: of the inflater.
+            BridgeError: of the writer.
+        """
+        for piece in self._inflater.feed(chunk):
+            # The socket may give more at once than others should wait for.
+            for start in range(0, len(piece), _STEP):
+                await self._take(self._splitter.feed(piece[start : start + _STEP]))
+
+    async def end(self) -> None:
+        """
+        There are no more chunks.
+
+        Raises:
+            SerializationError, BridgeError: as `take`.
+            BadRequest: if a compressed body is cut.
+        """
+        self._inflater.end()
+        await self._take(self._splitter.end())
+
+    async def _take(self, found: list[Run | LongLine]) -> None:
+        for run in found:
+            lines = await in_turns(line_steps(run, line_bytes_max=NDJSON_LINE_BYTES_MAX))
+            if lines.faults and self._on_error is OnError.STOP:
+                await self._stop(lines)
+            self.failed += len(lines.faults)
+            self.faults += lines.faults[: NDJSON_FAULTS_TOLD - len(self.faults)]
+            await self._add(lines, len(lines.payloads))
+
+    async def _stop(self, lines: Lines) -> None:
+        fault = lines.faults[0]
+        self.failed = 1
+        self.faults = [fault]
+        await self._add(lines, bisect_left(lines.numbers, fault.line))
+        raise SerializationError(
+            f"Line {fault.line} is no message: {fault.reason}", path=f"line {fault.line}"
+        )
+
+    async def _add(self, lines: Lines, count: int) -> None:
+        if not count:
+            return
+        payloads = lines.payloads[:count]
+        messages = list(map(NewMessage, payloads, repeat(0), repeat(self._headers)))
+        await self._writer.add(messages, lines.numbers[:count], payload_bytes=sum(map(len, payloads)))

@@ -1,0 +1,118 @@
+"""Lines of NDJSON as messages, many at a time (pure): a line's value, without the blanks around it, is the payload."""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bridge.errors import SerializationError
+from bridge.events import (
+    Steps,
+    fault_of,
+    has_plain_numbers,
+    is_strict_json,
+    json_steps,
+)
+from bridge.limits import JSON_DEPTH_MAX
+from bridge.web.line_splitter import LongLine, Run
+
+__all__ = ("LineFault", "Lines", "line_steps", "too_long")
+
+_VALUES: Final = msgspec.json.Decoder(msgspec.Raw)
+_BLANKS: Final = b" \t\r"
+# Lines looked at one by one between two turns of others, 1 ms.
+_LINES_PER_STEP: Final = 256
+
+
+class LineFault(NamedTuple):
+    """Why a line is no message; *reason* shows nothing of it."""
+
+    line: int
+    reason: str
+
+
+class Lines(NamedTuple):
+    """
+    What a run of lines holds.
+
+    Attributes:
+        payloads: the values, in order.
+        numbers: of the line of each payload.
+        faults: of the other lines that are not blank.
+    """
+
+    payloads: list[bytes]
+    numbers: Sequence[int]
+    faults: list[LineFault]
+
+
+def too_long(line: int, *, line_bytes_max: int) -> LineFault:
+    """The fault of a line longer than *line_bytes_max*."""
+    return LineFault(line, f"The line is longer than {line_bytes_max} bytes.")
+
+
+def line_steps(run: Run | LongLine, *, line_bytes_max: int) -> Steps[Lines]:
+    """What *run* holds; every value is JSON that `events.json_steps` lets pass."""
+    if isinstance(run, LongLine):
+        return Lines([], (), [too_long(run.line, line_bytes_max=line_bytes_max)])
+    plain = _plain(run, line_bytes_max)
+    if plain is not None:
+        return Lines(plain, range(run.first_line, run.first_line + len(plain)), [])
+    return (yield from _one_by_one(run, line_bytes_max))
+
+
+def _plain(run: Run, line_bytes_max: int) -> list[bytes] | None:
+    """The values of lines that hold one each, 1 us a line; None where that is not plain to see."""
+    text = run.text
+    try:
+        if not text.isascii():
+            text.decode()
+        values = _VALUES.decode_lines(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    payloads = list(map(bytes, values))
+    # The decoder takes any blanks for what is between two values, and line feeds within one.
+    bare = text.removesuffix(b"\n")
+    if len(values) != run.end_line - run.first_line or (
+        bare != b"\n".join(payloads) and bare.removesuffix(b"\r") != b"\r\n".join(payloads)
+    ):
+        return None
+    if len(text) > line_bytes_max and max(map(len, text.split(b"\n"))) > line_bytes_max:
+        return None
+    # Most lines hold no list, and one look at all of them tells.
+    brackets = max(map(bytes.count, payloads, repeat(b"["))) if b"[" in text else 0
+    if brackets + max(map(bytes.count, payloads, repeat(b"{"))) > JSON_DEPTH_MAX:
+        return None
+    if not has_plain_numbers(text) and not is_strict_json(b"[%b]" % b",".join(payloads)):
+        return None
+    return payloads
+
+
+def _one_by_one(run: Run, line_bytes_max: int) -> Steps[Lines]:
+    payloads: list[bytes] = []
+    numbers: list[int] = []
+    faults: list[LineFault] = []
+    for number, line in enumerate(run.text.removesuffix(b"\n").split(b"\n"), start=run.first_line):
+        if number % _LINES_PER_STEP == 0:
+            yield
+        payload = line.strip(_BLANKS)
+        if len(line) > line_bytes_max:
+            faults.append(too_long(number, line_bytes_max=line_bytes_max))
+        elif payload:
+            try:
+                yield from json_steps(payload)
+                _check_form(payload)
+            except SerializationError as error:
+                faults.append(LineFault(number, error.detail))
+            else:
+                payloads.append(payload)
+                numbers.append(number)
+    return Lines(payloads, numbers, faults)
+
+
+def _check_form(payload: bytes) -> None:
+    try:
+        _VALUES.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise fault_of(error) from None

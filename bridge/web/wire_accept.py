@@ -1,0 +1,45 @@
+"""What the caller would like to have (pure): `Accept` and `Accept-Encoding`."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from bridge.policy.body_kinds import Coding
+
+__all__ = ("preferred_coding", "wants_ndjson")
+
+_NDJSON: Final = "application/x-ndjson"
+_JSON: Final = "application/json"
+_WEIGHT: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
+
+
+def wants_ndjson(accept: Sequence[str]) -> bool:
+    """Whether these `Accept` fields name NDJSON, and JSON not with more weight; no wildcard means it."""
+    weights = _weights(accept)
+    ndjson = weights.get(_NDJSON, 0.0)
+    return ndjson > 0 and ndjson >= weights.get(_JSON, 0.0)
+
+
+def preferred_coding(accept_encoding: Sequence[str]) -> Coding:
+    """What these `Accept-Encoding` fields name with most weight, zstd before gzip; no wildcard means either."""
+    weights = _weights(accept_encoding)
+    zstd = weights.get("zstd", 0.0)
+    gzip = max(weights.get("gzip", 0.0), weights.get("x-gzip", 0.0))
+    if zstd > 0 and zstd >= gzip:
+        return Coding.ZSTD
+    return Coding.GZIP if gzip > 0 else Coding.IDENTITY
+
+
+def _weights(fields: Sequence[str]) -> dict[str, float]:
+    """The weight of each name, 1 where none is given, 0 where it cannot be read (RFC 9110, section 12.4.2)."""
+    weights: dict[str, float] = {}
+    for element in ",".join(fields).split(","):
+        name, *parameters = element.split(";")
+        weight = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip().lower() == "q":
+                value = value.strip()
+                weight = float(value) if _WEIGHT.fullmatch(value) else 0.0
+        weights[name.strip().lower()] = weight
+    return weights

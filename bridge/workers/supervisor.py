@@ -1,0 +1,201 @@
+"""The parent of the workers (wiring): it takes the ports, starts them, starts again who dies, and ends them all.
+
+It serves nobody, so nothing that comes over the network can hurt it. A worker that ends with 69 or 78 ends all with that
+code: starting it again would change nothing. Any other end is a death: see `lives`.
+"""
+
+import asyncio
+import secrets
+import socket
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+import bridge
+from bridge.config import Config, Effective
+from bridge.errors import StartupError
+from bridge.exit_codes import EXIT_CONFIG, EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, worst
+from bridge.limits import WORKER_KILL_MARGIN_S
+from bridge.ports import take_ports
+from bridge.shutdown import Stop
+from bridge.telemetry.logs import configure
+from bridge.workers.command import WORKER_COMMAND
+from bridge.workers.handover import DRAIN, HURRY, Handover, write_handover
+from bridge.workers.lives import Lives
+from bridge.workers.memory import SharedMemory, make_memory_file
+
+__all__ = ("run_workers",)
+
+_SECRET_BYTES: Final = 32
+_FINAL: Final = (EXIT_UNAVAILABLE, EXIT_CONFIG)
+#: Before a worker listens for signals, one that ends its whole group ends it like this; nothing was begun.
+_ENDED_EARLY: Final = -15
+
+_log = structlog.get_logger("bridge.workers")
+
+
+def run_workers(effective: Effective, count: int) -> int:
+    """Run *count* workers until a signal, and return the exit code; what went wrong is in the log."""
+    memory_fd = make_memory_file()
+    memory = SharedMemory(memory_fd, count)
+    sink = configure(effective.config.observe, worker=0, alone=memory.line_lock)
+    try:
+        for warning in effective.warnings:
+            _log.warning("configuration", advice=warning)
+        code = asyncio.run(_Supervisor(effective.config, count, memory_fd).run())
+    except StartupError as error:
+        _log.error("unavailable", detail=error.detail, exit_code=EXIT_UNAVAILABLE)
+        return EXIT_UNAVAILABLE
+    except KeyboardInterrupt:
+        return EXIT_OK
+    except BaseException as error:  # noqa: BLE001 (the outermost frame: whatever it is becomes an exit code)
+        code = exit_code(error)
+        _log.error("failed", exit_code=code, exc_info=error)
+        return code
+    else:
+        _log.info("stopped", exit_code=code)
+        return code
+    finally:
+        sink.close()
+
+
+class _Supervisor:
+    def __init__(self, config: Config, count: int, memory_fd: int) -> None:
+        self._config = config
+        self._count = count
+        self._memory_fd = memory_fd
+        self._secret = secrets.token_bytes(_SECRET_BYTES)
+        self._stop = Stop()
+        self._ports: list[list[socket.socket]] = []
+        self._metrics_sockets: list[socket.socket] | None = None
+        self._living: dict[int, Process] = {}
+        self._codes: list[int] = []
+
+    async def run(self) -> int:
+        """
+        Until a signal or a final end; the worst of the codes.
+
+        Raises:
+            StartupError: if a port is not to be had.
+        """
+        self._stop.listen()
+        http, metrics_port = self._config.http, self._config.observe.metrics_port
+        self._ports = take_ports(http.host, http.port, self._count)
+        try:
+            if metrics_port:
+                (self._metrics_sockets,) = take_ports(http.host, metrics_port, 1)
+            _log.info(
+                "listening",
+                version=bridge.__version__,
+                host=http.host,
+                port=self._ports[0][0].getsockname()[1],
+                metrics_port=metrics_port or None,
+                workers=self._count,
+            )
+            async with asyncio.TaskGroup() as group:
+                end = group.create_task(self._end(), name="end")
+                keepers = [
+                    group.create_task(self._keep(slot), name=f"worker-{slot + 1}")
+                    for slot in range(self._count)
+                ]
+                await asyncio.wait(keepers)
+                end.cancel()
+        finally:
+            for process in self._living.values():
+                process.kill()
+            self._close_ports()
+        return worst(self._codes)
+
+    async def _keep(self, slot: int) -> None:
+        """Run one worker after the other in this slot."""
+        lives = Lives()
+        while not self._stop.asked.is_set():
+            process = await self._start(slot)
+            started_s = time.monotonic()
+            code = await process.wait()
+            del self._living[slot]
+            lived_s = time.monotonic() - started_s
+            if self._stop.asked.is_set():
+                self._codes.append(EXIT_OK if code == _ENDED_EARLY else code)
+                return
+            delay_s = None if code in _FINAL else lives.ended(lived_s)
+            _log.error(
+                "worker_ended",
+                ended=slot + 1,
+                pid=process.pid,
+                exit_code=code,
+                lived_s=round(lived_s, 3),
+                again_in_s=delay_s,
+            )
+            if delay_s is None:
+                self._codes.append(code if code in _FINAL else EXIT_SOFTWARE)
+                self._stop.asked.set()
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.asked.wait(), delay_s)
+
+    async def _start(self, slot: int) -> Process:
+        handover = Handover(
+            config=self._config,
+            slot=slot,
+            count=self._count,
+            secret=self._secret,
+            memory_fd=self._memory_fd,
+            port_fds=[each.fileno() for each in self._ports[slot]],
+            metrics_fds=None
+            if self._metrics_sockets is None
+            else [each.fileno() for each in self._metrics_sockets],
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "bridge",
+            WORKER_COMMAND,
+            stdin=PIPE,
+            pass_fds=handover.fds,
+            # A terminal's ^C is for the parent alone.
+            process_group=0,
+        )
+        self._living[slot] = process
+        _log.info("worker_started", started=slot + 1, pid=process.pid)
+        _tell(process, write_handover(handover))
+        if self._stop.asked.is_set():
+            _tell(process, DRAIN)
+        return process
+
+    async def _end(self) -> None:
+        """Once asked to: every worker drains, for no longer than the grace."""
+        http = self._config.http
+        await self._stop.asked.wait()
+        _log.info("draining", workers=len(self._living), grace_s=http.shutdown_grace_s)
+        self._tell_all(DRAIN)
+        ends = asyncio.create_task(asyncio.sleep(http.shutdown_grace_s + WORKER_KILL_MARGIN_S))
+        hurry = asyncio.create_task(self._stop.hurry.wait())
+        # While balancers look elsewhere the workers still accept; then nobody would, and callers would wait in vain.
+        await asyncio.wait({hurry}, timeout=http.drain_delay_s)
+        self._close_ports()
+        await asyncio.wait({hurry, ends}, return_when=asyncio.FIRST_COMPLETED)
+        if hurry.done():
+            self._tell_all(HURRY)
+        await ends
+        for slot, process in self._living.items():
+            _log.error("worker_killed", killed=slot + 1, pid=process.pid)
+            process.kill()
+
+    def _tell_all(self, word: bytes) -> None:
+        for process in self._living.values():
+            _tell(process, word)
+
+    def _close_ports(self) -> None:
+        for sockets in (*self._ports, self._metrics_sockets or ()):
+            for each in sockets:
+                each.close()
+
+
+def _tell(process: Process, words: bytes) -> None:
+    if process.stdin is not None and not process.stdin.is_closing():
+        process.stdin.write(words)

@@ -1,0 +1,56 @@
+"""On what it was measured (shell)."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+from tests.bench.load import ROOT, tool
+from tests.bench.targets import iggy_binary
+
+__all__ = ("about", "cpu_model", "too_busy")
+
+LIBRARIES: Final = ("aiohttp", "uvloop", "apache-iggy", "apsw", "msgspec", "orjson")
+#: A load average per core above which a figure says more about the machine's other work.
+LOAD_PER_CORE_MAX: Final = 0.3
+
+
+def cpu_model(cpuinfo: str) -> str:
+    found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo, re.MULTILINE)
+    return " ".join(found[1].split()) if found else platform.machine()
+
+
+def too_busy(load_average: float, cores: int) -> bool:
+    return load_average > LOAD_PER_CORE_MAX * cores
+
+
+def _said(*command: str) -> str:
+    """The first line that a command prints, on whichever stream; empty where it is not there."""
+    if shutil.which(command[0]) is None:
+        return ""
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10, cwd=ROOT)
+    return next(iter((done.stdout or done.stderr).splitlines()), "").strip()
+
+
+def about() -> dict[str, Any]:
+    """For the report; no name or address of the machine."""
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    wrk = " ".join(_said("wrk", "-v").split()[:2])
+    return {
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
+        "commit": _said("git", "describe", "--always", "--dirty") if (ROOT / ".git").exists() else "unknown",
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": cpu_model(Path("/proc/cpuinfo").read_text()),
+        "memory_gib": round(memory_bytes / 1024**3, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "libraries": {name: metadata.version(name) for name in LIBRARIES},
+        "iggy": _said(iggy_binary() or "iggy-server", "-V").removeprefix("server "),
+        "load": wrk if tool() == "wrk" else tool(),
+        "load_average": round(os.getloadavg()[0], 2),
+    }

@@ -1,0 +1,134 @@
+"""The report as Markdown tables, for the terminal and for the README (pure)."""
+
+import statistics
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from tests.bench.cases import BARE, CASES, EMBEDDED, IGGY, IGGY_HTTP, SDK, Case, Kind, base_of
+from tests.bench.floors import Floor
+from tests.bench.results import Results, Run
+from tests.bench.samples import Spread, spread
+
+__all__ = ("bulk", "cell", "costs", "held", "latencies", "middleware", "rates", "table", "told")
+
+_COLUMNS: Final = (BARE, EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["replicated"], IGGY_HTTP)
+_NONE: Final = ""
+_RATE_DIGITS_BELOW: Final = 100
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The first column is text, the others are figures; nothing where there are no rows."""
+    if not rows:
+        return ""
+    lines = [head, ["---", *("---:" for _ in head[1:])], *rows]
+    return "\n".join("|" + "".join(f" {each} |" if each else " |" for each in line) for line in lines)
+
+
+def told(measured: Spread) -> str:
+    """A ratio: its median and range."""
+    return f"{measured.median:.2f} ({measured.least:.2f}-{measured.most:.2f})"
+
+
+def _rate(figure: float) -> str:
+    return f"{figure:,.1f}" if figure < _RATE_DIGITS_BELOW else f"{figure:,.0f}"
+
+
+def cell(results: Results, case: Case, target: str, between: str) -> str:
+    """Requests a second, and the ratio to the base below it."""
+    if not results.has(case, target):
+        return _NONE
+    rate = _rate(statistics.median(results.rates(case, target)))
+    ratio = results.ratio(case, target)
+    return rate if ratio is None or target == base_of(case, target) else f"{rate}{between}{told(ratio)}"
+
+
+def _measured(results: Results, kinds: set[Kind]) -> list[Case]:
+    return [
+        case
+        for case in CASES
+        if case.kind in kinds and any(results.has(case, target) for target in case.targets)
+    ]
+
+
+def rates(results: Results, *, between: str = ", ") -> str:
+    """
+    Requests a second.
+
+    Args:
+        between: stands between a rate and its ratio; `<br>` puts them on two lines.
+    """
+    cases = _measured(results, {Kind.SEND, Kind.READ})
+    rows = [[case.title, *(cell(results, case, target, between) for target in _COLUMNS)] for case in cases]
+    return table(["requests/s (ratio to the bare handler)", *_COLUMNS], rows)
+
+
+def bulk(results: Results) -> str:
+    """Messages a second of one stream, and what a million of them cost."""
+    rows = []
+    for case in _measured(results, {Kind.BULK_IN, Kind.BULK_OUT}):
+        for target in case.targets:
+            if results.has(case, target):
+                rate = spread(results.rates(case, target)).median * case.messages
+                ratio = results.ratio(case, target)
+                # Milliseconds for a thousand requests are seconds for a million, of which each moved many messages.
+                cost = _cost(results.runs[case.key, target], case.messages, "s")
+                rows.append([case.title, target, f"{rate:,.0f}", told(ratio) if ratio else _NONE, cost])
+    head = [
+        "bulk",
+        "through",
+        "messages/s",
+        "ratio to the SDK straight",
+        "CPU for a million (+ Iggy's), largest RSS",
+    ]
+    return table(head, rows)
+
+
+def _cost(runs: list[Run], messages: int, unit: str) -> str:
+    own = statistics.median(run.cpu_ms_per_1000 for run in runs) / messages
+    iggy = statistics.median(run.iggy_cpu_ms_per_1000 for run in runs) / messages
+    peak = statistics.median(run.peak_mib for run in runs)
+    return f"{_rate(own)}{f' + {_rate(iggy)}' if iggy else ''} {unit}, {peak:,.0f} MiB"
+
+
+def costs(results: Results) -> str:
+    """CPU time and memory."""
+    rows = [
+        [
+            case.title,
+            *(
+                _cost(results.runs[case.key, target], 1, "ms") if results.has(case, target) else _NONE
+                for target in _COLUMNS
+            ),
+        ]
+        for case in _measured(results, {Kind.SEND, Kind.READ})
+    ]
+    return table(["CPU for 1000 requests (+ Iggy's), largest RSS", *_COLUMNS], rows)
+
+
+def latencies(results: Results) -> str:
+    """Milliseconds at a fixed rate: of each figure the median of the rounds."""
+    rate = results.about["latency_rate"]
+    rows = [
+        [target, *(f"{statistics.median(figures) / 1000:,.2f}" for figures in zip(*rounds, strict=True))]
+        for target, rounds in results.latencies.items()
+    ]
+    return table([f"POST one event, {rate:,} a second", "p50 ms", "p99 ms", "p99.9 ms", "longest ms"], rows)
+
+
+def middleware(results: Results) -> str:
+    rows = [[name, f"{us:,.1f}"] for name, us in results.middleware_us.items()]
+    return table(["step of one POST, without sockets", "us"], rows)
+
+
+def held(found: Iterator[Floor]) -> str:
+    rows = [
+        [
+            floor.what,
+            floor.target,
+            f"{'<=' if floor.most else '>='} {floor.bound:.2f}",
+            told(floor.measured),
+            "held" if floor.held else "MISSED",
+        ]
+        for floor in found
+    ]
+    return table(["claim", "target", "bound", "measured", "verdict"], rows)

@@ -1,0 +1,172 @@
+"""Claims about how the bench measures (shell): clocks, processes, and what wrk says."""
+
+import os
+import platform
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from tests.bench.bulk import CHUNK_BYTES, Answer, Reader, chunks, send_in
+from tests.bench.latency import Load, Schedule, complete
+from tests.bench.load import read_report
+from tests.bench.machine import about, cpu_model, too_busy
+from tests.bench.processes import cpu_s, cpu_ticks, forget_peak, peak_kib, peak_mib
+
+ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
+WRK = """Running 1s test @ http://127.0.0.1:39111/messages
+  1 threads and 64 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+Requests/sec:  32135.06
+
+REPORT {"requests": 32201, "seconds": 1.002052, "p50_us": 1890, "p99_us": 4200, "refused": 0, "broken": 0}
+"""
+
+
+def test_the_figures_are_read_out_of_what_wrk_prints() -> None:
+    assert read_report(WRK)["requests"] == 32201
+    with pytest.raises(ValueError, match="unpack"):
+        read_report("no figures")
+
+
+def test_a_schedule_gives_each_request_its_time_whatever_the_caller_does() -> None:
+    schedule = Schedule(100.0, 10.0, 4)
+    assert schedule.take(100.0) == [100.0]
+    assert schedule.next_s == pytest.approx(100.1)
+    assert schedule.take(100.05) == []
+    assert schedule.take(1000.0) == pytest.approx([100.1, 100.2, 100.3])
+    assert schedule.next_s is None
+    assert schedule.take(2000.0) == []
+
+
+@pytest.mark.parametrize("length", [0, 20, len(ANSWER) - 1])
+def test_an_answer_is_complete_with_its_last_byte(length: int) -> None:
+    assert not complete(ANSWER[:length])
+    assert complete(ANSWER)
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        yield server
+
+
+def test_the_wait_for_a_free_connection_counts(listener: socket.socket) -> None:
+    load = Load(listener.getsockname()[1], 1, b"ask")
+    there, _ = listener.accept()
+    load.waiting.extend([0.0, 0.0])
+    with there:
+        load.send()
+        assert there.recv(100) == b"ask"
+        assert (len(load.waiting), load.outstanding) == (1, 2)
+        there.sendall(ANSWER)
+        load.receive(float("inf"))
+        load.send()
+        assert there.recv(100) == b"ask"
+        there.sendall(ANSWER.replace(b"201", b"503"))
+        load.receive(float("inf"))
+    first_us, second_us = load.times_us
+    # Both were due at the clock's zero: the second's time holds the first's.
+    assert second_us >= first_us > 0
+    assert (load.outstanding, load.refused) == (0, 1)
+    load.close()
+
+
+def test_a_connection_that_the_server_ends_ends_the_run(listener: socket.socket) -> None:
+    load = Load(listener.getsockname()[1], 1, b"ask")
+    there, _ = listener.accept()
+    load.waiting.append(0.0)
+    load.send()
+    there.recv(100)
+    there.close()
+    with pytest.raises(ConnectionResetError):
+        load.receive(float("inf"))
+    load.close()
+
+
+def test_cpu_time_is_read_past_a_name_with_brackets() -> None:
+    fields = ["S", *("0" for _ in range(10)), "120", "30", *("0" for _ in range(30))]
+    assert cpu_ticks("42 (a) b (c) " + " ".join(fields)) == 150
+
+
+def test_the_peak_is_read_in_kib() -> None:
+    assert peak_kib("VmPeak:\t  9 kB\nVmHWM:\t   5120 kB\nVmRSS:\t 1 kB\n") == 5120
+
+
+def test_a_process_costs_time_and_memory() -> None:
+    assert cpu_s(os.getpid()) > 0
+    forget_peak(os.getpid())
+    assert peak_mib(os.getpid()) > 1
+
+
+def test_the_machine_is_described_without_its_name() -> None:
+    described = about()
+    assert described["cores"] >= 1
+    assert platform.node() not in described.values()
+    assert cpu_model("model name\t: A  B\n") == "A B"
+
+
+@pytest.mark.parametrize("load,busy", [(0.5, False), (0.7, True)])
+def test_a_busy_machine_is_called_so(load: float, busy: bool) -> None:
+    assert too_busy(load, 2) is busy
+
+
+@pytest.mark.parametrize("step", [1, 2, 7, 1000])
+def test_lines_are_counted_however_they_arrive(step: int) -> None:
+    body = b'{"a":{"b":1}}\n' * 2 + b'{"a":2}\n'
+    whole = b"%x\r\n%b\r\n" % (len(body), body) * 2 + b"0\r\n\r\n"
+    answer = Answer(counted=True)
+    parts = [bytearray(whole[begin : begin + step]) for begin in range(0, len(whole), step)]
+    ended = [answer.add(part + b"}\n", len(part)) for part in parts]
+    assert answer.lines == 6
+    assert ended.index(True) == len(ended) - 1
+    assert answer.last_line == b'{"a":2}'
+
+
+def test_a_body_is_sent_in_whole_chunks() -> None:
+    body = b"x" * (CHUNK_BYTES + 5)
+    assert list(chunks(body)) == [
+        b"10000\r\n" + b"x" * CHUNK_BYTES + b"\r\n",
+        b"5\r\nxxxxx\r\n",
+        b"0\r\n\r\n",
+    ]
+
+
+ONE_LINE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "answers,messages,fault",
+    [
+        ([b"HTTP/1.1 415 No\r\nContent-Length: 2\r\n\r\n{}"], 1, "answered 415: {}"),
+        ([ONE_LINE], 2, "1 lines of 2"),
+        ([ONE_LINE, ONE_LINE.replace(b"3\r\n{}", b"7\r\n{1:2}")], 1, "another line"),
+    ],
+)
+def test_a_stream_that_is_not_whole_is_no_figure(
+    listener: socket.socket, answers: list[bytes], messages: int, fault: str
+) -> None:
+    reader = Reader()
+    with socket.create_connection(listener.getsockname()) as connection:
+        there, _ = listener.accept()
+        with there:
+            for answer in answers[:-1]:
+                there.sendall(answer)
+                reader.read_out(connection, b"ask", messages)
+            there.sendall(answers[-1])
+            with pytest.raises(RuntimeError, match=fault):
+                reader.read_out(connection, b"ask", messages)
+
+
+def test_messages_that_were_not_all_stored_are_no_figure(listener: socket.socket) -> None:
+    body = b'{"success":true,"stored":2,"failed":0}'
+    answer = b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    with socket.create_connection(listener.getsockname()) as connection:
+        there, _ = listener.accept()
+        with there:
+            there.sendall(answer)
+            send_in(connection, b"head", b"{}\n{}\n", 2)
+            there.sendall(answer)
+            with pytest.raises(RuntimeError, match='"stored":2'):
+                send_in(connection, b"head", b"{}\n{}\n{}\n", 3)

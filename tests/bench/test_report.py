@@ -1,0 +1,164 @@
+"""Claims about what the bench makes of its figures (pure)."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+from tests.bench.cases import BARE, EMBEDDED, IGGY, IGGY_HTTP, case_named
+from tests.bench.floors import aims, floors
+from tests.bench.picture import svg
+from tests.bench.report import readme_part, terminal, write
+from tests.bench.results import Latency, Results, Run
+from tests.bench.samples import Spread, percentile, ratios, report_line, spread
+from tests.bench.tables import bulk, rates, table, told
+
+OURS = IGGY["replicated"]
+
+
+def run(rate: float, *, p50_us: int = 100, peak_mib: float = 50.0) -> Run:
+    return Run(rate, p50_us, 2 * p50_us, 40.0, 10.0, peak_mib)
+
+
+def results() -> Results:
+    return Results(
+        about={
+            "cores": 2,
+            "cpu": "a <CPU>",
+            "memory_gib": 4.0,
+            "system": "Linux",
+            "python": "3.11",
+            "libraries": {"aiohttp": "3"},
+            "iggy": "0.9.0",
+            "load": "wrk",
+            "load_average": 0.1,
+            "commit": "abc",
+            "time": "2026-01-01T00:00Z",
+            "rounds": 3,
+            "seconds": 1.0,
+            "latency_rate": 2000,
+        },
+        runs={
+            ("post-1", BARE): [run(1000, p50_us=100)] * 3,
+            ("post-1", OURS): [run(400, p50_us=290), run(400, p50_us=310), run(400, p50_us=290)],
+            ("post-64", BARE): [run(32_000), run(16_000), run(32_000)],
+            ("post-64", OURS): [run(16_000), run(16_000), run(17_600)],
+            ("post-64", IGGY_HTTP): [run(8_000)] * 3,
+            ("batch-1000", EMBEDDED): [run(400), run(100), run(400)],
+            ("ndjson-in", EMBEDDED): [run(4)] * 3,
+            ("ndjson-in", "SDK straight"): [run(5)] * 3,
+        },
+        latencies={BARE: [Latency(300, 500, 600, 700), Latency(100, 900, 950, 990)]},
+        middleware_us={"bare aiohttp": 30.0},
+    )
+
+
+@pytest.mark.parametrize(
+    "ordered,percent,expected",
+    [([], 99, 0), ([7], 50, 7), (range(100), 99, 99), (range(100), 50, 50), (range(1000), 99.9, 999)],
+)
+def test_a_percentile_is_a_time_that_was_measured(ordered: list[int], percent: float, expected: int) -> None:
+    assert percentile(ordered, percent) == expected
+
+
+def test_a_ratio_is_taken_within_each_round() -> None:
+    assert spread(ratios([40, 50, 70], [100, 50, 100])) == Spread(0.7, 0.4, 1.0)
+    assert told(Spread(0.7, 0.4, 1.0)) == "0.70 (0.40-1.00)"
+
+
+def test_figures_of_unequal_rounds_make_no_ratio() -> None:
+    with pytest.raises(ValueError, match="argument"):
+        ratios([1, 2], [1])
+
+
+def test_what_was_found_survives_being_written_as_json(tmp_path: Path) -> None:
+    found = results()
+    found.drop(case_named("post-1"), OURS, "it broke")
+    write(found, tmp_path / "deep" / "it.json")
+    again = Results.from_json(json.loads((tmp_path / "deep" / "it.json").read_text()))
+    assert again == found
+    assert ("post-1", OURS) not in again.runs
+    assert (tmp_path / "deep" / "it.svg").read_text() == svg(found)
+
+
+def test_a_table_has_a_rate_a_ratio_and_its_range_in_each_cell() -> None:
+    lines = rates(results(), between="<br>").splitlines()
+    assert lines[3] == (
+        "| POST one event, 64 connections | 32,000 | | 16,000<br>0.55 (0.50-1.00) | | | 8,000<br>0.25 (0.25-0.50) |"
+    )
+    assert len(lines) == 5
+
+
+def test_a_figure_without_its_base_is_told_without_a_ratio() -> None:
+    assert rates(results()).splitlines()[4] == "| POST batch of 1000, 4 connections | | 400 | | | | |"
+
+
+def test_bulk_is_told_in_messages() -> None:
+    assert "| NDJSON in, 1 connection | embedded log | 200,000 | 0.80 (0.80-0.80) |" in bulk(results())
+
+
+def test_an_empty_cell_keeps_its_place() -> None:
+    assert table(["a", "b", "c"], [["x", "", ""]]) == "| a | b | c |\n| --- | ---: | ---: |\n| x | | |"
+    assert not table(["a", "b", "c"], [])
+
+
+def test_a_promise_is_held_by_its_median() -> None:
+    found = {(floor.what.partition(":")[0], floor.target): floor for floor in floors(results())}
+    assert found["POST one event, 64 connections", OURS].held
+    assert found["POST one event, 64 connections", OURS].measured.median == pytest.approx(0.55)
+    assert found["POST one event, 1 connection", OURS].held
+    assert found["POST one event, 1 connection", OURS].measured.most == pytest.approx(3.1)
+    assert found["POST batch of 1000, 4 connections", EMBEDDED].held
+    assert found["POST batch of 1000, 4 connections", EMBEDDED].measured.least == pytest.approx(6.25)
+    assert found["NDJSON in, 1 connection", EMBEDDED].bound == 0.6
+
+
+@pytest.mark.parametrize("rate,held", [(17_700, True), (17_500, False)])
+def test_a_promise_that_is_missed_is_called_so(rate: float, held: bool) -> None:
+    found = results()
+    found.runs["post-64", OURS] = [run(rate), run(rate / 2), run(rate)]
+    assert next(iter(floors(found))).held is held
+    assert (
+        "MISSED" in terminal(found).partition("Iggy, replicated | >= 0.55")[2].splitlines()[0]
+    ) is not held
+
+
+def test_the_aim_is_iggys_own_api() -> None:
+    (aim,) = aims(results())
+    assert aim.held
+    assert aim.measured == Spread(2.0, 2.0, 2.2)
+
+
+def test_the_report_names_what_was_not_measured() -> None:
+    found = results()
+    found.drop(case_named("post-64"), IGGY_HTTP, "post-64 on Iggy's HTTP API: 429")
+    assert "not measured: post-64 on Iggy's HTTP API: 429" in terminal(found)
+
+
+def test_latency_is_the_median_of_the_rounds() -> None:
+    assert "| bare handler | 0.20 | 0.70 | 0.78 | 0.84 |" in terminal(results())
+
+
+def test_the_picture_is_well_formed_and_shows_every_figure_but_batches_that_are_dropped() -> None:
+    found = results()
+    found.runs["batch-1000", BARE] = [run(5000)] * 3
+    tree = ET.fromstring(svg(found))
+    texts = [element.text for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"32,000", "16,000", "400,000", "200,000", "250,000"} <= set(texts)
+    assert "5,000,000" not in texts
+    widths = [
+        float(one.get("width", "")) for one in tree.iter("{http://www.w3.org/2000/svg}rect") if one.get("x")
+    ]
+    assert min(widths) > 0
+    assert max(widths) <= 230
+
+
+def test_the_readme_says_so_where_nothing_was_measured(tmp_path: Path) -> None:
+    assert "has not been run" in readme_part(tmp_path / "none.json")
+    write(results(), tmp_path / "some.json")
+    assert "| POST one event, 1 connection |" in readme_part(tmp_path / "some.json")
+
+
+def test_a_load_program_prints_one_line_for_the_bench() -> None:
+    assert report_line(requests=3).strip() == 'REPORT {"requests": 3}'

@@ -1,0 +1,142 @@
+"""The bridge's own loop over the requests of a connection keeps what aiohttp's keeps."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bridge.web.connection import BridgeProtocol
+from bridge.web.server import BridgeServer
+from tests.support.door import Row, open_door
+from tests.support.raw_http import RawConnection, ask, request_bytes
+
+
+class Derived(web.Response):
+    """Not the very class that leaves in one piece, so aiohttp writes it."""
+
+
+class Pipe(asyncio.Transport):
+    """The other end of a connection."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 4711)})
+        self.written: list[bytes] = []
+        self.wrote = asyncio.Event()
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+        self.wrote.set()
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None: ...
+    def abort(self) -> None: ...
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+@pytest.mark.parametrize("status", [200, 201, 404])
+@pytest.mark.parametrize("body", [b"", b"x", b"x" * 100_000])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("close", ["", "Connection: close"])
+async def test_a_plain_answer_is_the_one_that_aiohttp_would_have_written(
+    status: int, body: bytes, method: str, close: str
+) -> None:
+    async def plain(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, status=status, content_type="text/plain")
+
+    async def derived(_: web.Request) -> web.StreamResponse:
+        return Derived(body=body, status=status, content_type="text/plain")
+
+    async with open_door(Row("GET", "/plain", plain), Row("GET", "/derived", derived)) as door:
+        headers = ("X-Request-Id: r-1", *([close] if close else ()))
+        ours = await ask(door.port, request_bytes(method, "/plain", *headers))
+        theirs = await ask(door.port, request_bytes(method, "/derived", *headers))
+    for answer in (ours, theirs):
+        answer.headers.pop("date")
+    assert ours == theirs
+
+
+async def test_an_answer_without_a_type_or_with_cookies_is_as_aiohttp_writes_it() -> None:
+    async def untyped(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"x")
+
+    async def cookie(_: web.Request) -> web.StreamResponse:
+        response = web.Response(body=b"x")
+        response.set_cookie("a", "b")
+        return response
+
+    async with open_door(Row("GET", "/untyped", untyped), Row("GET", "/cookie", cookie)) as door:
+        answer = await ask(door.port, request_bytes("GET", "/untyped"))
+        assert answer.headers["content-type"] == ["application/octet-stream"]
+        answer = await ask(door.port, request_bytes("GET", "/cookie"))
+        assert answer.headers["set-cookie"] == ["a=b; Path=/"]
+
+
+async def test_an_older_http_version_is_served_between_newer_ones() -> None:
+    async with open_door() as door:
+        connection = await RawConnection.open(door.port)
+        await connection.send(request_bytes("GET", "/things/a"))
+        assert (await connection.answer()).status == 200
+        await connection.send(b"GET /things/b HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+        assert (await connection.answer()).status == 200
+        await connection.send(request_bytes("GET", "/things/c"))
+        assert (await connection.answer()).status == 200
+        connection.close()
+        assert [info["name"] for info, _ in door.seen] == ["a", "b", "c"]
+
+
+async def test_between_two_waiting_requests_everybody_else_has_his_turn() -> None:
+    told: list[str] = []
+
+    async def tell(_: web.Request) -> web.StreamResponse:
+        told.append("request")
+        asyncio.get_running_loop().call_soon(told.append, "other")
+        return web.Response()
+
+    async with open_door(Row("GET", "/tell", tell)) as door:
+        connection = await RawConnection.open(door.port)
+        await connection.send(request_bytes("GET", "/tell") * 3)
+        for _ in range(3):
+            await connection.answer()
+        connection.close()
+    assert told[:5] == ["request", "other", "request", "other", "request"]
+
+
+async def test_no_more_is_answered_while_nobody_reads() -> None:
+    async with open_door() as door:
+        server = door.runner.server
+        assert isinstance(server, BridgeServer)
+        protocol, pipe = server(), Pipe()
+        assert isinstance(protocol, BridgeProtocol)
+        protocol.connection_made(pipe)
+        protocol.pause_writing()
+        protocol.data_received(request_bytes("GET", "/things/a") * 2)
+        await pipe.wrote.wait()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(pipe.written) == 1
+        pipe.wrote.clear()
+        protocol.resume_writing()
+        await pipe.wrote.wait()
+        assert len(pipe.written) == 2
+        protocol.connection_lost(None)
+
+
+async def test_a_client_that_leaves_while_the_answer_waits_is_no_error(
+    log_lines: list[dict[str, object]],
+) -> None:
+    async with open_door() as door:
+        server = door.runner.server
+        assert isinstance(server, BridgeServer)
+        protocol, pipe = server(), Pipe()
+        protocol.connection_made(pipe)
+        protocol.pause_writing()
+        protocol.data_received(request_bytes("GET", "/things/a"))
+        await pipe.wrote.wait()
+        protocol.connection_lost(ConnectionResetError())
+        for _ in range(10):
+            await asyncio.sleep(0)
+    assert "connection_failed" not in [line["event"] for line in log_lines]

@@ -1,0 +1,57 @@
+"""The table in front of aiohttp's router answers as the router does, and only where both must agree."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from bridge.web.middleware.access_log import route_of
+from tests.support.door import Door, Row, open_door
+from tests.support.raw_http import ask, request_bytes
+
+
+async def told(request: web.Request) -> web.StreamResponse:
+    return web.json_response([route_of(request), dict(request.match_info)])
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    async with open_door(Row("GET", "/plain", told), Row("GET", "/plain/{name}", told)) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "target,body",
+    [
+        ("/plain", b'["/plain", {}]'),
+        ("/plain?x=1", b'["/plain", {}]'),
+        ("/pl%61in", b'["/plain", {}]'),
+        ("/plain/a", b'["/plain/{name}", {"name": "a"}]'),
+    ],
+)
+async def test_a_target_finds_its_handler_however_it_is_spelled(door: Door, target: str, body: bytes) -> None:
+    answer = await ask(door.port, request_bytes("GET", target))
+    assert (answer.status, answer.body) == (200, body)
+
+
+@pytest.mark.parametrize(
+    "method,target,status",
+    [
+        ("HEAD", "/plain", 200),
+        ("POST", "/plain", 405),
+        ("GET", "//plain", 404),
+        ("GET", "/plain/", 404),
+        ("GET", "/{name}", 404),
+        ("GET", "/plain/{name}", 404),
+    ],
+)
+async def test_what_the_table_does_not_hold_is_told_by_the_router(
+    door: Door, method: str, target: str, status: int
+) -> None:
+    answer = await ask(door.port, request_bytes(method, target))
+    assert answer.status == status
+
+
+async def test_one_match_serves_many_requests(door: Door) -> None:
+    for _ in range(3):
+        assert (await ask(door.port, request_bytes("GET", "/plain"))).status == 200

@@ -1,0 +1,37 @@
+import asyncio
+import gc
+from typing import Any
+
+import pytest
+
+from bridge.iggy.client import SdkCalls
+
+
+@pytest.mark.parametrize("ends_first", [False, True])
+async def test_the_late_error_of_a_call_that_was_given_up_is_not_reported_as_forgotten(
+    ends_first: bool,
+) -> None:
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    calls = SdkCalls()
+    of_the_sdk: asyncio.Future[None] = loop.create_future()
+    waiter = asyncio.create_task(calls.answer(of_the_sdk))
+    await asyncio.sleep(0)
+
+    if ends_first:
+        # Both in one turn of the loop: the answer is there, but the cancellation strikes first.
+        waiter.cancel()
+        of_the_sdk.set_exception(RuntimeError("Disconnected"))
+    else:
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        assert len(calls) == 1
+        of_the_sdk.set_exception(RuntimeError("Disconnected"))
+    await asyncio.wait([waiter])
+    await asyncio.sleep(0)
+
+    assert len(calls) == 0
+    del of_the_sdk, waiter
+    gc.collect()
+    assert reported == []

@@ -1,0 +1,123 @@
+"""How much may be in flight."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.limits import (
+    ADMITTED_REQUESTS_MIN,
+    ADMITTED_REQUESTS_START,
+    LOOP_LATE_S,
+    REFUSALS_PER_S_MAX,
+    REFUSED_REST_S_MAX,
+)
+from bridge.policy.admission import Admission, RefusalPace, Ticket
+
+
+def test_there_are_as_many_places_as_configured_and_one_given_back_is_free_again() -> None:
+    admission = Admission(requests_max=2, bytes_max=1)
+    tickets = [Ticket(admission) for _ in range(3)]
+    assert [ticket.take_place() for ticket in tickets] == [True, True, False]
+    tickets[0].close()
+    assert tickets[2].take_place()
+    assert admission.in_flight == 2
+
+
+def test_a_request_has_one_place_however_often_it_asks_and_gives_it_back_once() -> None:
+    admission = Admission(requests_max=2, bytes_max=1)
+    ticket = Ticket(admission)
+    assert ticket.take_place()
+    assert ticket.take_place()
+    assert admission.in_flight == 1
+    ticket.close()
+    ticket.close()
+    assert admission.in_flight == 0
+
+
+def test_bytes_beyond_the_bound_are_refused_until_others_are_given_back() -> None:
+    admission = Admission(requests_max=9, bytes_max=100)
+    first, second = Ticket(admission), Ticket(admission)
+    assert first.hold(60)
+    assert second.hold(40)
+    assert not second.hold(1)
+    first.close()
+    assert second.hold(60)
+    assert admission.held_bytes == 100
+
+
+def test_one_body_longer_than_the_bound_may_come_while_there_is_no_other() -> None:
+    admission = Admission(requests_max=9, bytes_max=100)
+    assert Ticket(admission).hold(1000)
+    assert not Ticket(admission).hold(1)
+
+
+def test_a_late_loop_lowers_the_bound_but_never_below_the_least() -> None:
+    admission = Admission(requests_max=10_000, bytes_max=1)
+    assert admission.bound == ADMITTED_REQUESTS_START
+    admission.lagged(LOOP_LATE_S * 2)
+    assert ADMITTED_REQUESTS_MIN < admission.bound < ADMITTED_REQUESTS_START
+    for _ in range(100):
+        admission.lagged(LOOP_LATE_S * 2)
+    assert admission.bound == ADMITTED_REQUESTS_MIN
+
+
+def test_the_bound_rises_only_while_somebody_is_refused_and_never_above_what_is_configured() -> None:
+    admission = Admission(requests_max=600, bytes_max=1)
+    admission.lagged(0.0)
+    assert admission.bound == ADMITTED_REQUESTS_START
+    for _ in range(2):
+        while admission.enter():
+            pass
+        admission.lagged(0.0)
+    assert admission.bound == 600
+
+
+def test_neither_late_nor_early_leaves_the_bound_where_it_is() -> None:
+    admission = Admission(requests_max=10_000, bytes_max=1)
+    while admission.enter():
+        pass
+    admission.lagged(LOOP_LATE_S * 0.75)
+    assert admission.bound == ADMITTED_REQUESTS_START
+
+
+def test_it_is_worth_looking_only_while_much_is_in_flight_or_somebody_was_refused() -> None:
+    admission = Admission(requests_max=ADMITTED_REQUESTS_MIN, bytes_max=1)
+    assert not admission.busy
+    while admission.enter():
+        pass
+    assert admission.busy
+    for _ in range(ADMITTED_REQUESTS_MIN):
+        admission.leave()
+    assert admission.busy
+    admission.lagged(0.0)
+    assert not admission.busy
+
+
+@given(st.lists(st.one_of(st.booleans(), st.floats(0, 1)), max_size=200), st.integers(1, 2000))
+def test_in_flight_never_passes_what_is_configured(steps: list[bool | float], requests_max: int) -> None:
+    admission = Admission(requests_max=requests_max, bytes_max=1)
+    for step in steps:
+        if isinstance(step, float):
+            admission.lagged(step)
+        elif step:
+            admission.enter()
+        elif admission.in_flight:
+            admission.leave()
+        assert 0 <= admission.in_flight <= requests_max
+        assert 1 <= admission.bound <= requests_max
+
+
+def test_a_refusal_now_and_then_costs_its_connection_no_rest() -> None:
+    pace = RefusalPace()
+    assert [pace.rest_s(float(second)) for second in range(1, 100)] == [0.0] * 99
+
+
+def test_refusals_at_one_moment_rest_so_that_they_come_at_the_pace() -> None:
+    pace = RefusalPace()
+    rests_s = [pace.rest_s(1.0) for _ in range(REFUSALS_PER_S_MAX + 1)]
+    assert rests_s == sorted(rests_s)
+    assert abs(rests_s[-1] - 1.0) < 1e-6
+
+
+def test_no_rest_is_longer_than_the_longest() -> None:
+    pace = RefusalPace()
+    assert max(pace.rest_s(1.0) for _ in range(10_000)) <= REFUSED_REST_S_MAX

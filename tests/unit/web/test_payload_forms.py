@@ -1,0 +1,121 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from bridge.events import is_event
+from bridge.messagelog import NewMessage
+from bridge.web.payload_forms import Form, PayloadForms, are_plain_events, form_of
+from tests.support.events import generic_event, order_event, user_event
+
+
+def _stored(event: dict[str, Any], **how: Any) -> bytes:
+    return json.dumps(event, **how).encode()
+
+
+EVENTS = [
+    _stored(user_event()),
+    _stored(order_event(), indent=1),
+    _stored(generic_event({"id": 1, "deep": [[{}]]}), separators=(",", ":")),
+    _stored(generic_event("ü", more=1), ensure_ascii=False),
+    _stored(user_event(source="s")),
+]
+#: Each is no event; the first ones are made to look like one beside others.
+OTHERS = [
+    EVENTS[0][:-1],
+    EVENTS[0][20:],
+    b'"', b",", b"", b"]", b"[", b"null", b'",', b',"',
+    EVENTS[0] + b"," + EVENTS[1],
+    EVENTS[0] + b" " + EVENTS[0],
+    b"[" + EVENTS[0] + b"]",
+    _stored(user_event() | {"id": "00000000-0000-0000-0000-000000000000"}),
+    _stored(user_event() | {"event_type": "a\nb"}),
+    _stored(user_event() | {"timestamp": "now"}),
+    EVENTS[0][:-1] + b',"id":"0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f11"}',
+    b'"text"', b'{"a":1}', b"\xff", b"plain", _stored(generic_event([])).replace(b"[]", b"1e999"),
+    _stored(generic_event("x")).replace(b'"x"', b'"\xff"'),
+    _stored(generic_event("x")).replace(b'"x"', b"[" * 70 + b"]" * 70),
+]  # fmt: skip
+
+PAYLOADS = st.lists(st.sampled_from(EVENTS + OTHERS) | st.binary(max_size=6), max_size=40)
+
+
+@given(PAYLOADS)
+@example([EVENTS[0][:20], EVENTS[0][20:]])
+@example([EVENTS[0], EVENTS[1] + b"," + EVENTS[2], b""])
+@example([EVENTS[0]] * 20 + [b"1"] + [EVENTS[1]] * 20)
+def test_among_many_each_payload_is_what_it_is_alone(payloads: list[bytes]) -> None:
+    forms = PayloadForms()
+    expected = [form_of(payload) for payload in payloads]
+    assert [form is Form.EVENT for form in expected] == [is_event(payload) for payload in payloads]
+    for remember in (False, True, True):
+        assert forms.forms_of(payloads, remember=remember) == expected
+
+
+@given(st.lists(st.sampled_from(EVENTS + OTHERS), min_size=1, max_size=20))
+def test_what_is_plain_among_many_is_an_event_alone(payloads: list[bytes]) -> None:
+    if are_plain_events(payloads):
+        assert all(map(is_event, payloads))
+
+
+def test_many_plain_events_are_seen_to_be_events_at_once() -> None:
+    assert are_plain_events([_stored(user_event()) for _ in range(100)])
+    assert not are_plain_events([_stored(user_event()), b"1"])
+
+
+def test_the_word_between_cannot_be_used_by_whoever_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Even one who knew it gains nothing but a list that does not alternate.
+    monkeypatch.setattr("bridge.web.payload_forms._WORD", "word")
+    monkeypatch.setattr("bridge.web.payload_forms._SEPARATOR", b',"word",')
+    assert not are_plain_events([EVENTS[0] + b',"word"', EVENTS[1]])
+    assert not are_plain_events([EVENTS[0], b'"word"', EVENTS[1]])
+
+
+def test_what_was_checked_at_the_door_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    forms = PayloadForms()
+    payloads = [_stored(user_event()) for _ in range(5)]
+    forms.note_events([NewMessage(payload=payload) for payload in payloads], size_bytes=2000)
+
+    def fail(_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("bridge.web.payload_forms._judged", fail)
+    # Other objects, the same bytes.
+    assert forms.forms_of([bytes(bytearray(payload)) for payload in payloads]) == [Form.EVENT] * 5
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    forms = PayloadForms(60_000)
+    for number in range(2_000):
+        payload = b"%09d" % number * 10
+        forms.note_events([NewMessage(payload=payload)], size_bytes=90)
+        forms.forms_of([b"%d" % number])
+    held = forms._young | forms._older
+    assert 0 < len(held) * 160 < 60_000
+    assert len(forms._noted) * 250 < 60_000
+
+
+def test_what_is_noted_and_never_read_is_bounded() -> None:
+    forms = PayloadForms(60_000)
+    for _ in range(1_000):
+        forms.note_events([NewMessage(payload=b"x" * 1000)], size_bytes=1000)
+    assert len(forms._noted) < 20
+
+
+def test_a_large_payload_is_judged_and_not_kept() -> None:
+    forms = PayloadForms(6_000)
+    assert forms.forms_of([b"x" * 1000]) == [Form.TEXT]
+    assert not forms._young
+
+
+def test_what_was_new_before_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    forms = PayloadForms(6_000)
+    first = [b"%d" % number for number in range(10)]
+    assert forms.forms_of(first) == [Form.JSON] * 10
+    others = [b"x%d" % number for number in range(3)]
+    assert forms.forms_of(others) == [Form.TEXT] * 3
+    assert forms.forms_of([*others, *first]) == [Form.TEXT] * 3 + [Form.JSON] * 10
+    monkeypatch.setattr("bridge.web.payload_forms.form_of", None)
+    assert forms.forms_of([*first[:5], *others]) == [Form.JSON] * 5 + [Form.TEXT] * 3

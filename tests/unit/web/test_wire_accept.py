@@ -1,0 +1,50 @@
+import pytest
+
+from bridge.policy.body_kinds import Coding
+from bridge.web.wire_accept import preferred_coding, wants_ndjson
+
+
+@pytest.mark.parametrize(
+    "accept, wanted",
+    [
+        (["application/x-ndjson"], True),
+        (["Application/X-NDJSON ; charset=utf-8"], True),
+        (["application/json;q=0.9, application/x-ndjson"], True),
+        (["application/json, application/x-ndjson"], True),
+        (["text/html", "application/x-ndjson;q=0.1"], True),
+        (["application/json, application/x-ndjson;q=0.9"], False),
+        (["application/x-ndjson;q=0"], False),
+        (["application/x-ndjson;q=0.000"], False),
+        (["application/x-ndjson;q=much"], False),
+        (["application/x-ndjson;q=nan"], False),
+        (["application/x-ndjson;q=1.5"], False),
+        (["*/*"], False),
+        (["application/*"], False),
+        (["application/json"], False),
+        ([""], False),
+        ([";;,,;q="], False),
+        ([], False),
+    ],
+)
+def test_lines_are_given_to_those_who_name_them(accept: list[str], wanted: bool) -> None:
+    assert wants_ndjson(accept) is wanted
+
+
+@pytest.mark.parametrize(
+    "accept_encoding, coding",
+    [
+        (["gzip"], Coding.GZIP),
+        (["br, GZIP;q=0.5"], Coding.GZIP),
+        (["x-gzip"], Coding.GZIP),
+        (["deflate", "gzip"], Coding.GZIP),
+        (["gzip, zstd;q=0.9"], Coding.GZIP),
+        (["gzip, deflate, br, zstd"], Coding.ZSTD),
+        (["zstd;q=0.1"], Coding.ZSTD),
+        (["gzip;q=0, zstd;q=0"], Coding.IDENTITY),
+        (["*"], Coding.IDENTITY),
+        (["identity"], Coding.IDENTITY),
+        ([], Coding.IDENTITY),
+    ],
+)
+def test_a_body_is_compressed_as_is_preferred(accept_encoding: list[str], coding: Coding) -> None:
+    assert preferred_coding(accept_encoding) is coding
