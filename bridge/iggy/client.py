@@ -66,7 +66,7 @@ class SdkCalls:
             raise
 
     def _ended(self, future: "asyncio.Future[_T]") -> None:
-        self._abandoned.discard(future)  # type: ignore[arg-type]
+        self._abandoned.discard(future)
         if not future.cancelled():
             # Nobody waits for it any more; an error that is not looked at would be logged as one forgotten.
             future.exception()
