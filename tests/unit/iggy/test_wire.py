@@ -161,6 +161,14 @@ def test_what_is_cut_short_is_refused(reply: bytes) -> None:
         wire.parse_page(reply, count_max=10, page_bytes_max=1000)
 
 
+def test_an_offset_that_no_log_gives_out_is_refused() -> None:
+    """JSON numbers of more than 64 bits cannot be written, and one such offset would fail the whole page."""
+    last = _reply(_batch(2**63 - 1, _frame(0, b"abc")))
+    assert wire.parse_page(last, count_max=10, page_bytes_max=1000).records[0].offset == 2**63 - 1
+    with pytest.raises(wire.WireError):
+        wire.parse_page(_reply(_batch(2**63, _frame(0, b"abc"))), count_max=10, page_bytes_max=1000)
+
+
 @given(data=st.data())
 def test_mangled_bytes_raise_nothing_else(data: st.DataObject) -> None:
     good = _reply(
