@@ -9,10 +9,11 @@ import orjson
 from bridge.errors import BadRequest
 from bridge.limits import HEADER_KEY_BYTES_MAX, HEADER_VALUE_BYTES_MAX
 from bridge.messagelog import Balanced, Durability, Headers, Placement, Receipt, ToPartition, TopicRef
-from bridge.policy.names import parse_integer, shown_name
+from bridge.policy.names import parse_integer
 from bridge.web.ndjson import LineFault
 from bridge.web.stored_ranges import StoredRange
 from bridge.web.wire import placement_of
+from bridge.web.wire_queries import PARTITION_ID_MAX, unique_parameters
 from bridge.web.wire_times import rfc3339
 
 __all__ = (
@@ -25,9 +26,9 @@ __all__ = (
     "stored_json",
 )
 
-_KEY_PARAMETER: Final = "api_key"
+_PLACE_PARAMETERS: Final = frozenset({"partition_key", "partition_id"})
+_LINE_PARAMETERS: Final = _PLACE_PARAMETERS | {"on_error"}
 _HEADER_PREFIX: Final = "message-header-"
-_PARTITION_ID_MAX: Final = 2**32 - 1
 
 
 class OnError(StrEnum):
@@ -54,19 +55,7 @@ def read_send_query(pairs: Iterable[tuple[str, str]], *, lines: bool) -> SendQue
     Raises:
         BadRequest: if a parameter is unknown, there twice, malformed or out of bounds, or both places are given.
     """
-    given: dict[str, str] = {}
-    known = ("partition_key", "partition_id", "on_error") if lines else ("partition_key", "partition_id")
-    for name, value in pairs:
-        if name == _KEY_PARAMETER:
-            continue
-        if name not in known:
-            shown = shown_name(name)
-            raise BadRequest(
-                f"There is no query parameter {shown} here.", path=name if name in shown else None
-            )
-        if name in given:
-            raise BadRequest(f"The query parameter '{name}' is there twice.", path=name)
-        given[name] = value
+    given = unique_parameters(pairs, _LINE_PARAMETERS if lines else _PLACE_PARAMETERS)
     if "partition_key" in given and "partition_id" in given:
         raise BadRequest("Give 'partition_key' or 'partition_id', not both.", path="partition_id")
     on_error = given.get("on_error", OnError.STOP)
@@ -80,7 +69,7 @@ def _placement(given: dict[str, str]) -> Placement:
         return placement_of(given["partition_key"], path="partition_key")
     if "partition_id" in given:
         return ToPartition(
-            parse_integer(given["partition_id"], name="partition_id", minimum=0, maximum=_PARTITION_ID_MAX)
+            parse_integer(given["partition_id"], name="partition_id", minimum=0, maximum=PARTITION_ID_MAX)
         )
     return Balanced()
 

@@ -11,7 +11,15 @@ from bridge.limits import CONSUMER_ID_MAX, OFFSET_MAX
 from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Next, Position
 from bridge.policy.names import check_name, parse_flag, parse_integer, shown_name
 
-__all__ = ("BulkQuery", "PollQuery", "read_bulk_query", "read_poll_query", "refuse_query")
+__all__ = (
+    "PARTITION_ID_MAX",
+    "BulkQuery",
+    "PollQuery",
+    "read_bulk_query",
+    "read_poll_query",
+    "refuse_query",
+    "unique_parameters",
+)
 
 # Taken and ignored everywhere: the middleware has read it, for the original's clients.
 _KEY_PARAMETER: Final = "api_key"
@@ -22,7 +30,7 @@ _BULK_PARAMETERS: Final = _POLL_PARAMETERS | {"until"}
 _DIGITS: Final = frozenset("0123456789")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Any number is a legal question for a page, a topic grows to that many partitions, and ids are 32 bits in Iggy.
-_PARTITION_ID_MAX: Final = 2**32 - 1
+PARTITION_ID_MAX: Final = 2**32 - 1
 
 
 class PollQuery(NamedTuple):
@@ -47,7 +55,7 @@ def read_poll_query(pairs: Iterable[tuple[str, str]], *, count_max: int) -> Poll
         BadRequest: if a parameter is unknown, there twice, malformed or out of bounds, or two of them contradict
             each other; `path` is its name.
     """
-    given = _unique(pairs, _POLL_PARAMETERS)
+    given = unique_parameters(pairs, _POLL_PARAMETERS)
     consumer = _consumer(given)
     return PollQuery(
         partition_id=_partition_id(given),
@@ -84,7 +92,7 @@ def read_bulk_query(pairs: Iterable[tuple[str, str]]) -> BulkQuery:
         BadRequest: as `read_poll_query`; if it would store an offset, which nobody could know to be consumed; or if
             it asks for the newest messages without saying how many.
     """
-    given = _unique(pairs, _BULK_PARAMETERS)
+    given = unique_parameters(pairs, _BULK_PARAMETERS)
     if parse_flag(given.get("auto_commit", "false"), name="auto_commit"):
         raise BadRequest(
             "A stream stores no offset: commit the last line's when it is done.", path="auto_commit"
@@ -109,10 +117,20 @@ def refuse_query(pairs: Iterable[tuple[str, str]]) -> None:
     Raises:
         BadRequest: if there is one.
     """
-    _unique(pairs, frozenset())
+    unique_parameters(pairs, frozenset())
 
 
-def _unique(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
+def unique_parameters(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
+    """
+    The parameters by name, without the API key.
+
+    Args:
+        pairs: decoded parameters in the order they came.
+        known: the names that the route takes.
+
+    Raises:
+        BadRequest: if a parameter is unknown or there twice.
+    """
     given: dict[str, str] = {}
     for name, value in pairs:
         if name == _KEY_PARAMETER:
@@ -130,7 +148,7 @@ def _unique(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str
 
 def _partition_id(given: dict[str, str]) -> int:
     return parse_integer(
-        given.get("partition_id", "0"), name="partition_id", minimum=0, maximum=_PARTITION_ID_MAX
+        given.get("partition_id", "0"), name="partition_id", minimum=0, maximum=PARTITION_ID_MAX
     )
 
 
