@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from bridge.clock import Clock
 from bridge.config import Config, Fault, Rule
 from bridge.errors import BadRequest, ConfigError
-from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource
+from bridge.flow.gather import GatheredAppender
+from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource, StoredNews
 from bridge.policy.names import check_name
 from bridge.telemetry.metrics import Metrics
 from bridge.web.keys import Appender
@@ -20,6 +21,7 @@ class OpenLog:
     """A log that is open, by the parts the rest of the bridge sees.
 
     Attributes:
+        tells_all: nobody can append without the news being told.
         run: the adapter's background part, None where it has none; ends only by cancellation or by raising.
         closers: what to close, first to last, each with a name for the log.
     """
@@ -28,32 +30,44 @@ class OpenLog:
     appender: Appender
     probe: HealthProbe
     stats: StatsSource
+    tells_all: bool
     closers: tuple[tuple[str, Callable[[], Awaitable[None]]], ...]
     run: Callable[[], Awaitable[None]] | None = None
 
 
-async def open_log(config: Config, *, clock: Clock, metrics: Metrics) -> OpenLog:
+async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
     """
     Open the configured log.
+
+    Args:
+        news: told of every append, on Iggy of those of this process.
 
     Raises:
         StartupError: if the directory of the embedded log cannot be taken.
         ConfigError: if the connection string cannot be used.
     """
     if config.iggy.connection_string is None:
-        return await _open_local(config, clock=clock, metrics=metrics)
-    return await _open_iggy(config, clock=clock, metrics=metrics)
+        return await _open_local(config, clock=clock, metrics=metrics, news=news)
+    return await _open_iggy(config, clock=clock, metrics=metrics, news=news)
 
 
-async def _open_local(config: Config, *, clock: Clock, metrics: Metrics) -> OpenLog:
+async def _open_local(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
     from bridge.locallog import LocalMessageLog  # noqa: PLC0415 (only the log that is used is loaded)
 
-    log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics)
-    return OpenLog(log=log, appender=log, probe=log, stats=log, closers=(("log", log.close),), run=log.run)
+    log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics, news=news)
+    appender = GatheredAppender(log, probe=log, ready=log)
+    return OpenLog(
+        log=log,
+        appender=appender,
+        probe=log,
+        stats=log,
+        tells_all=True,
+        closers=(("appender", appender.close), ("log", log.close)),
+        run=log.run,
+    )
 
 
-async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics) -> OpenLog:
-    from bridge.flow.gather import GatheredAppender  # noqa: PLC0415 (as above)
+async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
     from bridge.iggy.message_log import IggyMessageLog  # noqa: PLC0415 (20 MB of a native library)
 
     log = IggyMessageLog(
@@ -65,7 +79,7 @@ async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics) -> OpenL
     )
     # Shown from the start: an alert on a series that is not there never fires.
     metrics.breaker_changed("closed")
-    appender = GatheredAppender(log, probe=log)
+    appender = GatheredAppender(log, probe=log, ready=log, news=news)
 
     async def run() -> None:
         # Here rather than before the ports are taken: probes are answered while Iggy is not there yet.
@@ -77,6 +91,7 @@ async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics) -> OpenL
         appender=appender,
         probe=log,
         stats=log,
+        tells_all=False,
         closers=(("appender", appender.close), ("log", log.close)),
         run=run,
     )
@@ -86,6 +101,7 @@ def names_are_names(config: Config) -> Iterator[Fault]:
     for env, kind, name in (
         ("IGGY_STREAM", "stream", config.log.stream),
         ("IGGY_TOPIC", "topic", config.log.topic),
+        ("GROUPS_STREAM", "stream", config.groups.stream),
     ):
         try:
             check_name(name, kind=kind)

@@ -8,8 +8,8 @@
     |  |- Unauthorized  Forbidden  TooManyFailedKeys(retry later)  RateLimited(retry later)
     |  |- NotFound -> StreamNotFound  TopicNotFound  PartitionNotFound
     |  |- AlreadyExists
-    |  |- MethodNotAllowed  RequestBodyTimeout  PayloadTooLarge  UnsupportedMediaType
-    |  `- MisdirectedRequest  HttpVersionNotSupported
+    |  |- MethodNotAllowed  NotAcceptable  RequestBodyTimeout  PayloadTooLarge  UnsupportedMediaType
+    |  `- MisdirectedRequest  UpgradeRequired  HttpVersionNotSupported
     `- LogError                         the log did not do it, or did not say whether it did
        |- ConnectionFailed  Disconnected  ConnectionReset  CircuitOpen  Overloaded   retry after a while
        |- DeadlineExceeded
@@ -39,6 +39,7 @@ __all__ = (
     "LogError",
     "MethodNotAllowed",
     "MisdirectedRequest",
+    "NotAcceptable",
     "NotFound",
     "Outcome",
     "Overloaded",
@@ -58,6 +59,7 @@ __all__ = (
     "TopicNotFound",
     "Unauthorized",
     "UnsupportedMediaType",
+    "UpgradeRequired",
 )
 
 
@@ -169,6 +171,12 @@ class MethodNotAllowed(RequestError):
     code = "method_not_allowed"
 
 
+class NotAcceptable(RequestError):
+    """This resource has no form that the request accepts."""
+
+    code = "not_acceptable"
+
+
 class RequestBodyTimeout(RequestError):
     """The body did not arrive in time."""
 
@@ -198,6 +206,12 @@ class MisdirectedRequest(RequestError):
     """The request names another server than this one."""
 
     code = "misdirected_request"
+
+
+class UpgradeRequired(RequestError):
+    """This resource speaks WebSocket only."""
+
+    code = "upgrade_required"
 
 
 class HttpVersionNotSupported(RequestError):

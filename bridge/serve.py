@@ -6,17 +6,19 @@ End, on SIGTERM or SIGINT, within `SHUTDOWN_GRACE_SECS` altogether; a second sig
 1. not ready: `/ready` answers 503, answers ask for their connection to be closed
 2. `DRAIN_DELAY_SECS`, in which load balancers look elsewhere
 3. the ports are closed: nobody new comes in
-4. requests in flight finish, those that do not are ended: 503 with their outcome, then cancelled
-5. background tasks are cancelled and awaited
-6. what was accepted is flushed, the log is closed
-7. exit 0
+4. live streams end, each with a word of where to go on, and long polls with what there is
+5. requests in flight finish, those that do not are ended: 503 with their outcome, then cancelled
+6. background tasks are cancelled and awaited
+7. what was accepted is flushed, the log is closed
+8. exit 0
 
-A step that fails or overruns is logged and the next one follows. When a background task dies, steps 3, 4 and 6 are
+A step that fails or overruns is logged and the next one follows. When a background task dies, steps 3, 5 and 7 are
 done with the shorter `CLOSE_TIMEOUT_S` each. Exit codes: 0; 69 the log, its lock or the port is not to be had; 70 a
 fault of the program or the disk; 78 the configuration.
 """
 
 import asyncio
+import secrets
 from asyncio import TaskGroup
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
@@ -29,16 +31,24 @@ from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
 from bridge.exit_codes import EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, leaves
+from bridge.flow.follow import Feeds
+from bridge.flow.tails import Tails
 from bridge.garbage import settle
+from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.listeners import Listeners
+from bridge.messagelog import StoredNews
 from bridge.place import Place
+from bridge.policy.cursors import Cursors
 from bridge.shutdown import Stop, Watchdog, bounded_step
 from bridge.tasks import background_tasks
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Lifecycle, Services
 
-__all__ = ("LoopFactory", "run", "run_logged", "serve")
+__all__ = ("CURSOR_KEY_ADVICE", "LoopFactory", "run", "run_logged", "serve")
+
+#: As strong as what is made of it.
+_CURSOR_KEY_BYTES: Final = 32
 
 _log = structlog.get_logger("bridge.serve")
 # Of the grace, what closing the log and cutting connections may have; the rest belongs to the requests.
@@ -47,6 +57,9 @@ _CUT_SHARE: Final = 0.1
 # A request whose time is up gets so much of that share to end by itself, after its cancellation.
 _CUT_WAIT_SHARE: Final = 0.3
 
+CURSOR_KEY_ADVICE: Final = (
+    "CURSOR_KEY is not set: cursors end with this process, and other replicas refuse them"
+)
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -102,7 +115,10 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
     stop.listen()
     clock = SystemClock()
     metrics = place.metrics
-    opened = await open_log(config, clock=clock, metrics=metrics)
+    news = StoredNews()
+    opened = await open_log(config, clock=clock, metrics=metrics, news=news)
+    tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
+    news.listen(tails.stored)
     try:
         services = Services(
             http=config.http,
@@ -113,6 +129,17 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
             stats=StatsCache(clock, config.log.stats_cache_ttl_s),
             metrics=metrics,
             clock=clock,
+            cursors=Cursors(_cursor_key(config)),
+            tails=tails,
+            feeds=Feeds(tails),
+            groups=Groups(
+                opened.log,
+                opened.appender,
+                tails,
+                config=config.groups,
+                clock=clock,
+                observer=metrics.groups,
+            ),
             lifecycle=Lifecycle(),
             limit_tables=place.limit_tables,
         )
@@ -134,7 +161,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
             services.lifecycle.draining = True
             await bounded_step("connections", listeners.close, timeout_s=_cut_timeout_s(config), stop=stop)
     finally:
-        for name, close in opened.closers:
+        for name, close in (("tails", tails.close), *opened.closers):
             await bounded_step(name, close, timeout_s=_close_timeout_s(config), stop=stop)
 
 
@@ -173,9 +200,20 @@ async def _drain(config: Config, services: Services, listeners: Listeners, stop:
             stop=stop,
         )
     await bounded_step("stop-accepting", listeners.stop_accepting, timeout_s=CLOSE_TIMEOUT_S, stop=stop)
+    services.tails.end_waits()
+    services.groups.end_waits()
+    await bounded_step("farewell", services.live_streams.say_farewell, timeout_s=CLOSE_TIMEOUT_S, stop=stop)
     left_s = max(0.0, ends_s - services.clock.monotonic_s())
     if not await bounded_step("requests", listeners.finish_requests, timeout_s=left_s, stop=stop):
         services.lifecycle.end_requests()
+    await bounded_step("groups", services.groups.release, timeout_s=_close_timeout_s(config), stop=stop)
+
+
+def _cursor_key(config: Config) -> bytes:
+    if config.http.cursor_key is not None:
+        return config.http.cursor_key.encode()
+    _log.warning("cursor_key_made", advice=CURSOR_KEY_ADVICE)
+    return secrets.token_bytes(_CURSOR_KEY_BYTES)
 
 
 def _close_timeout_s(config: Config) -> float:

@@ -56,6 +56,7 @@ def background_tasks(
         "stats-refresh",
         supervise("stats-refresh", stats, pace=pace(services.stats.ttl_s), observer=metrics),
     )
+    yield "groups", services.groups.run()
     yield "loop-lag", watch_loop_lag(metrics, clock=clock, sleep=asyncio.sleep)
     yield "default-topic", _become_ready(config, services, pace(1.0), stats)
 

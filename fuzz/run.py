@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 HERE: Final = Path(__file__).resolve().parent
-TARGETS: Final = ("configuration", "events", "names", "stored_records")
+TARGETS: Final = ("bulk_in", "configuration", "events", "names", "stored_records", "websocket")
 CANARY: Final = "canary"
 #: What start-up, the seeds and a last slow input may take beyond the time asked for.
 CHILD_EXTRA_S: Final = 60

@@ -5,6 +5,7 @@ from bridge.config.rules import Fault, Rule
 from bridge.config.sections import (
     WORKERS_AUTO,
     Config,
+    GroupsConfig,
     HttpConfig,
     IggyConfig,
     LocalLogConfig,
@@ -21,6 +22,7 @@ __all__ = (
     "Config",
     "Effective",
     "Fault",
+    "GroupsConfig",
     "HttpConfig",
     "IggyConfig",
     "Inputs",

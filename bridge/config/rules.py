@@ -110,6 +110,12 @@ def origins_are_origins(config: Config) -> Iterator[Fault]:
             )
 
 
+def cursor_key_is_hard_to_guess(config: Config) -> Iterator[Fault]:
+    key = config.http.cursor_key
+    if key is not None and len(key) < _KEY_CHARS_ADVISED:
+        yield Fault(("CURSOR_KEY",), f"must have {_KEY_CHARS_ADVISED} characters or more")
+
+
 def ports_differ(config: Config) -> Iterator[Fault]:
     if config.observe.metrics_port and config.observe.metrics_port == config.http.port:
         yield Fault(
@@ -134,6 +140,7 @@ RULES: tuple[Rule, ...] = (
     proxies_are_networks,
     bypass_paths_are_paths,
     origins_are_origins,
+    cursor_key_is_hard_to_guess,
     ports_differ,
     one_process_writes_the_embedded_log,
 )

@@ -13,6 +13,7 @@ from bridge import limits
 __all__ = (
     "WORKERS_AUTO",
     "Config",
+    "GroupsConfig",
     "HttpConfig",
     "IggyConfig",
     "LocalLogConfig",
@@ -122,6 +123,12 @@ class HttpConfig:
         "Networks (CIDR) whose X-Forwarded-For and X-Real-IP are believed, comma-separated",
     )
     api_key: str | None = setting("API_KEY", None, "The key that callers must send as X-API-Key", secret=True)
+    cursor_key: str | None = setting(
+        "CURSOR_KEY",
+        None,
+        "Signs cursors, 16 characters or more: replicas with the same key read each other's, and those of before a restart",
+        secret=True,
+    )
     allow_anonymous: bool = setting(
         "ALLOW_ANONYMOUS", False, "Serve without an API key on an address other than loopback"
     )
@@ -214,6 +221,29 @@ class LocalLogConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GroupsConfig:
+    """Groups of consumers, and the stream in which replicas agree on what they did."""
+
+    stream: str = setting(
+        "GROUPS_STREAM", "bridge-groups", "Stream of the ledger of groups, made when the first group is used"
+    )
+    visibility_ms: int = setting(
+        "GROUPS_VISIBILITY_MS",
+        30_000,
+        "How long a group's message is out where a request names no time",
+        minimum=limits.GROUP_VISIBILITY_MS_MIN,
+        maximum=limits.GROUP_VISIBILITY_MS_MAX,
+    )
+    max_deliveries: int = setting(
+        "GROUPS_MAX_DELIVERIES",
+        5,
+        "Deliveries of a message before it goes to the dead-letter topic, where a request names no number",
+        minimum=1,
+        maximum=limits.GROUP_DELIVERIES_MAX,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObserveConfig:
     """Logs and metrics."""
 
@@ -243,4 +273,5 @@ class Config:
     log: LogConfig = field(default_factory=LogConfig)
     iggy: IggyConfig = field(default_factory=IggyConfig)
     local: LocalLogConfig = field(default_factory=LocalLogConfig)
+    groups: GroupsConfig = field(default_factory=GroupsConfig)
     observe: ObserveConfig = field(default_factory=ObserveConfig)

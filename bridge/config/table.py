@@ -11,6 +11,7 @@ SECTION_TITLES = {
     "log": "Default topic",
     "iggy": "Apache Iggy",
     "local": "Embedded log",
+    "groups": "Groups",
     "observe": "Logs and metrics",
 }
 

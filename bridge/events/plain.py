@@ -138,7 +138,7 @@ def _id(event: PlainEvent) -> PlainIds | None:
     payload = event.payload
     if type(payload) is PlainGenericPayload:
         data = bytes(payload.data)
-        if data.count(b"[") + data.count(b"{") > _BRACKETS_MAX or not is_strict_json(data):
+        if data.count(b"[") + data.count(b"{") > _BRACKETS_MAX or not _have_double_numbers([data]):
             return None
     elif type(payload) is PlainOrderPayload and type(order := payload.data) is PlainOrderCreated:
         amounts = [order.total_amount, *(item.unit_price for item in order.items)]

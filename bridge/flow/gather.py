@@ -8,10 +8,11 @@ partition is order of arrival.
 
 import asyncio
 import copy
-from collections import deque
+import functools
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Final
 
 import structlog
 
@@ -30,7 +31,8 @@ from bridge.errors import (
     RequestError,
     SendError,
 )
-from bridge.flow.batches import Weight, shares, taken
+from bridge.flow.batches import shares
+from bridge.flow.lanes import Entry, Lane, Place, latest_deadline, messages_of
 from bridge.messagelog import (
     Balanced,
     ByKey,
@@ -39,33 +41,21 @@ from bridge.messagelog import (
     NewMessage,
     Placement,
     Receipt,
+    StoredNews,
     ToPartition,
     TopicRef,
     partition_of_key,
 )
 from bridge.messagelog.bounds import check_append, check_placement
+from bridge.messagelog.ready import Ending, ReadyLog
 
 __all__ = ("GatheredAppender",)
 
 _log = structlog.get_logger("bridge.flow")
 
-
-class _Place(NamedTuple):
-    topic: TopicRef
-    #: None: wherever the log puts it next.
-    partition_id: int | None
-
-
-@dataclass(slots=True, eq=False)
-class _Entry:
-    """One caller's append."""
-
-    messages: Sequence[NewMessage]
-    weight: Weight
-    deadline: Deadline
-    receipt: asyncio.Future[Receipt]
-    handed_over: bool = False
-    withdrawn: bool = False
+_COUNT_OF: Final = attrgetter("messages_count")
+# A look at one entry's deadline takes 0.2 us: so much is waited for each between two looks at all.
+_LOOK_PAUSE_S: Final = 4e-6
 
 
 class GatheredAppender:
@@ -75,160 +65,249 @@ class GatheredAppender:
     A caller that is cancelled, or whose deadline passes, while its messages still wait takes them out again: nothing
     was written. Once they are handed to the log they are stored all the same, and a deadline then says UNKNOWN.
     A batch has the latest deadline of its members; each member leaves at its own.
+
+    This runs for every message in. It takes 3.8 us of CPU a message with 64 callers and 12.5 with one; a task for each
+    batch, a timer for each caller and tuples for weights took 8.2 and 24.5 (measured, over a log that costs nothing).
+
+    Args:
+        ready: the log's own way to begin an append, where it has one.
+        news: told of every batch that was acknowledged; for a log that does not tell by itself.
     """
 
-    def __init__(self, log: MessageLog, *, probe: HealthProbe) -> None:
+    def __init__(
+        self,
+        log: MessageLog,
+        *,
+        probe: HealthProbe,
+        ready: ReadyLog | None = None,
+        news: StoredNews | None = None,
+    ) -> None:
         self._log = log
+        self._ready = ready
+        self._news = news or StoredNews()
         self._probe = probe
-        self._lanes: dict[_Place, deque[_Entry]] = {}
+        self._lanes: dict[Place, Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._held = 0
         self._held_bytes = 0
         self._closed = False
+        self._emptied = asyncio.Event()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at_s = math.inf
 
     async def append(
         self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
     ) -> Receipt:
         """As `MessageLog.append`; all messages of one call stay together, one after the other."""
-        weight = Weight(len(messages), check_append(messages))
+        size_bytes = check_append(messages)
+        if not isinstance(placement, ByKey):
+            return await self._receipt(self._enter(topic, placement, messages, size_bytes, deadline))
         check_placement(placement)
-        if isinstance(placement, ByKey):
-            try:
-                return await self._by_key(topic, placement, messages, weight, deadline)
-            except PartitionNotFound:
-                # Partitions were taken away since their number was last looked at; nothing was written.
-                return await self._by_key(topic, placement, messages, weight, deadline)
-        partition_id = placement.partition_id if isinstance(placement, ToPartition) else None
-        return await self._append(_Place(topic, partition_id), messages, weight, deadline)
+        place = await self._partition(topic, placement, deadline)
+        try:
+            return await self._receipt(self._enter(topic, place, messages, size_bytes, deadline))
+        except PartitionNotFound:
+            # Partitions were taken away since their number was last looked at; nothing was written.
+            place = await self._partition(topic, placement, deadline)
+            return await self._receipt(self._enter(topic, place, messages, size_bytes, deadline))
 
     async def close(self) -> None:
         """Refuse new appends, and end when those accepted have their answer."""
         self._closed = True
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        if self._lanes:
+            await self._emptied.wait()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
-    async def _by_key(
+    async def _partition(self, topic: TopicRef, placement: ByKey, deadline: Deadline) -> ToPartition:
+        count = self._ready.partitions_now(topic) if self._ready is not None else None
+        if count is None:
+            try:
+                count = await self._log.partitions_count(topic, deadline=deadline)
+            except LogError as error:
+                error.outcome = Outcome.NOT_WRITTEN
+                raise
+        return ToPartition(partition_of_key(placement.key, count))
+
+    # --- callers ------------------------------------------------------------------------------------------------
+
+    def _enter(
         self,
         topic: TopicRef,
-        placement: ByKey,
+        placement: Balanced | ToPartition,
         messages: Sequence[NewMessage],
-        weight: Weight,
+        size_bytes: int,
         deadline: Deadline,
-    ) -> Receipt:
-        try:
-            count = await self._log.partitions_count(topic, deadline=deadline)
-        except LogError as error:
-            error.outcome = Outcome.NOT_WRITTEN
-            raise
-        place = _Place(topic, partition_of_key(placement.key, count))
-        return await self._append(place, messages, weight, deadline)
-
-    async def _append(
-        self, place: _Place, messages: Sequence[NewMessage], weight: Weight, deadline: Deadline
-    ) -> Receipt:
-        if not deadline.remaining_s():
+    ) -> Entry:
+        remaining_s = deadline.remaining_s()
+        if not remaining_s:
             raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
-        lane = self._lane(place, weight)
+        if self._closed:
+            raise ConnectionFailed("The bridge is shutting down.", outcome=Outcome.NOT_WRITTEN)
+        place: Place = (topic, placement.partition_id if isinstance(placement, ToPartition) else None)
+        lane = self._lanes.get(place)
+        if (
+            self._held >= limits.GATHER_WAITING_MAX
+            or self._held_bytes + size_bytes > limits.GATHER_WAITING_BYTES_MAX
+            or (lane is None and len(self._lanes) >= limits.GATHER_LANES_MAX)
+        ):
+            raise Overloaded(outcome=Outcome.NOT_WRITTEN, retry_after_ms=1000)
         loop = asyncio.get_running_loop()
-        entry = _Entry(messages, weight, deadline, loop.create_future())
-        self._hold(weight, +1)
-        lane.append(entry)
-        # A timer that ends the wait: 1.5 us with uvloop, where an `asyncio.timeout`, which cancels the task, takes 4.7.
-        timer = loop.call_later(deadline.remaining_s(), self._expire, lane, entry)
+        if lane is None:
+            lane = self._lanes[place] = Lane(place)
+            # After whoever else is ready in this turn of the loop.
+            loop.call_soon(self._turn, lane)
+        entry = Entry(lane, messages, size_bytes, deadline, loop.create_future())
+        lane.join(entry)
+        self._held += 1
+        self._held_bytes += size_bytes
+        if entry.at_s < self._alarm_at_s:
+            self._set_alarm(entry.at_s, remaining_s)
+        return entry
+
+    async def _receipt(self, entry: Entry) -> Receipt:
         try:
             return await entry.receipt
-        finally:
-            timer.cancel()
-            self._withdraw(lane, entry)
+        except asyncio.CancelledError:
+            self._withdraw(entry)
             if entry.receipt.done() and not entry.receipt.cancelled():
                 # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
                 entry.receipt.exception()
+            raise
 
-    def _expire(self, lane: deque[_Entry], entry: _Entry) -> None:
-        # Taken out at once: the lane may have its turn before the caller has his.
-        taken_out = self._withdraw(lane, entry)
-        if not entry.receipt.done():
-            entry.receipt.set_exception(
-                self._never_handed_over() if taken_out else DeadlineExceeded(outcome=Outcome.UNKNOWN)
-            )
-
-    def _withdraw(self, lane: deque[_Entry], entry: _Entry) -> bool:
+    def _withdraw(self, entry: Entry) -> bool:
         """Take *entry* out of its lane, whose turn it then was not; whether it was still there."""
-        if entry.handed_over or entry.withdrawn:
+        lane = entry.lane
+        if lane is None:
             return False
-        entry.withdrawn = True
-        lane.remove(entry)
-        self._hold(entry.weight, -1)
+        lane.leave(entry)
+        self._held -= 1
+        self._held_bytes -= entry.size_bytes
         return True
 
-    def _never_handed_over(self) -> LogError:
-        """Why the turn did not come: for want of time, or of a log."""
+    # --- deadlines ----------------------------------------------------------------------------------------------
+
+    def _set_alarm(self, at_s: float, remaining_s: float) -> None:
+        # One timer, at the first deadline of all: one for each caller takes 1.5 us with uvloop.
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at_s = at_s
+        self._alarm = asyncio.get_running_loop().call_later(remaining_s, self._look_at_deadlines)
+
+    def _look_at_deadlines(self) -> None:
+        self._alarm, self._alarm_at_s = None, math.inf
+        first: Deadline | None = None
+        for lane in tuple(self._lanes.values()):
+            for entry in (*lane.storing, *lane.waiting):
+                if entry.receipt.done():
+                    continue
+                if not entry.deadline.remaining_s():
+                    self._expire(entry)
+                elif first is None or entry.at_s < first.at_s:
+                    first = entry.deadline
+        if first is not None:
+            self._set_alarm(first.at_s, max(first.remaining_s(), self._held * _LOOK_PAUSE_S))
+
+    def _expire(self, entry: Entry) -> None:
+        # Taken out at once: the lane may have its turn before the caller has his.
+        if not self._withdraw(entry):
+            entry.receipt.set_exception(DeadlineExceeded(outcome=Outcome.UNKNOWN))
+            return
         health = self._probe.health()
-        if health.ready:
-            return DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
-        return Disconnected(health.detail, outcome=Outcome.NOT_WRITTEN)
-
-    def _lane(self, place: _Place, weight: Weight) -> deque[_Entry]:
-        if self._closed:
-            raise ConnectionFailed("The bridge is shutting down.", outcome=Outcome.NOT_WRITTEN)
-        full = (
-            self._held >= limits.GATHER_WAITING_MAX
-            or self._held_bytes + weight.size_bytes > limits.GATHER_WAITING_BYTES_MAX
+        # Why the turn did not come: for want of time, or of a log.
+        entry.receipt.set_exception(
+            DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
+            if health.ready
+            else Disconnected(health.detail, outcome=Outcome.NOT_WRITTEN)
         )
-        lane = self._lanes.get(place)
-        if full or (lane is None and len(self._lanes) >= limits.GATHER_LANES_MAX):
-            raise Overloaded(outcome=Outcome.NOT_WRITTEN, retry_after_ms=1000)
-        if lane is None:
-            lane = self._lanes[place] = deque()
-            task = asyncio.create_task(self._drain(place, lane), name=f"gather {place.partition_id}")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return lane
 
-    def _hold(self, weight: Weight, sign: int) -> None:
-        self._held += sign
-        self._held_bytes += sign * weight.size_bytes
+    # --- lanes --------------------------------------------------------------------------------------------------
 
-    async def _drain(self, place: _Place, lane: deque[_Entry]) -> None:
+    def _turn(self, lane: Lane) -> None:
+        """Nothing of *lane* is in flight: hand over what waits there, or drop it."""
+        if not lane.waiting:
+            del self._lanes[lane.place]
+            if self._closed and not self._lanes:
+                self._emptied.set()
+            return
+        lane.take()
+        if not self._begun(lane):
+            self._store_in_task(lane)
+
+    def _begun(self, lane: Lane) -> bool:
+        if self._ready is None:
+            return False
         try:
-            while lane:
-                batch = [lane.popleft() for _ in range(taken(entry.weight for entry in lane))]
-                for entry in batch:
-                    entry.handed_over = True
-                try:
-                    await self._store(place, batch)
-                finally:
-                    for entry in batch:
-                        self._hold(entry.weight, -1)
-                        if not entry.receipt.done():
-                            entry.receipt.set_exception(SendError(outcome=Outcome.UNKNOWN))
+            return self._ready.begin_append(
+                lane.topic,
+                lane.placement,
+                messages_of(lane.storing),
+                size_bytes=lane.storing_bytes,
+                deadline=latest_deadline(lane.storing),
+                ended=functools.partial(self._ended, lane),
+            )
+        except Exception:  # noqa: BLE001 (the callers must hear of it, and the lane must go on)
+            _log.exception("append_failed_unexpectedly", messages=len(lane.storing))
+            asyncio.get_running_loop().call_soon(self._ended, lane, SendError(outcome=Outcome.UNKNOWN))
+            return True
+
+    def _ended(self, lane: Lane, ending: Ending) -> None:
+        if ending is None:
+            self._store_in_task(lane)
+            return
+        if isinstance(ending, BridgeError):
+            _fail(lane.storing, ending)
+        else:
+            self._acknowledge(lane, lane.storing, ending)
+        self._next(lane)
+
+    def _next(self, lane: Lane) -> None:
+        """Every entry of the batch has its answer."""
+        self._held -= len(lane.storing)
+        self._held_bytes -= lane.storing_bytes
+        lane.storing, lane.storing_bytes = [], 0
+        self._turn(lane)
+
+    def _store_in_task(self, lane: Lane) -> None:
+        task = asyncio.get_running_loop().create_task(self._store_all(lane), name="gathered append")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _store_all(self, lane: Lane) -> None:
+        try:
+            await self._store(lane, lane.storing)
         finally:
-            # No await since the lane was seen empty: nobody can have joined it.
-            del self._lanes[place]
+            _fail(lane.storing, SendError(outcome=Outcome.UNKNOWN))
+            self._next(lane)
 
-    async def _store(self, place: _Place, batch: list[_Entry]) -> None:
-        """Store *batch*; every entry has its answer afterwards."""
-        placement = Balanced() if place.partition_id is None else ToPartition(place.partition_id)
-        messages = [message for entry in batch for message in entry.messages]
-        deadline = max((entry.deadline for entry in batch), key=lambda deadline: deadline.at_s)
+    async def _store(self, lane: Lane, batch: list[Entry]) -> None:
+        """Store *batch*; every entry has its answer afterwards, but for a fault of the bridge itself."""
+        messages = messages_of(batch)
+        deadline = latest_deadline(batch)
         try:
-            receipt = await self._log.append(place.topic, placement, messages, deadline=deadline)
+            receipt = await self._log.append(lane.topic, lane.placement, messages, deadline=deadline)
         except BridgeError as error:
             if len(batch) > 1 and isinstance(error, RequestError) and not isinstance(error, NotFound):
                 # The log refuses something that no rule here forbids: only its owner shall hear of it.
                 for entry in batch:
-                    await self._store(place, [entry])
+                    await self._store(lane, [entry])
                 return
-            for entry in batch:
-                if not entry.receipt.done():
-                    # Each caller raises its own: a shared one would grow a traceback for every caller.
-                    entry.receipt.set_exception(copy.copy(error))
-            return
+            _fail(batch, error)
         except Exception:  # noqa: BLE001 (the callers must hear of it, and the lane must go on)
             _log.exception("append_failed_unexpectedly", messages=len(messages))
-            return
-        for entry, share in zip(
-            batch, shares(receipt, [e.weight.messages_count for e in batch]), strict=True
-        ):
+        else:
+            self._acknowledge(lane, batch, receipt)
+
+    def _acknowledge(self, lane: Lane, batch: list[Entry], receipt: Receipt) -> None:
+        """The one place where callers learn that their messages are stored."""
+        self._news.stored(lane.topic, receipt)
+        for entry, share in zip(batch, shares(receipt, list(map(_COUNT_OF, batch))), strict=True):
             if not entry.receipt.done():
                 entry.receipt.set_result(share)
+
+
+def _fail(batch: list[Entry], error: BridgeError) -> None:
+    for entry in batch:
+        if not entry.receipt.done():
+            # Each caller raises its own: a shared one would grow a traceback for every caller.
+            entry.receipt.set_exception(copy.copy(error))

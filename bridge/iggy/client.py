@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
 from importlib import metadata
-from typing import NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from apache_iggy import AutoLogin, IggyClient, TcpConfig, TcpReconnectionConfig
 
@@ -14,13 +14,14 @@ from bridge.iggy.faults import Operation, Verdict, explain
 __all__ = ("Dialled", "Refusal", "SdkCalls", "dial", "new_client", "refusal")
 
 _T = TypeVar("_T")
+_C = TypeVar("_C")
 _SDK_VERSION = metadata.version("apache-iggy")
 
 
-class Dialled(NamedTuple):
+class Dialled(NamedTuple, Generic[_C]):
     """A client that is logged in; *server_version* is None where our user may not ask for it."""
 
-    client: IggyClient
+    client: _C
     server_version: str | None
 
 
@@ -106,7 +107,7 @@ def new_client(address: IggyAddress) -> IggyClient:
     )
 
 
-async def dial(address: IggyAddress, calls: SdkCalls, *, timeout_s: float) -> Dialled | Refusal:
+async def dial(address: IggyAddress, calls: SdkCalls, *, timeout_s: float) -> Dialled[IggyClient] | Refusal:
     """A client that is connected, logged in, and talks to a server of our minor; or why there is none."""
     try:
         async with asyncio.timeout(timeout_s):

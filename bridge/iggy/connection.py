@@ -3,8 +3,10 @@
 import asyncio
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import structlog
+from apache_iggy import IggyClient
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
@@ -13,7 +15,8 @@ from bridge.errors import StartupError
 from bridge.iggy import backoff
 from bridge.iggy.address import IggyAddress
 from bridge.iggy.breaker import Breaker, BreakerState
-from bridge.iggy.client import Refusal, SdkCalls, dial
+from bridge.iggy.client import Dialled, Refusal, SdkCalls, dial
+from bridge.iggy.line import Line, dial_line
 from bridge.iggy.pool import Lane
 from bridge.iggy.state import (
     Action,
@@ -79,10 +82,10 @@ class IggyConnection:
         self.detail = "The Iggy server has not been reached yet."
         self.server_version: str | None = None
         waiting_max = limits.IGGY_CALLS_WAITING_MAX
-        self.send_lanes = tuple(Lane(1, waiting_max) for _ in range(limits.IGGY_SEND_LANES))
-        self.read_lane = Lane(limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
-        self.admin_lane = Lane(1, waiting_max)
-        self.lanes = (*self.send_lanes, self.read_lane, self.admin_lane)
+        self.send_lanes = tuple(Lane[Line](1, waiting_max) for _ in range(limits.IGGY_SEND_LANES))
+        self.read_lane = Lane[Line](limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
+        self.admin_lane = Lane[IggyClient](1, waiting_max)
+        self.lanes: tuple[Lane[Any], ...] = (*self.send_lanes, self.read_lane, self.admin_lane)
 
     @property
     def ready(self) -> bool:
@@ -118,6 +121,12 @@ class IggyConnection:
                 await asyncio.sleep(self._delay_s)
                 self._delay_s = 0.0
             await self._attempt(limits.IGGY_CONNECT_TIMEOUT_S)
+
+    async def dial(self, lane: Lane[Any], *, timeout_s: float) -> Dialled[Any] | Refusal:
+        """A client for *lane*: of the SDK for administration, else a line of our own; or why there is none."""
+        if lane is self.admin_lane:
+            return await dial(self.address, self.calls, timeout_s=timeout_s)
+        return await dial_line(self.address, timeout_s=timeout_s)
 
     def close(self) -> None:
         """Let go of every client and end whoever waits."""
@@ -206,7 +215,7 @@ class IggyConnection:
     def _drop_clients(self) -> None:
         for lane in self.lanes:
             for slot in lane.slots:
-                slot.client = None
+                slot.let_go()
 
     def tell_breaker(self) -> None:
         """Pass on where the breaker stands, if that is news."""

@@ -4,16 +4,18 @@ import asyncio
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-
-from apache_iggy import IggyClient
+from typing import Generic, TypeVar
 
 from bridge.errors import Outcome, Overloaded
+from bridge.iggy.line import Line
 
 __all__ = ("Lane", "Slot")
 
+C = TypeVar("C")
+
 
 @dataclass(slots=True, eq=False)
-class Slot:
+class Slot(Generic[C]):
     """
     A place for one client, which carries one request at a time.
 
@@ -22,12 +24,25 @@ class Slot:
         used_at_s: when it last answered.
     """
 
-    client: IggyClient | None = None
+    client: C | None = None
     generation: int = -1
     used_at_s: float = 0.0
 
+    def let_go(self) -> None:
+        """Use the client no more; what it does at the moment it does to its end."""
+        client, self.client = self.client, None
+        # Of the SDK's there is nothing to close: its socket goes with the last reference.
+        if isinstance(client, Line):
+            client.close()
 
-class Lane:
+    def give_up(self) -> None:
+        """Use the client no more, nor wait for what it does."""
+        client, self.client = self.client, None
+        if isinstance(client, Line):
+            client.abort()
+
+
+class Lane(Generic[C]):
     """
     Slots and the callers that wait for one, first come, first served.
 
@@ -42,12 +57,12 @@ class Lane:
     __slots__ = ("_free", "_waiters", "_waiting_max", "slots")
 
     def __init__(self, size: int, waiting_max: int) -> None:
-        self.slots = tuple(Slot() for _ in range(size))
-        self._free: deque[Slot] = deque(self.slots)
-        self._waiters: deque[asyncio.Future[Slot]] = deque()
+        self.slots: tuple[Slot[C], ...] = tuple(Slot() for _ in range(size))
+        self._free: deque[Slot[C]] = deque(self.slots)
+        self._waiters: deque[asyncio.Future[Slot[C]]] = deque()
         self._waiting_max = waiting_max
 
-    async def acquire(self, *, write: bool) -> Slot:
+    async def acquire(self, *, write: bool) -> Slot[C]:
         """
         A slot, to be given back with `release`.
 
@@ -58,7 +73,7 @@ class Lane:
             return self._free.popleft()
         if len(self._waiters) >= self._waiting_max:
             raise Overloaded(outcome=Outcome.NOT_WRITTEN if write else None, retry_after_ms=1000)
-        turn: asyncio.Future[Slot] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Slot[C]] = asyncio.get_running_loop().create_future()
         self._waiters.append(turn)
         try:
             return await turn
@@ -71,11 +86,20 @@ class Lane:
                     self._waiters.remove(turn)
             raise
 
+    @property
+    def idle(self) -> Slot[C] | None:
+        """The slot that `acquire` would give at once."""
+        return self._free[0] if self._free else None
+
+    def take(self) -> Slot[C]:
+        """The `idle` slot, to be given back with `release`; only where there is one."""
+        return self._free.popleft()
+
     def answered_since(self, at_s: float) -> bool:
         """Whether any client here got an answer after *at_s* (`Clock.monotonic_s`)."""
         return any(slot.used_at_s > at_s for slot in self.slots)
 
-    def release(self, slot: Slot) -> None:
+    def release(self, slot: Slot[C]) -> None:
         """Give *slot* to whoever waits longest."""
         while self._waiters:
             turn = self._waiters.popleft()

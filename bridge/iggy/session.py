@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
-from apache_iggy import IggyClient
 
 from bridge import limits
 from bridge.clock import Deadline
@@ -27,15 +26,17 @@ from bridge.errors import (
     Overloaded,
 )
 from bridge.iggy.breaker import Permit, Refused
-from bridge.iggy.client import Refusal, dial
+from bridge.iggy.client import Refusal
 from bridge.iggy.connection import IggyConnection
-from bridge.iggy.faults import Operation, Verdict, explain
+from bridge.iggy.faults import Fault, Operation, Verdict, explain
+from bridge.iggy.line import Line
 from bridge.iggy.pool import Lane, Slot
 from bridge.iggy.state import State
 
 __all__ = ("IggySession",)
 
 _T = TypeVar("_T")
+_C = TypeVar("_C")
 _log = structlog.get_logger("bridge.iggy")
 
 # Between two tries of a request that the server did not admit: a new topic takes about 50 ms to be ready.
@@ -92,8 +93,8 @@ class IggySession:
 
     async def call(
         self,
-        lane: Lane,
-        request: Callable[[IggyClient], Awaitable[_T]],
+        lane: Lane[_C],
+        request: Callable[[_C], Awaitable[_T]],
         operation: Operation,
         *,
         write: bool,
@@ -129,6 +130,20 @@ class IggySession:
         finally:
             self._conclude(permit, call)
         return result
+
+    def understood(
+        self, slot: Slot[Any], generation: int, text: str, operation: Operation, *, write: bool
+    ) -> Fault:
+        """What *text* from the client of *slot* means; let go of it where it must not be used again."""
+        fault = explain(text, operation, write=write)
+        if fault.connection_lost:
+            slot.let_go()
+            self._connection.lost(generation, "The connection to the Iggy server broke.")
+        if fault.verdict is Verdict.UNEXPLAINED:
+            _log.error(
+                "iggy_unexplained", operation=operation.value, fault=text[: limits.LOG_FIELD_CHARS_MAX]
+            )
+        return fault
 
     async def probe(self, deadline: Deadline) -> None:
         """
@@ -185,7 +200,7 @@ class IggySession:
         return Disconnected(outcome=call.not_written, retry_after_ms=max(1000, round(wait_s * 1000)))
 
     async def _until_answered(
-        self, lane: Lane, request: Callable[[IggyClient], Awaitable[_T]], call: _Call
+        self, lane: Lane[_C], request: Callable[[_C], Awaitable[_T]], call: _Call
     ) -> _T:
         repeats = 0
         while True:
@@ -196,7 +211,7 @@ class IggySession:
             try:
                 # The connection may have gone while this request queued.
                 if self._connection.state is State.CONNECTED:
-                    return await self._over(slot, request, call)
+                    return await self._over(lane, slot, request, call)
             except _Again as again:
                 repeats += 1
                 if repeats > limits.IGGY_REPEATS_MAX and not again.pause_s:
@@ -230,50 +245,49 @@ class IggySession:
         finally:
             self._waiting -= 1
 
-    async def _over(self, slot: Slot, request: Callable[[IggyClient], Awaitable[_T]], call: _Call) -> _T:
+    async def _over(
+        self, lane: Lane[_C], slot: Slot[_C], request: Callable[[_C], Awaitable[_T]], call: _Call
+    ) -> _T:
         """One try over *slot*; its client is replaced where it must not be used again."""
-        client = await self._client(slot, call)
+        client = await self._client(lane, slot, call)
         generation = slot.generation
         try:
             if call.write and self._connection.clock.monotonic_s() - slot.used_at_s > limits.IGGY_IDLE_S:
-                await self._connection.calls.answer(client.ping())
+                await self._answer(client, client.ping())  # type: ignore[attr-defined]
             # The SDK writes at the call, not at the await; a timeout of 0 would strike only after it.
             if not call.deadline.remaining_s():
                 raise DeadlineExceeded(outcome=call.not_written)
             call.phase = _Phase.HANDED_OVER
-            result = await self._connection.calls.answer(request(client))
+            result = await self._answer(client, request(client))
         except asyncio.CancelledError:
-            slot.client = None
+            slot.give_up()
             raise
         except (RuntimeError, ValueError, OverflowError) as error:
             raise self._failed(slot, generation, call, str(error)) from None
         slot.used_at_s = self._connection.clock.monotonic_s()
         return result
 
-    def _failed(self, slot: Slot, generation: int, call: _Call, text: str) -> Exception:
-        fault = explain(text, call.operation, write=call.write and call.phase is _Phase.HANDED_OVER)
-        if fault.connection_lost:
-            slot.client = None
-            self._connection.lost(generation, "The connection to the Iggy server broke.")
-        if fault.verdict is Verdict.UNEXPLAINED:
-            _log.error(
-                "iggy_unexplained", operation=call.operation.value, fault=text[: limits.LOG_FIELD_CHARS_MAX]
-            )
+    async def _answer(self, client: object, call: Awaitable[_T]) -> _T:
+        # Ours is nobody else's and may be cancelled; the SDK's runs on.
+        return await (call if isinstance(client, Line) else self._connection.calls.answer(call))
+
+    def _failed(self, slot: Slot[Any], generation: int, call: _Call, text: str) -> Exception:
+        written = call.write and call.phase is _Phase.HANDED_OVER
+        fault = self.understood(slot, generation, text, call.operation, write=written)
         if fault.repeatable:
             pause_s = _NOT_ACCEPTED_PAUSE_S if fault.verdict is Verdict.NOT_ACCEPTED else 0.0
             return _Again(_with_outcome(fault.error, call), pause_s)
         return fault.error
 
-    async def _client(self, slot: Slot, call: _Call) -> IggyClient:
-        if slot.client is not None:
-            return slot.client
+    async def _client(self, lane: Lane[_C], slot: Slot[_C], call: _Call) -> _C:
+        client = slot.client
+        if client is not None and not (isinstance(client, Line) and client.closed):
+            return client
         if len(self._connection.calls) >= limits.IGGY_CALLS_ABANDONED_MAX:
             raise Overloaded(outcome=call.not_written, retry_after_ms=1000)
         call.phase = _Phase.DIAL
         generation = self._connection.generation
-        result = await dial(
-            self._connection.address, self._connection.calls, timeout_s=limits.IGGY_CONNECT_TIMEOUT_S
-        )
+        result = await self._connection.dial(lane, timeout_s=limits.IGGY_CONNECT_TIMEOUT_S)
         if isinstance(result, Refusal):
             self._connection.lost(generation, result.detail)
             raise _Again(ConnectionFailed(outcome=call.not_written))
@@ -281,7 +295,8 @@ class IggySession:
             raise _Again(self._disconnected(call))
         slot.client, slot.generation = result.client, generation
         slot.used_at_s = self._connection.clock.monotonic_s()
-        return result.client
+        found: _C = result.client
+        return found
 
 
 def _with_outcome(error: BridgeError, call: _Call) -> BridgeError:

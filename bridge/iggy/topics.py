@@ -21,11 +21,21 @@ from apache_iggy import (
 from bridge import limits
 from bridge.messagelog import Durability, PartitionInfo, Retention, StreamInfo, TopicInfo, TopicRef
 
-__all__ = ("KnownTopic", "TopicCache", "durability_of", "stream_info", "topic_info", "topic_options")
+__all__ = (
+    "KnownTopic",
+    "TopicCache",
+    "durability_of",
+    "retention_options",
+    "stream_info",
+    "topic_info",
+    "topic_options",
+)
 
 #: The server's default for `messages_required_to_save`, where it does not say.
 _SAVED_AFTER_DEFAULT: Final = 1024
 _SEGMENT_STEP_BYTES: Final = 512
+#: The server's default for `segment_size`, where it does not say.
+_SEGMENT_BYTES_DEFAULT: Final = 1024**3
 #: Segments that the size allowed for one partition is cut into: one is open and never removed.
 _SEGMENTS_PER_PARTITION: Final = 4
 
@@ -68,6 +78,22 @@ def topic_options(durability: Durability, retention: Retention, partitions_count
     return options
 
 
+def retention_options(topic: TopicDetails, retention: Retention) -> dict[str, Any]:
+    """
+    Keyword arguments for the SDK's `update_topic`, all of the retention.
+
+    The size of segments was fixed when the topic was made, and Iggy refuses a topic smaller than one of them.
+    """
+    expiry: Any = IggyExpiry.NeverExpire()
+    if retention.age_s is not None:
+        expiry = IggyExpiry.ExpireDuration(timedelta(seconds=retention.age_s))
+    size: Any = MaxTopicSize.Unlimited()
+    if retention.size_bytes is not None:
+        segment_bytes = int(_options(topic).get("segment_size", _SEGMENT_BYTES_DEFAULT))
+        size = MaxTopicSize.Custom(max(retention.size_bytes, segment_bytes))
+    return {"message_expiry": expiry, "max_topic_size": size}
+
+
 def stream_info(stream: Stream | StreamDetails) -> StreamInfo:
     return StreamInfo(
         id=stream.id,
@@ -81,7 +107,7 @@ def stream_info(stream: Stream | StreamDetails) -> StreamInfo:
 
 def topic_info(topic: Topic | TopicDetails, *, stream_id: int) -> TopicInfo:
     """A topic; with its partitions if the SDK told them."""
-    options = {**topic.derived_options.to_scalar_dict(), **topic.options.to_scalar_dict()}
+    options = _options(topic)
     expiry, size = topic.message_expiry, topic.max_topic_size
     partitions = topic.partitions if isinstance(topic, TopicDetails) else []
     return TopicInfo(
@@ -109,6 +135,11 @@ def topic_info(topic: Topic | TopicDetails, *, stream_id: int) -> TopicInfo:
     )
 
 
+def _options(topic: Topic | TopicDetails) -> dict[Any, Any]:
+    """What is in effect: what was asked for, and the server's own for the rest."""
+    return {**topic.derived_options.to_scalar_dict(), **topic.options.to_scalar_dict()}
+
+
 def _seconds(duration: timedelta) -> int:
     return max(1, round(duration.total_seconds()))
 
@@ -127,8 +158,12 @@ class KnownTopic:
     until_s: float
     turn: int = 0
 
+    @property
+    def partition_of_turn(self) -> int:
+        return self.turn % self.partitions_count
+
     def next_partition(self) -> int:
-        partition_id = self.turn % self.partitions_count
+        partition_id = self.partition_of_turn
         self.turn += 1
         return partition_id
 

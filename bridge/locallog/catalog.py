@@ -26,7 +26,16 @@ from bridge.messagelog import (
     partition_of_key,
 )
 
-__all__ = ("EMPTY", "Catalog", "Marks", "PartitionState", "StreamState", "TopicState", "free_base_key")
+__all__ = (
+    "EMPTY",
+    "Catalog",
+    "KeyRange",
+    "Marks",
+    "PartitionState",
+    "StreamState",
+    "TopicState",
+    "free_base_key",
+)
 
 
 class Marks(NamedTuple):
@@ -56,16 +65,28 @@ class Marks(NamedTuple):
 EMPTY = Marks(0, 0, 0, 0, 0)
 
 
+class KeyRange(NamedTuple):
+    """Keys side by side: the partitions of a topic that were made together."""
+
+    base_key: int
+    partitions_count: int
+
+
 class PartitionState:
-    """One partition: *id* within its topic, *key* within the database."""
+    """One partition between two purges: *id* within its topic, *key* within the database."""
 
     __slots__ = ("id", "key", "marks", "topic")
 
-    def __init__(self, topic: "TopicState", partition_id: int) -> None:
+    def __init__(self, topic: "TopicState", partition_id: int, key: int) -> None:
         self.topic = topic
         self.id = partition_id
-        self.key = topic.base_key + partition_id
+        self.key = key
         self.marks = EMPTY
+
+    @property
+    def successor(self) -> "PartitionState":
+        """What the partition is now: itself until it is purged."""
+        return self.topic.partitions[self.id]
 
     def publish(self, marks: Marks) -> None:
         """Show new marks, in the partition and in the sums of its topic."""
@@ -91,7 +112,7 @@ class TopicState:
     """One topic; *sums* are its messages and their bytes, *deleted* turns true for good."""
 
     __slots__ = (
-        "_turns", "base_key", "created_at_us", "deleted", "id", "name", "partitions", "retention", "stream_id", "sums",
+        "_turns", "created_at_us", "deleted", "id", "name", "partitions", "ranges", "retention", "stream_id", "sums",
     )  # fmt: skip
 
     def __init__(
@@ -101,20 +122,36 @@ class TopicState:
         stream_id: int,
         name: str,
         created_at_us: int,
-        base_key: int,
-        partitions_count: int,
+        ranges: tuple[KeyRange, ...],
         retention: Retention,
     ) -> None:
         self.id = topic_id
         self.stream_id = stream_id
         self.name = name
         self.created_at_us = created_at_us
-        self.base_key = base_key
         self.retention = retention
-        self.sums = (0, 0)
         self.deleted = False
-        self.partitions = tuple(PartitionState(self, number) for number in range(partitions_count))
-        self._turns = itertools.cycle(self.partitions)
+        self.empty(ranges)
+
+    def empty(self, ranges: tuple[KeyRange, ...]) -> None:
+        """Show partitions with nothing in them, under the keys of *ranges*."""
+        keys = [base_key + index for base_key, count in ranges for index in range(count)]
+        self._show(tuple(PartitionState(self, number, key) for number, key in enumerate(keys)), ranges)
+        self.sums = (0, 0)
+
+    def extend(self, added: KeyRange) -> None:
+        """Show more partitions, empty ones."""
+        first = len(self.partitions)
+        more = (
+            PartitionState(self, first + index, added.base_key + index)
+            for index in range(added.partitions_count)
+        )
+        self._show((*self.partitions, *more), (*self.ranges, added))
+
+    def _show(self, partitions: tuple[PartitionState, ...], ranges: tuple[KeyRange, ...]) -> None:
+        self.partitions = partitions
+        self.ranges = ranges
+        self._turns = itertools.cycle(partitions)
 
     def partition(self, partition_id: int) -> PartitionState:
         """
@@ -182,7 +219,7 @@ class Catalog:
     """All streams by name, and the ranges of partition keys whose rows are still to be purged."""
 
     streams: dict[str, StreamState] = field(default_factory=dict)
-    purges: tuple[tuple[int, int], ...] = ()
+    purges: tuple[KeyRange, ...] = ()
 
     def stream(self, name: str) -> StreamState:
         """
@@ -223,12 +260,12 @@ class Catalog:
 
 def free_base_key(catalog: Catalog, partitions_count: int) -> int:
     """
-    The lowest partition key from which *partitions_count* are free; keys of a purged topic are given out again.
+    The lowest partition key from which *partitions_count* are free; keys are given out again once they are purged.
 
     Raises:
         BadRequest: if the log holds no more partitions.
     """
-    used = [(topic.base_key, len(topic.partitions)) for topic in catalog.topics()]
+    used = [keys for topic in catalog.topics() for keys in topic.ranges]
     free = 0
     for base_key, count in sorted([*used, *catalog.purges]):
         if base_key - free >= partitions_count:

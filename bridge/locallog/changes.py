@@ -1,15 +1,15 @@
-"""Changes to what there is: streams, topics, and rows that nobody can reach any more (shell)."""
+"""Streams and topics made and deleted, and rows that nobody can reach any more (shell)."""
 
 from typing import ClassVar, Final
 
 from bridge import limits
 from bridge.errors import AlreadyExists, BadRequest
-from bridge.locallog.catalog import Catalog, StreamState, TopicState, free_base_key
+from bridge.locallog.catalog import Catalog, KeyRange, StreamState, TopicState, free_base_key
 from bridge.locallog.schema import chunk_key
 from bridge.locallog.transaction import Change, Transaction
 from bridge.messagelog import Retention, StreamInfo, TopicInfo, TopicRef
 
-__all__ = ("CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Probe", "Purge")
+__all__ = ("CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Probe", "Purge", "leave_to_purge")
 
 # A probe must fail where an append would: it needs some pages, not a corner of one.
 _FILLER_BYTES: Final = 64 * 1024
@@ -55,17 +55,16 @@ class DeleteStream(Change):
     def apply(self, transaction: Transaction) -> None:
         self._stream = transaction.catalog.stream(self._name)
         connection = transaction.connection
-        connection.execute(
-            "insert into purges select base_key, partitions_count from topics where stream_id = ?",
-            (self._stream.id,),
-        )
+        for topic in self._stream.topics.values():
+            leave_to_purge(transaction, topic)
         connection.execute("delete from topics where stream_id = ?", (self._stream.id,))
         connection.execute("delete from streams where id = ?", (self._stream.id,))
 
     def publish(self, catalog: Catalog) -> None:
         catalog.streams = {name: stream for name, stream in catalog.streams.items() if name != self._name}
         for topic in self._stream.topics.values():
-            _leave_to_purge(catalog, topic)
+            topic.deleted = True
+            catalog.purges = (*catalog.purges, *topic.ranges)
 
 
 class CreateTopic(Change):
@@ -106,8 +105,7 @@ class CreateTopic(Change):
             stream_id=stream.id,
             name=self._ref.topic,
             created_at_us=transaction.now_us,
-            base_key=base_key,
-            partitions_count=self._partitions_count,
+            ranges=(KeyRange(base_key, self._partitions_count),),
             retention=self._retention,
         )
         return self._topic.info(with_partitions=True)
@@ -130,16 +128,14 @@ class DeleteTopic(Change):
 
     def apply(self, transaction: Transaction) -> None:
         self._topic = transaction.catalog.topic(self._ref)
-        connection = transaction.connection
-        connection.execute("delete from topics where id = ?", (self._topic.id,))
-        connection.execute(
-            "insert into purges values (?, ?)", (self._topic.base_key, len(self._topic.partitions))
-        )
+        leave_to_purge(transaction, self._topic)
+        transaction.connection.execute("delete from topics where id = ?", (self._topic.id,))
 
     def publish(self, catalog: Catalog) -> None:
         stream = catalog.streams[self._ref.stream]
         stream.topics = {name: topic for name, topic in stream.topics.items() if name != self._ref.topic}
-        _leave_to_purge(catalog, self._topic)
+        self._topic.deleted = True
+        catalog.purges = (*catalog.purges, *self._topic.ranges)
 
 
 class Purge(Change):
@@ -200,6 +196,7 @@ class Probe(Change):
         transaction.connection.execute("delete from probes")
 
 
-def _leave_to_purge(catalog: Catalog, topic: TopicState) -> None:
-    topic.deleted = True
-    catalog.purges = (*catalog.purges, (topic.base_key, len(topic.partitions)))
+def leave_to_purge(transaction: Transaction, topic: TopicState) -> None:
+    """Write down that the keys of *topic* are no longer its own, and what lies under them is nobody's."""
+    transaction.connection.executemany("insert into purges values (?, ?)", topic.ranges)
+    transaction.connection.execute("delete from extensions where topic_id = ?", (topic.id,))

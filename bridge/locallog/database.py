@@ -11,7 +11,7 @@ import apsw
 from bridge import limits
 from bridge.errors import StartupError
 from bridge.locallog import schema
-from bridge.locallog.catalog import Catalog, Marks, StreamState, TopicState
+from bridge.locallog.catalog import Catalog, KeyRange, Marks, PartitionState, StreamState, TopicState
 from bridge.messagelog import Retention
 
 __all__ = ("Tuning", "load_catalog", "open_reader", "open_writer")
@@ -125,6 +125,11 @@ def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning) -> No
         )
         _sync_directory(directory)
         _sync_directory(directory.parent)
+        return
+    for version in range(connection.pragma("user_version"), schema.SCHEMA_VERSION):
+        connection.execute(
+            f"begin immediate; {schema.UPGRADES[version]} pragma user_version = {version + 1}; commit"
+        )
 
 
 def _is_new(connection: apsw.Connection) -> bool:
@@ -153,7 +158,12 @@ def _load(connection: apsw.Connection) -> Catalog:
     for stream_id, name, created_at_us in connection.execute("select id, name, created_at_us from streams"):
         stream = StreamState(id=stream_id, name=name, created_at_us=created_at_us)
         streams[stream_id] = catalog.streams[name] = stream
-    topics: dict[int, TopicState] = {}
+    ranges: dict[int, list[KeyRange]] = {}
+    for topic_id, *keys in connection.execute(
+        "select topic_id, base_key, partitions_count from extensions order by topic_id, first_partition"
+    ):
+        ranges.setdefault(topic_id, []).append(KeyRange(*keys))
+    partitions: dict[int, PartitionState] = {}
     for row in connection.execute(
         "select id, stream_id, name, created_at_us, base_key, partitions_count, retention_age_s,"
         " retention_size_bytes from topics"
@@ -164,19 +174,18 @@ def _load(connection: apsw.Connection) -> Catalog:
             stream_id=stream_id,
             name=name,
             created_at_us=created_at_us,
-            base_key=base_key,
-            partitions_count=count,
+            ranges=(KeyRange(base_key, count), *ranges.get(topic_id, ())),
             retention=Retention(age_s=age_s, size_bytes=size_bytes),
         )
         streams[stream_id].topics[name] = topic
-        topics.update((partition.key, topic) for partition in topic.partitions)
+        partitions.update((partition.key, partition) for partition in topic.partitions)
     purges = connection.execute("select base_key, partitions_count from purges order by base_key")
-    catalog.purges = tuple((base_key, count) for base_key, count in purges)
-    _load_marks(connection, topics)
+    catalog.purges = tuple(KeyRange(base_key, count) for base_key, count in purges)
+    _load_marks(connection, partitions)
     return catalog
 
 
-def _load_marks(connection: apsw.Connection, topics: dict[int, TopicState]) -> None:
+def _load_marks(connection: apsw.Connection, partitions: dict[int, PartitionState]) -> None:
     trims = {
         key: Marks(first_offset, first_offset, bytes_start, bytes_start, timestamp_us)
         for key, first_offset, bytes_start, timestamp_us in connection.execute(
@@ -201,6 +210,6 @@ def _load_marks(connection: apsw.Connection, topics: dict[int, TopicState]) -> N
         )
         below = schema.chunk_key(partition_key, 0)
     for partition_key, known in marks.items():
-        topic = topics.get(partition_key)
-        if topic is not None:
-            topic.partitions[partition_key - topic.base_key].publish(known)
+        partition = partitions.get(partition_key)
+        if partition is not None:
+            partition.publish(known)

@@ -2,6 +2,8 @@
 
 from bridge.limits import HOT_PAGES_BYTES_MAX
 from bridge.locallog.catalog import Marks, PartitionState
+from bridge.locallog.hot_chunks import HotChunks
+from bridge.locallog.queries import Found
 from bridge.messagelog import First, FromOffset, HotPages, Last, Position, Records
 
 __all__ = ("HotReads",)
@@ -15,9 +17,10 @@ class HotReads:
     own; so all that can make a page stale is that there is more at its end, or less at its beginning.
     """
 
-    __slots__ = ("_pages",)
+    __slots__ = ("_chunks", "_pages")
 
     def __init__(self) -> None:
+        self._chunks = HotChunks()
         self._pages: HotPages[tuple[PartitionState, int, int], Records] = HotPages(HOT_PAGES_BYTES_MAX)
 
     def find(self, partition: PartitionState, marks: Marks, position: Position, count: int) -> Records | None:
@@ -26,14 +29,27 @@ class HotReads:
         if start is None:
             return None
         records = self._pages.get((partition, start, count))
-        return records if records is not None and _is_whole(records, marks, start, count) else None
+        if records is not None and _is_whole(records, marks, start, count):
+            return records
+        cut = self._chunks.find(partition, marks, start, count)
+        if cut is not None:
+            self._keep(partition, marks, start, count, cut)
+        return cut
 
     def offer(
-        self, partition: PartitionState, marks: Marks, position: Position, count: int, records: Records
+        self, partition: PartitionState, marks: Marks, position: Position, count: int, found: Found
     ) -> None:
         """This was read with these *marks*."""
         start = _start(marks, position, count)
-        if start is not None and records and _is_whole(records, marks, start, count):
+        if start is not None and found.records:
+            self._keep(partition, marks, start, count, found.records)
+        for chunk in found.chunks:
+            self._chunks.offer(partition, chunk)
+
+    def _keep(
+        self, partition: PartitionState, marks: Marks, start: int, count: int, records: Records
+    ) -> None:
+        if _is_whole(records, marks, start, count):
             records.kept = self._pages.offer(
                 (partition, start, count), records, size_bytes=records.weight_bytes
             )

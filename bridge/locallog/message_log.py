@@ -1,7 +1,8 @@
 """The embedded log behind the port (shell)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -13,16 +14,16 @@ from bridge.clock import Clock, Deadline
 from bridge.config import LocalLogConfig
 from bridge.errors import (
     BadRequest,
-    ConnectionFailed,
-    DeadlineExceeded,
+    BridgeError,
     LogError,
-    Outcome,
+    NotFound,
     StartupError,
     TopicNotFound,
 )
 from bridge.locallog import queries
-from bridge.locallog.catalog import Catalog, PartitionState, TopicState
-from bridge.locallog.changes import CreateStream, CreateTopic, DeleteStream, DeleteTopic, Probe
+from bridge.locallog.administration import LocalAdministration
+from bridge.locallog.catalog import EMPTY, Catalog, PartitionState, TopicState
+from bridge.locallog.changes import Probe
 from bridge.locallog.completions import Completions
 from bridge.locallog.database import Tuning, load_catalog, open_reader, open_writer
 from bridge.locallog.faults import LocalLogFailed
@@ -34,6 +35,7 @@ from bridge.locallog.transaction import Append, StoreOffset
 from bridge.locallog.writer import LogState, Writer
 from bridge.messagelog import (
     NO_RECORDS,
+    Balanced,
     ConsumerKey,
     Durability,
     First,
@@ -47,18 +49,20 @@ from bridge.messagelog import (
     Position,
     Receipt,
     Retention,
+    StoredNews,
     StoredOffset,
-    StreamInfo,
-    TopicInfo,
+    ToPartition,
     TopicRef,
     check_append,
 )
+from bridge.messagelog.ready import Ending
 from bridge.telemetry.port import LogObserver
 
 __all__ = ("LocalMessageLog",)
 
 _LOG = structlog.get_logger("bridge.locallog")
 _NO_TUNING: Final = Tuning()
+_PAYLOAD_OF: Final = attrgetter("payload")
 # Retention waits for the writer like anybody else, but nobody waits for retention.
 _RETENTION_DEADLINE_S: Final = 30.0
 _DETAILS: Final = {
@@ -69,7 +73,7 @@ _DETAILS: Final = {
 }
 
 
-class LocalMessageLog:
+class LocalMessageLog(LocalAdministration):
     """`MessageLog`, `HealthProbe` and `StatsSource` on one SQLite file; made by `open`."""
 
     def __init__(
@@ -81,26 +85,36 @@ class LocalMessageLog:
         catalog: Catalog,
         clock: Clock,
         observer: LogObserver,
+        news: StoredNews,
     ) -> None:
         completions = Completions(asyncio.get_running_loop())
         self._lock = lock
-        self._catalog = catalog
         self._clock = clock
         self._observer = observer
+        self._news = news
         self._failed = asyncio.Event()
-        self._closed = False
         self._hot_reads = HotReads()
-        self._writer = Writer(
-            writer_connection, catalog, completions, clock=clock, state_changed=self._state_changed
+        super().__init__(
+            catalog,
+            Writer(writer_connection, catalog, completions, clock=clock, state_changed=self._state_changed),
         )
         self._readers = Readers(reader_connections, completions)
 
     @classmethod
     async def open(
-        cls, config: LocalLogConfig, *, clock: Clock, observer: LogObserver, tuning: Tuning = _NO_TUNING
+        cls,
+        config: LocalLogConfig,
+        *,
+        clock: Clock,
+        observer: LogObserver,
+        news: StoredNews | None = None,
+        tuning: Tuning = _NO_TUNING,
     ) -> "LocalMessageLog":
         """
         Take the directory and open the log in it, made if it is not there.
+
+        Args:
+            news: told of every append.
 
         Raises:
             StartupError: if the directory is in use or unusable, or the log in it is damaged, foreign or newer.
@@ -114,6 +128,7 @@ class LocalMessageLog:
             catalog=catalog,
             clock=clock,
             observer=observer,
+            news=news or StoredNews(),
         )
         observer.connection_changed(LogState.OPEN)
         totals = catalog.totals()
@@ -163,61 +178,6 @@ class LocalMessageLog:
             await self._writer.close()
             self._lock.release()
 
-    # --- streams and topics -------------------------------------------------------------------------------------
-
-    async def create_stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        self._check_write(deadline)
-        info: StreamInfo = await self._writer.perform(CreateStream(name), deadline=deadline)
-        return info
-
-    async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
-        self._check_read(deadline)
-        streams = self._catalog.streams
-        return tuple(streams[name].info() for name in sorted(streams))
-
-    async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        self._check_read(deadline)
-        return self._catalog.stream(name).info()
-
-    async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
-        self._check_write(deadline)
-        await self._writer.perform(DeleteStream(name), deadline=deadline)
-
-    async def create_topic(
-        self,
-        topic: TopicRef,
-        *,
-        partitions_count: int,
-        durability: Durability | None = None,  # noqa: ARG002 (always persisted)
-        retention: Retention = Retention(),  # noqa: B008 (frozen)
-        deadline: Deadline,
-    ) -> TopicInfo:
-        self._check_write(deadline)
-        if not 1 <= partitions_count <= limits.PARTITIONS_MAX:
-            raise BadRequest(
-                f"A topic has 1 to {limits.PARTITIONS_MAX} partitions.", limit=limits.PARTITIONS_MAX
-            )
-        change = CreateTopic(topic, partitions_count=partitions_count, retention=retention)
-        info: TopicInfo = await self._writer.perform(change, deadline=deadline)
-        return info
-
-    async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
-        self._check_read(deadline)
-        topics = self._catalog.stream(stream).topics
-        return tuple(topics[name].info(with_partitions=False) for name in sorted(topics))
-
-    async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
-        self._check_read(deadline)
-        return self._catalog.topic(topic).info(with_partitions=True)
-
-    async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        self._check_write(deadline)
-        await self._writer.perform(DeleteTopic(topic), deadline=deadline)
-
-    async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
-        self._check_read(deadline)
-        return len(self._catalog.topic(topic).partitions)
-
     # --- messages -----------------------------------------------------------------------------------------------
 
     async def append(
@@ -234,14 +194,57 @@ class LocalMessageLog:
         except LogError as error:
             self._observer.append_failed(topic.stream, topic.topic, code=error.code)
             raise
+        self._stored(topic, receipt, messages, started_s)
+        return receipt
+
+    def begin_append(
+        self,
+        topic: TopicRef,
+        placement: Balanced | ToPartition,
+        messages: Sequence[NewMessage],
+        *,
+        size_bytes: int,
+        deadline: Deadline,
+        ended: Callable[[Ending], None],
+    ) -> bool:
+        """As `ReadyLog.begin_append`."""
+        try:
+            self._check_write(deadline)
+            partition = self._catalog.topic(topic).place(placement)
+        except BridgeError:
+            return False
+        started_s = self._clock.monotonic_s()
+
+        def told(receipt: Receipt, error: BridgeError | None) -> None:
+            if error is not None:
+                if isinstance(error, LogError):
+                    self._observer.append_failed(topic.stream, topic.topic, code=error.code)
+                # What the log refuses may be the fault of one message only: `append` tells.
+                ended(error if isinstance(error, LogError) else None)
+                return
+            self._stored(topic, receipt, messages, started_s)
+            ended(receipt)
+
+        return self._writer.begin(Append(partition, messages, size_bytes), deadline=deadline, told=told)
+
+    def partitions_now(self, topic: TopicRef) -> int | None:
+        """As `ReadyLog.partitions_now`."""
+        try:
+            return len(self._catalog.topic(topic).partitions)
+        except NotFound:
+            return None
+
+    def _stored(
+        self, topic: TopicRef, receipt: Receipt, messages: Sequence[NewMessage], started_s: float
+    ) -> None:
         self._observer.appended(
             topic.stream,
             topic.topic,
             messages=receipt.messages_count,
-            payload_bytes=sum(len(message.payload) for message in messages),
+            payload_bytes=sum(map(len, map(_PAYLOAD_OF, messages))),
             seconds=self._clock.monotonic_s() - started_s,
         )
-        return receipt
+        self._news.stored(topic, receipt)
 
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
@@ -259,12 +262,17 @@ class LocalMessageLog:
         if not _is_surely_empty(partition, position):
             found = self._hot_reads.find(partition, marks, position, count)
             if found is None:
-                found = await self._readers.run(
+                read = await self._readers.run(
                     lambda connection: queries.read(connection, partition.key, marks, position, count),
                     deadline=deadline,
                 )
                 self._check_still_there(topic, state)
-                self._hot_reads.offer(partition, marks, position, count, found)
+                if partition.successor is partition:
+                    found = read.records
+                    self._hot_reads.offer(partition, marks, position, count, read)
+                else:
+                    # Purged meanwhile: what was found may be a part, or another's. It was empty, at some moment.
+                    marks, found = EMPTY, NO_RECORDS
             records = found
         self._observer.read(
             topic.stream,
@@ -287,7 +295,9 @@ class LocalMessageLog:
             lambda connection: queries.stored_offset(connection, partition.key, consumer), deadline=deadline
         )
         self._check_still_there(topic, state)
-        return None if offset is None else StoredOffset(offset, partition.marks.newest_offset)
+        if offset is None or partition.successor is not partition:
+            return None
+        return StoredOffset(offset, partition.marks.newest_offset)
 
     async def store_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
@@ -331,18 +341,6 @@ class LocalMessageLog:
         return self._catalog.totals()
 
     # ------------------------------------------------------------------------------------------------------------
-
-    def _check_read(self, deadline: Deadline) -> None:
-        if self._closed:
-            raise ConnectionFailed("The log is closed.")
-        if deadline.remaining_s() <= 0:
-            raise DeadlineExceeded
-
-    def _check_write(self, deadline: Deadline) -> None:
-        if self._closed:
-            raise ConnectionFailed("The log is closed.", outcome=Outcome.NOT_WRITTEN)
-        if deadline.remaining_s() <= 0:
-            raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
 
     def _check_still_there(self, topic: TopicRef, state: TopicState) -> None:
         """Keys of a deleted topic are given out again: what was read may be another's."""

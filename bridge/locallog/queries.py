@@ -1,7 +1,7 @@
 """Reads of messages and stored offsets, on a reader's connection (shell)."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import apsw
 
@@ -20,7 +20,7 @@ from bridge.messagelog import (
     Records,
 )
 
-__all__ = ("first_offset_since", "messages_from", "read", "stored_offset")
+__all__ = ("Found", "first_offset_since", "messages_from", "read", "stored_offset")
 
 _CHUNKS: Final = "select key, messages_count, timestamp_us, bytes_end, checksum, body from chunks "
 _CONTAINING: Final = _CHUNKS + "where key >= ? and key <= ? order by key desc limit 1"
@@ -29,9 +29,19 @@ _FOLLOWING: Final = _CHUNKS + "where key >= ? and key < ? order by key limit 1"
 _REST: Final = _CHUNKS + "where key > ? and key < ? and bytes_end <= ? order by key limit ?"
 
 
+class Found(NamedTuple):
+    """A page, and the whole chunks that it lies in."""
+
+    records: Records
+    chunks: Sequence[Records]
+
+
+_NOTHING: Final = Found(NO_RECORDS, ())
+
+
 def read(
     connection: apsw.Connection, partition_key: int, marks: Marks, position: Position, count: int
-) -> Records:
+) -> Found:
     """
     Up to *count* messages from *position* on, none at or after `marks.next_offset`.
 
@@ -59,7 +69,7 @@ def _start(
 
 def messages_from(
     connection: apsw.Connection, partition_key: int, marks: Marks, start: int, count: int
-) -> Records:
+) -> Found:
     """
     Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
 
@@ -67,7 +77,7 @@ def messages_from(
         DamagedChunk: if a stored row is not what was written.
     """
     if start >= marks.next_offset:
-        return NO_RECORDS
+        return _NOTHING
     end_key = chunk_key(partition_key, marks.next_offset)
     start_key = chunk_key(partition_key, start)
     # Retention may have taken the chunk since *marks* was read; then the page begins with what is left.
@@ -76,20 +86,23 @@ def messages_from(
         or connection.execute(_FOLLOWING, (start_key, end_key)).fetchone()
     )
     if row is None:
-        return NO_RECORDS
+        return _NOTHING
     first = Chunk(*row)
-    runs = [decode(first, start=max(start - offset_of(first.key), 0), count=count)]
+    chunks = [decode(first)]
+    at = max(start - offset_of(first.key), 0)
+    runs = [chunks[0].part(at, at + count)]
     left = count - len(runs[0])
     if left > 0:
         bytes_end_max = first.bytes_end - len(first.body) + PAGE_BYTES_MAX
         rest = connection.execute(_REST, (first.key, end_key, bytes_end_max, left))
         for row in rest:
-            runs.append(decode(Chunk(*row), count=left))
+            chunks.append(decode(Chunk(*row)))
+            runs.append(chunks[-1].part(0, left))
             left -= len(runs[-1])
             if left <= 0:
                 rest.close()
                 break
-    return Records.joined(runs)
+    return Found(Records.joined(runs), chunks)
 
 
 def first_offset_since(

@@ -7,6 +7,9 @@ row for each message, every row costs two hand-overs of the interpreter lock: be
 rows of a few KiB in a WITHOUT ROWID table were a quarter slower to write (measured), and it orders chunks by partition
 and offset. Sizes are kept as a running total of the partition, so that no figure ever needs a scan: a partition's newest
 chunk tells its next offset and its bytes, its row in `trims` (written by retention alone) tells where it begins.
+
+The partitions of a topic have keys side by side: those it was made with, and those added later, which have a range of
+their own for each addition (`extensions`). A topic that is purged gets one fresh range for all of them.
 """
 
 from typing import Final
@@ -17,6 +20,7 @@ __all__ = (
     "PARTITION_OFFSETS_MAX",
     "SCHEMA_VERSION",
     "TABLES",
+    "UPGRADES",
     "chunk_key",
     "offset_of",
     "partition_of",
@@ -24,13 +28,25 @@ __all__ = (
 
 #: "BRDG", so that `file` and we ourselves know whose database this is.
 APPLICATION_ID: Final = 0x42524447
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 OFFSET_BITS: Final = 40
 #: At 20,000 messages a second into one partition this lasts 20 months.
 PARTITION_OFFSETS_MAX: Final = 1 << OFFSET_BITS
 
-TABLES: Final = """
+_EXTENSIONS: Final = """
+create table extensions (
+    base_key integer primary key,
+    topic_id integer not null,
+    first_partition integer not null,
+    partitions_count integer not null,
+    unique (topic_id, first_partition)
+) strict;
+"""
+
+TABLES: Final = (
+    _EXTENSIONS
+    + """
 create table streams (
     id integer primary key autoincrement,
     name text not null unique,
@@ -76,6 +92,10 @@ create table probes (
     filler blob not null
 ) strict;
 """
+)
+
+#: What makes a log of an older version into one of the next.
+UPGRADES: Final = {1: _EXTENSIONS}
 
 
 def chunk_key(partition_key: int, offset: int) -> int:

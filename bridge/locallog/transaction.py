@@ -1,18 +1,21 @@
 """One transaction of the writer, and what can be asked of it (shell)."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypeAlias
 
 import apsw
 
-from bridge.errors import BadRequest, Outcome, SendError, TopicNotFound
+from bridge.errors import BadRequest, BridgeError, Outcome, SendError, TopicNotFound
 from bridge.locallog.catalog import Catalog, Marks, PartitionState
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
 from bridge.messagelog import ConsumerKey, Durability, NewMessage, Receipt
 
-__all__ = ("Append", "Change", "StoreOffset", "Transaction")
+__all__ = ("Append", "Change", "StoreOffset", "Told", "Transaction")
+
+Told: TypeAlias = Callable[[Any, BridgeError | None], None]
+"""Takes what a change gave, or why it was not done."""
 
 
 class Transaction:
@@ -42,6 +45,7 @@ class Transaction:
         """
         if partition.topic.deleted:
             raise TopicNotFound
+        partition = partition.successor
         tail = self._tails.get(partition)
         if tail is None:
             tail = self._tails[partition] = _Tail(partition.marks, self.now_us)
@@ -63,6 +67,7 @@ class Transaction:
         """
         if partition.topic.deleted:
             raise TopicNotFound
+        partition = partition.successor
         if offset is not None:
             tail = self._tails.get(partition)
             if not 0 <= offset < (partition.marks.next_offset if tail is None else tail.next_offset):
@@ -134,16 +139,18 @@ class Change:
     Attributes:
         alone: in a transaction of its own, because what it changes is looked up rather than gathered.
         size_bytes: what it holds in memory while it waits.
-        future: completed on the event loop once it is committed or failed; None if nobody waits.
+        told: called on the event loop once it is committed or failed; None once nobody waits any more.
+        timer: ends the wait for it; None for what the writer does by itself.
         taken: the writer has it; from then on nobody can say that it was not done.
         withdrawn: nobody waits any more; the writer drops it.
     """
 
-    __slots__ = ("future", "messages_count", "size_bytes", "taken", "withdrawn")
+    __slots__ = ("messages_count", "size_bytes", "taken", "timer", "told", "withdrawn")
     alone: ClassVar[bool] = False
 
     def __init__(self, *, messages_count: int = 1, size_bytes: int = 0) -> None:
-        self.future: asyncio.Future[Any] | None = None
+        self.told: Told | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self.messages_count = messages_count
         self.size_bytes = size_bytes
         self.taken = False

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final, TypeAlias
 
@@ -23,7 +24,7 @@ from bridge.locallog.catalog import Catalog
 from bridge.locallog.changes import Purge
 from bridge.locallog.completions import Completions
 from bridge.locallog.faults import Fault, fault_of
-from bridge.locallog.transaction import Change, Transaction
+from bridge.locallog.transaction import Change, Told, Transaction
 
 __all__ = ("LogState", "Writer")
 
@@ -99,16 +100,24 @@ class Writer:
             BridgeError: what the change itself refuses.
         """
         self._admit(change)
-        loop = asyncio.get_running_loop()
-        future = change.future = loop.create_future()
-        self._waiting += 1
-        self._waiting_bytes += change.size_bytes
-        self._queue.put(change)
-        timer = loop.call_later(deadline.remaining_s(), self._expire, change, future)
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._begin(change, deadline, partial(_settle, future))
         try:
             return await future
         finally:
-            timer.cancel()
+            if change.timer is not None:
+                change.timer.cancel()
+
+    def begin(self, change: Change, *, deadline: Deadline, told: Told) -> bool:
+        """
+        As `perform`, without waiting: *told* is called once with its result or error, after this has returned.
+
+        False, and nothing done, where `perform` would raise at once.
+        """
+        if self._refusal(change) is not None:
+            return False
+        self._begin(change, deadline, told)
+        return True
 
     async def close(self) -> None:
         """Finish what was accepted, move the write-ahead log into the database, let go of it; called once, last."""
@@ -116,22 +125,36 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _admit(self, change: Change) -> None:
+        refusal = self._refusal(change)
+        if refusal is not None:
+            raise refusal
+
+    def _refusal(self, change: Change) -> BridgeError | None:
         if self.state is LogState.FAILED:
-            raise _stopped(Outcome.NOT_WRITTEN)
+            return _stopped(Outcome.NOT_WRITTEN)
         if (
             self._waiting >= limits.LOCAL_APPENDS_WAITING_MAX
             or self._waiting_bytes + change.size_bytes > limits.LOCAL_BYTES_WAITING_MAX
         ):
-            raise Overloaded(
+            return Overloaded(
                 "Too many writes are waiting.", outcome=Outcome.NOT_WRITTEN, retry_after_ms=_BUSY_RETRY_MS
             )
+        return None
 
-    def _expire(self, change: Change, future: asyncio.Future[Any]) -> None:
+    def _begin(self, change: Change, deadline: Deadline, told: Told) -> None:
+        change.told = told
+        change.timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), self._expire, change)
+        self._waiting += 1
+        self._waiting_bytes += change.size_bytes
+        self._queue.put(change)
+
+    def _expire(self, change: Change) -> None:
         with self._claims:
             change.withdrawn = not change.taken
-        if not future.done():
+        told, change.told = change.told, None
+        if told is not None:
             outcome = Outcome.NOT_WRITTEN if change.withdrawn else Outcome.UNKNOWN
-            future.set_exception(DeadlineExceeded(outcome=outcome))
+            told(None, DeadlineExceeded(outcome=outcome))
 
     # --- the writer's thread --- --------------------------------------------------------------------------------
 
@@ -205,9 +228,10 @@ class Writer:
         except Exception as error:  # noqa: BLE001 (whatever it is, nobody may wait for ever, nothing may be acknowledged)
             self._refuse(changes, self._give_up(error, committing=committing))
             return
-        self._answer(answers)
         if self.state is LogState.FULL:
+            # Before the answers: whoever is told that the log takes messages again finds it so.
             self._enter(LogState.OPEN)
+        self._answer(answers)
 
     def _give_up(self, error: Exception, *, committing: bool) -> Callable[[], BridgeError]:
         """Take the transaction back; gives what each of its callers is told."""
@@ -272,17 +296,25 @@ class Writer:
 
     def _tell(self, answers: Sequence[_Answer]) -> None:
         for change, value, error in answers:
-            future = change.future
-            if future is None:
+            timer = change.timer
+            if timer is None:
+                # One of the writer's own.
                 continue
+            timer.cancel()
             self._waiting -= 1
             self._waiting_bytes -= change.size_bytes
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+            told, change.told = change.told, None
+            if told is not None:
+                told(value, error)
+
+
+def _settle(future: asyncio.Future[Any], value: Any, error: BridgeError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
 
 
 def _stopped(outcome: Outcome) -> BridgeError:

@@ -5,6 +5,7 @@ from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
 from bridge.messagelog.records import ID_BYTES, NO_RECORDS, Records
+from bridge.messagelog.stored_news import StoredListener, StoredNews
 from bridge.messagelog.values import (
     ConsumerKey,
     Durability,
@@ -17,6 +18,7 @@ from bridge.messagelog.values import (
     LogHealth,
     LogTotals,
     Message,
+    NewEvent,
     NewMessage,
     Next,
     Page,
@@ -49,6 +51,7 @@ __all__ = (
     "LogTotals",
     "Message",
     "MessageLog",
+    "NewEvent",
     "NewMessage",
     "Next",
     "Page",
@@ -59,6 +62,8 @@ __all__ = (
     "Records",
     "Retention",
     "StatsSource",
+    "StoredListener",
+    "StoredNews",
     "StoredOffset",
     "StreamInfo",
     "ToPartition",

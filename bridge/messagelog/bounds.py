@@ -14,11 +14,12 @@ from bridge.limits import (
     MESSAGE_ID_MAX,
     MESSAGE_PAYLOAD_BYTES_MAX,
     PARTITION_KEY_BYTES_MAX,
+    PARTITIONS_MAX,
 )
 from bridge.messagelog.placement import ByKey, Placement
 from bridge.messagelog.values import HeaderValue, NewMessage
 
-__all__ = ("check_append", "check_placement", "headers_bytes")
+__all__ = ("check_added_partitions", "check_append", "check_placement", "headers_bytes")
 
 # Iggy writes one byte of kind and four of length before each key and each value; 100,000 bytes count with them.
 _HEADER_FRAME_BYTES: Final = 10
@@ -93,6 +94,22 @@ def check_placement(placement: Placement) -> None:
     if isinstance(placement, ByKey) and not 1 <= len(placement.key) <= PARTITION_KEY_BYTES_MAX:
         raise BadRequest(
             f"A partition key has 1 to {PARTITION_KEY_BYTES_MAX} bytes.", limit=PARTITION_KEY_BYTES_MAX
+        )
+
+
+def check_added_partitions(present: int, count: int) -> None:
+    """
+    Refuse to add *count* partitions to *present*.
+
+    Raises:
+        BadRequest: if *count* is not 1 or more, or all together are more than `PARTITIONS_MAX`.
+    """
+    if count < 1:
+        raise BadRequest("At least one partition is added.", limit=1)
+    if present + count > PARTITIONS_MAX:
+        raise BadRequest(
+            f"A topic has at most {PARTITIONS_MAX} partitions; this one has {present}.",
+            limit=PARTITIONS_MAX - present,
         )
 
 

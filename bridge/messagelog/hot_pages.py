@@ -1,6 +1,7 @@
 """What is read again and again, kept within a bound on its bytes (pure)."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from bridge.limits import HOT_PAGES_SEEN_MAX
@@ -21,12 +22,16 @@ class HotPages(Generic[K, V]):
     Args:
         bytes_max: a value of more than an eighth of it is never kept.
         at_once: keep a value at its first offer.
+        gone: told each key whose value was driven out.
     """
 
-    __slots__ = ("_at_once", "_bytes", "_bytes_max", "_kept", "_seen")
+    __slots__ = ("_at_once", "_bytes", "_bytes_max", "_gone", "_kept", "_seen")
 
-    def __init__(self, bytes_max: int, *, at_once: bool = False) -> None:
+    def __init__(
+        self, bytes_max: int, *, at_once: bool = False, gone: Callable[[K], None] | None = None
+    ) -> None:
         self._bytes_max = bytes_max
+        self._gone = gone
         self._at_once = at_once
         self._bytes = 0
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
@@ -61,6 +66,8 @@ class HotPages(Generic[K, V]):
         self._kept[key] = value, size_bytes
         self._bytes += size_bytes
         while self._bytes > self._bytes_max:
-            _, (_, gone_bytes) = self._kept.popitem(last=False)
+            gone, (_, gone_bytes) = self._kept.popitem(last=False)
             self._bytes -= gone_bytes
+            if self._gone is not None:
+                self._gone(gone)
         return True

@@ -119,6 +119,54 @@ class MessageLog(Protocol):
         """
         ...
 
+    async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
+        """
+        Remove all messages and all stored offsets of a topic; the topic itself stays. Durable on return.
+
+        Afterwards each partition is as it was when the topic was made: empty, `current_offset` 0, and the next message
+        gets offset 0. So an offset that a reader kept may come to name another message, or none yet; what was appended
+        after the return is never removed. An append at the same time is removed or stays, whole; a read at the same
+        time sees the partition as it was before or as it is after. (Measured: Iggy itself answers before it has emptied
+        the partitions, and lost what was appended in between; its adapter waits.)
+
+        Raises:
+            StreamNotFound, TopicNotFound: if it is missing.
+        """
+        ...
+
+    async def update_retention(
+        self, topic: TopicRef, retention: Retention, *, deadline: Deadline
+    ) -> TopicInfo:
+        """
+        Put *retention* in the place of the topic's own, as a whole; durable on return.
+
+        What may be removed by it goes some time later, not before the return. Iggy removes whole sealed segments,
+        whose size was fixed when the topic was made: a size below that is raised to it, as the answer tells.
+
+        Raises:
+            StreamNotFound, TopicNotFound: if it is missing.
+        """
+        ...
+
+    async def add_partitions(self, topic: TopicRef, count: int, *, deadline: Deadline) -> TopicInfo:
+        """
+        Give a topic *count* more partitions, empty ones with the ids that follow; durable on return.
+
+        Messages and stored offsets stay where they are. New messages of a key go to another partition than its old
+        ones, unless chance has it: `partition_of_key` depends on the number of partitions, so the order of a key holds
+        before and after, not across. This bridge places by the new number from its return on; another bridge on the
+        same Iggy within `TOPIC_CACHE_TTL_S`, until then it takes the old partitions.
+
+        Args:
+            count: 1 or more, so that the topic has at most `PARTITIONS_MAX` (two additions at the same moment by two
+                bridges on one Iggy may pass that).
+
+        Raises:
+            StreamNotFound, TopicNotFound: if it is missing.
+            BadRequest: if the topic would have too many; nothing was added.
+        """
+        ...
+
     async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
         """
         How many partitions there are, from a short-lived cache where the log has one.

@@ -12,6 +12,7 @@ __all__ = ("ID_BYTES", "NO_RECORDS", "Records")
 
 ID_BYTES: Final = 16
 _NO_HEADERS: Final[Headers] = {}
+_NONE: Final[Mapping[int, Headers]] = {}
 
 
 class Records(Sequence[Message]):
@@ -25,9 +26,12 @@ class Records(Sequence[Message]):
         offsets, timestamps_us, payloads: of each message.
         ids: 16 bytes each, big endian, one after the other.
         headers: of the messages that have any, by their index.
+        events: every payload is known to be a domain event; False says nothing.
     """
 
-    __slots__ = ("headers", "ids", "kept", "offsets", "payload_bytes", "payloads", "timestamps_us")
+    __slots__ = (
+        "_payload_bytes", "events", "headers", "ids", "kept", "offsets", "payloads", "timestamps_us",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -36,16 +40,25 @@ class Records(Sequence[Message]):
         ids: bytes,
         payloads: Sequence[bytes],
         headers: Mapping[int, Headers],
+        *,
+        events: bool = False,
     ) -> None:
         self.offsets = offsets
         self.timestamps_us = timestamps_us
         self.ids = ids
         self.payloads = payloads
         self.headers = headers
-        #: Sum over the payloads.
-        self.payload_bytes = sum(map(len, payloads))
+        self.events = events
+        self._payload_bytes: int | None = None
         #: Set by a log that keeps this object to give it again: what is made of it is then worth keeping too.
         self.kept = False
+
+    @property
+    def payload_bytes(self) -> int:
+        """Sum over the payloads."""
+        if self._payload_bytes is None:
+            self._payload_bytes = sum(map(len, self.payloads))
+        return self._payload_bytes
 
     @property
     def weight_bytes(self) -> int:
@@ -79,17 +92,26 @@ class Records(Sequence[Message]):
             offsets += run.offsets
             timestamps_us += run.timestamps_us
             payloads += run.payloads
-        return cls(offsets, timestamps_us, b"".join([run.ids for run in runs]), payloads, headers)
+        return cls(
+            offsets,
+            timestamps_us,
+            b"".join([run.ids for run in runs]),
+            payloads,
+            headers,
+            events=all(run.events for run in runs),
+        )
 
     def parts(self, *, messages_max: int, bytes_max: int) -> Iterator["Records"]:
         """The same in runs of at most so many messages and bytes of payload; a larger message is a run by itself."""
-        ends = list(accumulate(map(len, self.payloads)))
-        start = before = 0
-        while start < len(ends):
-            fitting = bisect_right(ends, before + bytes_max, start, min(start + messages_max, len(ends)))
-            stop = max(fitting, start + 1)
-            yield self.part(start, stop)
-            start, before = stop, ends[stop - 1]
+        start = 0
+        large = self.payload_bytes > bytes_max
+        while start < len(self):
+            part = self.part(start, start + messages_max)
+            if large and part.payload_bytes > bytes_max:
+                fitting = bisect_right(list(accumulate(map(len, part.payloads))), bytes_max)
+                part = part.part(0, max(fitting, 1))
+            yield part
+            start += len(part)
 
     def part(self, start: int, stop: int) -> "Records":
         """Those numbered *start* up to, not including, *stop*; all of them is it itself."""
@@ -100,7 +122,10 @@ class Records(Sequence[Message]):
             self.timestamps_us[start:stop],
             self.ids[start * ID_BYTES : stop * ID_BYTES],
             self.payloads[start:stop],
-            {index - start: found for index, found in self.headers.items() if start <= index < stop},
+            {index - start: found for index, found in self.headers.items() if start <= index < stop}
+            if self.headers
+            else _NONE,
+            events=self.events,
         )
 
     def __len__(self) -> int:

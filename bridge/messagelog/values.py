@@ -20,6 +20,7 @@ __all__ = (
     "LogHealth",
     "LogTotals",
     "Message",
+    "NewEvent",
     "NewMessage",
     "Next",
     "Page",
@@ -74,6 +75,10 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
     payload: bytes
     id: int = 0
     headers: Headers = _NO_HEADERS
+
+
+class NewEvent(NewMessage, frozen=True, gc=False):
+    """A message whose payload was checked at the door and is a domain event in every respect; a log may remember it."""
 
 
 class Message(NamedTuple):

@@ -16,7 +16,9 @@ from bridge.limits import (
 __all__ = ("Admission", "RefusalPace", "Ticket")
 
 _DOWN = 0.75
-_UP = 1.25
+# Up again slowly, twice as much in 0.2 s: with a quarter each time the bound swung between 64 and 440, and each swing
+# was a turn of the loop of 30 to 50 ms.
+_UP = 1 / 32
 
 
 class Admission:
@@ -81,7 +83,7 @@ class Admission:
         if seconds > LOOP_LATE_S:
             self.bound = max(self._requests_min, int(self.bound * _DOWN))
         elif self._refused and seconds < LOOP_LATE_S / 2:
-            self.bound = min(self._requests_max, int(self.bound * _UP) + 1)
+            self.bound = min(self._requests_max, self.bound + max(1, int(self.bound * _UP)))
         self._refused = False
 
 

@@ -1,5 +1,6 @@
 """Which browsers' pages may call, and what they are told (pure). Source: the Fetch standard, section CORS protocol."""
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -7,9 +8,26 @@ from typing import Final
 __all__ = ("Origins",)
 
 # What a page's script may read of an answer, besides the few that are always readable.
-_EXPOSED: Final = "X-Request-Id, X-Effective-Timeout, Retry-After, RateLimit, RateLimit-Policy, X-RateLimit-Limit, X-RateLimit-Remaining"
-_METHODS: Final = "GET, HEAD, POST, DELETE"
-_HEADERS: Final = "Content-Type, X-API-Key, X-Request-Id, X-Request-Timeout"
+_EXPOSED: Final = (
+    "Allow, Content-Encoding, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
+    "X-Effective-Timeout, X-End-Offset, X-RateLimit-Limit, X-RateLimit-Remaining, X-Request-Id"
+)
+_METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
+# All that any route looks at, also where browsers let some values pass unasked.
+_HEADERS: Final = (
+    "Accept",
+    "Accept-Encoding",
+    "Content-Encoding",
+    "Content-Type",
+    "Last-Event-ID",
+    "X-API-Key",
+    "X-Request-Id",
+    "X-Request-Timeout",
+)
+# Message headers have names of the caller's choice. A star would stand for all of them, but not in requests with
+# credentials, should they ever come, and not for older browsers; so each that is asked for is named again.
+_MESSAGE_HEADER: Final = re.compile(r"message-header-[a-z0-9!#$%&'*+.^_`|~-]{1,255}", re.ASCII)
+_MESSAGE_HEADERS_MAX: Final = 64
 # Browsers keep a preflight's answer so long at most before they ask again; Chromium's own cap is 7200.
 _MAX_AGE_S: Final = "600"
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
@@ -46,6 +64,16 @@ class Origins:
         """Whether pages of *origin* may call."""
         return self._any or origin in self._by_origin
 
+    def may_call(self, origin: str | None, host: str | None) -> bool:
+        """
+        Whether a request may come from where it says: no page at all, one of this server, or one that is allowed.
+
+        Args:
+            origin: the `Origin` header, which every browser's page sends; None without one.
+            host: the `Host` header.
+        """
+        return origin is None or self.allows(origin) or origin.partition("://")[2] == host
+
     def answer_headers(self, origin: str | None) -> Mapping[str, str]:
         """What any answer carries, errors included, for a request with this `Origin` header (None: without one)."""
         if self._any:
@@ -54,12 +82,21 @@ class Origins:
             return self._refused
         return self._by_origin.get(origin, self._refused)
 
-    def preflight_headers(self, origin: str) -> Mapping[str, str] | None:
-        """What the answer to a preflight carries besides `answer_headers`; None where *origin* may not call."""
+    def preflight_headers(self, origin: str, asked: str = "") -> Mapping[str, str] | None:
+        """
+        What the answer to a preflight carries besides `answer_headers`; None where *origin* may not call.
+
+        Args:
+            asked: `Access-Control-Request-Headers`; message headers named in it are allowed, 64 at most.
+        """
         if not self.allows(origin):
             return None
+        names = (name.strip().lower() for name in asked.split(","))
+        message_headers = dict.fromkeys(name for name in names if _MESSAGE_HEADER.fullmatch(name))
         return {
             "Access-Control-Allow-Methods": _METHODS,
-            "Access-Control-Allow-Headers": _HEADERS,
+            "Access-Control-Allow-Headers": ", ".join(
+                (*_HEADERS, *list(message_headers)[:_MESSAGE_HEADERS_MAX])
+            ),
             "Access-Control-Max-Age": _MAX_AGE_S,
         }

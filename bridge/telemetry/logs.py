@@ -21,7 +21,7 @@ from structlog.contextvars import merge_contextvars
 from bridge.config import ObserveConfig
 from bridge.limits import LOG_LINES_WAITING_MAX
 from bridge.telemetry.log_fields import clean_field, clean_traceback
-from bridge.telemetry.log_sink import LineSink
+from bridge.telemetry.log_sink import Line, LineSink
 from bridge.telemetry.request_scope import REQUEST_SCOPE
 
 __all__ = ("DirectLines", "configure", "direct_lines")
@@ -140,14 +140,14 @@ class DirectLines(NamedTuple):
         render: makes a line of fields.
         write: takes it; returns at once.
         as_json: whether a line is one JSON object, which may then be made without *render*.
-        worker: to be in such a line; *render* adds it by itself.
+        json_end: what ends such an object, and the line; *render* adds it by itself.
         debug, info: whether lines of that level are wanted.
     """
 
     render: LineRenderer
-    write: Callable[[bytes], None]
+    write: Callable[[Line], None]
     as_json: bool
-    worker: int | None
+    json_end: str
     debug: bool
     info: bool
 
@@ -213,7 +213,7 @@ def configure(
             render,
             sink.write,
             as_json=as_json,
-            worker=worker,
+            json_end="}\n" if worker is None else f',"worker":{worker}}}\n',
             debug=level <= logging.DEBUG,
             info=level <= logging.INFO,
         ),

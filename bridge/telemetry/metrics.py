@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 import bridge
 from bridge.limits import METRICS_TOPICS_MAX
 from bridge.telemetry.figures import OTHER, Histogram, TopicCells
+from bridge.telemetry.group_figures import GroupFigures
 from bridge.telemetry.port import LogObserver, TaskObserver
 from bridge.telemetry.snapshot import Snapshot, StateSnapshot, TopicSnapshot
 
@@ -81,6 +82,7 @@ class Metrics(Collector):
     Attributes:
         messages_sent: messages acknowledged by the log since the start.
         messages_received: messages read from the log since the start.
+        groups: what groups did.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class Metrics(Collector):
     ) -> None:
         self.messages_sent = 0
         self.messages_received = 0
+        self.groups = GroupFigures()
         self._lock = Lock()
         self._topics = TopicCells(topics_max)
         self._requests: dict[tuple[str, str, int], int] = {}
@@ -235,6 +238,7 @@ class Metrics(Collector):
                 reconnects=self._reconnects,
                 overloaded=self._overloaded,
                 accept_failures=dict(self._accept_failures),
+                groups=self.groups.snapshot(),
             )
 
     def absorb(self, other: Snapshot, *, alive: bool = True) -> None:
@@ -264,6 +268,7 @@ class Metrics(Collector):
         self._append_messages.add(*other.append_messages)
         self._read_s.add(*other.read_s)
         self._loop_lag_s.add(*other.loop_lag_s)
+        self.groups.absorb(other.groups, alive=alive)
         self._connection.absorb(other.connection, alive=alive)
         self._breaker.absorb(other.breaker, alive=alive)
         self._in_flight += other.in_flight if alive else 0
@@ -280,6 +285,7 @@ class Metrics(Collector):
         yield from self._http_families()
         yield from self._log_families()
         yield from self._topic_families()
+        yield from self.groups.families()
         yield _histogram("bridge_event_loop_lag_seconds", "Delay of the event loop", self._loop_lag_s)
         failures = CounterMetricFamily(
             "bridge_task_failures", "Failed steps of background tasks", labels=("task", "code")

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-__all__ = ("LogObserver", "NullObserver", "TaskObserver")
+__all__ = ("GroupObserver", "LogObserver", "NullObserver", "TaskObserver")
 
 
 class LogObserver(Protocol):
@@ -35,6 +35,21 @@ class TaskObserver(Protocol):
 
     def loop_lagged(self, seconds: float) -> None:
         """The event loop came back this much later than it was asked to."""
+
+
+class GroupObserver(Protocol):
+    """Told of what groups do. Each call returns at once and never raises."""
+
+    def group_delivered(
+        self, stream: str, topic: str, group: str, *, messages: int, redelivered: int
+    ) -> None:
+        """So many messages were handed out, so many of them not for the first time."""
+
+    def group_dead_lettered(self, stream: str, topic: str, group: str, *, messages: int) -> None:
+        """So many messages went to the dead-letter topic."""
+
+    def groups_stand(self, standing: dict[tuple[str, str, str], tuple[int, int]]) -> None:
+        """Messages in flight, and lag, of the partitions that this process looks after; of no other group any."""
 
 
 class NullObserver:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-__all__ = ("Counts", "Snapshot", "StateSnapshot", "TopicSnapshot", "decode", "encode")
+__all__ = ("Counts", "GroupSnapshot", "Snapshot", "StateSnapshot", "TopicSnapshot", "decode", "encode")
 
 #: Of a histogram: observations by bucket, and their sum.
 Counts = tuple[list[int], float]
@@ -24,6 +24,19 @@ class TopicSnapshot(msgspec.Struct, frozen=True, array_like=True):
     bytes_in: int
     messages_out: int
     bytes_out: int
+
+
+class GroupSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """What one group did; see `GroupFigures`."""
+
+    stream: str
+    topic: str
+    group: str
+    delivered: int
+    redelivered: int
+    dead_lettered: int
+    in_flight: int
+    lag: int
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -52,6 +65,7 @@ class Snapshot(msgspec.Struct, array_like=True):
     reconnects: int
     overloaded: int
     accept_failures: dict[str, int]
+    groups: list[GroupSnapshot]
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
     starts: int = 0

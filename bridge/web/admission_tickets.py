@@ -9,7 +9,7 @@ from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Ticket
 from bridge.web.keys import SERVICES
 
-__all__ = ("TICKET", "hold_body", "overloaded", "take_place")
+__all__ = ("TICKET", "give_back", "hold_body", "overloaded", "take_place")
 
 #: What the request has taken of the room there is; missing where the application was built without `admission`.
 TICKET = web.RequestKey("ticket", Ticket)
@@ -48,3 +48,14 @@ def take_place(request: web.Request) -> None:
     ticket = request.get(TICKET)
     if ticket is not None and not ticket.take_place():
         raise overloaded(request)
+
+
+def give_back(request: web.Request) -> None:
+    """
+    The request has become a stream, or waits for long; for these there are bounds of their own.
+
+    Its place was for the work of a moment; thirty streams that take minutes must not keep thirty requests out.
+    """
+    ticket = request.get(TICKET)
+    if ticket is not None:
+        ticket.close()

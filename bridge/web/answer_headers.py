@@ -1,14 +1,15 @@
 """What every answer carries, errors, streams and refusals included (shell)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias
 
 from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from bridge.policy.origins import Origins
 from bridge.web.keys import Lifecycle
 
-__all__ = ("ANSWER_HEADERS", "SERVER", "OnPrepare", "stamp", "stamper")
+__all__ = ("ANSWER_HEADERS", "SERVER", "OnPrepare", "put_on", "stamp", "stamper")
 
 OnPrepare: TypeAlias = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
@@ -17,25 +18,31 @@ SERVER: Final = "bridge"
 #: Filled on the way in, written when the answer's head is; `Connection` in it ends the connection.
 ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])
 
-_NOTHING: Final[dict[str, str]] = {}
 
+def stamper(origins: Origins, lifecycle: Lifecycle) -> Callable[[web.BaseRequest], Mapping[str, str]]:
+    """What tells, for the request that is to be answered, the headers of its answer."""
 
-def stamper(origins: Origins, lifecycle: Lifecycle) -> Callable[[web.BaseRequest, web.StreamResponse], None]:
-    """What writes them onto an answer whose head is still to be sent."""
-
-    def stamp_answer(request: web.BaseRequest, response: web.StreamResponse) -> None:
-        headers = response.headers
-        # Empty only where the application was built without `identity`.
-        stamped = request.get(ANSWER_HEADERS, _NOTHING)
-        headers.update(stamped)
+    def headers_of(request: web.BaseRequest) -> Mapping[str, str]:
+        try:
+            headers = request[ANSWER_HEADERS]
+        except KeyError:
+            # Only where the application was built without `identity`.
+            headers = {}
         if origins.enabled:
             headers.update(origins.answer_headers(request.headers.get(hdrs.ORIGIN)))
-        if lifecycle.draining or hdrs.CONNECTION in stamped:
-            response.force_close()
-            # aiohttp has written its own view of the connection already.
+        if lifecycle.draining:
             headers[hdrs.CONNECTION] = "close"
+        return headers
 
-    return stamp_answer
+    return headers_of
+
+
+def put_on(own: CIMultiDict[str], headers: Mapping[str, str]) -> None:
+    """Add *headers*, which every answer carries, to an answer's *own*; what either varies by, both vary by."""
+    varies = own.get(hdrs.VARY)
+    own.update(headers)
+    if varies is not None and hdrs.VARY in headers and headers[hdrs.VARY] != varies:
+        own[hdrs.VARY] = f"{varies}, {headers[hdrs.VARY]}"
 
 
 def stamp(origins: Origins, lifecycle: Lifecycle) -> OnPrepare:
@@ -45,9 +52,13 @@ def stamp(origins: Origins, lifecycle: Lifecycle) -> OnPrepare:
     The signal sees every answer before its head is sent: streams begin inside their handler, and errors are made in
     several places. Only plain answers (`plain_answers`) do without it.
     """
-    stamp_answer = stamper(origins, lifecycle)
+    headers_of = stamper(origins, lifecycle)
 
     async def on_prepare(request: web.Request, response: web.StreamResponse) -> None:
-        stamp_answer(request, response)
+        headers = headers_of(request)
+        # aiohttp has written its own view of the connection already; this one comes after it.
+        put_on(response.headers, headers)
+        if hdrs.CONNECTION in headers:
+            response.force_close()
 
     return on_prepare

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bridge.web.answer_headers import stamp
-from bridge.web.gates import Step, as_middlewares
+from bridge.web.gates import Gate, as_middleware
 from bridge.web.keys import SERVICES, Services
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
@@ -22,8 +22,8 @@ from bridge.web.rules import RULES, Rules
 
 __all__ = ("MIDDLEWARES", "MiddlewareFactory", "RouteRow", "build_app")
 
-MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Step | None]
-"""Builds one step from the rules; None where the configuration switches it off, so that it costs nothing."""
+MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Gate | None]
+"""Builds one rule from the configuration; None where the configuration switches it off, so that it costs nothing."""
 
 #: From the outside in.
 MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
@@ -73,9 +73,9 @@ def build_app(
 
         routes = ROUTES
     rules = Rules.of(services.http, services.clock, services.limit_tables)
-    steps = [step for factory in middlewares if (step := factory(services, rules)) is not None]
+    gates = [gate for factory in middlewares if (gate := factory(services, rules)) is not None]
     app = web.Application(
-        middlewares=as_middlewares(steps), client_max_size=services.http.request_body_bytes_max
+        middlewares=[as_middleware(gates)], client_max_size=services.http.request_body_bytes_max
     )
     app[SERVICES] = services
     app[RULES] = rules

@@ -10,10 +10,10 @@ from bridge.limits import BODY_BYTES_PER_S_MIN, BODY_TIMEOUT_BASE_S, BODY_TIMEOU
 from bridge.policy.media_types import is_json, is_plain_encoding
 from bridge.web.admission_tickets import hold_body, take_place
 from bridge.web.answer_headers import ANSWER_HEADERS
-from bridge.web.arrivals import EXPECTS_CONTINUE
+from bridge.web.arrivals import EXPECTS_CONTINUE, Arrival
 from bridge.web.keys import DEADLINE
 
-__all__ = ("body_timeout_s", "invite", "read_body", "read_whole")
+__all__ = ("body_at_hand", "body_timeout_s", "invite", "read_body", "read_whole")
 
 
 def body_timeout_s(length: int | None) -> float:
@@ -41,7 +41,22 @@ async def read_body(request: web.Request) -> bytes:
         raise UnsupportedMediaType("The body must be application/json in UTF-8.", path="Content-Type")
     if not is_plain_encoding(headers.get(hdrs.CONTENT_ENCODING)):
         raise UnsupportedMediaType("The body must not be compressed.", path="Content-Encoding")
-    return await read_whole(request)
+    body = await read_whole(request)
+    if isinstance(request, Arrival):
+        request.head.facts[read_body] = True
+    return body
+
+
+def body_at_hand(request: web.Request) -> bytes | None:
+    """
+    The body, where nothing need be checked or waited for; else None, and `read_body` takes a closer look.
+
+    That is where all of it is here, and `read_body` took a body of another request with this very head, and so with
+    this type, coding and length.
+    """
+    if isinstance(request, Arrival) and read_body in request.head.facts:
+        return request.take_whole_body()
+    return None
 
 
 async def read_whole(request: web.Request) -> bytes:
@@ -54,6 +69,9 @@ async def read_whole(request: web.Request) -> bytes:
     bytes_max, length = request.client_max_size, request.content_length
     if length is not None and length > bytes_max:
         raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
+    whole = request.take_whole_body() if isinstance(request, Arrival) else None
+    if whole:
+        return _within(whole, bytes_max)
     try:
         if request.content.is_eof():
             # Short bodies come with the head: no timer is needed for what is here already.
@@ -67,6 +85,10 @@ async def read_whole(request: web.Request) -> bytes:
         # Where this body ends, and so where the next request begins, is anybody's guess.
         request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
         raise BadRequest("The body's framing is broken.", path="body") from error
+    return _within(body, bytes_max)
+
+
+def _within(body: bytes, bytes_max: int) -> bytes:
     if len(body) > bytes_max:
         raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
     return body

@@ -182,15 +182,31 @@ class LineWriter:
             ConnectionResetError: if the client is gone, or took nothing for `BULK_WRITE_TIMEOUT_S`.
         """
         for part in records.parts(messages_max=BULK_PART_MESSAGES, bytes_max=BULK_PART_BYTES):
-            lines = _as_lines(self._encoder.lines(part, lead=self._lead, once=True))
-            if self._deflater is not None:
-                # Beside the event loop: a part takes some milliseconds, and the lock of the interpreter is let go.
-                lines = await asyncio.to_thread(self._deflater.feed, lines)
-            await self._send(lines)
-            # A fast client never makes a write wait; others must get their turn all the same.
-            await asyncio.sleep(0)
+            await self.write_lines(self._lines(part))
+        await self.flush()
+
+    async def write_lines(self, lines: bytes) -> None:
+        """
+        Lines that were made already, about `BULK_PART_BYTES` of them.
+
+        Raises:
+            ConnectionResetError: as `write`.
+        """
         if self._deflater is not None:
-            # So that what was read is seen, though the next page may take a while.
+            # Beside the event loop: a part takes some milliseconds, and the lock of the interpreter is let go.
+            lines = await asyncio.to_thread(self._deflater.feed, lines)
+        await self._send(lines)
+        # A fast client never makes a write wait; others must get their turn all the same.
+        await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        """
+        What was written is seen now, though what follows may take a while.
+
+        Raises:
+            ConnectionResetError: as `write`.
+        """
+        if self._deflater is not None:
             await self._send(self._deflater.flush())
 
     async def end(self) -> None:
@@ -203,6 +219,16 @@ class LineWriter:
         if self._deflater is not None:
             await self._send(self._deflater.end())
 
+    def _lines(self, records: Records) -> bytes:
+        # To look for one in all payloads takes 0.03 us a line, to count those of the text 0.2 us (measured).
+        payloads = b"".join(records.payloads)
+        if b"\n" not in payloads and b"\r" not in payloads:
+            return self._encoder.joined(records, lead=self._lead, end=b"\n", once=True)
+        # Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means the
+        # same.
+        lines = self._encoder.lines(records, lead=self._lead, once=True)
+        return b"".join([line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for line in lines])
+
     async def _send(self, data: bytes) -> None:
         if not data:
             return
@@ -214,12 +240,3 @@ class LineWriter:
                 # Closing would wait for what the client does not take.
                 self._request.transport.abort()
             raise ConnectionResetError("the client takes nothing") from None
-
-
-def _as_lines(objects: list[bytes]) -> bytes:
-    text = b"\n".join(objects)
-    if text.count(b"\n") != len(objects) - 1 or b"\r" in text:
-        # Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means
-        # the same.
-        text = b"\n".join([line.replace(b"\n", b" ").replace(b"\r", b" ") for line in objects])
-    return text + b"\n"

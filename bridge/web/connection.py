@@ -6,13 +6,15 @@ by each of them.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import structlog
-from aiohttp import StreamReader, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
+from aiohttp.streams import EMPTY_PAYLOAD
 
-from bridge.web.loop_turns import LoopTurns
+from bridge.web.arrivals import Arrival, ArrivalFactory
+from bridge.web.heads import HEAD_END, Known, KnownHeads
 from bridge.web.plain_answers import OnAnswer, plain_answer
 
 __all__ = ("BridgeProtocol", "ConnectionOwner")
@@ -26,21 +28,39 @@ _log = structlog.get_logger("bridge.web")
 class ConnectionOwner(Protocol):
     """What a connection asks of its server."""
 
-    #: Puts on a plain answer what every answer carries.
+    #: Tells what every answer carries.
     on_plain_answer: OnAnswer
+    #: Makes a request of what was parsed.
+    arrived: ArrivalFactory
+    #: Bound of a body.
+    body_bytes_max: int
 
     def admit(self, transport: asyncio.BaseTransport) -> str | None: ...
     def release(self, counted_as: str) -> None: ...
     async def rest(self) -> None: ...
     @property
-    def turns(self) -> LoopTurns: ...
+    def heads(self) -> KnownHeads: ...
     def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response: ...
 
 
 class BridgeProtocol(web.RequestHandler):
-    """One connection."""
+    """
+    One connection.
 
-    __slots__ = ("_counted_as", "_owner")
+    Attributes:
+        on_lost: called once when the connection has ended; set by `departures` while a request waits for long.
+        on_writable: called when a connection that was full takes something again; set by a WebSocket.
+    """
+
+    __slots__ = (
+        "_between",
+        "_counted_as",
+        "_last_head",
+        "_owner",
+        "_unused_writer",
+        "on_lost",
+        "on_writable",
+    )
 
     def __init__(
         self,
@@ -52,6 +72,13 @@ class BridgeProtocol(web.RequestHandler):
         super().__init__(server, loop=loop, **options)
         self._owner = owner
         self._counted_as: str | None = None
+        # Whether the parser has nothing half-read, and this class's own loop is the one that waits.
+        self._between = True
+        self._last_head = b""
+        # Plain answers leave it as it is, so that the next request can have it.
+        self._unused_writer: StreamWriter | None = None
+        self.on_lost: Callable[[], None] | None = None
+        self.on_writable: Callable[[], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._counted_as = self._owner.admit(transport)
@@ -66,6 +93,14 @@ class BridgeProtocol(web.RequestHandler):
             self._owner.release(self._counted_as)
             self._counted_as = None
         super().connection_lost(exc)
+        on_lost, self.on_lost = self.on_lost, None
+        if on_lost is not None:
+            on_lost()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_writable is not None:
+            self.on_writable()
 
     def handle_error(
         self,
@@ -78,6 +113,42 @@ class BridgeProtocol(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer had begun") from exc
         return self._owner.refusal(request, status, exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Called by the event loop, and by aiohttp with nothing where reading goes on."""
+        if not self._between:
+            super().data_received(data)
+            return
+        # aiohttp's future, which it resolves with None; this loop looks at the result.
+        waiter = cast("asyncio.Future[Known | None] | None", self._waiter)
+        if waiter is not None and not waiter.done():
+            known = self._owner.heads.find(data)
+            if known is not None:
+                waiter.set_result(known)
+                return
+        begun = self._request_count
+        super().data_received(data)
+        if data:
+            self._between = self._request_count == begun + 1 and self._came_whole(data)
+
+    def _came_whole(self, data: bytes) -> bool:
+        """Whether *data*, in which one request began, was that and nothing else; its head is learned the second time."""
+        message, payload = self._messages[-1]
+        if (
+            type(message) is not RawRequestMessage
+            or not payload.is_eof()
+            or message.chunked
+            or message.upgrade
+        ):
+            return False
+        head_bytes = data[: data.find(HEAD_END) + len(HEAD_END)]
+        body_bytes = int(message.headers.get(hdrs.CONTENT_LENGTH, 0))
+        if len(data) != len(head_bytes) + body_bytes:
+            return False
+        if head_bytes == self._last_head:
+            self._owner.heads.learn(head_bytes, message, body_bytes)
+        self._last_head = head_bytes
+        return True
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Called by aiohttp after every read from a body; where nothing was paused there is nothing to go on with."""
@@ -93,20 +164,20 @@ class BridgeProtocol(web.RequestHandler):
         `plain_answers` that took the server's own part from 44 to 35 us a request. At the first that is no plain HTTP/1.1 request, aiohttp's loop takes over.
         """
         while not self._force_close:
+            known: Known | None = None
             if not self._messages:
-                self._waiter = self._loop.create_future()
+                self._waiter = waiter = self._loop.create_future()
                 try:
-                    await self._waiter
+                    known = await waiter
                 finally:
                     self._waiter = None
-            message, payload = self._messages[0]
-            if type(message) is not RawRequestMessage or message.version != HttpVersion11 or message.upgrade:
+            request = self._arrived(known)
+            if request is None:
+                # aiohttp's loop waits and reads in its own way from here on.
+                self._between = False
                 await super().start()
                 return
-            self._messages.popleft()
-            if not self._owner.turns.begin(message.path):
-                await self._owner.turns.wait()
-            if not await self._serve(message, payload):
+            if not await self._serve(request):
                 break
             self._watch_idleness()
             if self._messages:
@@ -117,23 +188,47 @@ class BridgeProtocol(web.RequestHandler):
             if self.transport is not None:
                 self.transport.close()
 
-    async def _serve(self, message: RawRequestMessage, payload: StreamReader) -> bool:
-        """Answer one request; whether there may be another."""
-        manager, task = self._manager, self._task_handler
-        if manager is None or task is None or self._request_factory is None or self._request_handler is None:
-            return False
+    def _arrived(self, known: Known | None) -> Arrival | None:
+        """The next request; None where it is not one for this loop."""
+        task, writer = self._task_handler, self._unused_writer
+        if task is None:
+            raise ConnectionResetError
+        if writer is None:
+            writer = self._unused_writer = StreamWriter(self, self._loop)
+        if known is not None:
+            return Arrival(
+                known.head,
+                known.body,
+                EMPTY_PAYLOAD,
+                self,
+                writer,
+                task,
+                self._loop,
+                body_bytes_max=self._owner.body_bytes_max,
+            )
+        message, payload = self._messages[0]
+        if type(message) is not RawRequestMessage or message.version != HttpVersion11 or message.upgrade:
+            return None
+        self._messages.popleft()
         if self._parser is not None:
             self._parser.message_consumed()
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
+        return self._owner.arrived(message, payload, self, writer, task)
+
+    async def _serve(self, request: Arrival) -> bool:
+        """Answer one request; whether there may be another."""
+        manager, handler = self._manager, self._request_handler
+        if manager is None or handler is None:
+            return False
         manager.requests_count += 1
-        request = self._request_factory(message, payload, self, StreamWriter(self, self._loop), task)
         try:
-            response, gone = await self._answered(request, self._request_handler)
+            response, gone = await self._answered(request, handler)
             if gone:
                 return False
             kept = response.keep_alive
             self._keepalive = request.keep_alive if kept is None else kept
+            payload = request._payload  # noqa: SLF001 (`content` would make one)
             if not payload.is_eof() and not self._force_close:
                 await self._linger(payload)
             if response.status in _REFUSALS:
@@ -173,6 +268,7 @@ class BridgeProtocol(web.RequestHandler):
                 if self._paused:
                     await self._drain_helper()
                 return response, False
+            self._unused_writer = None
             return await self.finish_response(request, response, None)
         finally:
             self._request_in_progress = False

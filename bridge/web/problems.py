@@ -12,9 +12,11 @@ from bridge import errors
 from bridge.errors import BridgeError, LogError, RateLimited, RequestError
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 
-__all__ = ("ROWS", "Row", "problem_response", "row_of")
+__all__ = ("ROWS", "Row", "problem_object", "problem_response", "row_of")
 
 CONTENT_TYPE: Final = "application/problem+json"
+# What 426 must carry (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
+_WEBSOCKET: Final = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
 
 
 class Row(NamedTuple):
@@ -59,6 +61,8 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     _row(errors.PartitionNotFound, 404, "Partition not found"),
     # Never out: the method as it was sent.
     _row(errors.MethodNotAllowed, 405, "Method not allowed"),
+    # Never out: what was asked for.
+    _row(errors.NotAcceptable, 406, "Not acceptable"),
     # Never out: how much of the body had come. The rest may still come, so the connection is of no use any more.
     _row(errors.RequestBodyTimeout, 408, "Body too slow", closes=True),
     # Never out: who made it, or when.
@@ -69,6 +73,8 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     _row(errors.UnsupportedMediaType, 415, "Media type not supported"),
     # Never out: the host that was named, or our own names.
     _row(errors.MisdirectedRequest, 421, "Wrong server"),
+    # Never out: what the connection was to become.
+    _row(errors.UpgradeRequired, 426, "WebSocket only"),
     # Never out: the client's address, and how many others there are.
     _row(errors.RateLimited, 429, "Too many requests"),
     # Never out: whether this key was right (it was not), or how many were tried.
@@ -114,6 +120,24 @@ def problem_response(
         headers: what the status asks for besides, such as `Allow`.
     """
     row = row_of(type(error))
+    body = problem_object(error, request_id=request_id, instance=instance)
+    answer = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})}
+    retry_after_ms = _retry_after_ms(error, row.status)
+    if retry_after_ms is not None:
+        answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))
+    if row.status == HTTPStatus.UNAUTHORIZED:
+        answer["WWW-Authenticate"] = 'ApiKey realm="bridge", header="X-API-Key"'
+    if row.status == HTTPStatus.UPGRADE_REQUIRED:
+        answer.update(_WEBSOCKET)
+    response = web.Response(body=orjson.dumps(body), status=row.status, headers=answer)
+    if row.closes:
+        response.force_close()
+    return response
+
+
+def problem_object(error: BridgeError, *, request_id: str, instance: str) -> dict[str, object]:
+    """The members alone, where the problem is told inside of something else."""
+    row = row_of(type(error))
     detail = error.detail if row.tells_detail else f"{row.title}."
     body: dict[str, object] = {
         "type": row.type,
@@ -137,15 +161,7 @@ def problem_response(
         if error.limit is not None:
             body["limit"] = error.limit
     body.update(error.members)
-    answer = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})}
-    if retry_after_ms is not None:
-        answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))
-    if row.status == HTTPStatus.UNAUTHORIZED:
-        answer["WWW-Authenticate"] = 'ApiKey realm="bridge", header="X-API-Key"'
-    response = web.Response(body=orjson.dumps(body), status=row.status, headers=answer)
-    if row.closes:
-        response.force_close()
-    return response
+    return body
 
 
 def _retry_after_ms(error: BridgeError, status: int) -> int | None:

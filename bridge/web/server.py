@@ -16,12 +16,12 @@ from bridge import limits
 from bridge.errors import BadRequest, BridgeError, InternalError, StartupError
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
-from bridge.policy.request_ids import request_id
+from bridge.policy.request_ids import RequestIds
 from bridge.web.answer_headers import SERVER, stamper
-from bridge.web.arrivals import RequestFactory, settled
+from bridge.web.arrivals import arrivals
 from bridge.web.connection import BridgeProtocol
+from bridge.web.heads import KnownHeads
 from bridge.web.keys import REQUEST_ID, Services
-from bridge.web.loop_turns import LoopTurns
 from bridge.web.middleware.access_log import UNMATCHED
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.problems import problem_response
@@ -55,12 +55,12 @@ def check_parser() -> None:
 class BridgeServer(web.Server):
     """Makes one protocol for each connection, as long as there may be another."""
 
-    def __init__(
-        self, handler: Any, *, request_factory: RequestFactory, rules: Rules, services: Services
-    ) -> None:
+    def __init__(self, handler: Any, *, rules: Rules, services: Services) -> None:
+        self.body_bytes_max = services.http.request_body_bytes_max
+        self.arrived = arrivals(asyncio.get_running_loop(), self.body_bytes_max)
         super().__init__(
             handler,
-            request_factory=settled(request_factory),
+            request_factory=self.arrived,
             keepalive_timeout=limits.KEEPALIVE_TIMEOUT_S,
             max_line_size=limits.REQUEST_LINE_BYTES_MAX,
             max_field_size=limits.HEADER_FIELD_BYTES_MAX,
@@ -75,8 +75,9 @@ class BridgeServer(web.Server):
         self._services = services
         self._by_address: Counter[str] = Counter()
         self._open_count = 0
+        self._ids = RequestIds(os.urandom)
         self._refusal_pace = RefusalPace()
-        self.turns = LoopTurns(self._loop)
+        self.heads = KnownHeads()
         self._log = structlog.get_logger("bridge.web")
         self._access = structlog.get_logger("bridge.access")
         self._log_again_s = services.clock.monotonic_s()
@@ -124,7 +125,7 @@ class BridgeServer(web.Server):
         It carries what every answer carries; of the input it says nothing.
         """
         rules, metrics = self._rules, self._services.metrics
-        given_id = request.get(REQUEST_ID) or request_id(None, os.urandom)
+        given_id = request.get(REQUEST_ID) or self._ids.id_of(None)
         client = rules.addresses.client(request.remote or "", (), ())
         headers = {
             "X-Request-Id": given_id,
@@ -186,7 +187,6 @@ class BridgeRunner(web.AppRunner):
         stock = await super()._make_server()
         return BridgeServer(
             with_static_routes(self.app, stock.request_handler),
-            request_factory=stock.request_factory,
             rules=self.app[RULES],
             services=self._services,
         )

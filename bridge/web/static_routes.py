@@ -38,7 +38,8 @@ def with_static_routes(app: web.Application, fallback: RequestHandler) -> Reques
             table[route.method, route.resource.canonical] = _Known(match_info, _chain(app, route.handler))
 
     def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
-        known = table.get((request.method, request.raw_path))
+        message = request._message  # noqa: SLF001 (two properties for nothing)
+        known = table.get((message.method, message.path))
         if known is None:
             return fallback(request)
         request._match_info = known.match_info  # noqa: SLF001 (as aiohttp's own `Application._handle`)

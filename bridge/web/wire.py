@@ -23,10 +23,18 @@ from bridge.limits import (
     MESSAGE_PAYLOAD_BYTES_MAX,
     PARTITION_KEY_BYTES_MAX,
 )
-from bridge.messagelog import Balanced, ByKey, NewMessage, Placement
+from bridge.messagelog import Balanced, ByKey, NewEvent, NewMessage, Placement
 from bridge.web.wire_envelopes import decode_outline
 
-__all__ = ("Submission", "batch_steps", "message_steps", "placement_of", "read_batch", "read_message")
+__all__ = (
+    "Submission",
+    "batch_steps",
+    "message_steps",
+    "placement_of",
+    "plain_message",
+    "read_batch",
+    "read_message",
+)
 
 
 class Submission(NamedTuple):
@@ -96,6 +104,27 @@ def read_batch(body: bytes, *, messages_max: int) -> Submission:
     return result_of(batch_steps(body, messages_max=messages_max))
 
 
+def plain_message(body: bytes) -> Submission | None:
+    """
+    What `message_steps` gives, of a body of which that can be told in one short go; else None.
+
+    Raises:
+        BadRequest: as `message_steps`.
+    """
+    if len(body) > JSON_FAST_BYTES_MAX:
+        return None
+    plain = plain_value(body, _PLAIN_MESSAGE)
+    if plain is None:
+        return None
+    ids = plain_ids((plain.event,))
+    if ids is None:
+        return None
+    payload = bytes(_MESSAGE.decode(body).event)
+    _check_size(payload, "$.event")
+    event = NewEvent(payload, ids.numbers[0])
+    return Submission(ids.texts, (event,), _placement(plain.partition_key))
+
+
 def message_steps(body: bytes) -> Steps[Submission]:
     """
     What `POST /messages` asks to store.
@@ -107,14 +136,9 @@ def message_steps(body: bytes) -> Steps[Submission]:
         SerializationError: if it is no such JSON; `path` says where.
         BadRequest: if the partition key is out of bounds.
     """
-    if len(body) <= JSON_FAST_BYTES_MAX:
-        plain = plain_value(body, _PLAIN_MESSAGE)
-        ids = None if plain is None else plain_ids((plain.event,))
-        if plain is not None and ids is not None:
-            payload = bytes(_MESSAGE.decode(body).event)
-            _check_size(payload, "$.event")
-            message = NewMessage(payload, ids.numbers[0])
-            return Submission(ids.texts, (message,), _placement(plain.partition_key))
+    submission = plain_message(body)
+    if submission is not None:
+        return submission
     outline = decode_outline(body, _MESSAGE, _MESSAGE_KEYS)
     placement = _placement(outline.partition_key)
     event_id, message = yield from _checked_steps(bytes(outline.event), "$.event", _LEVELS_AROUND_EVENT)
@@ -198,14 +222,14 @@ def _plain(events: Sequence[PlainEvent], payloads: list[bytes]) -> tuple[list[st
     ids = plain_ids(events)
     if ids is None or max(map(len, payloads)) > MESSAGE_PAYLOAD_BYTES_MAX:
         return None
-    return ids.texts, list(map(NewMessage, payloads, ids.numbers))
+    return ids.texts, list(map(NewEvent, payloads, ids.numbers))
 
 
 def _checked_steps(payload: bytes, at: str, levels_around: int) -> Steps[tuple[str, NewMessage]]:
     yield from json_steps(payload, levels_around=levels_around, at=at)
     event = yield from event_steps(payload, at=at)
     _check_size(payload, at)
-    return str(event.id), NewMessage(payload, event.id.int)
+    return str(event.id), NewEvent(payload, event.id.int)
 
 
 def _check_size(payload: bytes, at: str) -> None:

@@ -6,10 +6,11 @@ from typing import Final
 
 from bridge.policy.body_kinds import Coding
 
-__all__ = ("preferred_coding", "wants_ndjson")
+__all__ = ("preferred_coding", "takes_events", "wants_events", "wants_ndjson")
 
 _NDJSON: Final = "application/x-ndjson"
 _JSON: Final = "application/json"
+_EVENTS: Final = "text/event-stream"
 _WEIGHT: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
@@ -18,6 +19,20 @@ def wants_ndjson(accept: Sequence[str]) -> bool:
     weights = _weights(accept)
     ndjson = weights.get(_NDJSON, 0.0)
     return ndjson > 0 and ndjson >= weights.get(_JSON, 0.0)
+
+
+def wants_events(accept: Sequence[str]) -> bool:
+    """Whether these `Accept` fields name server-sent events, and neither NDJSON nor JSON with more weight."""
+    weights = _weights(accept)
+    events = weights.get(_EVENTS, 0.0)
+    return events > 0 and events >= max(weights.get(_NDJSON, 0.0), weights.get(_JSON, 0.0))
+
+
+def takes_events(accept: Sequence[str]) -> bool:
+    """Whether server-sent events are an answer to these `Accept` fields; none at all take anything."""
+    weights = _weights(accept)
+    named = (weights[name] for name in (_EVENTS, "text/*", "*/*") if name in weights)
+    return not any(accept) or next(named, 0.0) > 0
 
 
 def preferred_coding(accept_encoding: Sequence[str]) -> Coding:

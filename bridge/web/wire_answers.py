@@ -1,6 +1,8 @@
 """Answers other than pages (pure): values of the port as the JSON of api.md."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -25,8 +27,8 @@ __all__ = (
 
 def receipt_json(event_id: str, topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
     """The answer to one message: what is stored where, and what the acknowledgement means."""
-    head, offsets = _receipts(topic, receipt, accepted_us, 1)
-    return f'{head}{event_id}","offset":{offsets[0]}}}'.encode()
+    offset = "null" if receipt.offset is None else receipt.offset
+    return f'{_receipt_head(topic, receipt, accepted_us)}{event_id}","offset":{offset}}}'.encode()
 
 
 def batch_json(event_ids: Sequence[str], topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
@@ -36,7 +38,10 @@ def batch_json(event_ids: Sequence[str], topic: TopicRef, receipt: Receipt, acce
     Args:
         event_ids: as UUIDs are written; they are put between quotes as they are.
     """
-    head, offsets = _receipts(topic, receipt, accepted_us, len(event_ids))
+    head, count = _receipt_head(topic, receipt, accepted_us), len(event_ids)
+    offsets: Iterable[int | str] = (
+        repeat("null", count) if receipt.offset is None else range(receipt.offset, receipt.offset + count)
+    )
     # Text put together, 0.3 us an event, instead of a dictionary for each, 1.2.
     rows = [
         f'{head}{event_id}","offset":{offset}}}' for event_id, offset in zip(event_ids, offsets, strict=True)
@@ -44,24 +49,19 @@ def batch_json(event_ids: Sequence[str], topic: TopicRef, receipt: Receipt, acce
     return f"[{','.join(rows)}]".encode()
 
 
-def _receipts(
-    topic: TopicRef, receipt: Receipt, accepted_us: int, count: int
-) -> tuple[str, Sequence[int | str]]:
-    """What the answers to *count* events have in common, up to the event's id, and their offsets."""
-    common = orjson.dumps(
-        {
-            "success": True,
-            "stream": topic.stream,
-            "topic": topic.topic,
-            "timestamp": rfc3339(accepted_us),
-            "partition_id": receipt.partition_id,
-            "durability": receipt.durability,
-        }
+def _receipt_head(topic: TopicRef, receipt: Receipt, accepted_us: int) -> str:
+    """What the answers to the events of one receipt have in common, up to the event's id."""
+    # 0.9 us; a dictionary that is encoded takes 1.9.
+    return (
+        f'{{"success":true,{_place_json(topic)},"timestamp":"{rfc3339(accepted_us)}",'
+        f'"partition_id":{receipt.partition_id},"durability":"{receipt.durability}","event_id":"'
     )
-    head = common[:-1].decode() + ',"event_id":"'
-    if receipt.offset is None:
-        return head, ["null"] * count
-    return head, range(receipt.offset, receipt.offset + count)
+
+
+@lru_cache(maxsize=1024)
+def _place_json(topic: TopicRef) -> str:
+    """The members that name it, without braces."""
+    return orjson.dumps({"stream": topic.stream, "topic": topic.topic})[1:-1].decode()
 
 
 def stream_json(stream: StreamInfo) -> bytes:

@@ -1,22 +1,22 @@
 """What `GET .../messages` asks for (pure): the query string of a page, or of a stream, as checked values."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-import msgspec
-
 from bridge.errors import BadRequest
-from bridge.limits import CONSUMER_ID_MAX, OFFSET_MAX
+from bridge.limits import CONSUMER_ID_MAX, OFFSET_MAX, WAIT_MS_MAX
 from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Next, Position
 from bridge.policy.names import check_name, parse_flag, parse_integer, shown_name
+from bridge.web.wire_times import time_us_of
 
 __all__ = (
     "PARTITION_ID_MAX",
     "BulkQuery",
     "PollQuery",
+    "parse_time",
     "read_bulk_query",
     "read_poll_query",
+    "read_wait",
     "refuse_query",
     "unique_parameters",
 )
@@ -24,23 +24,39 @@ __all__ = (
 # Taken and ignored everywhere: the middleware has read it, for the original's clients.
 _KEY_PARAMETER: Final = "api_key"
 _POLL_PARAMETERS: Final = frozenset(
-    {"partition_id", "consumer_id", "consumer", "offset", "from", "count", "auto_commit"}
+    {
+        "partition_id",
+        "consumer_id",
+        "consumer",
+        "offset",
+        "from",
+        "count",
+        "auto_commit",
+        "wait_ms",
+        "min_count",
+    }
 )
-_BULK_PARAMETERS: Final = _POLL_PARAMETERS | {"until"}
+_BULK_PARAMETERS: Final = _POLL_PARAMETERS - {"wait_ms", "min_count"} | {"until"}
 _DIGITS: Final = frozenset("0123456789")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Any number is a legal question for a page, a topic grows to that many partitions, and ids are 32 bits in Iggy.
 PARTITION_ID_MAX: Final = 2**32 - 1
 
 
 class PollQuery(NamedTuple):
-    """One poll: up to *messages_max* messages of a partition from *position*; *commit* stores how far *consumer* came."""
+    """
+    One poll: up to *messages_max* messages of a partition from *position*; *commit* stores how far *consumer* came.
+
+    Attributes:
+        messages_min: how many to wait for, for up to *wait_s* seconds.
+    """
 
     partition_id: int
     consumer: ConsumerKey
     position: Position
     messages_max: int
     commit: bool
+    messages_min: int = 1
+    wait_s: float = 0.0
 
 
 def read_poll_query(pairs: Iterable[tuple[str, str]], *, count_max: int) -> PollQuery:
@@ -57,15 +73,35 @@ def read_poll_query(pairs: Iterable[tuple[str, str]], *, count_max: int) -> Poll
     """
     given = unique_parameters(pairs, _POLL_PARAMETERS)
     consumer = _consumer(given)
+    count = parse_integer(given.get("count", "10"), name="count", minimum=1, maximum=OFFSET_MAX)
+    messages_min, wait_s = read_wait(given, count=count, count_max=count_max)
     return PollQuery(
         partition_id=_partition_id(given),
         consumer=consumer,
         position=_position(given, consumer),
-        messages_max=min(
-            parse_integer(given.get("count", "10"), name="count", minimum=1, maximum=OFFSET_MAX), count_max
-        ),
+        messages_max=min(count, count_max),
         commit=parse_flag(given.get("auto_commit", "false"), name="auto_commit"),
+        messages_min=messages_min,
+        wait_s=wait_s,
     )
+
+
+def read_wait(given: dict[str, str], *, count: int, count_max: int) -> tuple[int, float]:
+    """
+    `min_count` and `wait_ms`, the latter in seconds.
+
+    Args:
+        count: how many messages were asked for.
+        count_max: how many an answer has at most.
+
+    Raises:
+        BadRequest: if one is malformed or out of bounds.
+    """
+    if "wait_ms" not in given and "min_count" not in given:
+        return 1, 0.0
+    messages_min = parse_integer(given.get("min_count", "1"), name="min_count", minimum=1, maximum=count)
+    wait_ms = parse_integer(given.get("wait_ms", "0"), name="wait_ms", minimum=0, maximum=WAIT_MS_MAX)
+    return min(messages_min, count_max), wait_ms / 1000
 
 
 class BulkQuery(NamedTuple):
@@ -177,7 +213,7 @@ def _position(given: dict[str, str], consumer: ConsumerKey) -> Position:
             return Last()
         case _:
             return FromTimestamp(
-                _microseconds(start, name="from", takes="first, last, next, or an RFC 3339 time")
+                parse_time(start, name="from", takes="first, last, next, or an RFC 3339 time")
             )
 
 
@@ -186,15 +222,23 @@ def _until(text: str | None) -> FromOffset | FromTimestamp | None:
         return None
     if _DIGITS.issuperset(text):
         return FromOffset(parse_integer(text, name="until", minimum=0, maximum=OFFSET_MAX))
-    return FromTimestamp(_microseconds(text, name="until", takes="an offset, or an RFC 3339 time"))
+    return FromTimestamp(parse_time(text, name="until", takes="an offset, or an RFC 3339 time"))
 
 
-def _microseconds(text: str, *, name: str, takes: str) -> int:
+def parse_time(text: str, *, name: str, takes: str) -> int:
+    """
+    Microseconds since the epoch of an RFC 3339 time with its zone, 0 for what is before it.
+
+    Args:
+        name: of the query parameter, for the fault.
+        takes: what it may be, for the fault.
+
+    Raises:
+        BadRequest: if it is no such time.
+    """
     try:
-        moment = msgspec.convert(text, datetime)
-        since = moment - _EPOCH
-    except (msgspec.ValidationError, OverflowError, TypeError):
+        return time_us_of(text)
+    except ValueError:
         raise BadRequest(
             f"The query parameter '{name}' takes {takes} with a zone, its '+' as %2B.", path=name
         ) from None
-    return max(0, since // timedelta(microseconds=1))

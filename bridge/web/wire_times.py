@@ -1,12 +1,15 @@
-"""Times in answers (pure): RFC 3339, UTC, microseconds."""
+"""Times in requests and answers (pure): RFC 3339, in answers UTC with microseconds."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-__all__ = ("rfc3339",)
+import msgspec
+
+__all__ = ("rfc3339", "time_us_of")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+_EPOCH_UTC: Final = _EPOCH.replace(tzinfo=UTC)
 _YEAR_9999_US: Final = 253_402_300_799_999_999
 
 
@@ -19,6 +22,20 @@ def rfc3339(time_us: int) -> str:
     """
     seconds, fraction_us = divmod(min(max(time_us, 0), _YEAR_9999_US), 1_000_000)
     return f"{_to_the_second(seconds)}.{fraction_us:06d}Z"
+
+
+def time_us_of(text: str) -> int:
+    """
+    The moment that *text* tells, in microseconds since the epoch, UTC; one before it counts as the epoch.
+
+    Raises:
+        ValueError: if it is no RFC 3339 time with a zone.
+    """
+    try:
+        since = msgspec.convert(text, datetime) - _EPOCH_UTC
+    except (msgspec.ValidationError, OverflowError, TypeError) as error:
+        raise ValueError("no time") from error
+    return max(0, since // timedelta(microseconds=1))
 
 
 @lru_cache(maxsize=128)

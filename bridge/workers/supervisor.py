@@ -5,6 +5,7 @@ code: starting it again would change nothing. Any other end is a death: see `liv
 """
 
 import asyncio
+import dataclasses
 import secrets
 import socket
 import sys
@@ -21,6 +22,7 @@ from bridge.errors import StartupError
 from bridge.exit_codes import EXIT_CONFIG, EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, worst
 from bridge.limits import WORKER_KILL_MARGIN_S
 from bridge.ports import take_ports
+from bridge.serve import CURSOR_KEY_ADVICE
 from bridge.shutdown import Stop
 from bridge.telemetry.logs import configure
 from bridge.workers.command import WORKER_COMMAND
@@ -63,6 +65,15 @@ def run_workers(effective: Effective, count: int) -> int:
         sink.close()
 
 
+def _with_cursor_key(config: Config) -> Config:
+    """One for all workers: a client's next request comes to any of them."""
+    if config.http.cursor_key is not None:
+        return config
+    _log.warning("cursor_key_made", advice=CURSOR_KEY_ADVICE)
+    http = dataclasses.replace(config.http, cursor_key=secrets.token_urlsafe(_SECRET_BYTES))
+    return dataclasses.replace(config, http=http)
+
+
 class _Supervisor:
     def __init__(self, config: Config, count: int, memory_fd: int) -> None:
         self._config = config
@@ -96,6 +107,7 @@ class _Supervisor:
                 metrics_port=metrics_port or None,
                 workers=self._count,
             )
+            self._config = _with_cursor_key(self._config)
             async with asyncio.TaskGroup() as group:
                 end = group.create_task(self._end(), name="end")
                 keepers = [

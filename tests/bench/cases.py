@@ -35,12 +35,13 @@ class Dialect(enum.Enum):
 
 
 class Kind(enum.Enum):
-    """How the load is made: by many small requests, or by one request that streams."""
+    """How the load is made: by many small requests, by one request that streams, or by many streams of the same."""
 
     SEND = "send"
     READ = "read"
     BULK_IN = "bulk in"
     BULK_OUT = "bulk out"
+    FAN_OUT = "fan out"
 
 
 class Case(NamedTuple):
@@ -67,6 +68,7 @@ _ALL: Final = (BARE, EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["repli
 _READ: Final = (BARE, EMBEDDED, IGGY["replicated"], SDK["replicated"], IGGY_HTTP)
 _BULK_IN: Final = (EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["replicated"], SDK["persisted"])
 _BULK_OUT: Final = (EMBEDDED, IGGY["replicated"], SDK["replicated"])
+_FAN_OUT: Final = (BARE, EMBEDDED, IGGY["replicated"])
 
 CASES: Final = (
     Case("post-1", "POST one event, 1 connection", Kind.SEND, 1, 1, _ALL),
@@ -78,6 +80,7 @@ CASES: Final = (
     Case("get-any", "GET 100 messages from anywhere, 8 connections", Kind.READ, 8, 100, _READ),
     Case("ndjson-in", "NDJSON in, 1 connection", Kind.BULK_IN, 1, 50_000, _BULK_IN),
     Case("ndjson-out", "NDJSON out, 1 connection", Kind.BULK_OUT, 1, 100_000, _BULK_OUT),
+    Case("fanout", "1,000 event streams of one topic", Kind.FAN_OUT, 1000, 1, _FAN_OUT),
 )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from tests.bench.cases import CASES, Case, Kind
 from tests.bench.processes import cpu_s, forget_peak, peak_mib
 from tests.bench.requests import FILLED, Request, connections_of, request_of
-from tests.bench.results import Latency, Run
+from tests.bench.results import FanOut, Latency, Run
 from tests.bench.targets import Target
 
 __all__ = (
@@ -21,6 +21,7 @@ __all__ = (
     "LoadFailed",
     "command_of",
     "measured",
+    "measured_fan_out",
     "measured_latency",
     "read_report",
     "requests_max",
@@ -51,11 +52,15 @@ def requests_max(case: Case) -> int:
 
 
 def command_of(case: Case, target: Target, request: Request, seconds: float) -> list[str]:
+    headers = [f"{name}: {value}" for name, value in target.headers.items()]
     connections = str(connections_of(case, target.dialect))
+    if case.kind is Kind.FAN_OUT:
+        pids = ",".join(map(str, target.pids))
+        made = [str(target.port), pids, connections, str(seconds), target.behind or "-", target.topic]
+        return [sys.executable, "-m", "tests.bench.fanout", *made, *headers]
     if target.address:
         made = [target.address, target.topic, case.key, str(seconds), str(requests_max(case))]
         return [sys.executable, "-m", "tests.bench.straight", *made]
-    headers = [f"{name}: {value}" for name, value in target.headers.items()]
     if case.kind in {Kind.BULK_IN, Kind.BULK_OUT}:
         made = [str(target.port), case.key, str(seconds), str(requests_max(case)), *headers]
         return [sys.executable, "-m", "tests.bench.bulk", *made]
@@ -138,6 +143,30 @@ def measured(case: Case, target: Target, seconds: float) -> Run:
         iggy_cpu_ms_per_1000=round(sum(spent_s) * 1e6 / requests, 1),
         peak_mib=round(report["peak_mib"] if "peak_mib" in report else peak_mib(target.pids[0]), 1),
     )
+
+
+def measured_fan_out(case: Case, target: Target, seconds: float) -> tuple[Run, FanOut]:
+    """
+    A thousand event streams: what they cost while they wait, how long messages take, and a flood of *seconds*.
+
+    Raises:
+        LoadFailed: as `measured`; also if a reader did not get every message once.
+    """
+    nothing = Request("GET", "", b"")
+    forget_peak(target.pids[0])
+    command = command_of(case, target, nothing, seconds)
+    report = _loaded(f"{case.key} on {target.name}", command, nothing, seconds, {})
+    deliveries = report["requests"]
+    run = Run(
+        requests_per_s=round(deliveries / report["seconds"], 2),
+        p50_us=int(report["p50_us"]),
+        p99_us=int(report["p99_us"]),
+        cpu_ms_per_1000=round(report["cpu_s"] * 1e6 / deliveries, 3),
+        iggy_cpu_ms_per_1000=round(report["iggy_cpu_s"] * 1e6 / deliveries, 3),
+        peak_mib=round(peak_mib(target.pids[0]), 1),
+    )
+    around = (int(report["around_p50_us"]), int(report["around_p99_us"]))
+    return run, FanOut(*around, round(report["reader_kib"], 1))
 
 
 def measured_latency(target: Target, rate: float, seconds: float) -> Latency:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from html import escape
 from typing import Final
 
-from tests.bench.cases import BARE, CASES, EMBEDDED, IGGY, IGGY_HTTP, SDK, Case
+from tests.bench.cases import BARE, CASES, EMBEDDED, IGGY, IGGY_HTTP, SDK, Case, Kind
 from tests.bench.results import Results
 from tests.bench.samples import Spread, spread
 
@@ -38,7 +38,8 @@ def _shown(results: Results, case: Case) -> dict[str, Spread]:
     return {
         target: spread([rate * case.messages for rate in results.rates(case, target)])
         for target in case.targets
-        if results.has(case, target) and (target != BARE or case.key.startswith("post"))
+        if results.has(case, target)
+        and (target != BARE or case.key.startswith("post") or case.kind is Kind.FAN_OUT)
     }
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-__all__ = ("cpu_s", "cpu_ticks", "forget_peak", "peak_kib", "peak_mib")
+__all__ = ("cpu_s", "cpu_ticks", "forget_peak", "peak_kib", "peak_mib", "rss_kib")
 
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 #: Writing this to `clear_refs` makes the peak of the resident set start anew (proc(5)).
@@ -44,3 +44,9 @@ def peak_mib(pid: int) -> float:
 def forget_peak(pid: int) -> None:
     for one in _family(pid):
         Path(f"/proc/{one}/clear_refs").write_text(_FORGET_PEAK)
+
+
+def rss_kib(pid: int) -> int:
+    """The resident set of *pid* and its living children as it is now."""
+    statuses = [Path(f"/proc/{one}/status").read_text() for one in _family(pid)]
+    return sum(int(status.partition("VmRSS:")[2].split()[0]) for status in statuses)

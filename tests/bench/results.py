@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from tests.bench.cases import Case, base_of
+from tests.bench.cases import Case, Kind, base_of
 from tests.bench.samples import Spread, ratios, spread
 
-__all__ = ("Latency", "Results", "Run", "Skipped")
+__all__ = ("FanOut", "Latency", "Results", "Run", "Skipped")
 
 
 class Run(NamedTuple):
@@ -36,6 +36,21 @@ class Latency(NamedTuple):
     most_us: int
 
 
+class FanOut(NamedTuple):
+    """
+    What streams to many readers cost besides their deliveries, which are "requests" of a `Run`.
+
+    Attributes:
+        around_p50_us, around_p99_us: from Iggy's acknowledgement of a message sent straight to it until a reader has it; 0
+            where there is no Iggy.
+        reader_kib: growth of the server's resident set for each reader that waits.
+    """
+
+    around_p50_us: int
+    around_p99_us: int
+    reader_kib: float
+
+
 class Skipped(NamedTuple):
     """Work that a target could not be measured at."""
 
@@ -53,12 +68,14 @@ class Results:
         about: the machine, the versions, and how it was measured.
         runs: by (case's key, target), one for each round.
         latencies: by target, one for each round.
+        fan_outs: by target, one for each round.
         middleware_us: what each step of the server adds to one request, by name.
     """
 
     about: dict[str, Any]
     runs: dict[tuple[str, str], list[Run]] = field(default_factory=dict)
     latencies: dict[str, list[Latency]] = field(default_factory=dict)
+    fan_outs: dict[str, list[FanOut]] = field(default_factory=dict)
     middleware_us: dict[str, float] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
 
@@ -79,6 +96,8 @@ class Results:
     def drop(self, case: Case, target: str, reason: str) -> None:
         """Forget what was measured: a figure from some of the rounds has no pair in the others."""
         self.runs.pop((case.key, target), None)
+        if case.kind is Kind.FAN_OUT:
+            self.fan_outs.pop(target, None)
         self.skipped.append(Skipped(case.key, target, reason))
 
     def as_json(self) -> dict[str, Any]:
@@ -91,6 +110,10 @@ class Results:
             "latencies": [
                 {"target": target, "rounds": [one._asdict() for one in rounds]}
                 for target, rounds in self.latencies.items()
+            ],
+            "fan_outs": [
+                {"target": target, "rounds": [one._asdict() for one in rounds]}
+                for target, rounds in self.fan_outs.items()
             ],
             "middleware_us": self.middleware_us,
             "skipped": [one._asdict() for one in self.skipped],
@@ -109,6 +132,9 @@ class Results:
             },
             latencies={
                 row["target"]: [Latency(**one) for one in row["rounds"]] for row in found["latencies"]
+            },
+            fan_outs={
+                row["target"]: [FanOut(**one) for one in row["rounds"]] for row in found.get("fan_outs", ())
             },
             middleware_us=found["middleware_us"],
             skipped=[Skipped(**one) for one in found["skipped"]],

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.cases import CASES, EMBEDDED, IGGY, Case, Dialect, Kind, case_named
-from tests.bench.load import ROOT, LoadFailed, measured, measured_latency
+from tests.bench.load import ROOT, LoadFailed, measured, measured_fan_out, measured_latency
 from tests.bench.machine import about, too_busy
 from tests.bench.report import LATEST, terminal, write
 from tests.bench.results import Results, Skipped
@@ -58,7 +58,11 @@ def measure_round(results: Results, targets: tuple[Target, ...], cases: list[Cas
             if target.name not in case.targets or (case.key, target.name) in skipped:
                 continue
             try:
-                run = measured(case, target, seconds)
+                if case.kind is Kind.FAN_OUT:
+                    run, extra = measured_fan_out(case, target, seconds)
+                    results.fan_outs.setdefault(target.name, []).append(extra)
+                else:
+                    run = measured(case, target, seconds)
             except LoadFailed as error:
                 say(f"not measured: {error}")
                 results.drop(case, target.name, str(error))
@@ -125,7 +129,7 @@ def profile(case: Case, name: str, seconds: float) -> Path:
         raw = Path(directory) / "profile"
         filled = case.kind in {Kind.READ, Kind.BULK_OUT}
         with all_targets(Path(directory), {name: raw}, filled=filled) as (target,):
-            run = measured(case, target, seconds)
+            run = (measured_fan_out if case.kind is Kind.FAN_OUT else measured)(case, target, seconds)
         text = StringIO()
         pstats.Stats(str(raw), stream=text).sort_stats("tottime").print_stats(PROFILE_LINES)
     told = text.getvalue().replace(f"{ROOT}/", "").replace(f"{sys.base_prefix}/", "")

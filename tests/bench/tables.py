@@ -9,7 +9,7 @@ from tests.bench.floors import Floor
 from tests.bench.results import Results, Run
 from tests.bench.samples import Spread, spread
 
-__all__ = ("bulk", "cell", "costs", "held", "latencies", "middleware", "rates", "table", "told")
+__all__ = ("bulk", "cell", "costs", "fan_out", "held", "latencies", "middleware", "rates", "table", "told")
 
 _COLUMNS: Final = (BARE, EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["replicated"], IGGY_HTTP)
 _NONE: Final = ""
@@ -113,6 +113,48 @@ def latencies(results: Results) -> str:
         for target, rounds in results.latencies.items()
     ]
     return table([f"POST one event, {rate:,} a second", "p50 ms", "p99 ms", "p99.9 ms", "longest ms"], rows)
+
+
+def fan_out(results: Results) -> str:
+    """
+    Deliveries a second, what a million of them cost, how long they took, and what a reader costs.
+
+    Of that the most of all rounds: readers of a later one live in memory that those of the first have left.
+    """
+    rows = []
+    for case in _measured(results, {Kind.FAN_OUT}):
+        for target, extras in results.fan_outs.items():
+            runs = results.runs[case.key, target]
+            rate, ratio = spread(results.rates(case, target)), results.ratio(case, target)
+            around = any(one.around_p50_us for one in extras)
+            rows.append(
+                [
+                    case.title,
+                    target,
+                    f"{rate.median:,.0f} ({rate.least:,.0f}-{rate.most:,.0f})",
+                    told(ratio) if ratio and target != BARE else _NONE,
+                    _cost(runs, 1, "s"),
+                    _waits([(run.p50_us, run.p99_us) for run in runs]),
+                    _waits([(one.around_p50_us, one.around_p99_us) for one in extras]) if around else _NONE,
+                    f"{max(one.reader_kib for one in extras):,.1f} KiB",
+                ]
+            )
+    head = [
+        "fan-out",
+        "from",
+        "deliveries/s",
+        "ratio to one write after the other",
+        "CPU for a million (+ Iggy's), largest RSS",
+        "201 to event, p50 / p99 ms",
+        "sent straight to Iggy, p50 / p99 ms",
+        "an idle reader",
+    ]
+    return table(head, rows)
+
+
+def _waits(rounds: list[tuple[int, int]]) -> str:
+    p50, p99 = (statistics.median(figures) / 1000 for figures in zip(*rounds, strict=True))
+    return f"{p50:,.2f} / {p99:,.2f}"
 
 
 def middleware(results: Results) -> str:

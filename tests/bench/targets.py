@@ -49,6 +49,7 @@ class Target(NamedTuple):
     Attributes:
         pids: its own process first, then the Iggy server's; empty where the load program itself does the work.
         address: of Iggy's TCP endpoint, for the SDK.
+        behind: the same endpoint, of what stands before it.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Target(NamedTuple):
     headers: Mapping[str, str]
     topic: str = ""
     address: str = ""
+    behind: str = ""
 
 
 def _free_port() -> int:
@@ -206,7 +208,8 @@ def all_targets(
                 "IGGY_TOPIC": durability,
                 "DURABILITY": durability,
             }
-            targets += bridge(name, settings, server.pid)
+            made = bridge(name, settings, server.pid)
+            targets += [target._replace(topic=durability, behind=server.address) for target in made]
         if profiles is None:
             # They write to the topics that the bridges made, so all have the same options, and read the same messages.
             sdk = Target("", Dialect.SDK, 0, (), {}, address=server.address)

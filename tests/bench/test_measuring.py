@@ -1,13 +1,17 @@
 """Claims about how the bench measures (shell): clocks, processes, and what wrk says."""
 
+import contextlib
 import os
 import platform
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.bench.bulk import CHUNK_BYTES, Answer, Reader, chunks, send_in
+from tests.bench.fanout import waits_us
+from tests.bench.fanout_readers import Readers, source_address
 from tests.bench.latency import Load, Schedule, complete
 from tests.bench.load import read_report
 from tests.bench.machine import about, cpu_model, too_busy
@@ -170,3 +174,52 @@ def test_messages_that_were_not_all_stored_are_no_figure(listener: socket.socket
             there.sendall(answer)
             with pytest.raises(RuntimeError, match='"stored":2'):
                 send_in(connection, b"head", b"{}\n{}\n{}\n", 3)
+
+
+def test_a_wait_counts_from_the_acknowledgement_to_each_reader() -> None:
+    assert waits_us([1.0, 2.0], [[1.003, 1.001], [2.002, 1.9]]) == [0, 1000, 2000, 3000]
+    with pytest.raises(ValueError, match="zip"):
+        waits_us([1.0], [])
+
+
+def test_readers_come_from_as_many_addresses_as_their_number_needs() -> None:
+    callers = [source_address(number) for number in range(1000)]
+    assert max(callers.count(one) for one in set(callers)) <= 500
+
+
+def test_readers_count_what_each_has_and_note_when_it_came(listener: socket.socket) -> None:
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    first = b"retry: 1\nid: a\n\n"
+    event = b"id: b\ndata: {}\n\n"
+
+    def framed(block: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(block), block)
+
+    there = []
+
+    def serve() -> None:
+        for _ in range(2):
+            one, _ = listener.accept()
+            one.recv(100)
+            one.sendall(head + framed(first))
+            there.append(one)
+
+    with ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as stack:
+        serving = pool.submit(serve)
+        readers = Readers(listener.getsockname()[1], 2, b"ask")
+        stack.callback(readers.close)
+        serving.result()
+        for one in there:
+            stack.callback(one.close)
+        readers.start(timed=True)
+        there[0].sendall(framed(event * 2))
+        # Cut in the middle of what is counted, behind a heartbeat.
+        there[1].sendall(framed(b":\n\n") + framed(event)[: framed(event).index(b"ta: ")])
+        while sum(map(len, readers.arrivals)) < 2:
+            readers.read(10)
+        assert readers.least() == 0
+        there[1].sendall(framed(event)[framed(event).index(b"ta: ") :] + framed(event))
+        readers.read_until(2, timeout_s=10)
+        assert [len(each) for each in readers.arrivals] == [2, 2]
+        with pytest.raises(RuntimeError, match="of 3"):
+            readers.read_until(3, timeout_s=0.01)

@@ -10,9 +10,9 @@ from tests.bench.cases import BARE, EMBEDDED, IGGY, IGGY_HTTP, case_named
 from tests.bench.floors import aims, floors
 from tests.bench.picture import svg
 from tests.bench.report import readme_part, terminal, write
-from tests.bench.results import Latency, Results, Run
+from tests.bench.results import FanOut, Latency, Results, Run
 from tests.bench.samples import Spread, percentile, ratios, report_line, spread
-from tests.bench.tables import bulk, rates, table, told
+from tests.bench.tables import bulk, fan_out, rates, table, told
 
 OURS = IGGY["replicated"]
 
@@ -48,6 +48,14 @@ def results() -> Results:
             ("batch-1000", EMBEDDED): [run(400), run(100), run(400)],
             ("ndjson-in", EMBEDDED): [run(4)] * 3,
             ("ndjson-in", "SDK straight"): [run(5)] * 3,
+            ("fanout", OURS): [
+                run(300_000, p50_us=2_000),
+                run(90_000, p50_us=4_000),
+                run(400_000, p50_us=3_500),
+            ],
+        },
+        fan_outs={
+            OURS: [FanOut(9_000, 30_000, 20.0), FanOut(8_000, 40_000, 16.0), FanOut(16_000, 35_000, 70.0)]
         },
         latencies={BARE: [Latency(300, 500, 600, 700), Latency(100, 900, 950, 990)]},
         middleware_us={"bare aiohttp": 30.0},
@@ -96,6 +104,28 @@ def test_a_figure_without_its_base_is_told_without_a_ratio() -> None:
 
 def test_bulk_is_told_in_messages() -> None:
     assert "| NDJSON in, 1 connection | embedded log | 200,000 | 0.80 (0.80-0.80) |" in bulk(results())
+
+
+def test_streams_to_many_are_told_in_deliveries_and_waits() -> None:
+    assert fan_out(results()).splitlines()[2] == (
+        "| 1,000 event streams of one topic | Iggy, replicated | 300,000 (90,000-400,000) | "
+        "| 40.0 + 10.0 s, 50 MiB | 3.50 / 7.00 | 9.00 / 35.00 | 70.0 KiB |"
+    )
+    alone = results()
+    alone.fan_outs[OURS] = [FanOut(0, 0, 20.0)] * 3
+    assert "| 3.50 / 7.00 | | 20.0 KiB |" in fan_out(alone)
+    alone.drop(case_named("fanout"), OURS, "it broke")
+    assert not fan_out(alone)
+
+
+def test_promises_to_readers_of_streams_are_held_by_their_medians() -> None:
+    found = {floor.what.partition(": ")[2]: floor for floor in floors(results()) if "streams" in floor.what}
+    assert {what: floor.held for what, floor in found.items()} == {
+        "deliveries/s": True,
+        "p50 ms from the 201": False,
+        "p50 ms around it": True,
+        "KiB an idle reader": False,
+    }
 
 
 def test_an_empty_cell_keeps_its_place() -> None:

@@ -11,6 +11,7 @@ from bridge.messagelog import Balanced, ByKey, partition_of_key
 from bridge.web.wire import read_batch, read_message
 from tests.bench.cases import BARE, CASES, IGGY, SDK, Case, Dialect, Kind, base_of, case_named
 from tests.bench.client import request_bytes, requests
+from tests.bench.fanout_sender import EVENT_BYTES, event_of
 from tests.bench.load import MESSAGES_MAX, REQUESTS_MAX, command_of, requests_max
 from tests.bench.requests import FILLED, OFFSET, PARTITIONS, connections_of, event_json, filling, request_of
 from tests.bench.run import ROUNDS_S_MAX, another_round
@@ -98,6 +99,7 @@ def test_a_measurement_is_bounded_in_requests_and_messages(case: Case) -> None:
         (Dialect.SDK, "127.0.0.1:1", "post-1", "tests.bench.straight"),
         (Dialect.BRIDGE, "", "ndjson-in", "tests.bench.bulk"),
         (Dialect.BRIDGE, "", "ndjson-out", "tests.bench.bulk"),
+        (Dialect.BRIDGE, "", "fanout", "tests.bench.fanout"),
     ],
 )
 def test_what_wrk_cannot_do_is_done_by_a_program_of_ours(
@@ -135,3 +137,8 @@ def test_bulk_is_held_against_the_sdk_at_the_same_durability() -> None:
     assert base_of(bulk, IGGY["persisted"]) == SDK["persisted"]
     assert {base_of(case, IGGY["persisted"]) for case in SENT} == {BARE}
     assert all(base_of(case, target) in case.targets for case in CASES for target in case.targets)
+
+
+def test_events_of_the_fan_out_have_one_size_and_are_taken_by_the_bridge() -> None:
+    assert {len(event_of(number)) for number in (0, 1, 99_999)} == {EVENT_BYTES}
+    assert read_message(b'{"event":%b}' % event_of(0)).messages

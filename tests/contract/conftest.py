@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.messagelog import TopicRef
+from tests.support.groups import Replicas, groups_over
 from tests.support.iggy_server import IggyServer, running_server
 from tests.support.log_backends import AnyLog, Backend, IggyBackend, LocalBackend, soon
 
@@ -51,3 +52,10 @@ async def topic(log: AnyLog, stream: str) -> TopicRef:
     ref = TopicRef(stream, "topic")
     await log.create_topic(ref, partitions_count=3, deadline=soon())
     return ref
+
+
+@pytest.fixture
+async def replicas(log: AnyLog, name: str) -> AsyncIterator[Replicas]:
+    """Makes processes that serve groups, with a ledger of their own."""
+    async with groups_over(log, f"{name}-groups") as replicas:
+        yield replicas

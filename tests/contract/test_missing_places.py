@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from bridge.errors import NotFound, PartitionNotFound, StreamNotFound, TopicNotFound
-from bridge.messagelog import First, NewMessage, ToPartition, TopicRef
+from bridge.messagelog import First, NewMessage, Retention, ToPartition, TopicRef
 from tests.support.log_backends import AnyLog, soon
 
 Operation = Callable[[AnyLog, TopicRef, int], Awaitable[object]]
@@ -14,6 +14,9 @@ OF_A_TOPIC: dict[str, Operation] = {
     "topic": lambda log, ref, _: log.topic(ref, deadline=soon()),
     "partitions_count": lambda log, ref, _: log.partitions_count(ref, deadline=soon()),
     "delete_topic": lambda log, ref, _: log.delete_topic(ref, deadline=soon()),
+    "purge_topic": lambda log, ref, _: log.purge_topic(ref, deadline=soon()),
+    "update_retention": lambda log, ref, _: log.update_retention(ref, Retention(), deadline=soon()),
+    "add_partitions": lambda log, ref, _: log.add_partitions(ref, 1, deadline=soon()),
 }
 OF_A_PARTITION: dict[str, Operation] = {
     "append": lambda log, ref, partition_id: log.append(

@@ -1,7 +1,15 @@
-"""The names of aiohttp that `web/server.py` leans on: an update that moves one must fail here, not in service."""
+"""The names of aiohttp that the web room leans on: an update that moves one must fail here, not in service."""
+
+import ast
+import asyncio
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from aiohttp import http_parser, web
+from aiohttp import http_parser, streams, web
+from aiohttp.http import StreamWriter
+from aiohttp.http_writer import _serialize_headers
+from aiohttp.test_utils import make_mocked_request
 from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
 
 from bridge import limits
@@ -10,9 +18,130 @@ from bridge.errors import StartupError
 from bridge.web import server
 from bridge.web.app import build_app
 from bridge.web.connection import BridgeProtocol
+from bridge.web.plain_answers import PlainAnswer
 from bridge.web.server import BridgeServer, check_parser, make_runner
 from tests.support.door import open_door, services_for
 from tests.support.raw_http import RawConnection, ask, request_bytes
+
+WEB = Path(server.__file__).parent
+#: Every private name of aiohttp's that a module of ours says, by what has it.
+HOOKS: dict[str, dict[str, set[str]]] = {
+    "connection": {
+        "protocol": {
+            "_buffer_paused",
+            "_close",
+            "_current_request",
+            "_drain_helper",
+            "_force_close",
+            "_handler_waiter",
+            "_keepalive",
+            "_keepalive_handle",
+            "_keepalive_timeout",
+            "_lingering_time",
+            "_loop",
+            "_manager",
+            "_messages",
+            "_msg_queue_resume_size",
+            "_next_keepalive_close_time",
+            "_parser",
+            "_paused",
+            "_process_keepalive",
+            "_reading_paused",
+            "_request_count",
+            "_request_handler",
+            "_request_in_progress",
+            "_resume_reading_if_drained",
+            "_task_handler",
+            "_waiter",
+        },
+        "request": {"_payload", "_task"},
+    },
+    "plain_answers": {
+        "response": {
+            "_body",
+            "_chunked",
+            "_compression",
+            "_cookies",
+            "_eof_sent",
+            "_headers",
+            "_keep_alive",
+            "_payload_writer",
+            "_reason",
+            "_state",
+            "_status",
+            "_zlib_executor",
+            "_zlib_executor_size",
+        },
+        "request": {"_message", "_method", "_version"},
+    },
+    "arrivals": {"request": {"_loop", "_payload", "_protocol", "_read_bytes"}},
+    "static_routes": {"request": {"_match_info", "_message"}},
+    "server": {"server": {"_kwargs", "_loop"}, "runner": {"_make_server"}},
+}
+
+
+def said_and_own(module: str) -> tuple[set[str], set[str]]:
+    """Names with an underscore that *module* says of something, and those that its classes bring themselves."""
+    tree = ast.parse((WEB / f"{module}.py").read_text())
+    said = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+    own |= {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and ast.unparse(node.value) == "self"
+    }
+    # Of every named tuple.
+    own.add("_replace")
+    return {name for name in said if name.startswith("_") and not name.startswith("__")}, own
+
+
+@pytest.mark.parametrize("module", HOOKS)
+def test_every_private_name_that_a_module_says_is_in_the_table(module: str) -> None:
+    said, own = said_and_own(module)
+    table: set[str] = set().union(*HOOKS[module].values())
+    assert said - own <= table <= said
+
+
+async def test_aiohttp_has_every_name_in_the_table() -> None:
+    async with open_door() as door:
+        made = door.runner.server
+        assert isinstance(made, BridgeServer)
+        protocol = web.RequestHandler(made, loop=asyncio.get_running_loop())
+        having: dict[str, Any] = {
+            "protocol": protocol,
+            "request": make_mocked_request("GET", "/"),
+            "response": web.Response(body=b"x"),
+            "server": made,
+            "runner": door.runner,
+        }
+        for names in HOOKS.values():
+            for owner, private in names.items():
+                assert [name for name in sorted(private) if not hasattr(having[owner], name)] == []
+        # What the parser and the writer are asked.
+        assert callable(protocol._parser.message_consumed)  # type: ignore[union-attr]
+        writer = StreamWriter(protocol, asyncio.get_running_loop())
+        assert writer.output_size == 0
+
+
+def test_the_payload_of_a_request_without_a_body_is_one_that_has_ended() -> None:
+    assert streams.EMPTY_PAYLOAD.is_eof()
+
+
+def test_the_serializer_takes_a_plain_dictionary_and_refuses_line_breaks() -> None:
+    assert (
+        _serialize_headers("HTTP/1.1 200 OK", cast("Any", {"A": "b"})) == b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n"
+    )
+    with pytest.raises(ValueError, match="header"):
+        _serialize_headers("HTTP/1.1 200 OK", cast("Any", {"A": "b\r\nC: d"}))
+
+
+@pytest.mark.parametrize("status", [200, 201, 599])
+def test_an_answer_of_ours_is_what_aiohttp_would_have_made(status: int) -> None:
+    ours = PlainAnswer(b"{}", status=status, content_type="application/json")
+    theirs = web.Response(body=b"{}", status=status, content_type="application/json")
+    assert {**vars(theirs)} == {**vars(ours), "_compressed_body": None}
 
 
 def test_the_c_parser_is_here_and_accepted() -> None:

@@ -50,7 +50,7 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
     observer = RecordingObserver()
     log = await logs.open(own_server.connection_string, observer=observer)
     topic = await logs.topic(log)
-    appender = GatheredAppender(log, probe=log)
+    appender = GatheredAppender(log, probe=log, ready=log)
     acknowledged: dict[int, bytes] = {}
     not_written: set[bytes] = set()
     enough, done = asyncio.Event(), asyncio.Event()

@@ -14,19 +14,26 @@ from yarl import URL
 
 from bridge.background.stats_refresh import StatsCache, refresh_stats
 from bridge.clock import Deadline, SystemClock
-from bridge.config import HttpConfig, IggyConfig, LocalLogConfig, LogConfig
+from bridge.config import GroupsConfig, HttpConfig, IggyConfig, LocalLogConfig, LogConfig
+from bridge.flow.follow import Feeds
 from bridge.flow.gather import GatheredAppender
+from bridge.flow.tails import Tails
+from bridge.groups.engine import Groups
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.locallog import LocalMessageLog
-from bridge.messagelog import Durability, TopicRef
+from bridge.messagelog import Durability, StoredNews, TopicRef
+from bridge.policy.cursors import Cursors
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.keys import Services
 from bridge.web.server import make_runner
 
-__all__ = ("Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
+__all__ = ("CURSOR_KEY", "Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
 
 AnyLog = LocalMessageLog | IggyMessageLog
+
+#: Of every application of a test, so that one reads the cursors of the other.
+CURSOR_KEY = b"a key of tests, and of no use"
 
 #: Off, so that a test of a route says nothing of limits.
 UNLIMITED = HttpConfig(rate_limit_rps=0)
@@ -46,6 +53,7 @@ class BridgeApp:
 
     Attributes:
         topic: the default one; it exists.
+        runner: of the server, for what a test cannot see from outside.
     """
 
     services: Services
@@ -53,6 +61,7 @@ class BridgeApp:
     topic: TopicRef
     base: str
     session: aiohttp.ClientSession
+    runner: web.AppRunner
 
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         """One request; *body* is sent as it is if it is bytes, else as JSON. *path* goes out unchanged."""
@@ -125,7 +134,13 @@ async def bridge_app(
     topic = TopicRef(defaults.stream, defaults.topic)
     await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
     await log.create_topic(topic, partitions_count=defaults.partitions, deadline=Deadline.after(10, clock))
-    appender = GatheredAppender(log, probe=log)
+    news = StoredNews()
+    appender = GatheredAppender(log, probe=log, ready=log, news=news)
+    # As on Iggy: others may append past this appender.
+    tails = Tails(log, clock=clock, pushes=False)
+    news.listen(tails.stored)
+    groups = Groups(log, appender, tails, config=GroupsConfig(), clock=clock, observer=metrics.groups)
+    groups_running = asyncio.create_task(groups.run())
     services = Services(
         http=http,
         log_config=defaults,
@@ -135,6 +150,10 @@ async def bridge_app(
         stats=StatsCache(clock, ttl_s=5.0),
         metrics=metrics,
         clock=clock,
+        cursors=Cursors(CURSOR_KEY),
+        tails=tails,
+        feeds=Feeds(tails),
+        groups=groups,
         metrics_here=metrics_here,
     )
     services.lifecycle.started = True
@@ -144,7 +163,12 @@ async def bridge_app(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]
         async with aiohttp.ClientSession() as session:
-            yield BridgeApp(services, log, topic, f"http://127.0.0.1:{port}", session)
+            yield BridgeApp(services, log, topic, f"http://127.0.0.1:{port}", session, runner)
     finally:
         await runner.cleanup()
+        await groups.release()
+        groups_running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await groups_running
+        await tails.close()
         await appender.close()

@@ -9,7 +9,12 @@ from aiohttp.typedefs import Handler
 
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, SystemClock
-from bridge.config import HttpConfig, LogConfig
+from bridge.config import GroupsConfig, HttpConfig, LogConfig
+from bridge.flow.follow import Feeds
+from bridge.flow.tails import Tails
+from bridge.groups.engine import Groups
+from bridge.policy.cursors import Cursors
+from bridge.telemetry.group_figures import GroupFigures
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.body import read_body
@@ -39,6 +44,7 @@ class Door(NamedTuple):
 def services_for(http: HttpConfig, clock: Clock | None = None) -> Services:
     clock = clock or SystemClock()
     nobody = cast("Any", None)
+    tails = Tails(nobody, clock=clock, pushes=True)
     return Services(
         http=http,
         log_config=LogConfig(),
@@ -48,6 +54,10 @@ def services_for(http: HttpConfig, clock: Clock | None = None) -> Services:
         stats=StatsCache(clock, ttl_s=5.0),
         metrics=Metrics(),
         clock=clock,
+        cursors=Cursors(b"key of a test"),
+        tails=tails,
+        feeds=Feeds(tails),
+        groups=Groups(nobody, nobody, tails, config=GroupsConfig(), clock=clock, observer=GroupFigures()),
     )
 
 

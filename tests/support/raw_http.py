@@ -103,3 +103,18 @@ def request_bytes(method: str, target: str, *lines: str, body: bytes | None = No
     if body is not None:
         head.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*head, "", ""]).encode("latin-1") + (body or b"")
+
+
+def dechunked(framed: bytes) -> bytes:
+    """What whole chunks hold, up to the last one or the end of *framed*."""
+    body, at = b"", 0
+    while at < len(framed):
+        end = framed.index(b"\r\n", at)
+        size = int(framed[at:end], 16)
+        body += framed[end + 2 : end + 2 + size]
+        if framed[end + 2 + size : end + 4 + size] != b"\r\n":
+            raise ValueError("a chunk does not end where it says")
+        if not size:
+            break
+        at = end + 4 + size
+    return body

@@ -14,6 +14,7 @@ from bridge.messagelog import First, FromOffset, Message, NewMessage, Page, ToPa
 from bridge.policy.body_kinds import Coding
 from bridge.web.bulk_reads import BulkRead
 from bridge.web.decompression import inflater_of
+from bridge.web.rules import RULES
 from bridge.web.wire_queries import BulkQuery
 from tests.support.bridge_app import Answer, BridgeApp
 from tests.support.clock import FakeClock
@@ -288,6 +289,23 @@ async def test_too_many_streams_are_refused(bridge: BridgeApp, monkeypatch: pyte
         assert (answer.status, answer.json["error"]) == (503, "overloaded")
         assert answer.headers["Retry-After"]
     await _stream(bridge)
+
+
+async def test_a_stream_that_has_begun_holds_no_place_of_requests(
+    bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _store(bridge, *(b"%d" % number for number in range(7)))
+    reads = Reads(bridge, monkeypatch)
+    admission = bridge.runner.app[RULES].admission
+    places: list[int] = []
+
+    async def look() -> None:
+        places.append(admission.in_flight)
+
+    reads.before = {1: look, 3: look}
+    assert _offsets(await _stream(bridge)) == list(range(7))
+    assert places == [1, 0]
+    assert admission.in_flight == 0
 
 
 async def test_a_client_that_takes_nothing_is_cut_and_the_log_is_not_read_for_it(

@@ -218,7 +218,7 @@ async def test_messages_that_are_no_events_are_delivered_as_what_they_are(bridge
         ("consumer=a&consumer_id=1", "consumer"),
         ("offset=1&from=first", "from"),
         ("offset=-1", "offset"),
-        ("wait_ms=5", "wait_ms"),
+        ("wait=5", "wait"),
         ("count=1&count=2", "count"),
         ("partition_id=%D9%A1", "partition_id"),
         ("auto_commit=1", "auto_commit"),

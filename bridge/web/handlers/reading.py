@@ -5,37 +5,69 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
+from bridge.flow.waiting import is_enough, read_when_there
 from bridge.messagelog import TopicRef
 from bridge.policy.body_kinds import Coding
+from bridge.web.admission_tickets import give_back
 from bridge.web.bulk_reads import BulkRead, LineWriter
 from bridge.web.handlers.answers import answer
+from bridge.web.handlers.cursor_reading import poll_by_cursor, stream_by_cursor
+from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.places import topic_of
+from bridge.web.handlers.waiting import waiting_for
 from bridge.web.keys import DEADLINE, SERVICES
-from bridge.web.wire_accept import preferred_coding, wants_ndjson
+from bridge.web.wire_accept import preferred_coding, wants_events, wants_ndjson
 from bridge.web.wire_queries import read_bulk_query, read_poll_query
 
 __all__ = ("poll",)
 
+_CURSOR: Final = "cursor"
 _END_OFFSET: Final = "X-End-Offset"
 
 
 async def poll(request: web.Request) -> web.StreamResponse:
     """
-    `GET .../messages`: a page of one partition, or with `Accept: application/x-ndjson` all of it as lines.
+    `GET .../messages`: a page of one partition, or of all with `cursor` (`cursor_reading`); all of it as lines with `Accept: application/x-ndjson`; with
+    `Accept: text/event-stream` what comes, as it comes (`live.stream_events`).
+
+    With `wait_ms` the answer waits until there are `min_count` messages, and tells what there is when the time is up.
 
     With `auto_commit` (and not for HEAD, which shows nothing) the offset is stored once the page is built, so that nothing which could not be told counts as
     read; the answer may still be lost on its way, and the messages then stay unread.
     """
     topic = topic_of(request)
-    if hdrs.ACCEPT in request.headers and wants_ndjson(request.headers.getall(hdrs.ACCEPT)):
-        return await _stream(request, topic)
+    if hdrs.ACCEPT in request.headers:
+        accept = request.headers.getall(hdrs.ACCEPT)
+        if wants_events(accept):
+            return await stream_events(request, topic)
+        if wants_ndjson(accept):
+            return await (
+                stream_by_cursor(request, topic) if _CURSOR in request.query else _stream(request, topic)
+            )
+    if _CURSOR in request.query:
+        return await poll_by_cursor(request, topic)
     services = request.app[SERVICES]
     query = read_poll_query(request.query.items(), count_max=services.http.poll_messages_max)
     page = await services.log.read(
         topic, query.partition_id, query.position, count=query.messages_max, deadline=request[DEADLINE]
     )
+    left = False
+    if query.wait_s and not is_enough(page, query.messages_min) and request.method == hdrs.METH_GET:
+        with waiting_for(request, query.wait_s) as waiting:
+            page = await read_when_there(
+                services.tails,
+                topic,
+                query.partition_id,
+                query.position,
+                page,
+                count=query.messages_max,
+                messages_min=query.messages_min,
+                waiting=waiting,
+                deadline=request[DEADLINE],
+            )
+            left = waiting.given_up
     body = services.pages.page_json(page)
-    if query.commit and page.messages and request.method == hdrs.METH_GET:
+    if query.commit and page.messages and request.method == hdrs.METH_GET and not left:
         await services.log.store_offset(
             topic, query.partition_id, query.consumer, page.messages[-1].offset, deadline=request[DEADLINE]
         )
@@ -68,6 +100,7 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
             page_timeout_s=request[DEADLINE].remaining_s(),
         )
         await read.begin()
+        give_back(request)
         coding = preferred_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
         response = web.StreamResponse(headers={hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"})
         response.content_type = "application/x-ndjson"

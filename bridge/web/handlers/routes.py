@@ -5,7 +5,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from aiohttp import web
 
-from bridge.web.handlers import health, reading, sending, streams, topics
+from bridge.web.handlers import groups, health, live, offsets, reading, sending, sockets, streams, topics
 
 __all__ = ("ROUTES", "Handler", "Route")
 
@@ -22,6 +22,9 @@ class Route(NamedTuple):
 
 _STREAM: Final = "/streams/{stream}"
 _TOPIC: Final = "/streams/{stream}/topics/{topic}"
+_GROUPS: Final = f"{_TOPIC}/groups"
+_GROUP: Final = f"{_GROUPS}/{{group}}"
+_OFFSETS: Final = f"{_TOPIC}/consumers/{{consumer}}/offsets"
 
 ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/health", health.health),
@@ -29,11 +32,14 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/stats", health.stats),
     Route("GET", "/metrics", health.metrics),
     Route("GET", "/messages", reading.poll),
+    Route("GET", "/messages/stream", live.stream),
     Route("POST", "/messages", sending.send),
     Route("POST", "/messages/batch", sending.send_batch),
     Route("GET", f"{_TOPIC}/messages", reading.poll),
+    Route("GET", f"{_TOPIC}/messages/stream", live.stream),
     Route("POST", f"{_TOPIC}/messages", sending.send),
     Route("POST", f"{_TOPIC}/messages/batch", sending.send_batch),
+    Route("GET", "/ws", sockets.socket),
     Route("GET", "/streams", streams.list_streams),
     Route("POST", "/streams", streams.create_stream),
     Route("GET", _STREAM, streams.get_stream),
@@ -41,5 +47,22 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_STREAM}/topics", topics.list_topics),
     Route("POST", f"{_STREAM}/topics", topics.create_topic),
     Route("GET", _TOPIC, topics.get_topic),
+    Route("PATCH", _TOPIC, topics.update_topic),
     Route("DELETE", _TOPIC, topics.delete_topic),
+    Route("POST", f"{_TOPIC}/purge", topics.purge_topic),
+    Route("POST", f"{_TOPIC}/partitions", topics.add_partitions),
+    Route("GET", _OFFSETS, offsets.list_offsets),
+    Route("PUT", _OFFSETS, offsets.put_offsets),
+    Route("DELETE", _OFFSETS, offsets.delete_offsets),
+    Route("GET", f"{_OFFSETS}/{{partition}}", offsets.get_offset),
+    Route("PUT", f"{_OFFSETS}/{{partition}}", offsets.put_offset),
+    Route("DELETE", f"{_OFFSETS}/{{partition}}", offsets.delete_offset),
+    Route("GET", _GROUPS, groups.list_groups),
+    Route("GET", _GROUP, groups.get_group),
+    Route("DELETE", _GROUP, groups.delete_group),
+    Route("PUT", f"{_GROUP}/offsets", groups.seek),
+    Route("POST", f"{_GROUP}/receive", groups.receive),
+    Route("POST", f"{_GROUP}/ack", groups.ack),
+    Route("POST", f"{_GROUP}/nack", groups.nack),
+    Route("POST", f"{_GROUP}/extend", groups.extend),
 )

@@ -1,33 +1,30 @@
 """Messages in (shell)."""
 
-from typing import Final
-
 from aiohttp import hdrs, web
 
 from bridge.errors import UnsupportedMediaType
 from bridge.policy.body_kinds import BodyKind, body_kind
+from bridge.web.body import body_at_hand
 from bridge.web.encoded_body import read_json
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
-from bridge.web.handlers.places import topic_of
+from bridge.web.handlers.places import topic_to_change
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.turns import in_turns
-from bridge.web.wire import batch_steps, message_steps
+from bridge.web.wire import batch_steps, message_steps, plain_message
 from bridge.web.wire_answers import batch_json, receipt_json
 from bridge.web.wire_queries import refuse_query
 
 __all__ = ("send", "send_batch")
-
-# As nearly everybody spells it; the rest is looked at more closely.
-_JSON: Final = "application/json"
 
 
 async def send(request: web.Request) -> web.Response:
     """`POST .../messages`: one event, stored when the answer is 201; of other types, what `bulk` takes."""
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
-    topic = topic_of(request)
-    if request.headers.get(hdrs.CONTENT_TYPE) != _JSON:
+    topic = topic_to_change(request)
+    body = body_at_hand(request)
+    if body is None:
         kind = body_kind(request.headers.get(hdrs.CONTENT_TYPE, ""))
         if kind is BodyKind.NDJSON:
             return await send_lines(request, topic)
@@ -39,9 +36,11 @@ async def send(request: web.Request) -> web.Response:
                 "in UTF-8 where it is text.",
                 path="Content-Type",
             )
-    refuse_query(request.query.items())
-    body = await read_json(request)
-    submission = await in_turns(message_steps(body))
+        refuse_query(request.query.items())
+        body = await read_json(request)
+    submission = plain_message(body)
+    if submission is None:
+        submission = await in_turns(message_steps(body))
     receipt = await services.appender.append(
         topic, submission.placement, submission.messages, deadline=request[DEADLINE]
     )
@@ -53,7 +52,7 @@ async def send_batch(request: web.Request) -> web.Response:
     """`POST .../messages/batch`: all events or none, in order, into one partition."""
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
-    topic = topic_of(request)
+    topic = topic_to_change(request)
     refuse_query(request.query.items())
     body = await read_json(request)
     submission = await in_turns(batch_steps(body, messages_max=services.http.batch_messages_max))

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from bridge.web.body import read_body
 from bridge.web.handlers.answers import answer, created, no_content
-from bridge.web.handlers.places import stream_of
+from bridge.web.handlers.places import stream_of, stream_to_change
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.wire_answers import stream_json, streams_json
 from bridge.web.wire_places import read_stream
@@ -37,5 +37,7 @@ async def get_stream(request: web.Request) -> web.Response:
 async def delete_stream(request: web.Request) -> web.Response:
     """`DELETE /streams/{stream}`: with its topics, their messages and offsets."""
     refuse_query(request.query.items())
-    await request.app[SERVICES].log.delete_stream(stream_of(request), deadline=request[DEADLINE])
+    services, stream = request.app[SERVICES], stream_to_change(request)
+    await services.log.delete_stream(stream, deadline=request[DEADLINE])
+    await services.groups.forget(stream, deadline=request[DEADLINE])
     return no_content()

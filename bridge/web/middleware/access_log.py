@@ -1,12 +1,13 @@
 """One log line and one count for every request (shell)."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
 from bridge.telemetry.request_lines import RequestLines
+from bridge.web.arrivals import Arrival
+from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
 from bridge.web.rules import Rules
 
@@ -14,6 +15,7 @@ __all__ = ("UNMATCHED", "access_log", "route_of")
 
 #: Stands for the route where no route was found; raw paths are no label.
 UNMATCHED: Final = "unmatched"
+_STARTED_S = web.RequestKey("started_s", float)
 # What nginx writes where the client was gone before the answer.
 _CLIENT_GONE: Final = 499
 _OK: Final = web.HTTPOk.status_code
@@ -26,7 +28,21 @@ def route_of(request: web.Request) -> str:
     return UNMATCHED if resource is None else resource.canonical
 
 
-def access_log(services: Services, _: Rules) -> Middleware:
+class _Asked(NamedTuple):
+    """What a line tells of a head."""
+
+    method: str
+    route: str
+    path: str
+
+
+def _asked(request: Arrival) -> _Asked:
+    path = request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX]
+    request.head.facts[_Asked] = asked = _Asked(request.method, route_of(request), path)
+    return asked
+
+
+def access_log(services: Services, _: Rules) -> Gate:
     """
     Log and count what was answered; the query is left out, since it may hold the key, and so is every payload.
 
@@ -35,38 +51,42 @@ def access_log(services: Services, _: Rules) -> Middleware:
     metrics, clock = services.metrics, services.clock
     tell = RequestLines().tell
 
-    @web.middleware
-    async def log_access(request: web.Request, handler: Handler) -> web.StreamResponse:
-        started_s = clock.monotonic_s()
+    def begin(request: Arrival) -> None:
+        request.slots[_STARTED_S] = clock.monotonic_s()
         metrics.request_started()
-        status, body_bytes = _CLIENT_GONE, 0
-        try:
-            response = await handler(request)
-            status = response.status
-            body_bytes = 0 if request.method == hdrs.METH_HEAD else _body_bytes(response)
-        finally:
-            seconds = clock.monotonic_s() - started_s
-            route = route_of(request)
-            method = request.method
-            metrics.request_finished(method, route, status, seconds)
-            tell(
-                method=method,
-                route=route,
-                path=request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX],
-                status=status,
-                seconds=seconds,
-                body_bytes=body_bytes,
-                client=request[CLIENT],
-                request_id=request[REQUEST_ID],
-                quiet=status == _OK and route in _PROBES,
-            )
-        return response
 
-    return log_access
+    def log(request: Arrival, status: int, body_bytes: int) -> None:
+        seconds = clock.monotonic_s() - request.slots[_STARTED_S]
+        asked: _Asked = request.head.facts.get(_Asked) or _asked(request)
+        metrics.request_finished(asked.method, asked.route, status, seconds)
+        tell(
+            asked.method,
+            asked.route,
+            asked.path,
+            request.slots[CLIENT],
+            status,
+            seconds,
+            body_bytes,
+            request.slots[REQUEST_ID],
+            quiet=status == _OK and asked.route in _PROBES,
+        )
+
+    def answered(request: Arrival, answer: web.StreamResponse) -> None:
+        log(
+            request,
+            answer.status,
+            0 if request.head.message.method == hdrs.METH_HEAD else _body_bytes(answer),
+        )
+
+    def gone(request: Arrival, _: BaseException) -> None:
+        log(request, _CLIENT_GONE, 0)
+
+    return Gate(begin, answered, gone)
 
 
 def _body_bytes(response: web.StreamResponse) -> int:
-    if isinstance(response, web.Response) and isinstance(response.body, bytes):
-        return len(response.body)
+    body = response.body if isinstance(response, web.Response) else None
+    if isinstance(body, bytes):
+        return len(body)
     length = response.content_length
     return response.body_length if length is None else length

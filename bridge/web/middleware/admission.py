@@ -5,12 +5,13 @@ from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge.errors import Overloaded
 from bridge.limits import LOOP_LOOK_S
 from bridge.policy.admission import Admission, Ticket
 from bridge.web.admission_tickets import TICKET, overloaded
+from bridge.web.arrivals import Arrival
+from bridge.web.gates import Gate
 from bridge.web.keys import Services
 from bridge.web.rules import Rules
 
@@ -23,7 +24,7 @@ _EXEMPT: Final = frozenset(
 _TOLD_INTERVAL_S: Final = 1.0
 
 
-def admission(services: Services, rules: Rules) -> Middleware:
+def admission(services: Services, rules: Rules) -> Gate:
     """
     Refuse what finds no place, before it costs anything.
 
@@ -34,7 +35,7 @@ def admission(services: Services, rules: Rules) -> Middleware:
     watch = _LoopWatch(services, rule)
     refused, tell_again_s = 0, 0.0
 
-    def refuse(request: web.Request) -> Overloaded:
+    def refuse(request: Arrival) -> Overloaded:
         nonlocal refused, tell_again_s
         refused += 1
         now_s = clock.monotonic_s()
@@ -43,22 +44,22 @@ def admission(services: Services, rules: Rules) -> Middleware:
             refused, tell_again_s = 0, now_s + _TOLD_INTERVAL_S
         return overloaded(request)
 
-    @web.middleware
-    async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if (request.method, request.raw_path) in _EXEMPT:
-            return await handler(request)
-        request[TICKET] = ticket = Ticket(rule)
-        placed = not request.content.is_eof() or ticket.take_place()
+    def admit(request: Arrival) -> None:
+        if (request.head.message.method, request.head.message.path) in _EXEMPT:
+            return
+        request.slots[TICKET] = ticket = Ticket(rule)
+        placed = not request.is_whole or ticket.take_place()
         if rule.busy:
             watch.start()
         if not placed:
             raise refuse(request)
-        try:
-            return await handler(request)
-        finally:
+
+    def give_back(request: Arrival, _: web.StreamResponse | BaseException) -> None:
+        ticket = request.slots.get(TICKET)
+        if ticket is not None:
             ticket.close()
 
-    return admit
+    return Gate(admit, give_back, give_back)
 
 
 class _LoopWatch:

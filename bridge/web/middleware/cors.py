@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 
 from bridge.errors import Forbidden
+from bridge.web.arrivals import Arrival
 from bridge.web.gates import Gate
 from bridge.web.keys import Services
 from bridge.web.rules import Rules
@@ -16,15 +17,17 @@ def cors(_: Services, rules: Rules) -> Gate | None:
     if not origins.enabled:
         return None
 
-    def answer_preflight(request: web.Request) -> web.StreamResponse | None:
+    def answer_preflight(request: Arrival) -> web.StreamResponse | None:
         if request.method != hdrs.METH_OPTIONS:
             return None
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is None or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
             return None
-        headers = origins.preflight_headers(origin)
+        headers = origins.preflight_headers(
+            origin, request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "")
+        )
         if headers is None:
             raise Forbidden("Pages of this origin may not call.", path="Origin")
         return web.Response(status=204, headers=headers)
 
-    return Gate(answer_preflight)
+    return Gate(answer_preflight, of_head=True)

@@ -4,44 +4,45 @@ import asyncio
 from typing import Final
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge.clock import Deadline
 from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome
 from bridge.limits import DEADLINE_BACKSTOP_S
 from bridge.policy.request_timeouts import effective_timeout_ms
 from bridge.web.answer_headers import ANSWER_HEADERS
+from bridge.web.arrivals import Arrival
+from bridge.web.gates import Gate
 from bridge.web.keys import DEADLINE, Services
 from bridge.web.rules import Rules
 
 __all__ = ("deadline",)
 
+_GUARDED = web.RequestKey("guarded", asyncio.Task)
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
-def deadline(services: Services, rules: Rules) -> Middleware:
+def deadline(services: Services, rules: Rules) -> Gate:
     """Set the deadline, tell it, and end what does not end by itself a little later."""
     clock, configured_ms = services.clock, rules.timeout_ms
     lifecycle, backstops = services.lifecycle, services.lifecycle.backstops
 
-    @web.middleware
-    async def keep_deadline(request: web.Request, handler: Handler) -> web.StreamResponse:
+    def set_deadline(request: Arrival) -> None:
         timeout_ms = effective_timeout_ms(request.headers.get("X-Request-Timeout"), configured_ms)
         seconds = timeout_ms / 1000
-        request[DEADLINE] = Deadline.after(seconds, clock)
-        request[ANSWER_HEADERS]["X-Effective-Timeout"] = str(timeout_ms)
-        backstop = backstops.guard(seconds + DEADLINE_BACKSTOP_S)
-        try:
-            response = await handler(request)
-        except BaseException as error:
-            if not backstops.release(backstop) or not isinstance(error, asyncio.CancelledError):
-                raise
-            # The write may have been handed over before it was cut off, and a cancelled write is not taken back.
-            outcome = None if request.method in _READS else Outcome.UNKNOWN
-            if lifecycle.ending:
-                raise ConnectionFailed("The bridge is shutting down.", outcome=outcome) from error
-            raise DeadlineExceeded(outcome=outcome) from error
-        backstops.release(backstop)
-        return response
+        request.slots[DEADLINE] = Deadline.after(seconds, clock)
+        request.slots[ANSWER_HEADERS]["X-Effective-Timeout"] = str(timeout_ms)
+        request.slots[_GUARDED] = backstops.guard(seconds + DEADLINE_BACKSTOP_S)
 
-    return keep_deadline
+    def kept(request: Arrival, _: web.StreamResponse) -> None:
+        backstops.release(request.slots[_GUARDED])
+
+    def missed(request: Arrival, error: BaseException) -> None:
+        if not backstops.release(request.slots[_GUARDED]) or not isinstance(error, asyncio.CancelledError):
+            return
+        # The write may have been handed over before it was cut off, and a cancelled write is not taken back.
+        outcome = None if request.method in _READS else Outcome.UNKNOWN
+        if lifecycle.ending:
+            raise ConnectionFailed("The bridge is shutting down.", outcome=outcome) from error
+        raise DeadlineExceeded(outcome=outcome) from error
+
+    return Gate(set_deadline, kept, missed)

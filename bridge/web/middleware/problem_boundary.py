@@ -5,10 +5,11 @@ from urllib.parse import quote
 
 import structlog
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
 
 from bridge import errors
 from bridge.errors import BridgeError
+from bridge.web.arrivals import Arrival
+from bridge.web.gates import Gate
 from bridge.web.keys import REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED, route_of
 from bridge.web.problems import problem_response, row_of
@@ -26,7 +27,7 @@ _OF_AIOHTTP: Final[dict[int, type[BridgeError]]] = {
 }
 
 
-def problem_boundary(_: Services, __: Rules) -> Middleware:
+def problem_boundary(_: Services, __: Rules) -> Gate:
     """
     Answer every error as problem+json; what nobody expected is logged with its traceback and tells nothing.
 
@@ -34,28 +35,22 @@ def problem_boundary(_: Services, __: Rules) -> Middleware:
     """
     log = structlog.get_logger("bridge.web")
 
-    @web.middleware
-    async def answer_problems(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except BridgeError as error:
+    def answer_problem(request: Arrival, error: BaseException) -> web.Response | None:
+        if isinstance(error, BridgeError):
             if row_of(type(error)).status == _SERVER_ERROR:
-                log.exception("request_failed", code=error.code)
+                log.error("request_failed", code=error.code, exc_info=error)
             return _answer(request, error)
-        except web.HTTPException as raised:
-            if raised.status < _CLIENT_ERROR:
-                raise
-            allow = raised.headers.get(hdrs.ALLOW)
-            return _answer(
-                request, _of_aiohttp(raised.status), None if allow is None else {hdrs.ALLOW: allow}
-            )
-        except ConnectionError:
-            raise
-        except Exception:
-            log.exception("request_failed", code=errors.InternalError.code)
-            return _answer(request, errors.InternalError())
+        if isinstance(error, web.HTTPException):
+            if error.status < _CLIENT_ERROR:
+                return None
+            allow = error.headers.get(hdrs.ALLOW)
+            return _answer(request, _of_aiohttp(error.status), None if allow is None else {hdrs.ALLOW: allow})
+        if isinstance(error, ConnectionError) or not isinstance(error, Exception):
+            return None
+        log.error("request_failed", code=errors.InternalError.code, exc_info=error)
+        return _answer(request, errors.InternalError())
 
-    return answer_problems
+    return Gate(None, failed=answer_problem)
 
 
 def _of_aiohttp(status: int) -> BridgeError:
@@ -63,10 +58,10 @@ def _of_aiohttp(status: int) -> BridgeError:
     return _OF_AIOHTTP.get(status, fallback)()
 
 
-def _answer(request: web.Request, error: BridgeError, headers: dict[str, str] | None = None) -> web.Response:
+def _answer(request: Arrival, error: BridgeError, headers: dict[str, str] | None = None) -> web.Response:
     if request.writer.output_size > 0:
         # Part of another answer is out already: an end in the middle is the only thing left that says "failed".
         raise ConnectionResetError("the answer had begun") from error
-    route, given_id = route_of(request), request[REQUEST_ID]
+    route, given_id = route_of(request), request.slots[REQUEST_ID]
     instance = f"urn:bridge:request:{quote(given_id)}" if route == UNMATCHED else route
     return problem_response(error, request_id=given_id, instance=instance, headers=headers)

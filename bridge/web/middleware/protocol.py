@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from bridge.errors import HttpVersionNotSupported
 from bridge.policy.request_targets import check_target
-from bridge.web.arrivals import UNSPOKEN_VERSION
+from bridge.web.arrivals import UNSPOKEN_VERSION, Arrival
 from bridge.web.gates import Gate
 from bridge.web.keys import Services
 from bridge.web.rules import Rules
@@ -15,18 +15,18 @@ __all__ = ("protocol",)
 
 # TRACE echoes what proxies added, CONNECT asks for a tunnel: no route may ever take them by accident.
 _NEVER: Final = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
-_EVER: Final = (hdrs.METH_DELETE, hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS, hdrs.METH_POST)
+_EVER: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def protocol(_: Services, __: Rules) -> Gate:
     """Refuse versions, methods and targets that others on the way may read differently than we do."""
 
-    def check_protocol(request: web.Request) -> None:
+    def check_protocol(request: Arrival) -> None:
         # A request in another version never keeps its connection (`arrivals`); the look-up costs, so it comes second.
-        if not request.keep_alive and UNSPOKEN_VERSION in request:
+        if not request.keep_alive and UNSPOKEN_VERSION in request.slots:
             raise HttpVersionNotSupported
         if request.method in _NEVER:
             raise web.HTTPMethodNotAllowed(request.method, _EVER)
         check_target(request.raw_path, request.headers.get(hdrs.HOST, ""))
 
-    return Gate(check_protocol)
+    return Gate(check_protocol, of_head=True)

@@ -3,12 +3,11 @@
 from math import ceil
 from typing import Final
 
-from aiohttp import web
-
 from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
 from bridge.policy.token_bucket import Verdict
 from bridge.web.answer_headers import ANSWER_HEADERS
+from bridge.web.arrivals import Arrival
 from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, Services
 from bridge.web.rules import RateRule, Rules
@@ -38,10 +37,10 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics
     policy, burst = policy_header(rate), str(rate.burst)
 
-    def limit_rate(request: web.Request) -> None:
-        exempt = (request.method, request.raw_path) in _PROBES
-        verdict = take(limit_key(request[CLIENT]), 0 if exempt else 1)
-        headers = request[ANSWER_HEADERS]
+    def limit_rate(request: Arrival) -> None:
+        exempt = (request.head.message.method, request.head.message.path) in _PROBES
+        verdict = take(limit_key(request.slots[CLIENT]), 0 if exempt else 1)
+        headers = request.slots[ANSWER_HEADERS]
         headers["RateLimit-Policy"] = policy
         headers["RateLimit"] = state_header(verdict)
         if verdict.allowed:

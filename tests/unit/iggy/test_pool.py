@@ -8,7 +8,7 @@ from bridge.errors import Outcome, Overloaded
 from bridge.iggy.pool import Lane
 
 
-async def waiting(lane: Lane) -> "asyncio.Task[object]":
+async def waiting(lane: Lane[object]) -> "asyncio.Task[object]":
     """A caller that waits for a slot by now."""
     task: asyncio.Task[object] = asyncio.create_task(lane.acquire(write=True))
     await asyncio.sleep(0)
@@ -17,7 +17,7 @@ async def waiting(lane: Lane) -> "asyncio.Task[object]":
 
 
 async def test_slots_are_given_in_the_order_of_asking() -> None:
-    lane = Lane(1, 2)
+    lane: Lane[object] = Lane(1, 2)
     slot = await lane.acquire(write=True)
     first, second = await waiting(lane), await waiting(lane)
     lane.release(slot)
@@ -28,7 +28,7 @@ async def test_slots_are_given_in_the_order_of_asking() -> None:
 
 
 async def test_more_than_may_wait_is_refused_as_not_written() -> None:
-    lane = Lane(1, 0)
+    lane: Lane[object] = Lane(1, 0)
     await lane.acquire(write=True)
     with pytest.raises(Overloaded) as caught:
         await lane.acquire(write=True)
@@ -36,7 +36,7 @@ async def test_more_than_may_wait_is_refused_as_not_written() -> None:
 
 
 async def test_a_slot_freed_in_the_moment_its_next_caller_is_cancelled_goes_to_the_one_after() -> None:
-    lane = Lane(1, 2)
+    lane: Lane[object] = Lane(1, 2)
     slot = await lane.acquire(write=True)
     leaving, staying = await waiting(lane), await waiting(lane)
     leaving.cancel()
@@ -47,7 +47,7 @@ async def test_a_slot_freed_in_the_moment_its_next_caller_is_cancelled_goes_to_t
 
 
 async def test_a_caller_cancelled_in_the_moment_it_gets_its_slot_gives_it_back() -> None:
-    lane = Lane(1, 1)
+    lane: Lane[object] = Lane(1, 1)
     slot = await lane.acquire(write=True)
     leaving = await waiting(lane)
     lane.release(slot)
@@ -58,7 +58,7 @@ async def test_a_caller_cancelled_in_the_moment_it_gets_its_slot_gives_it_back()
 
 
 async def test_a_caller_cancelled_while_it_waits_frees_its_place_in_the_queue() -> None:
-    lane = Lane(1, 1)
+    lane: Lane[object] = Lane(1, 1)
     slot = await lane.acquire(write=True)
     leaving = await waiting(lane)
     leaving.cancel()
@@ -70,7 +70,7 @@ async def test_a_caller_cancelled_while_it_waits_frees_its_place_in_the_queue() 
 
 
 async def test_a_lane_knows_whether_it_was_answered_since() -> None:
-    lane = Lane(2, 0)
+    lane: Lane[object] = Lane(2, 0)
     lane.slots[1].used_at_s = 5.0
     assert lane.answered_since(4.0)
     assert not lane.answered_since(5.0)

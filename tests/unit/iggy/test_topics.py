@@ -115,7 +115,7 @@ def test_the_step_of_a_read_follows_what_messages_weigh() -> None:
 
 
 async def test_a_lane_serves_in_order_and_bounds_who_waits() -> None:
-    lane = Lane(1, 2)
+    lane: Lane[object] = Lane(1, 2)
     slot = await lane.acquire(write=True)
     order: list[int] = []
 
@@ -135,7 +135,7 @@ async def test_a_lane_serves_in_order_and_bounds_who_waits() -> None:
 
 
 async def test_a_cancelled_caller_leaves_the_slot_to_the_next() -> None:
-    lane = Lane(1, 5)
+    lane: Lane[object] = Lane(1, 5)
     slot = await lane.acquire(write=False)
     gone_early, gone_late, patient = (asyncio.create_task(lane.acquire(write=False)) for _ in range(3))
     await asyncio.sleep(0)

@@ -144,6 +144,30 @@ class LogMachine(RuleBasedStateMachine):
         if expected is None:
             del self.model[ref.stream][ref.topic]
 
+    @rule(ref=REFS, rarely=RARELY)
+    def purge_topic(self, ref: TopicRef, rarely: bool) -> None:
+        if not rarely:
+            return
+        expected = self.missing(ref)
+        assert self.outcome(self.log.purge_topic(ref, deadline=soon())) is expected
+        if expected is None:
+            partitions = self.model[ref.stream][ref.topic]
+            partitions[:] = [Partition() for _ in partitions]
+
+    @rule(ref=REFS, rarely=RARELY, count=st.integers(0, 2))
+    def add_partitions(self, ref: TopicRef, rarely: bool, count: int) -> None:
+        if not rarely:
+            return
+        expected = self.missing(ref)
+        result = self.outcome(self.log.add_partitions(ref, count, deadline=soon()))
+        if expected is not None:
+            assert result is expected
+        elif not count:
+            assert result is BadRequest
+        else:
+            assert isinstance(result, TopicInfo)
+            self.model[ref.stream][ref.topic] += [Partition() for _ in range(count)]
+
     @rule(
         ref=REFS,
         placement=PLACEMENTS,
@@ -162,7 +186,8 @@ class LogMachine(RuleBasedStateMachine):
         if isinstance(placement, ToPartition):
             assert result.partition_id == placement.partition_id
         if isinstance(placement, ByKey):
-            assert result.partition_id == partition_of_key(placement.key, PARTITIONS)
+            count = len(self.model[ref.stream][ref.topic])
+            assert result.partition_id == partition_of_key(placement.key, count)
         partition = self.model[ref.stream][ref.topic][result.partition_id]
         assert (result.offset, result.messages_count) == (partition.next, len(payloads))
         taken_us = max(self.clock.now_us(), partition.messages[-1][1] if partition.messages else 0)
@@ -252,7 +277,8 @@ class LogMachine(RuleBasedStateMachine):
         for ref, partition_id, partition in self.places():
             info = self.run(self.log.topic(ref, deadline=soon())).partitions[partition_id]
             assert (info.messages_count, info.current_offset) == (len(partition.messages), partition.newest)
-            assert self.run(self.log.partitions_count(ref, deadline=soon())) == PARTITIONS
+            count = len(self.model[ref.stream][ref.topic])
+            assert self.run(self.log.partitions_count(ref, deadline=soon())) == count
             for consumer in (1, "1", "name"):
                 stored = self.run(self.log.stored_offset(ref, partition_id, consumer, deadline=soon()))
                 offset = partition.offsets.get(consumer)

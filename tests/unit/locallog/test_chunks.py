@@ -1,11 +1,12 @@
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge import limits
 from bridge.locallog import chunks
 from bridge.locallog.schema import chunk_key
-from bridge.messagelog import NewMessage
+from bridge.messagelog import NewEvent, NewMessage
 
 HEADERS = st.dictionaries(
     st.text(min_size=1, max_size=5),
@@ -30,22 +31,49 @@ MESSAGES = st.lists(
 )
 
 
-@given(MESSAGES, st.integers(0, 2**40 - 100), st.data())
-def test_a_chunk_gives_back_what_was_put_in(
-    messages: list[NewMessage], offset: int, data: st.DataObject
-) -> None:
+def as_version_1(chunk: chunks.Chunk, messages: list[NewMessage]) -> chunks.Chunk:
+    """The same as a log of version 1 has it: a record for each message."""
+    records = [(m.id.to_bytes(16, "big"), m.payload, dict(m.headers)) for m in messages]
+    old = chunk._replace(body=msgspec.msgpack.encode(records))
+    return old._replace(
+        checksum=chunks._checksum(old.key, old.messages_count, old.timestamp_us, old.bytes_end, old.body)
+    )
+
+
+@given(MESSAGES, st.integers(0, 2**40 - 100), st.booleans())
+@example([NewMessage(b"x", 1)] * 4, 0, True)
+@example([NewMessage(b"x", 1)] * 16, 0, True)
+def test_a_chunk_gives_back_what_was_put_in(messages: list[NewMessage], offset: int, old: bool) -> None:
     chunk = chunks.encode(chunk_key(7, offset), messages, timestamp_us=5, bytes_start=100)
     assert chunk.bytes_end == 100 + len(chunk.body)
-    start = data.draw(st.integers(0, len(messages) - 1))
-    count = data.draw(st.none() | st.integers(1, 30))
-    found = chunks.decode(chunk, start=start, count=count)
-    expected = list(enumerate(messages, offset))[start:][:count]
+    found = chunks.decode(as_version_1(chunk, messages) if old else chunk)
     assert [(m.offset, m.timestamp_us, m.id, m.payload, m.headers) for m in found] == [
-        (at, 5, m.id, m.payload, m.headers) for at, m in expected
+        (at, 5, m.id, m.payload, m.headers) for at, m in enumerate(messages, offset)
     ]
     assert [[type(v) for v in m.headers.values()] for m in found] == [
-        [type(v) for v in m.headers.values()] for _, m in expected
+        [type(v) for v in m.headers.values()] for m in messages
     ]
+
+
+def test_only_a_chunk_of_nothing_but_checked_events_says_so() -> None:
+    event, message = NewEvent(b"checked", 1), NewMessage(b"anything", 2)
+    for messages, marked in (
+        ([event], True),
+        ([event, event], True),
+        ([message], False),
+        ([event, message], False),
+    ):
+        chunk = chunks.encode(chunk_key(1, 0), messages, timestamp_us=1, bytes_start=0)
+        assert chunks.decode(chunk).events is marked
+        assert chunks.decode(as_version_1(chunk, list(messages))).events is False
+
+
+def test_what_another_version_of_the_rules_took_is_no_event_for_this_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chunk = chunks.encode(chunk_key(1, 0), [NewEvent(b"checked", 1)], timestamp_us=1, bytes_start=0)
+    monkeypatch.setattr(chunks, "_EVENTS", chunks._EVENTS + 1)
+    assert chunks.decode(chunk).events is False
 
 
 @given(st.data())

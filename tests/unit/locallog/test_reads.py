@@ -165,11 +165,11 @@ async def test_a_read_whose_chunks_were_removed_meanwhile_begins_with_what_is_le
     marks = log._catalog.topic(TOPIC).partitions[0].marks
     connection = apsw.Connection(str(tmp_path / FILE))
     connection.execute("delete from chunks where key < ?", (chunk_key(0, 4),))
-    found = queries.messages_from(connection, 0, marks, 0, 10)
+    found = queries.messages_from(connection, 0, marks, 0, 10).records
     assert [message.offset for message in found] == [4, 5]
     assert queries.first_offset_since(connection, 0, marks, 0) == 4
     connection.execute("delete from chunks")
-    assert queries.messages_from(connection, 0, marks, 0, 10) == ()
+    assert queries.messages_from(connection, 0, marks, 0, 10).records == ()
     assert queries.first_offset_since(connection, 0, Marks(0, 6, 0, 0, 0), 0) == 6
     connection.close()
     await log.close()

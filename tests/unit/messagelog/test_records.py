@@ -68,3 +68,16 @@ def test_there_is_no_message_beyond_the_end() -> None:
 
 def test_what_is_printed_tells_nothing_of_the_payloads() -> None:
     assert repr(Records.of((Message(1, 2, 3, b"secret", {}),))) == "<1 records>"
+
+
+@given(st.lists(st.tuples(MESSAGES, st.booleans()), min_size=1, max_size=4))
+def test_only_what_is_known_of_every_run_is_known_of_all(
+    runs: list[tuple[tuple[Message, ...], bool]],
+) -> None:
+    columns = [Records.of(messages) for messages, _ in runs]
+    marked = [
+        Records(run.offsets, run.timestamps_us, run.ids, run.payloads, run.headers, events=events)
+        for run, (_, events) in zip(columns, runs, strict=True)
+    ]
+    assert Records.joined(marked).events is all(events for _, events in runs)
+    assert all(run.part(1, 2).events is run.events for run in marked)

@@ -64,11 +64,37 @@ def test_the_bound_rises_only_while_somebody_is_refused_and_never_above_what_is_
     admission = Admission(requests_max=600, bytes_max=1)
     admission.lagged(0.0)
     assert admission.bound == ADMITTED_REQUESTS_START
-    for _ in range(2):
+    bounds = []
+    for _ in range(20):
         while admission.enter():
             pass
         admission.lagged(0.0)
-    assert admission.bound == 600
+        bounds.append(admission.bound)
+    assert bounds[0] > ADMITTED_REQUESTS_START
+    assert bounds == sorted(bounds)
+    assert bounds[-1] == 600
+
+
+def test_the_bound_falls_faster_than_it_rises_so_that_it_does_not_swing() -> None:
+    admission = Admission(requests_max=10_000, bytes_max=1)
+    admission.lagged(LOOP_LATE_S * 2)
+    fallen_to = admission.bound
+    looks = 0
+    while admission.bound < ADMITTED_REQUESTS_START:
+        admission._refused = True
+        admission.lagged(0.0)
+        looks += 1
+        assert admission.bound <= fallen_to * 1.04**looks + looks
+    assert looks >= 8
+
+
+def test_the_least_bound_rises_too() -> None:
+    admission = Admission(requests_max=10, bytes_max=1)
+    admission.bound = 1
+    admission.enter()
+    assert not admission.enter()
+    admission.lagged(0.0)
+    assert admission.bound == 2
 
 
 def test_neither_late_nor_early_leaves_the_bound_where_it_is() -> None:

@@ -66,3 +66,48 @@ def test_switched_off_nothing_is_told() -> None:
     assert not NONE.enabled
     assert NONE.answer_headers("https://app.example") == {}
     assert NONE.preflight_headers("https://app.example") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["Accept", "Content-Encoding", "Last-Event-ID", "X-API-Key", "X-Request-Timeout"]
+)
+def test_a_preflight_allows_every_header_that_a_route_looks_at(name: str) -> None:
+    headers = ONE.preflight_headers("https://app.example")
+    assert headers is not None
+    assert name in headers["Access-Control-Allow-Headers"].split(", ")
+
+
+@pytest.mark.parametrize("name", ["X-End-Offset", "Location", "Retry-After", "RateLimit", "Allow"])
+def test_a_page_may_read_every_header_that_an_answer_has(name: str) -> None:
+    assert name in ONE.answer_headers("https://app.example")["Access-Control-Expose-Headers"].split(", ")
+
+
+def test_message_headers_are_allowed_by_the_names_that_are_asked_for() -> None:
+    asked = "content-type, message-header-Trace, Message-Header-tenant,message-header-trace"
+    headers = ANY.preflight_headers("https://a", asked)
+    assert headers is not None
+    allowed = headers["Access-Control-Allow-Headers"].split(", ")
+    assert allowed[-2:] == ["message-header-trace", "message-header-tenant"]
+
+
+@given(st.text())
+def test_nothing_else_that_is_asked_for_comes_back(asked: str) -> None:
+    plain, told = ANY.preflight_headers("https://a"), ANY.preflight_headers("https://a", asked)
+    assert plain is not None
+    assert told is not None
+    assert "message-header-" in asked.lower() or told == plain
+
+
+def test_of_very_many_message_headers_only_some_are_allowed() -> None:
+    headers = ANY.preflight_headers(
+        "https://a", ",".join(f"message-header-{number}" for number in range(1000))
+    )
+    assert headers is not None
+    assert headers["Access-Control-Allow-Headers"].count("message-header-") == 64
+
+
+@pytest.mark.parametrize(
+    "asked", ["message-header-", "message-header-a b", "message-header-a\r\nx: y", "message-header-é"]
+)
+def test_a_name_that_no_header_can_have_does_not_come_back(asked: str) -> None:
+    assert ANY.preflight_headers("https://a", asked) == ANY.preflight_headers("https://a")

@@ -216,3 +216,20 @@ def test_a_descriptor_that_somebody_set_non_blocking_gets_every_line() -> None:
     os.close(writer)
     os.close(reader)
     assert len(received) == 200 * 1024
+
+
+def test_a_line_may_be_made_by_the_writing_thread_and_one_that_cannot_ends_no_other() -> None:
+    reader, writer = os.pipe()
+    sink = LineSink(writer, lambda count: b"dropped %d\n" % count)
+
+    def broken() -> bytes:
+        raise ZeroDivisionError
+
+    sink.write(lambda: b"one\n")
+    sink.write(broken)
+    sink.write(b"two\n")
+    sink.close()
+    os.close(writer)
+    with os.fdopen(reader, "rb") as written:
+        lines = written.read().splitlines()
+    assert [line for line in lines if not line.startswith(b"dropped")] == [b"one", b"two"]

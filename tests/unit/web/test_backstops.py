@@ -4,16 +4,16 @@ import asyncio
 
 import pytest
 
-from bridge.web.backstops import Backstop, Backstops
+from bridge.web.backstops import Backstops
 
 
 async def held(backstops: Backstops, seconds: float, begun: asyncio.Event) -> str:
-    backstop = backstops.guard(seconds)
+    guarded = backstops.guard(seconds)
     begun.set()
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        if backstops.release(backstop):
+        if backstops.release(guarded):
             return "ended"
         raise
     return "never"
@@ -60,10 +60,10 @@ async def test_one_that_swallowed_its_end_leaves_its_task_uncancelled() -> None:
     task = asyncio.current_task()
     assert task is not None
     backstops = Backstops()
-    backstop: Backstop = backstops.guard(0.0)
+    guarded = backstops.guard(0.0)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.Event().wait()
-    assert backstops.release(backstop)
+    assert backstops.release(guarded)
     assert task.cancelling() == 0
 
 
@@ -84,7 +84,7 @@ def test_only_a_task_can_be_ended() -> None:
 
         def try_it(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
             try:
-                Backstops().guard(1.0)
+                _ = Backstops().guard(1.0)
             except RuntimeError as error:
                 failures.append(error)
             loop.call_soon(done.set_result, None)
@@ -103,13 +103,13 @@ async def test_a_request_that_bounds_its_steps_itself_is_ended_only_with_all() -
     backstops, begun = Backstops(), asyncio.Event()
 
     async def stream() -> str:
-        backstop = backstops.guard(0.0)
+        guarded = backstops.guard(0.0)
         backstops.lift()
         begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            assert backstops.release(backstop)
+            assert backstops.release(guarded)
         return "ended"
 
     task = asyncio.create_task(stream())
@@ -119,3 +119,9 @@ async def test_a_request_that_bounds_its_steps_itself_is_ended_only_with_all() -
     assert not task.done()
     backstops.strike_all()
     assert await task == "ended"
+
+
+async def test_a_request_that_nobody_guards_has_nothing_to_lift() -> None:
+    backstops = Backstops()
+    backstops.lift()
+    assert len(backstops) == 0

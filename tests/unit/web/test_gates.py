@@ -1,94 +1,180 @@
-"""Claims about steps that only look at a request on its way in."""
+"""Claims about the rules that a request passes on its way in and its answer on its way out."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
-from aiohttp.typedefs import Handler
 
-from bridge.web.gates import Check, Gate, Step, as_middlewares
+from bridge.web.arrivals import Arrival
+from bridge.web.gates import Answered, Check, Failed, Gate, as_middleware
+from bridge.web.heads import Head
 
 ANSWER = web.Response()
-REQUEST = make_mocked_request("GET", "/")
+OTHER = web.Response(status=204)
 
 
-def told(seen: list[str], name: str, answer: web.Response | None = None) -> Check:
-    def check(_: web.Request) -> web.Response | None:
-        seen.append(name)
-        return answer
-
-    return check
-
-
-def around(seen: list[str], name: str) -> Step:
-    @web.middleware
-    async def step(request: web.Request, handler: Handler) -> web.StreamResponse:
-        seen.append(name)
-        return await handler(request)
-
-    return step
+def a_request(head: Head | None = None) -> Arrival:
+    """An arrival as far as gates look at it."""
+    mocked: Any = make_mocked_request("POST", "/")
+    mocked.head = head or Head(mocked._message)
+    return cast("Arrival", mocked)
 
 
-async def through(steps: list[Step], seen: list[str]) -> web.StreamResponse:
-    async def last(_: web.Request) -> web.StreamResponse:
-        seen.append("handler")
+class Journey:
+    """Gates that tell what they see."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def check(self, name: str, answer: web.Response | None = None, error: Exception | None = None) -> Check:
+        def check(_: web.Request) -> web.Response | None:
+            self.seen.append(name)
+            if error is not None:
+                raise error
+            return answer
+
+        return check
+
+    def answered(self, name: str) -> Answered:
+        def answered(_: web.Request, answer: web.StreamResponse) -> None:
+            self.seen.append(f"{name} {answer.status}")
+
+        return answered
+
+    def failed(self, name: str, answer: web.Response | None = None, error: Exception | None = None) -> Failed:
+        def failed(_: web.Request, raised: BaseException) -> web.Response | None:
+            self.seen.append(f"{name} {type(raised).__name__}")
+            if error is not None:
+                raise error
+            return answer
+
+        return failed
+
+    def gate(self, name: str) -> Gate:
+        return Gate(self.check(name), self.answered(name), self.failed(name))
+
+    async def handle(self, _: web.Request) -> web.StreamResponse:
+        self.seen.append("handler")
         return ANSWER
 
-    handler: Any = last
-    for step in reversed(as_middlewares(steps)):
-        handler = _bound(cast("Any", step), handler)
-    result: web.StreamResponse = await handler(REQUEST)
-    return result
-
-
-def _bound(step: Any, handler: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    return lambda request: cast("Awaitable[web.StreamResponse]", step(request, handler))
-
-
-async def test_gates_and_others_are_passed_in_their_order() -> None:
-    seen: list[str] = []
-    steps = [
-        Gate(told(seen, "a")),
-        Gate(told(seen, "b")),
-        around(seen, "c"),
-        Gate(told(seen, "d")),
-        around(seen, "e"),
-        around(seen, "f"),
-        Gate(told(seen, "g")),
-    ]
-    assert await through(steps, seen) is ANSWER
-    assert seen == ["a", "b", "c", "d", "e", "f", "g", "handler"]
-
-
-async def test_neighbouring_gates_share_one_middleware() -> None:
-    seen: list[str] = []
-    assert len(as_middlewares([Gate(told(seen, "a")), Gate(told(seen, "b")), around(seen, "c")])) == 2
-
-
-async def test_a_gate_that_answers_lets_nobody_pass() -> None:
-    seen: list[str] = []
-    refusal = web.Response(status=204)
-    assert await through([Gate(told(seen, "a", refusal)), Gate(told(seen, "b"))], seen) is refusal
-    assert seen == ["a"]
-
-
-async def test_what_a_gate_raises_reaches_the_step_around_it() -> None:
-    caught: list[BaseException] = []
-
-    @web.middleware
-    async def catching(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except ZeroDivisionError as error:
-            caught.append(error)
-            return ANSWER
-
-    def failing(_: web.Request) -> None:
+    async def fail(self, _: web.Request) -> web.StreamResponse:
+        self.seen.append("handler")
         raise ZeroDivisionError
 
-    assert await through([catching, Gate(failing)], []) is ANSWER
-    assert len(caught) == 1
+    async def through(
+        self,
+        gates: Sequence[Gate],
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
+        request: Arrival | None = None,
+    ) -> web.StreamResponse:
+        step = cast("Any", as_middleware(gates))
+        result: web.StreamResponse = await step(request or a_request(), handler or self.handle)
+        return result
+
+
+@pytest.fixture
+def journey() -> Journey:
+    return Journey()
+
+
+async def test_gates_are_passed_in_their_order_and_left_in_reverse(journey: Journey) -> None:
+    gates = [
+        journey.gate("a"),
+        Gate(journey.check("b")),
+        Gate(None, journey.answered("c")),
+        journey.gate("d"),
+    ]
+    assert await journey.through(gates) is ANSWER
+    assert journey.seen == ["a", "b", "d", "handler", "d 200", "c 200", "a 200"]
+
+
+async def test_a_gate_that_answers_lets_nobody_pass_and_those_in_front_of_it_see_its_answer(
+    journey: Journey,
+) -> None:
+    gates = [journey.gate("a"), Gate(journey.check("b", OTHER), journey.answered("b")), journey.gate("c")]
+    assert await journey.through(gates) is OTHER
+    assert journey.seen == ["a", "b", "a 204"]
+
+
+async def test_what_a_gate_raises_is_told_to_those_in_front_of_it_only(journey: Journey) -> None:
+    failing = Gate(journey.check("c", error=ZeroDivisionError()), journey.answered("c"), journey.failed("c"))
+    gates = [journey.gate("a"), Gate(None, failed=journey.failed("b")), failing, journey.gate("d")]
     with pytest.raises(ZeroDivisionError):
-        await through([Gate(failing)], [])
+        await journey.through(gates)
+    assert journey.seen == ["a", "c", "b ZeroDivisionError", "a ZeroDivisionError"]
+
+
+async def test_an_error_becomes_an_answer_where_a_gate_has_one(journey: Journey) -> None:
+    gates = [journey.gate("a"), Gate(None, failed=journey.failed("b", OTHER)), journey.gate("c")]
+    assert await journey.through(gates, journey.fail) is OTHER
+    assert journey.seen == ["a", "c", "handler", "c ZeroDivisionError", "b ZeroDivisionError", "a 204"]
+
+
+async def test_an_error_may_become_another_error(journey: Journey) -> None:
+    gates = [journey.gate("a"), Gate(None, failed=journey.failed("b", error=KeyError()))]
+    with pytest.raises(KeyError):
+        await journey.through(gates, journey.fail)
+    assert journey.seen == ["a", "handler", "b ZeroDivisionError", "a KeyError"]
+
+
+async def test_a_cancelled_request_is_told_to_every_gate_and_stays_cancelled(journey: Journey) -> None:
+    begun = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        begun.set()
+        await asyncio.Event().wait()
+        return ANSWER
+
+    task = asyncio.create_task(cast("Any", journey.through([journey.gate("a")], hang)))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert journey.seen == ["a", "a CancelledError"]
+
+
+async def test_a_gate_that_fails_on_the_way_out_does_not_keep_the_others_from_hearing(
+    journey: Journey,
+) -> None:
+    def broken(_: web.Request, __: web.StreamResponse) -> None:
+        raise ZeroDivisionError
+
+    gates = [journey.gate("a"), Gate(None, broken), journey.gate("c")]
+    with pytest.raises(ZeroDivisionError):
+        await journey.through(gates)
+    assert journey.seen == ["a", "c", "handler", "c 200", "a ZeroDivisionError"]
+
+
+async def test_a_head_passes_a_gate_that_looks_at_nothing_else_once(journey: Journey) -> None:
+    gates = [journey.gate("a"), Gate(journey.check("b"), of_head=True), journey.gate("c")]
+    step = cast("Any", as_middleware(gates))
+    head = a_request().head
+    for _ in range(2):
+        assert await step(a_request(head), journey.handle) is ANSWER
+    assert journey.seen == ["a", "b", "c", "handler", "c 200", "a 200", "a", "c", "handler", "c 200", "a 200"]
+    journey.seen.clear()
+    await step(a_request(), journey.handle)
+    assert "b" in journey.seen
+
+
+@pytest.mark.parametrize("at", [0, 1])
+async def test_a_head_that_was_refused_is_looked_at_again(journey: Journey, at: int) -> None:
+    """Whichever gate refused it."""
+    gates = [Gate(journey.check("b"), of_head=True), Gate(journey.check("c"))]
+    gates[at] = Gate(journey.check("no", error=ZeroDivisionError()), of_head=at == 0)
+    step = cast("Any", as_middleware(gates))
+    head = a_request().head
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await step(a_request(head), journey.handle)
+    assert journey.seen == (["no"] * 2 if at == 0 else ["b", "no"] * 2)
+
+
+async def test_what_one_application_let_pass_is_not_let_pass_by_another(journey: Journey) -> None:
+    head = a_request().head
+    for _ in range(2):
+        await journey.through([Gate(journey.check("b"), of_head=True)], request=a_request(head))
+    assert journey.seen == ["b", "handler"] * 2

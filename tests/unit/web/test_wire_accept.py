@@ -1,7 +1,7 @@
 import pytest
 
 from bridge.policy.body_kinds import Coding
-from bridge.web.wire_accept import preferred_coding, wants_ndjson
+from bridge.web.wire_accept import preferred_coding, takes_events, wants_events, wants_ndjson
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,42 @@ def test_lines_are_given_to_those_who_name_them(accept: list[str], wanted: bool)
 )
 def test_a_body_is_compressed_as_is_preferred(accept_encoding: list[str], coding: Coding) -> None:
     assert preferred_coding(accept_encoding) is coding
+
+
+@pytest.mark.parametrize(
+    "accept, wanted",
+    [
+        (["text/event-stream"], True),
+        (["Text/Event-Stream;q=0.5, text/html"], True),
+        (["application/json, text/event-stream"], True),
+        (["application/json", "text/event-stream;q=0.9"], False),
+        (["application/x-ndjson, text/event-stream;q=0.9"], False),
+        (["text/event-stream;q=0"], False),
+        (["text/*"], False),
+        (["*/*"], False),
+        ([], False),
+    ],
+)
+def test_events_are_given_to_those_who_name_them(accept: list[str], wanted: bool) -> None:
+    assert wants_events(accept) is wanted
+
+
+@pytest.mark.parametrize(
+    "accept, taken",
+    [
+        ([], True),
+        ([""], True),
+        (["*/*"], True),
+        (["text/*;q=0.1"], True),
+        (["text/event-stream"], True),
+        (["text/html, */*;q=0.8"], True),
+        (["application/json"], False),
+        (["application/json", "text/html"], False),
+        (["*/*, text/event-stream;q=0"], False),
+        (["*/*, text/*;q=0"], False),
+    ],
+)
+def test_where_there_are_only_events_the_nearest_range_says_whether_they_are_taken(
+    accept: list[str], taken: bool
+) -> None:
+    assert takes_events(accept) is taken

@@ -201,3 +201,39 @@ def test_what_a_kept_page_looks_like_is_made_once(monkeypatch: pytest.MonkeyPatc
     # Equal, and somebody else's: it is looked at for itself.
     other = Records.of(tuple(records))
     assert encoder.page_json(Page(0, 6, other)) == first
+
+
+@given(
+    st.lists(
+        st.sampled_from([json.dumps(generic_event({"n": [1]})).encode(), b"[1]", b"text", b"\xff"]),
+        max_size=6,
+    ),
+    st.booleans(),
+)
+def test_all_messages_as_one_are_each_by_itself_with_the_ends_between(
+    payloads: list[bytes], headed: bool
+) -> None:
+    messages = tuple(
+        Message(n * 1000, n * 10**6, 2**127 + n, payload, {"h": n} if headed and n == 1 else {})
+        for n, payload in enumerate(payloads)
+    )
+    encoder = PageEncoder()
+    lines = encoder.lines(messages, lead=b'{"a":1,')
+    assert encoder.joined(messages, lead=b'{"a":1,') == b",".join(lines)
+    assert encoder.joined(messages, lead=b'{"a":1,', end=b"\n") == b"".join([line + b"\n" for line in lines])
+
+
+@given(st.lists(st.integers(0, 2**128 - 1), min_size=1, max_size=5))
+def test_ids_are_told_as_uuids(ids: list[int]) -> None:
+    page = PageEncoder().page_json(Page(0, 0, tuple(Message(0, 0, one, b"x", {}) for one in ids)))
+    assert [shown["id"] for shown in json.loads(page)["messages"]] == [str(UUID(int=one)) for one in ids]
+
+
+@pytest.mark.parametrize("headers", [{}, {0: {"h": 1}}])
+def test_what_the_log_knows_to_be_an_event_is_not_judged_again(headers: dict[int, Headers]) -> None:
+    payload = json.dumps(generic_event({"n": [1]})).encode()
+    encoder = PageEncoder()
+    judged = encoder.lines(Records([3], [5], bytes(16), [payload], headers))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(type(encoder.forms), "forms_of")
+        assert encoder.lines(Records([3], [5], bytes(16), [payload], headers, events=True)) == judged

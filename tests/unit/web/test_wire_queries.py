@@ -65,7 +65,7 @@ def test_each_parameter_changes_what_it_names(given: dict[str, str], changed: di
         ({"consumer": "7"}, "consumer"),
         ({"consumer": "a", "consumer_id": "1"}, "consumer"),
         ({"auto_commit": "yes"}, "auto_commit"),
-        ({"wait_ms": "100"}, "wait_ms"),
+        ({"wait_ms": "-1"}, "wait_ms"),
         ({"partition": "1"}, "partition"),
     ],
 )

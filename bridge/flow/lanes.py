@@ -1,0 +1,117 @@
+"""Appends that wait for their turn, and those that are in flight (pure)."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Final
+
+from bridge import limits
+from bridge.clock import Deadline
+from bridge.flow.batches import Weight, taken
+from bridge.messagelog import Balanced, NewMessage, Receipt, ToPartition, TopicRef
+
+__all__ = ("Entry", "Lane", "Place", "latest_deadline", "messages_of")
+
+Place = tuple[TopicRef, int | None]
+"""A partition of a topic; None: wherever the log puts it next."""
+
+_MESSAGES_OF: Final = attrgetter("messages")
+_COUNT_OF: Final = attrgetter("messages_count")
+_AT_S_OF: Final = attrgetter("at_s")
+
+
+class Entry:
+    """
+    One caller's append.
+
+    Attributes:
+        lane: where it waits; None once it was handed to the log or taken out.
+    """
+
+    __slots__ = ("at_s", "deadline", "lane", "messages", "messages_count", "receipt", "size_bytes")
+
+    def __init__(
+        self,
+        lane: "Lane",
+        messages: Sequence[NewMessage],
+        size_bytes: int,
+        deadline: Deadline,
+        receipt: asyncio.Future[Receipt],
+    ) -> None:
+        self.lane: Lane | None = lane
+        self.messages = messages
+        self.messages_count = len(messages)
+        self.size_bytes = size_bytes
+        self.deadline = deadline
+        self.at_s = deadline.at_s
+        self.receipt = receipt
+
+
+class Lane:
+    """
+    A place that is being written; there is none for a place where nothing waits.
+
+    Attributes:
+        messages_count: of what waits, as is *size_bytes*.
+        storing: the batch that is in flight, of *storing_bytes*.
+    """
+
+    __slots__ = (
+        "messages_count",
+        "place",
+        "placement",
+        "size_bytes",
+        "storing",
+        "storing_bytes",
+        "topic",
+        "waiting",
+    )
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.topic, partition_id = place
+        self.placement = Balanced() if partition_id is None else ToPartition(partition_id)
+        self.waiting: list[Entry] = []
+        self.messages_count = 0
+        self.size_bytes = 0
+        self.storing: list[Entry] = []
+        self.storing_bytes = 0
+
+    def join(self, entry: Entry) -> None:
+        """*entry* waits from now on, behind those that do."""
+        self.waiting.append(entry)
+        self.messages_count += entry.messages_count
+        self.size_bytes += entry.size_bytes
+
+    def leave(self, entry: Entry) -> None:
+        """*entry*, which waits here, does so no more."""
+        entry.lane = None
+        self.waiting.remove(entry)
+        self.messages_count -= entry.messages_count
+        self.size_bytes -= entry.size_bytes
+
+    def take(self) -> None:
+        """What waits goes into the batch, in order and as much as fits."""
+        waiting = self.waiting
+        if self.messages_count <= limits.GATHER_MESSAGES_MAX and self.size_bytes <= limits.GATHER_BYTES_MAX:
+            self.storing, self.storing_bytes = waiting, self.size_bytes
+            self.waiting, self.messages_count, self.size_bytes = [], 0, 0
+        else:
+            count = taken(Weight(entry.messages_count, entry.size_bytes) for entry in waiting)
+            self.storing, self.waiting = waiting[:count], waiting[count:]
+            self.storing_bytes = sum(entry.size_bytes for entry in self.storing)
+            self.size_bytes -= self.storing_bytes
+            self.messages_count -= sum(map(_COUNT_OF, self.storing))
+        for entry in self.storing:
+            entry.lane = None
+
+
+def messages_of(batch: Sequence[Entry]) -> Sequence[NewMessage]:
+    """All messages of *batch*, in order."""
+    return batch[0].messages if len(batch) == 1 else list(chain.from_iterable(map(_MESSAGES_OF, batch)))
+
+
+def latest_deadline(batch: Sequence[Entry]) -> Deadline:
+    """Until when somebody waits for *batch*."""
+    return max(batch, key=_AT_S_OF).deadline

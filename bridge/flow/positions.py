@@ -1,0 +1,51 @@
+"""Where readers stand in a topic (pure)."""
+
+from bisect import bisect_left
+from typing import NamedTuple, TypeAlias
+
+from bridge.messagelog import First, FromTimestamp, Last, Page
+
+__all__ = ("Gap", "Positions", "Start", "end_of", "moved")
+
+Positions: TypeAlias = tuple[tuple[int, int], ...]
+"""For each partition, in order of id, its id and the offset of the message to be read next."""
+
+Start: TypeAlias = Positions | First | Last | FromTimestamp
+"""Where a reader begins: positions of before, the oldest kept, the end as it is now, or a time."""
+
+
+class Gap(NamedTuple):
+    """
+    Messages that a reader will not get.
+
+    Those from *from_offset* up to *to_offset*, which does not belong to them, were removed; where *to_offset* is less,
+    the partition has begun anew (purged, or its topic made again) and is read from there.
+    """
+
+    partition_id: int
+    from_offset: int
+    to_offset: int
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether offsets of before mean nothing any more."""
+        return self.to_offset < self.from_offset
+
+
+def end_of(page: Page) -> int:
+    """
+    The offset that the next message of the partition gets, as *page* tells.
+
+    A partition with nothing in it says 0 for its newest offset, one with a single message too. What a page of the
+    newest message (`Last`) tells is exact, but that a partition whose only message was removed counts as new.
+    """
+    if page.messages:
+        return max(page.current_offset, page.messages[-1].offset) + 1
+    return page.current_offset + 1 if page.current_offset else 0
+
+
+def moved(positions: Positions, partition_id: int, next_offset: int) -> Positions:
+    """*positions* with one of them moved, or added."""
+    index = bisect_left(positions, (partition_id,))
+    found = index < len(positions) and positions[index][0] == partition_id
+    return (*positions[:index], (partition_id, next_offset), *positions[index + found :])

@@ -1,0 +1,377 @@
+"""
+Telling the ledger and folding it (shell over `ledger.py`).
+
+Whoever tells a record learns what it did once the ledger was read up to and including it. One task reads, for all who
+tell and for what other processes tell. It begins at the first use, at the newest snapshot, and rests when nobody asked
+for long; an outage of the log is waited out.
+"""
+
+import asyncio
+import copy
+import secrets
+import struct
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from bridge import limits
+from bridge.clock import Clock, Deadline
+from bridge.errors import (
+    BridgeError,
+    ConnectionFailed,
+    ConnectionReset,
+    DeadlineExceeded,
+    LogError,
+    NotFound,
+    Outcome,
+)
+from bridge.flow.positions import end_of
+from bridge.flow.tails import Tails
+from bridge.groups.ledger import Folded, Ledger, Result
+from bridge.groups.ledger_topics import LedgerTopics
+from bridge.groups.records import Lease, Record, Renew, encoded
+from bridge.groups.snapshots import snapshot
+from bridge.messagelog import (
+    FromOffset,
+    MessageLog,
+    NewMessage,
+    Placement,
+    Receipt,
+    Records,
+    ToPartition,
+    TopicRef,
+)
+
+__all__ = ("Appender", "Coordination")
+
+_log = structlog.get_logger("bridge.groups")
+# One step of starting or following; callers leave at their own deadline.
+_STEP_TIMEOUT_S: Final = 10.0
+# A reading for many ids.
+_RANDOM_NUMBERS: Final = 256
+# Attempts to tell a record to a ledger that is there.
+_TELLS: Final = 3
+_RETRY_S_MIN: Final = 0.05
+_RETRY_S_MAX: Final = 2.0
+# Leases whose callers left before their result was known.
+_ORPHANS_MAX: Final = 10_000
+
+
+class Appender(Protocol):
+    """The write half of `MessageLog`, gathered or direct."""
+
+    async def append(
+        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+    ) -> Receipt:
+        """As `MessageLog.append`."""
+        ...
+
+
+class Coordination:
+    """
+    The ledger of one log, as this process sees it.
+
+    Attributes:
+        ledger: what is folded so far; a new object when the ledger began anew.
+        on_folded: called after each record.
+        on_orphan: called with a lease that was given after its caller had left.
+    """
+
+    def __init__(
+        self, log: MessageLog, appender: Appender, tails: Tails, *, stream: str, clock: Clock
+    ) -> None:
+        self.ledger = Ledger()
+        self.on_folded: Callable[[Folded], None] = lambda _folded: None
+        self.on_orphan: Callable[[Folded], None] = lambda _folded: None
+        self._log = log
+        self._appender = appender
+        self._tails = tails
+        self._stream = stream
+        self._clock = clock
+        self._topics: LedgerTopics | None = None
+        self._made_us = 0
+        self._wanted = asyncio.Event()
+        self._following = asyncio.Event()
+        self._told_more = False
+        self._waiting: asyncio.Future[None] | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._closed = False
+        self._folded_s = clock.monotonic_s()
+        self._told: dict[int, asyncio.Future[Result]] = {}
+        self._orphans: OrderedDict[int, None] = OrderedDict()
+        self._random: list[int] = []
+        self._since_snapshot = 0
+        self._snapshot_s = clock.monotonic_s()
+
+    def now_us(self) -> int:
+        """The ledger's time, never ahead of it: its newest stamp and what has passed here since it was read."""
+        return self.ledger.now_us + int((self._clock.monotonic_s() - self._folded_s) * 1_000_000)
+
+    def new_id(self) -> int:
+        """A number that nobody guesses, 1..2^63-1."""
+        if not self._random:
+            # One call for many: by itself each took 90 us beside busy threads, since it lets go of the interpreter.
+            numbers = struct.unpack(f">{_RANDOM_NUMBERS}Q", secrets.token_bytes(8 * _RANDOM_NUMBERS))
+            self._random = [number >> 1 or 1 for number in numbers]
+        return self._random.pop()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether the ledger is being followed."""
+        return self._topics is not None
+
+    async def followed(self) -> None:
+        """Return once the ledger is being followed, for whoever asked for that."""
+        await self._following.wait()
+
+    # --- for callers --------------------------------------------------------------------------------------------
+
+    async def started(self, deadline: Deadline) -> None:
+        """
+        Return once the ledger is followed.
+
+        Raises:
+            LogError: if it cannot be, or not by then; nothing was written.
+        """
+        if self._closed:
+            raise ConnectionFailed("The bridge is shutting down.", outcome=Outcome.NOT_WRITTEN)
+        self._wanted.set()
+        if self._topics is not None:
+            return
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_future()
+            self._ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
+        try:
+            async with asyncio.timeout(deadline.remaining_s()):
+                await asyncio.shield(self._ready)
+        except TimeoutError:
+            raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN) from None
+
+    async def tell(self, record: Record, *, deadline: Deadline) -> Result:
+        """
+        Write *record* and return what it did.
+
+        Raises:
+            LogError: with its outcome; UNKNOWN where the record is or may be in the ledger.
+        """
+        for _ in range(_TELLS):
+            await self.started(deadline)
+            topics = self._topics
+            if topics is not None:
+                try:
+                    return await self._tell(record, topics.ledger, deadline)
+                except NotFound:
+                    # Somebody deleted it. Nothing was written, so it may be told to the next one.
+                    if self._topics is topics:
+                        self._begin_anew("deleted")
+        raise ConnectionReset("The ledger of the groups is gone.", outcome=Outcome.NOT_WRITTEN)
+
+    async def _tell(self, record: Record, ledger: TopicRef, deadline: Deadline) -> Result:
+        future = self._told[record.id] = asyncio.get_running_loop().create_future()
+        may_be_there = True
+        # A timer, not `asyncio.timeout`, as in `flow/gather.py`; the append ends by itself.
+        timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), _expire, future)
+        try:
+            await self._appender.append(
+                ledger, ToPartition(0), [NewMessage(encoded(record))], deadline=deadline
+            )
+            self._told_more = True
+            if self._waiting is not None:
+                _wake(self._waiting)
+            result: Result = await future
+        except BridgeError as error:
+            may_be_there = isinstance(error, LogError) and error.outcome is not Outcome.NOT_WRITTEN
+            raise
+        else:
+            may_be_there = False
+            return result
+        finally:
+            timer.cancel()
+            del self._told[record.id]
+            if may_be_there and isinstance(record, Lease):
+                self._orphaned(record, future)
+            if future.done() and not future.cancelled():
+                # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
+                future.exception()
+
+    def _orphaned(self, record: Lease, future: asyncio.Future[Result]) -> None:
+        """Nobody will hear what *record* was given."""
+        if future.done() and not future.cancelled() and future.exception() is None:
+            self.on_orphan(Folded(record, future.result()))
+            return
+        self._orphans[record.id] = None
+        if len(self._orphans) > _ORPHANS_MAX:
+            self._orphans.popitem(last=False)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow the ledger from the first use on, and from the next one after `rest`; ends by cancellation only."""
+        failures = 0
+        while True:
+            await self._wanted.wait()
+            try:
+                topics = await self._start()
+                failures = 0
+                await self._follow(topics)
+            except NotFound:
+                self._begin_anew("deleted")
+            except LogError as error:
+                failures += 1
+                self._stop(error)
+                _log.warning("groups_ledger_put_off", reason=error.code, detail=error.detail)
+                await asyncio.sleep(min(_RETRY_S_MIN * 2.0 ** min(failures, 10), _RETRY_S_MAX))
+
+    def rest(self) -> None:
+        """Follow no more, until somebody asks again."""
+        self._wanted.clear()
+
+    def close(self) -> None:
+        """Take no further record."""
+        self._closed = True
+
+    async def snapshot(self, *, at_once: bool = False, deadline: Deadline) -> None:
+        """Store the state if that is due, or *at_once*; called by the one process that does it for all."""
+        topics = self._topics
+        due = self._since_snapshot >= limits.GROUP_SNAPSHOT_RECORDS or (
+            self._since_snapshot > 0
+            and self._clock.monotonic_s() - self._snapshot_s >= limits.GROUP_SNAPSHOT_INTERVAL_S
+        )
+        if topics is None or not (due or (at_once and self._since_snapshot)):
+            return
+        messages = [NewMessage(piece) for piece in snapshot(self.ledger.state(), topics.made_us)]
+        since = self._since_snapshot
+        try:
+            await self._log.append(topics.snapshots, ToPartition(0), messages, deadline=deadline)
+        except NotFound:
+            self._begin_anew("deleted")
+            return
+        self._since_snapshot -= min(since, self._since_snapshot)
+        self._snapshot_s = self._clock.monotonic_s()
+
+    async def _start(self) -> LedgerTopics:
+        deadline = Deadline.after(_STEP_TIMEOUT_S, self._clock)
+        topics = await LedgerTopics.found(self._log, self._stream, deadline=deadline)
+        state = await topics.newest_snapshot(self._log, deadline=deadline)
+        if self._made_us != topics.made_us or (state is not None and state.offset > self.ledger.offset):
+            self.ledger = Ledger(state)
+            self._made_us = topics.made_us
+        if not await self._read(topics):
+            # Emptied, not deleted: a snapshot of what was in it says nothing of what comes.
+            self._forget("emptied")
+            self._made_us = topics.made_us
+            await self._read(topics)
+        self._topics = topics
+        self._following.set()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+        return topics
+
+    async def _follow(self, topics: LedgerTopics) -> None:
+        ledger = self.ledger
+        rest_s = limits.TAIL_SAFETY_S if self._tails.pushes else limits.TAIL_POLL_MS_MAX / 1000
+        while self._wanted.is_set() and self.ledger is ledger:
+            self._told_more = False
+            if not await self._read(topics):
+                if self.ledger is ledger:
+                    self._begin_anew("emptied")
+            elif not self._told_more:
+                await self._news(rest_s)
+        if self._topics is topics:
+            self._stop(ConnectionReset("The ledger of the groups is not followed."))
+
+    async def _news(self, timeout_s: float) -> None:
+        """Return when this process has told something, at the latest after *timeout_s*, to see what others told."""
+        loop = asyncio.get_running_loop()
+        self._waiting = loop.create_future()
+        timer = loop.call_later(timeout_s, _wake, self._waiting)
+        try:
+            await self._waiting
+        finally:
+            timer.cancel()
+
+    async def _read(self, topics: LedgerTopics) -> bool:
+        """Fold what there is; whether the ledger is still the one that was folded."""
+        ledger = self.ledger
+        while True:
+            page = await self._log.read(
+                topics.ledger,
+                0,
+                FromOffset(ledger.offset),
+                count=limits.GROUP_LEDGER_PAGE_MESSAGES,
+                deadline=Deadline.after(_STEP_TIMEOUT_S, self._clock),
+            )
+            if self.ledger is not ledger:
+                return False
+            records = Records.of(page.messages)
+            self._fold(ledger, records)
+            end = end_of(page)
+            if ledger.offset >= end or not records:
+                # One message and none look the same.
+                return ledger.offset <= max(end, 1)
+            # A read of what is in memory does not wait: others have their turn between the pages of a long ledger.
+            await asyncio.sleep(0)
+
+    def _fold(self, ledger: Ledger, records: Records) -> None:
+        for offset, timestamp_us, payload in zip(
+            records.offsets, records.timestamps_us, records.payloads, strict=True
+        ):
+            folded = ledger.apply(offset, timestamp_us, payload)
+            if folded is None:
+                _log.debug("groups_record_skipped", offset=offset)
+                continue
+            record = folded.record
+            self._since_snapshot += not isinstance(record, Renew)
+            told = self._told.get(record.id)
+            if told is not None and not told.done():
+                told.set_result(folded.result)
+            elif record.id in self._orphans:
+                del self._orphans[record.id]
+                self.on_orphan(folded)
+            self.on_folded(folded)
+        if records:
+            self._folded_s = self._clock.monotonic_s()
+
+    def _begin_anew(self, how: str) -> None:
+        """The ledger is gone, and whoever waits for it hears that."""
+        self._forget(how)
+        self._stop(ConnectionReset("The ledger of the groups was lost."))
+
+    def _forget(self, how: str) -> None:
+        """Leases and what was acked out of order went with the ledger; low-water marks are stored elsewhere."""
+        if self._made_us:
+            _log.warning("groups_ledger_lost", how=how)
+        self.ledger = Ledger()
+        self._made_us = 0
+        # So that nobody takes up the old snapshot.
+        self._since_snapshot = limits.GROUP_SNAPSHOT_RECORDS
+
+    def _stop(self, error: LogError) -> None:
+        """Nothing is followed: who waits hears *error*."""
+        self._topics = None
+        self._following.clear()
+        ready, self._ready = self._ready, None
+        if ready is not None and not ready.done():
+            ready.set_exception(_with_outcome(error, Outcome.NOT_WRITTEN))
+        for told in self._told.values():
+            if not told.done():
+                told.set_exception(_with_outcome(error, Outcome.UNKNOWN))
+
+
+def _expire(future: asyncio.Future[Result]) -> None:
+    if not future.done():
+        future.set_exception(DeadlineExceeded(outcome=Outcome.UNKNOWN))
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _with_outcome(error: LogError, outcome: Outcome) -> LogError:
+    """Each caller raises its own: a shared one would grow a traceback for every caller."""
+    found = copy.copy(error)
+    found.outcome = outcome
+    return found

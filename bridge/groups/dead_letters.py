@@ -1,0 +1,53 @@
+"""Where messages go that nobody could process, and as what (pure)."""
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Final
+
+from bridge import limits
+from bridge.errors import BadRequest
+from bridge.groups.records import Scope
+from bridge.messagelog import HeaderValue, Message, NewMessage, TopicRef, check_append
+
+__all__ = ("dead_letter", "dead_letter_topic")
+
+_SUFFIX: Final = ".dlq"
+# What is kept of each name where both together are too long, so that an operator still knows them.
+_PART_CHARS: Final = 100
+# No log takes an empty payload, which other clients of Iggy may have written.
+_EMPTY: Final = b"\n"
+
+
+def dead_letter_topic(scope: Scope) -> TopicRef:
+    """`<topic>.<group>.dlq` in the same stream; parts of the names and a digest of them where that is too long."""
+    name = f"{scope.topic}.{scope.group}{_SUFFIX}"
+    if len(name) > limits.NAME_CHARS_MAX:
+        digest = blake2b("\0".join(scope).encode(), digest_size=8).hexdigest()
+        parts = (each[:_PART_CHARS].rstrip("._-") for each in (scope.topic, scope.group))
+        name = ".".join((*parts, digest)) + _SUFFIX
+    return TopicRef(scope.stream, name)
+
+
+def dead_letter(scope: Scope, partition_id: int, message: Message, *, deliveries: int) -> NewMessage:
+    """
+    *message* as it is stored for operators: its payload, id and headers, and where it came from.
+
+    Headers of its own that do not fit beside ours are left out, and that is told.
+    """
+    ours: Mapping[str, HeaderValue] = {
+        "dead-letter-reason": "max_deliveries",
+        "dead-letter-stream": scope.stream,
+        "dead-letter-topic": scope.topic,
+        "dead-letter-group": scope.group,
+        "dead-letter-partition": partition_id,
+        "dead-letter-offset": message.offset,
+        "dead-letter-deliveries": deliveries,
+        "dead-letter-timestamp-us": message.timestamp_us,
+    }
+    payload = message.payload or _EMPTY
+    letter = NewMessage(payload, message.id, {**message.headers, **ours})
+    try:
+        check_append([letter])
+    except BadRequest:
+        return NewMessage(payload, message.id, {**ours, "dead-letter-headers": "left out"})
+    return letter

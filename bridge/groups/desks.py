@@ -1,0 +1,104 @@
+"""The desks of a process (shell): opened at first use, given up when nobody came for long."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final
+
+from bridge import limits
+from bridge.clock import Deadline
+from bridge.errors import BadRequest
+from bridge.groups.desk import Context, Desk
+from bridge.groups.duties import consumer_name
+from bridge.groups.ledger import Folded
+from bridge.groups.records import Forget, Open, Scope, Start
+from bridge.messagelog import TopicRef
+
+__all__ = ("Desks",)
+
+# Consumers that come again and again find their partitions watched.
+_LINGER_S: Final = 5.0
+
+
+class Desks:
+    """One desk for each group that this process served lately."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._desks: dict[Scope, Desk] = {}
+
+    def __iter__(self) -> Iterator[Desk]:
+        return iter(tuple(self._desks.values()))
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The groups served that the ledger knows, in order."""
+        return tuple(sorted(scope for scope, desk in self._desks.items() if desk.partitions))
+
+    async def open(self, scope: Scope, deadline: Deadline) -> Desk:
+        """
+        The desk of *scope*, all of whose partitions the ledger knows.
+
+        Raises:
+            StreamNotFound, TopicNotFound: if the topic is missing.
+            BadRequest: if there are as many groups as there may be.
+            LogError: if the ledger or the log could not be asked.
+        """
+        topic = TopicRef(scope.stream, scope.topic)
+        count = await self._context.log.partitions_count(topic, deadline=deadline)
+        desk = self._desks.get(scope)
+        if desk is None:
+            desk = self._desks[scope] = Desk(scope, self._context)
+        desk.used_s = self._context.clock.monotonic_s()
+        desk.partitions_count = count
+        missing = [each for each in range(count) if each not in desk.partitions]
+        if missing:
+            await self._take_up(desk, missing, deadline)
+        if not desk.partitions and not desk.receivers:
+            self._desks.pop(scope, None)
+        if not desk.partitions:
+            raise BadRequest("There are as many groups as there may be.", limit=limits.GROUPS_MAX)
+        return desk
+
+    async def _take_up(self, desk: Desk, missing: list[int], deadline: Deadline) -> None:
+        log, consumer = self._context.log, consumer_name(desk.scope.group)
+        starts: list[Start] = []
+        for at in range(0, len(missing), limits.GROUP_READS_AT_ONCE):
+            some = missing[at : at + limits.GROUP_READS_AT_ONCE]
+            stored = await asyncio.gather(
+                *(log.stored_offset(desk.topic, each, consumer, deadline=deadline) for each in some)
+            )
+            starts += (
+                Start(each, 0 if found is None else found.offset + 1)
+                for each, found in zip(some, stored, strict=True)
+            )
+        record = Open(self._context.coordination.new_id(), desk.scope, tuple(starts))
+        await self._context.coordination.tell(record, deadline=deadline)
+
+    def folded(self, scope: Scope, folded: Folded) -> None:
+        """A record of this group was folded."""
+        if isinstance(folded.record, Forget):
+            # Its topic may have been emptied or made anew: what was read of it holds no more.
+            self._context.ahead.forget(TopicRef(scope.stream, scope.topic))
+        desk = self._desks.get(scope)
+        if desk is not None:
+            desk.folded(folded)
+
+    def tidy(self) -> None:
+        """Watch no longer for those that nobody waits at, and give up those that nobody came to for long."""
+        now_s = self._context.clock.monotonic_s()
+        for scope, desk in tuple(self._desks.items()):
+            idle_s = 0.0 if desk.receivers else now_s - desk.used_s
+            if idle_s >= _LINGER_S:
+                desk.stop_watching()
+            if idle_s >= limits.GROUP_IDLE_S:
+                del self._desks[scope]
+
+    def end_waits(self) -> None:
+        """Who waits at any of them gets nothing, now."""
+        for desk in self:
+            desk.end_waits()
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        for desk in self:
+            desk.stop_watching()

@@ -1,0 +1,144 @@
+"""What a process does for the groups beside requests (shell): says that it lives, stores marks, makes snapshots."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import structlog
+
+from bridge import limits
+from bridge.clock import Deadline
+from bridge.errors import BridgeError, LogError, RequestError
+from bridge.groups.desk import Context
+from bridge.groups.records import Leave, Renew, Scope
+from bridge.groups.shares import is_first, own_partitions
+from bridge.messagelog import TopicRef
+
+__all__ = ("Duties", "consumer_name")
+
+_log = structlog.get_logger("bridge.groups")
+_TIMEOUT_S: Final = 5.0
+_RENEW_S: Final = limits.GROUP_MEMBER_TTL_MS / 3000
+
+
+class _Mark(NamedTuple):
+    """A partition of a group whose low-water mark is to be stored."""
+
+    scope: Scope
+    partition_id: int
+    low: int
+
+
+def consumer_name(group: str) -> str:
+    """The consumer that a group's low-water marks are stored for."""
+    return f"group.{group}"
+
+
+class Duties:
+    """The duties of one process; `renew` and `store_marks` are called again and again by `Groups.run`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._renewed_s: float | None = None
+        self._scopes: tuple[Scope, ...] = ()
+        #: What was stored last, by this process.
+        self._stored: dict[tuple[Scope, int], int] = {}
+        #: The state of each group, and who served it, when its marks were last looked at.
+        self._seen: dict[Scope, tuple[int, int, tuple[int, ...]]] = {}
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """The groups that this process last said it serves."""
+        return self._scopes
+
+    async def renew(self, scopes: tuple[Scope, ...]) -> None:
+        """
+        Say that this process lives and serves *scopes*, where that is due or they have changed.
+
+        Raises:
+            LogError: if that could not be said.
+        """
+        context = self._context
+        now_s = context.clock.monotonic_s()
+        due = self._renewed_s is None or now_s - self._renewed_s >= _RENEW_S
+        if not due and scopes == self._scopes:
+            return
+        record = Renew(context.coordination.new_id(), context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
+        await context.coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, context.clock))
+        self._renewed_s, self._scopes = now_s, scopes
+
+    async def leave(self) -> None:
+        """Say that this process serves no group any more, if it ever said that it did."""
+        if self._renewed_s is not None:
+            context = self._context
+            self._renewed_s = None
+            record = Leave(context.coordination.new_id(), context.member_id)
+            await context.coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, context.clock))
+
+    async def snapshot(self, *, at_once: bool = False) -> None:
+        """Store the ledger's state, where this process is the one that does."""
+        coordination = self._context.coordination
+        members = coordination.ledger.members(now_us=coordination.now_us())
+        if is_first(self._context.member_id, members):
+            deadline = Deadline.after(_TIMEOUT_S, self._context.clock)
+            await coordination.snapshot(at_once=at_once, deadline=deadline)
+
+    async def store_marks(self) -> None:
+        """Store the low-water marks of the partitions looked after here that have moved."""
+        marks = list(self._moved())
+        for at in range(0, len(marks), limits.GROUP_READS_AT_ONCE):
+            some = marks[at : at + limits.GROUP_READS_AT_ONCE]
+            await asyncio.gather(*map(self._store, some))
+
+    def _moved(self) -> Iterator[_Mark]:
+        coordination = self._context.coordination
+        now_us = coordination.now_us()
+        ledger = coordination.ledger
+        everybody = ledger.members(now_us=now_us) or (self._context.member_id,)
+        for scope, group in ledger.groups.items():
+            # Where nobody receives any more, somebody must: acks still come.
+            members = ledger.members(scope, now_us=now_us) or everybody
+            seen = (id(group), group.changes, members)
+            if self._seen.get(scope) == seen:
+                continue
+            self._seen[scope] = seen
+            partitions = group.partitions
+            for partition_id in own_partitions(
+                self._context.member_id, members, scope, 1 + max(partitions, default=-1)
+            ):
+                partition = partitions.get(partition_id)
+                if partition is not None and self._stored.get((scope, partition_id), 0) != partition.low:
+                    yield _Mark(scope, partition_id, partition.low)
+
+    async def _store(self, mark: _Mark) -> None:
+        scope, partition_id, low = mark
+        context = self._context
+        topic, consumer = TopicRef(scope.stream, scope.topic), consumer_name(scope.group)
+        deadline = Deadline.after(_TIMEOUT_S, context.clock)
+        try:
+            if low:
+                await context.log.store_offset(topic, partition_id, consumer, low - 1, deadline=deadline)
+            else:
+                await context.log.delete_offset(topic, partition_id, consumer, deadline=deadline)
+        except RequestError as error:
+            # The topic is gone or was emptied: the next receiver finds out. Not tried again for the same mark.
+            _log.info("group_mark_refused", **scope._asdict(), partition_id=partition_id, reason=error.code)
+        except LogError as error:
+            _log.debug("group_mark_put_off", reason=error.code)
+            self._seen.pop(scope, None)
+            return
+        self._stored[scope, partition_id] = low
+
+    def forget(self, scope: Scope) -> None:
+        """The group is no more."""
+        self._seen.pop(scope, None)
+        for key in [each for each in self._stored if each[0] == scope]:
+            del self._stored[key]
+
+    async def finish(self) -> None:
+        """The last of everything, for a process that ends; what fails is told and passed over."""
+        for step in (self.store_marks, lambda: self.snapshot(at_once=True), self.leave):
+            try:
+                await step()
+            except BridgeError as error:
+                _log.warning("group_duty_failed", code=error.code, detail=error.detail)

@@ -1,0 +1,368 @@
+"""
+Groups without sticky sessions (shell over `ledger.py`).
+
+What a group did is agreed in the ledger, a topic of the log, so any process serves any request: what one handed out, any
+other takes the ack for. See `receiving.py` for how messages are found and `coordination.py` for how records are told.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Final, NoReturn
+
+import structlog
+
+from bridge import limits
+from bridge.clock import Clock, Deadline
+from bridge.config import GroupsConfig
+from bridge.errors import (
+    BridgeError,
+    NotFound,
+    Overloaded,
+)
+from bridge.flow.tails import Tails
+from bridge.groups.arguments import bounded, scope_of
+from bridge.groups.coordination import Appender, Coordination
+from bridge.groups.desk import Context, Desk
+from bridge.groups.desks import Desks
+from bridge.groups.duties import Duties, consumer_name
+from bridge.groups.ledger import Folded, SettleResult
+from bridge.groups.ledger_topics import LEDGER
+from bridge.groups.outlook import Outlook
+from bridge.groups.reading_ahead import ReadingAhead
+from bridge.groups.receiving import Order, Receiving
+from bridge.groups.records import Forget, Lease, Leave, Renew, Scope, Verb
+from bridge.groups.settling import answers, read_tokens, settle
+from bridge.groups.tokens import Tokens
+from bridge.groups.values import Delivery, GroupInfo, Moved, SeekTo, Settled
+from bridge.messagelog import MessageLog, TopicRef
+from bridge.telemetry.port import GroupObserver
+
+__all__ = ("Groups",)
+
+_log = structlog.get_logger("bridge.groups")
+_ACK: Final = 0
+_NACK: Final = 1
+_EXTEND: Final = 2
+
+
+class Groups:
+    """
+    All groups of one log, as one process serves them; `run` must run beside.
+
+    Names of streams and topics are taken as valid. Every method ends by its deadline, and raises besides what it says:
+
+    Raises:
+        StreamNotFound, TopicNotFound: if the topic is missing.
+        BadRequest: if an argument is out of bounds; its `path` is the argument's name.
+        LogError: if the log did not do it; with its outcome where something was to be written.
+    """
+
+    def __init__(
+        self,
+        log: MessageLog,
+        appender: Appender,
+        tails: Tails,
+        *,
+        config: GroupsConfig,
+        clock: Clock,
+        observer: GroupObserver,
+    ) -> None:
+        self._log = log
+        self._config = config
+        self._clock = clock
+        coordination = Coordination(log, appender, tails, stream=config.stream, clock=clock)
+        self._coordination = coordination
+        context = Context(log, tails, coordination, ReadingAhead(log, clock), clock, coordination.new_id())
+        self._context = context
+        self._receiving = Receiving(context, appender, observer)
+        self._outlook = Outlook(context)
+        self._observer = observer
+        self._duties = Duties(context)
+        self._desks = Desks(context)
+        self._receivers = 0
+        self._used_s = clock.monotonic_s()
+        self._waits_ended = False
+        self._beat = asyncio.Event()
+        coordination.on_folded = self._folded
+        coordination.on_orphan = self._orphaned
+
+    def is_own(self, stream: str) -> bool:
+        """Whether *stream* is the bridge's own, to which nobody else should write."""
+        return stream == self._config.stream
+
+    # --- messages -----------------------------------------------------------------------------------------------
+
+    async def receive(
+        self,
+        topic: TopicRef,
+        group: str,
+        *,
+        count: int,
+        wait_s: float,
+        visibility_ms: int | None = None,
+        max_deliveries: int | None = None,
+        deadline: Deadline,
+    ) -> tuple[Delivery, ...]:
+        """
+        Up to *count* messages under a lease of *visibility_ms*; those there are at once, else the first that come.
+
+        None of them is given to anybody else before its lease has ended, on any replica. What comes again comes first.
+
+        Args:
+            wait_s: how long to wait for the first message.
+            max_deliveries: a message given out so often goes to the dead-letter topic instead.
+
+        Raises:
+            Overloaded: if too many wait already.
+        """
+        order = Order(
+            bounded("count", count, 1, limits.GROUP_RECEIVE_MESSAGES_MAX),
+            self._visibility_ms(visibility_ms),
+            bounded(
+                "max_deliveries",
+                self._config.max_deliveries if max_deliveries is None else max_deliveries,
+                1,
+                limits.GROUP_DELIVERIES_MAX,
+            ),
+        )
+        scope = scope_of(topic, group)
+        if self._receivers >= limits.GROUP_RECEIVERS_MAX:
+            raise Overloaded("Too many receivers are waiting.", retry_after_ms=1000)
+        self._receivers += 1
+        try:
+            desk = await self._opened(scope, deadline)
+            desk.receivers += 1
+            wait_s = 0.0 if self._waits_ended else wait_s
+            try:
+                return await self._receiving.receive(
+                    self._desks, desk, order, wait_s=wait_s, deadline=deadline
+                )
+            finally:
+                desk.receivers -= 1
+                desk.used_s = self._used_s = self._clock.monotonic_s()
+        finally:
+            self._receivers -= 1
+
+    async def ack(
+        self, topic: TopicRef, group: str, tokens: Sequence[str], *, deadline: Deadline
+    ) -> tuple[Settled, ...]:
+        """Settle messages for good; the answer to each token, in their order."""
+        return await self._settle(scope_of(topic, group), _ACK, tokens, 0, deadline)
+
+    async def nack(
+        self, topic: TopicRef, group: str, tokens: Sequence[str], *, delay_ms: int = 0, deadline: Deadline
+    ) -> tuple[Settled, ...]:
+        """Let messages come again, after *delay_ms*; the answer to each token, in their order."""
+        delay_ms = bounded("delay_ms", delay_ms, 0, limits.GROUP_NACK_DELAY_MS_MAX)
+        return await self._settle(scope_of(topic, group), _NACK, tokens, delay_ms, deadline)
+
+    async def extend(
+        self,
+        topic: TopicRef,
+        group: str,
+        tokens: Sequence[str],
+        *,
+        visibility_ms: int | None = None,
+        deadline: Deadline,
+    ) -> tuple[Settled, ...]:
+        """Let leases end *visibility_ms* from now; the answer to each token, in their order."""
+        visibility_ms = self._visibility_ms(visibility_ms)
+        return await self._settle(scope_of(topic, group), _EXTEND, tokens, visibility_ms, deadline)
+
+    def give_back(self, topic: TopicRef, group: str, deliveries: Sequence[Delivery]) -> None:
+        """Messages that never reached their consumer: others get them at once, and they do not count as given."""
+        scope = scope_of(topic, group)
+        by_lease: dict[int, list[tuple[int, int]]] = {}
+        for delivery in deliveries:
+            token = Tokens(scope).read(delivery.token, path="token")
+            by_lease.setdefault(token.lease_id, []).append((token.partition_id, token.offset))
+        for lease_id, offsets in by_lease.items():
+            self._receiving.give_back(scope, lease_id, offsets)
+
+    # --- groups -------------------------------------------------------------------------------------------------
+
+    async def groups(self, topic: TopicRef, *, deadline: Deadline) -> tuple[GroupInfo, ...]:
+        """The groups that ever received from *topic*, by name."""
+        info = await self._log.topic(topic, deadline=deadline)
+        if not await self._has_ledger(deadline):
+            return ()
+        await self._start(deadline)
+        return self._outlook.groups(topic, info)
+
+    async def group(self, topic: TopicRef, name: str, *, deadline: Deadline) -> GroupInfo:
+        """
+        One group.
+
+        Raises:
+            NotFound: if nobody ever received from *topic* by that name.
+        """
+        scope = scope_of(topic, name)
+        info = await self._log.topic(topic, deadline=deadline)
+        await self._start(deadline)
+        if scope not in self._coordination.ledger.groups:
+            raise NotFound("There is no such group of this topic.", path="group")
+        return self._outlook.group(scope, info)
+
+    async def seek(
+        self,
+        topic: TopicRef,
+        name: str,
+        to: SeekTo | Mapping[int, SeekTo],
+        *,
+        dry_run: bool,
+        deadline: Deadline,
+    ) -> tuple[Moved, ...]:
+        """
+        Let the group go on elsewhere, in all partitions or in those given; leases and acks from before are forgotten.
+
+        Args:
+            dry_run: only tell where it would go on.
+
+        Raises:
+            PartitionNotFound: if there is no such partition.
+        """
+        scope = scope_of(topic, name)
+        starts = await self._outlook.starts(topic, to, deadline=deadline)
+        if dry_run:
+            await self._start(deadline)
+        else:
+            await self._opened(scope, deadline)
+        group = self._coordination.ledger.groups.get(scope)
+        partitions = {} if group is None else group.partitions
+        moved = tuple(
+            Moved(each.partition_id, found.low if found else 0, each.offset)
+            for each in starts
+            for found in (partitions.get(each.partition_id),)
+        )
+        if not dry_run:
+            await self._outlook.move(scope, starts, deadline=deadline)
+        return moved
+
+    async def delete(self, topic: TopicRef, name: str, *, deadline: Deadline) -> None:
+        """
+        Forget a group, with its stored offsets; one that still receives begins again at the oldest message.
+
+        Raises:
+            NotFound: if there is no such group.
+        """
+        scope = scope_of(topic, name)
+        count = await self._log.partitions_count(topic, deadline=deadline)
+        await self._start(deadline)
+        if scope not in self._coordination.ledger.groups:
+            raise NotFound("There is no such group of this topic.", path="group")
+        await self._coordination.tell(Forget(self._coordination.new_id(), scope), deadline=deadline)
+        for partition_id in range(count):
+            await self._log.delete_offset(topic, partition_id, consumer_name(name), deadline=deadline)
+
+    async def forget(self, stream: str, topic: str | None = None, *, deadline: Deadline) -> None:
+        """
+        Forget all groups of a topic, or stream, that was emptied or deleted: who receives again begins at its oldest.
+
+        Who empties it past this method is found out once a partition has fewer messages than were given out of it.
+        """
+        if not await self._has_ledger(deadline):
+            return
+        await self._start(deadline)
+        for scope in tuple(self._coordination.ledger.groups):
+            if scope.stream == stream and topic in (None, scope.topic):
+                await self._coordination.tell(Forget(self._coordination.new_id(), scope), deadline=deadline)
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> NoReturn:
+        """Follow the ledger and do this process's duties while groups are used; ends by cancellation only."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._coordination.run(), name="groups ledger")
+            group.create_task(self._do_duties(), name="groups duties")
+        raise RuntimeError("the groups ended by themselves")
+
+    def end_waits(self) -> None:
+        """For a process that ends: whoever waits gets nothing, now."""
+        self._waits_ended = True
+        self._desks.end_waits()
+
+    async def release(self) -> None:
+        """For a process that ends, when no request is under way: store marks, tell the others, take no more."""
+        self.end_waits()
+        await self._receiving.finish()
+        if self._coordination.is_followed:
+            await self._duties.finish()
+        self._coordination.close()
+        self._desks.close()
+
+    async def _do_duties(self) -> NoReturn:
+        while True:
+            await self._coordination.followed()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._beat.wait(), limits.GROUP_COMMIT_INTERVAL_S)
+            self._beat.clear()
+            if self._coordination.is_followed:
+                try:
+                    await self._do_duty()
+                except BridgeError as error:
+                    _log.warning("group_duty_failed", code=error.code, detail=error.detail)
+
+    async def _do_duty(self) -> None:
+        self._desks.tidy()
+        await self._duties.renew(self._desks.scopes)
+        await self._duties.store_marks()
+        await self._duties.snapshot()
+        self._observer.groups_stand({desk.scope: self._outlook.standing(desk) for desk in self._desks})
+        if not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S:
+            await self._duties.finish()
+            self._coordination.rest()
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    async def _start(self, deadline: Deadline) -> None:
+        self._used_s = self._clock.monotonic_s()
+        await self._coordination.started(deadline)
+
+    async def _has_ledger(self, deadline: Deadline) -> bool:
+        """Whether any group was ever used; asking for groups should not make the ledger's topics."""
+        if self._coordination.is_followed:
+            return True
+        ledger = TopicRef(self._config.stream, LEDGER)
+        try:
+            await self._log.partitions_count(ledger, deadline=deadline)
+        except NotFound:
+            return False
+        return True
+
+    async def _opened(self, scope: Scope, deadline: Deadline) -> Desk:
+        await self._start(deadline)
+        desk = await self._desks.open(scope, deadline)
+        if scope not in self._duties.scopes:
+            self._beat.set()
+        return desk
+
+    async def _settle(
+        self, scope: Scope, verb: Verb, texts: Sequence[str], delay_ms: int, deadline: Deadline
+    ) -> tuple[Settled, ...]:
+        tokens = read_tokens(scope, texts)
+        await self._start(deadline)
+        outcomes, until_us = await settle(
+            self._coordination, scope, tokens, verb=verb, delay_ms=delay_ms, deadline=deadline
+        )
+        return answers(texts, outcomes, until_us if verb == _EXTEND else None)
+
+    def _visibility_ms(self, visibility_ms: int | None) -> int:
+        asked = self._config.visibility_ms if visibility_ms is None else visibility_ms
+        return bounded("visibility_ms", asked, limits.GROUP_VISIBILITY_MS_MIN, limits.GROUP_VISIBILITY_MS_MAX)
+
+    def _folded(self, folded: Folded) -> None:
+        record = folded.record
+        if isinstance(record, Renew | Leave):
+            # Who looks after what may have changed; nothing came free by it.
+            return
+        if isinstance(record, Forget):
+            self._duties.forget(record.scope)
+        self._desks.folded(record.scope, folded)
+
+    def _orphaned(self, folded: Folded) -> None:
+        record, result = folded
+        if isinstance(record, Lease) and not isinstance(result, SettleResult) and result is not None:
+            offsets = [(each, given.offset) for each, granted in result.granted for given in granted]
+            if offsets:
+                self._receiving.give_back(record.scope, record.id, offsets)

@@ -1,0 +1,289 @@
+"""
+The fold: records of the ledger, in its order, to what every group did (pure).
+
+Processes that folded the same records are in the same state and saw the same results, whatever their clocks say: time is
+what the log stamped on the records, made to never go back. Nothing else comes in, so agreement needs no talk.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TypeAlias
+
+from bridge import limits
+from bridge.groups.partition import Granted, Partition, PartitionState, SettledAs
+from bridge.groups.records import (
+    Advance,
+    Forget,
+    Lease,
+    Leave,
+    Open,
+    Record,
+    Renew,
+    Scope,
+    Seek,
+    Settle,
+    decoded,
+)
+
+__all__ = (
+    "Folded",
+    "Group",
+    "GroupState",
+    "LeaseResult",
+    "Ledger",
+    "LedgerState",
+    "MemberState",
+    "SettleResult",
+)
+
+
+class LeaseResult(NamedTuple):
+    """What a lease was given: by partition, in the order asked for; ends at *until_us* by the ledger's time."""
+
+    until_us: int
+    granted: tuple[tuple[int, tuple[Granted, ...]], ...]
+
+
+class SettleResult(NamedTuple):
+    """What became of each message: (partition, offset, lease) to its outcome; *until_us* where it was extended."""
+
+    until_us: int
+    outcomes: dict[tuple[int, int, int], SettledAs]
+
+
+#: What the writer of a record learns by it; None where there is nothing to learn but that it was folded.
+Result: TypeAlias = LeaseResult | SettleResult | None
+
+
+class Folded(NamedTuple):
+    """One record, and what it did."""
+
+    record: Record
+    result: Result
+
+
+class MemberState(NamedTuple):
+    """A process that serves groups, until *until_us*."""
+
+    member_id: int
+    until_us: int
+    scopes: tuple[Scope, ...]
+
+
+class GroupState(NamedTuple):
+    scope: Scope
+    used_us: int
+    partitions: tuple[tuple[int, PartitionState], ...]
+
+
+class LedgerState(NamedTuple):
+    """All of a `Ledger`, for a snapshot; *offset* is that of the next record."""
+
+    offset: int
+    now_us: int
+    members: tuple[MemberState, ...]
+    groups: tuple[GroupState, ...]
+
+
+class Group:
+    """One group: its partitions by id.
+
+    Attributes:
+        used_us: time of the last record that concerned it.
+        changes: counts up with each such record; for who wants to know whether to look again.
+    """
+
+    __slots__ = ("changes", "partitions", "used_us")
+
+    def __init__(self, used_us: int) -> None:
+        self.used_us = used_us
+        self.changes = 0
+        self.partitions: dict[int, Partition] = {}
+
+
+class Ledger:
+    """
+    The state after every record before *offset*.
+
+    Attributes:
+        offset: of the next record.
+        now_us: the ledger's time: the newest stamp seen.
+        skipped: messages met that were no records.
+    """
+
+    def __init__(self, state: LedgerState | None = None) -> None:
+        state = state or LedgerState(0, 0, (), ())
+        self.offset = state.offset
+        self.now_us = state.now_us
+        self.skipped = 0
+        self.groups: dict[Scope, Group] = {}
+        self._members = {each.member_id: each for each in state.members}
+        for each in state.groups:
+            group = self.groups[each.scope] = Group(each.used_us)
+            group.partitions = {partition_id: Partition(found) for partition_id, found in each.partitions}
+        self._partitions_count = sum(len(group.partitions) for group in self.groups.values())
+        self._held_count = sum(partition.held_count for partition in self._partitions())
+
+    def state(self) -> LedgerState:
+        """All of it; two ledgers that folded the same records are equal."""
+        return LedgerState(
+            self.offset,
+            self.now_us,
+            tuple(sorted(self._members.values())),
+            tuple(
+                GroupState(
+                    scope,
+                    group.used_us,
+                    tuple((each, group.partitions[each].state()) for each in sorted(group.partitions)),
+                )
+                for scope, group in sorted(self.groups.items())
+            ),
+        )
+
+    @property
+    def held_count(self) -> int:
+        """Messages given out or come back and not settled, over all groups."""
+        return self._held_count
+
+    def members(self, scope: Scope | None = None, *, now_us: int) -> tuple[int, ...]:
+        """The processes alive at *now_us*, those with receivers in *scope* where one is given; in order."""
+        return tuple(
+            sorted(
+                each.member_id
+                for each in self._members.values()
+                if each.until_us > now_us and (scope is None or scope in each.scopes)
+            )
+        )
+
+    def apply(self, offset: int, timestamp_us: int, payload: bytes) -> Folded | None:
+        """
+        Fold the message at *offset*, which is not below `self.offset`.
+
+        Returns:
+            What it did; None where it is no record, which is counted.
+        """
+        self.offset = offset + 1
+        self.now_us = max(self.now_us, timestamp_us)
+        record = decoded(payload)
+        if record is None:
+            self.skipped += 1
+            return None
+        result: Result = None
+        match record:
+            case Lease():
+                result = self._lease(record)
+            case Settle():
+                result = self._settle(record)
+            case Renew():
+                self._renew(record)
+            case Leave():
+                self._members.pop(record.member_id, None)
+            case Open():
+                self._open(record)
+            case Seek() | Advance():
+                self._move(record)
+            case _:
+                self._forget(record)
+        return Folded(record, result)
+
+    # --- processes ----------------------------------------------------------------------------------------------
+
+    def _renew(self, record: Renew) -> None:
+        members = self._members
+        for gone in [each.member_id for each in members.values() if each.until_us <= self.now_us]:
+            del members[gone]
+        if record.member_id in members or len(members) < limits.GROUP_MEMBERS_MAX:
+            until_us = self.now_us + record.ttl_ms * 1000
+            members[record.member_id] = MemberState(record.member_id, until_us, record.scopes)
+
+    # --- groups -------------------------------------------------------------------------------------------------
+
+    def _open(self, record: Open) -> None:
+        group = self.groups.get(record.scope)
+        if group is None:
+            if len(self.groups) >= limits.GROUPS_MAX:
+                return
+            group = self.groups[record.scope] = Group(self.now_us)
+        group.used_us = self.now_us
+        group.changes += 1
+        for partition_id, offset, _ in record.starts:
+            if self._partitions_count >= limits.GROUP_PARTITIONS_MAX:
+                return
+            if partition_id not in group.partitions:
+                group.partitions[partition_id] = Partition.starting(offset)
+                self._partitions_count += 1
+
+    def _forget(self, record: Forget) -> None:
+        group = self.groups.pop(record.scope, None)
+        if group is not None:
+            self._partitions_count -= len(group.partitions)
+            self._held_count -= _held(group.partitions.values())
+
+    def _move(self, record: Seek | Advance) -> None:
+        partitions = self._used(record.scope)
+        for partition_id, offset, epoch in record.starts:
+            partition = partitions.get(partition_id)
+            if partition is None or epoch not in (-1, partition.epoch):
+                continue
+            self._held_count -= partition.held_count
+            if isinstance(record, Seek):
+                partitions[partition_id] = Partition.starting(offset, epoch=partition.epoch + 1)
+            else:
+                partition.advance(offset)
+                self._held_count += partition.held_count
+
+    # --- messages -----------------------------------------------------------------------------------------------
+
+    def _lease(self, record: Lease) -> LeaseResult:
+        partitions = self._used(record.scope)
+        until_us = self.now_us + record.visibility_ms * 1000
+        given = []
+        for partition_id, runs in record.asked:
+            partition = partitions.get(partition_id)
+            if partition is None:
+                continue
+            before = partition.held_count
+            granted = partition.lease(
+                runs,
+                record.id,
+                now_us=self.now_us,
+                until_us=until_us,
+                counted=record.counted,
+                room=limits.GROUPS_TOUCHED_MAX - self._held_count,
+            )
+            self._held_count += partition.held_count - before
+            given.append((partition_id, granted))
+        return LeaseResult(until_us, tuple(given))
+
+    def _settle(self, record: Settle) -> SettleResult:
+        partitions = self._used(record.scope)
+        until_us = self.now_us + record.delay_ms * 1000
+        outcomes: dict[tuple[int, int, int], SettledAs] = {}
+        for partition_id, lease_id, runs in record.holds:
+            partition = partitions.get(partition_id)
+            if partition is None:
+                expired = (
+                    (offset, SettledAs.EXPIRED) for start, stop in runs for offset in range(start, stop)
+                )
+                outcomes.update(((partition_id, offset, lease_id), found) for offset, found in expired)
+                continue
+            before = partition.held_count
+            for offset, found in partition.settle(runs, lease_id, verb=record.verb, until_us=until_us):
+                outcomes[partition_id, offset, lease_id] = found
+            self._held_count += partition.held_count - before
+        return SettleResult(until_us, outcomes)
+
+    def _used(self, scope: Scope) -> dict[int, Partition]:
+        """The partitions of a group that a record concerns."""
+        group = self.groups.get(scope)
+        if group is None:
+            return {}
+        group.used_us = self.now_us
+        group.changes += 1
+        return group.partitions
+
+    def _partitions(self) -> Iterator[Partition]:
+        return (each for group in self.groups.values() for each in group.partitions.values())
+
+
+def _held(partitions: Iterable[Partition]) -> int:
+    return sum(each.held_count for each in partitions)

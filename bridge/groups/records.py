@@ -1,0 +1,181 @@
+"""
+What processes tell each other through the ledger, as bytes (pure).
+
+A record is four bytes that name the format and its version, then MessagePack. What is not of this form, or out of
+bounds, is no record: somebody else's message in that topic, or a newer bridge's.
+"""
+
+from typing import Annotated, Final, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from bridge import limits
+
+__all__ = (
+    "Advance",
+    "Forget",
+    "Hold",
+    "Lease",
+    "Leave",
+    "Open",
+    "Record",
+    "Renew",
+    "Run",
+    "Scope",
+    "Seek",
+    "Settle",
+    "Start",
+    "Verb",
+    "decoded",
+    "encoded",
+)
+
+_FORMAT: Final = b"BGL1"
+
+_Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARS_MAX)]
+_Id: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+_Offset: TypeAlias = Annotated[int, Meta(ge=0, le=limits.OFFSET_MAX)]
+_Partition: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+
+#: What is done with a message that is out: 0 ack, 1 nack, 2 extend, 3 give back (it never reached a consumer).
+Verb: TypeAlias = Annotated[int, Meta(ge=0, le=3)]
+
+
+class Scope(NamedTuple):
+    """A group: its name counts within one topic."""
+
+    stream: _Name
+    topic: _Name
+    group: _Name
+
+
+class Run(NamedTuple):
+    """The offsets from *start* up to, not including, *stop*."""
+
+    start: _Offset
+    stop: _Offset
+
+
+class Start(NamedTuple):
+    """Where a partition is taken up: *offset* is the next one; *epoch* of the state that this replaces, -1 for any."""
+
+    partition_id: _Partition
+    offset: _Offset
+    epoch: Annotated[int, Meta(ge=-1, le=2**63 - 1)] = -1
+
+
+class Hold(NamedTuple):
+    """Messages of one partition and of one lease."""
+
+    partition_id: _Partition
+    lease_id: _Id
+    runs: Annotated[tuple[Run, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
+
+
+_Starts: TypeAlias = Annotated[tuple[Start, ...], Meta(min_length=1, max_length=limits.PARTITIONS_MAX)]
+_Runs: TypeAlias = Annotated[
+    tuple[Run, ...], Meta(min_length=1, max_length=limits.GROUP_RECEIVE_MESSAGES_MAX)
+]
+_Asked: TypeAlias = tuple[_Partition, _Runs]
+
+
+class _Told(Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+    #: Random; by it the writer finds its own record, and for a lease it is the secret of its tokens.
+    id: _Id
+
+
+class Open(_Told, frozen=True, array_like=True, gc=False, tag=1):
+    """Take up the partitions that the ledger does not know yet."""
+
+    scope: Scope
+    starts: _Starts
+
+
+class Lease(_Told, frozen=True, array_like=True, gc=False, tag=2):
+    """Give these messages out, as far as they are free, for *visibility_ms*; *counted* as a delivery or not."""
+
+    scope: Scope
+    visibility_ms: Annotated[int, Meta(ge=1, le=limits.GROUP_VISIBILITY_MS_MAX)]
+    counted: bool
+    asked: Annotated[tuple[_Asked, ...], Meta(min_length=1, max_length=limits.GROUP_RECORD_PARTS_MAX)]
+
+
+class Settle(_Told, frozen=True, array_like=True, gc=False, tag=3):
+    """Ack, nack, extend or give back; *delay_ms* is the new time out, or the delay of a nack."""
+
+    scope: Scope
+    verb: Verb
+    delay_ms: Annotated[int, Meta(ge=0, le=limits.GROUP_NACK_DELAY_MS_MAX)]
+    holds: Annotated[tuple[Hold, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
+
+
+class Seek(_Told, frozen=True, array_like=True, gc=False, tag=4):
+    """Forget leases, acks and counts of these partitions and go on at another offset."""
+
+    scope: Scope
+    starts: _Starts
+
+
+class Advance(_Told, frozen=True, array_like=True, gc=False, tag=5):
+    """What is before these offsets is no longer in the log."""
+
+    scope: Scope
+    starts: _Starts
+
+
+class Forget(_Told, frozen=True, array_like=True, gc=False, tag=6):
+    """The group is no more."""
+
+    scope: Scope
+
+
+class Renew(_Told, frozen=True, array_like=True, gc=False, tag=7):
+    """This process lives, and has receivers in these groups; replaces what it told before."""
+
+    member_id: _Id
+    ttl_ms: Annotated[int, Meta(ge=1, le=600_000)]
+    scopes: Annotated[tuple[Scope, ...], Meta(max_length=limits.GROUPS_MAX)]
+
+
+class Leave(_Told, frozen=True, array_like=True, gc=False, tag=8):
+    """This process serves no group any more."""
+
+    member_id: _Id
+
+
+Record: TypeAlias = Open | Lease | Settle | Seek | Advance | Forget | Renew | Leave
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Record)
+
+
+def encoded(record: Record) -> bytes:
+    """The record as the payload of one message."""
+    return _FORMAT + _encoder.encode(record)
+
+
+def decoded(payload: bytes) -> Record | None:
+    """The record that *payload* holds, None where it holds none."""
+    if not payload.startswith(_FORMAT) or len(payload) > limits.GROUP_RECORD_BYTES_MAX:
+        return None
+    try:
+        record = _decoder.decode(memoryview(payload)[len(_FORMAT) :])
+    except msgspec.DecodeError:
+        return None
+    return record if _is_bounded(record) else None
+
+
+def _is_bounded(record: Record) -> bool:
+    """Whether all its runs together are as many messages as one request may concern; no schema can say that."""
+    if isinstance(record, Lease):
+        runs = [run for _, runs in record.asked for run in runs]
+        messages_max = limits.GROUP_RECEIVE_MESSAGES_MAX
+    elif isinstance(record, Settle):
+        runs = [run for hold in record.holds for run in hold.runs]
+        messages_max = limits.GROUP_TOKENS_MAX
+    else:
+        return True
+    return sum(stop - start for start, stop in runs) <= messages_max and all(
+        start < stop for start, stop in runs
+    )

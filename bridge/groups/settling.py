@@ -1,0 +1,72 @@
+"""Acks, nacks and longer leases (shell)."""
+
+from collections.abc import Sequence
+
+from bridge import limits
+from bridge.clock import Deadline
+from bridge.groups.arguments import bounded
+from bridge.groups.coordination import Coordination
+from bridge.groups.ledger import SettleResult
+from bridge.groups.partition import SettledAs
+from bridge.groups.picking import runs_of
+from bridge.groups.records import Hold, Scope, Settle, Verb
+from bridge.groups.tokens import Token, Tokens
+from bridge.groups.values import Settled
+
+__all__ = ("answers", "read_tokens", "settle")
+
+
+def read_tokens(scope: Scope, texts: Sequence[str]) -> list[Token]:
+    """
+    What *texts* name.
+
+    Raises:
+        BadRequest: if they are too many or none, or one is no token of this group; its path says which.
+    """
+    bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
+    reading = Tokens(scope)
+    return [reading.read(text, path=f"tokens[{index}]") for index, text in enumerate(texts)]
+
+
+async def settle(
+    coordination: Coordination,
+    scope: Scope,
+    tokens: Sequence[Token],
+    *,
+    verb: Verb,
+    delay_ms: int,
+    deadline: Deadline,
+) -> tuple[tuple[SettledAs, ...], int]:
+    """
+    What became of each of *tokens*, in their order, and the new end of those that were extended.
+
+    Raises:
+        LogError: if it could not be told, or it is not known whether it was; telling it again does no harm.
+    """
+    holds: dict[tuple[int, int], set[int]] = {}
+    for token in tokens:
+        holds.setdefault((token.partition_id, token.lease_id), set()).add(token.offset)
+    record = Settle(
+        coordination.new_id(),
+        scope,
+        verb,
+        delay_ms,
+        tuple(
+            Hold(partition_id, lease_id, runs_of(sorted(offsets)))
+            for (partition_id, lease_id), offsets in holds.items()
+        ),
+    )
+    result = await coordination.tell(record, deadline=deadline)
+    if not isinstance(result, SettleResult):
+        raise TypeError("an ack has another result")
+    return tuple(result.outcomes[token] for token in tokens), result.until_us
+
+
+def answers(
+    texts: Sequence[str], outcomes: Sequence[SettledAs], extended_until_us: int | None
+) -> tuple[Settled, ...]:
+    """The answer to each token; with the new end where it was extended."""
+    return tuple(
+        Settled(text, outcome, extended_until_us if outcome is SettledAs.DONE else None)
+        for text, outcome in zip(texts, outcomes, strict=True)
+    )

@@ -1,0 +1,83 @@
+"""What `Groups` takes and gives (pure). Times are the ledger's, in microseconds since the epoch."""
+
+from typing import NamedTuple, TypeAlias
+
+from bridge.groups.partition import SettledAs
+from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Message
+
+__all__ = ("Delivery", "GroupInfo", "GroupPartition", "Moved", "SeekTo", "Settled", "SettledAs")
+
+SeekTo: TypeAlias = First | Last | FromOffset | FromTimestamp
+"""Where a group goes on: at the oldest message kept, behind the newest, at an offset, or at a time."""
+
+
+class Delivery(NamedTuple):
+    """One message under a lease.
+
+    Attributes:
+        token: what `ack`, `nack` and `extend` take.
+        delivery_count: 1 the first time.
+        expires_at_us: when the message is given to another, unless it is acked or extended.
+    """
+
+    token: str
+    partition_id: int
+    message: Message
+    delivery_count: int
+    expires_at_us: int
+
+
+class Settled(NamedTuple):
+    """The answer to one token; *expires_at_us* is the new end where a lease was extended, else None."""
+
+    token: str
+    outcome: SettledAs
+    expires_at_us: int | None
+
+
+class GroupPartition(NamedTuple):
+    """How far a group came in one partition.
+
+    Attributes:
+        committed_offset: everything up to here is settled; None where nothing is.
+        end_offset: the next message will be here.
+        lag: messages after the committed offset.
+        in_flight: messages out under a lease.
+        waiting: messages that came back and were not given out again yet, or passed over.
+        owner: the process that looks after it, in hexadecimal; None where there is none.
+    """
+
+    partition_id: int
+    committed_offset: int | None
+    end_offset: int
+    lag: int
+    in_flight: int
+    waiting: int
+    owner: str | None
+
+
+class GroupInfo(NamedTuple):
+    """A group; *members* are the processes that have receivers for it now, or had within 10 s."""
+
+    name: str
+    members: tuple[str, ...]
+    partitions: tuple[GroupPartition, ...]
+    used_at_us: int
+
+    @property
+    def lag(self) -> int:
+        """Over all partitions."""
+        return sum(each.lag for each in self.partitions)
+
+    @property
+    def in_flight(self) -> int:
+        """Over all partitions."""
+        return sum(each.in_flight for each in self.partitions)
+
+
+class Moved(NamedTuple):
+    """A partition in which a group was, or would be, moved: *to_offset* is the next one it gets."""
+
+    partition_id: int
+    from_offset: int
+    to_offset: int

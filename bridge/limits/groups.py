@@ -1,0 +1,64 @@
+"""
+Every bound of groups, each with its reason (leaf, pure).
+
+The bounds of one record and of a partition's state belong to the ledger's format: replicas that fold the same records
+under other bounds would disagree. Change them only together with the version of `groups/records.py`.
+"""
+
+from typing import Final
+
+# Longest time a message may be out; what nobody settled after a process died comes again after so long at worst.
+GROUP_VISIBILITY_MS_MAX: Final = 600_000
+GROUP_VISIBILITY_MS_MIN: Final = 100
+GROUP_NACK_DELAY_MS_MAX: Final = 3_600_000
+# Messages of one receive, and tokens of one ack; a record of them is below 64 KiB.
+GROUP_RECEIVE_MESSAGES_MAX: Final = 1_000
+GROUP_TOKENS_MAX: Final = 1_000
+GROUP_DELIVERIES_MAX: Final = 1_000
+# Messages of a partition that are out or came back at a time; at 250 bytes each a partition takes 2.5 MB.
+GROUP_TOUCHED_MAX: Final = 10_000
+# Runs of messages passed over below the newest lease; they come of leases that crossed, a handful at a time.
+GROUP_FREE_RUNS_MAX: Final = 1_024
+# Over all groups: the ledger's snapshot of so many is 1 MB and made in 90 ms (measured).
+GROUPS_TOUCHED_MAX: Final = 100_000
+GROUPS_MAX: Final = 1_000
+GROUP_PARTITIONS_MAX: Final = 20_000
+# Bridge processes that serve groups of one log.
+GROUP_MEMBERS_MAX: Final = 1_000
+# A process that was killed is out after so long, and told to be there three times in it.
+GROUP_MEMBER_TTL_MS: Final = 10_000
+# Parts of one record: partitions, and runs of offsets in them.
+GROUP_RECORD_PARTS_MAX: Final = 1_000
+# Largest record: a thousand scopes of three names of 255 bytes.
+GROUP_RECORD_BYTES_MAX: Final = 1024 * 1024
+# The consumer that a group's low-water marks are stored for is `group.<name>`.
+GROUP_NAME_CHARS_MAX: Final = 255 - len("group.")
+# Records read of the ledger at a time: 10 ms of folding before others have their turn.
+GROUP_LEDGER_PAGE_MESSAGES: Final = 1_000
+# A snapshot at the latest after so many records, which a starting process folds in 0.2 s (8 us each), or so many seconds.
+GROUP_SNAPSHOT_RECORDS: Final = 20_000
+GROUP_SNAPSHOT_INTERVAL_S: Final = 30.0
+# Pieces of a snapshot; the whole goes into one append.
+GROUP_SNAPSHOT_PIECE_BYTES: Final = 1024 * 1024
+# Long enough to look into what happened; what is needed is younger than the last snapshot.
+GROUP_LEDGER_AGE_S: Final = 24 * 3600
+GROUP_SNAPSHOTS_BYTES_MAX: Final = 256 * 1024 * 1024
+# What one group reads ahead of a partition: the next receivers find their messages there.
+GROUP_AHEAD_MESSAGES: Final = 256
+GROUP_AHEAD_BYTES_MAX: Final = 64 * 1024 * 1024
+# Partitions that are read ahead; to weigh them after a read takes 50 us.
+GROUP_AHEAD_WINDOWS_MAX: Final = 256
+# Receivers that wait in one process; each holds a request.
+GROUP_RECEIVERS_MAX: Final = 10_000
+# Before a process leases from a partition whose owner has receivers too: the owner needs one turn of its loop.
+GROUP_GRACE_S: Final = 0.05
+# A process in which nobody asked for a group so long stops following the ledger, and leaves its partitions.
+GROUP_IDLE_S: Final = 60.0
+# Low-water marks of a partition are stored so often at most.
+GROUP_COMMIT_INTERVAL_S: Final = 1.0
+# Partitions read or looked up at a time for one request.
+GROUP_READS_AT_ONCE: Final = 8
+# How long the dead-letter writer holds a message; then another may try.
+GROUP_BURIAL_MS: Final = 30_000
+# A message is not handed out when less than this of its lease is left by the process's own count.
+GROUP_LEASE_MARGIN_S: Final = 0.05

@@ -1,0 +1,114 @@
+"""Bounds of requests, and of how many there may be (leaf, pure)."""
+
+from typing import Final
+
+# --- HTTP -------------------------------------------------------------------------------------------------------
+REQUEST_TIMEOUT_MS_MIN: Final = 100
+REQUEST_TIMEOUT_MS_MAX: Final = 300_000
+REQUEST_ID_CHARS_MAX: Final = 128
+# A request line and a header field; aiohttp's 8190 serves cookies, which are not used here.
+REQUEST_LINE_BYTES_MAX: Final = 4096
+HEADER_FIELD_BYTES_MAX: Final = 4096
+HEADER_FIELDS_MAX: Final = 64
+# Also the deadline for the first header block of a connection (measured on aiohttp 3.14.5).
+KEEPALIVE_TIMEOUT_S: Final = 15.0
+# A body may take 10 s and a second for each 64 KiB, at most 30 s in all; then 408.
+BODY_TIMEOUT_BASE_S: Final = 10.0
+BODY_BYTES_PER_S_MIN: Final = 64 * 1024
+BODY_TIMEOUT_MAX_S: Final = 30.0
+# After 413 the rest of the body is read for so long before the connection is closed.
+LINGER_S: Final = 2.0
+CONNECTIONS_MAX: Final = 10_000
+CONNECTIONS_PER_ADDRESS_MAX: Final = 1_000
+# Callers who come at once, before they are taken; one more waits a second for its next try. The kernel cuts it to its own bound.
+LISTEN_BACKLOG: Final = 4096
+# RFC 7239 lists grow by one entry a proxy; nobody has ten.
+FORWARDED_ENTRIES_MAX: Final = 10
+# A person's JSON stays under 20; parsers of consumers break at a few hundred.
+JSON_DEPTH_MAX: Final = 64
+EVENT_TYPE_CHARS_MAX: Final = 256
+# Up to here a body is checked by building its objects, which costs up to 24 bytes for each of its own and is let
+# go at once; beyond, it is only scanned. At 10 ms a MiB, this is what the event loop can wait for.
+JSON_FAST_BYTES_MAX: Final = 512 * 1024
+# Events of a large batch that are looked at in one go: 1 ms where they are plain, 8 where they are not.
+JSON_STEP_BYTES: Final = 128 * 1024
+# Numbers of more than 200 digits or beyond 1e299 in a body of more than that; each is looked at in Python, at 2 us.
+JSON_WIDE_NUMBERS_MAX: Final = 10_000
+# One line of an NDJSON body; what is larger is sent by itself.
+NDJSON_LINE_BYTES_MAX: Final = 1024 * 1024
+# Lines that are committed together, and their payloads; with what fills meanwhile, a body holds three times this.
+NDJSON_BATCH_MESSAGES: Final = 1_000
+NDJSON_BATCH_BYTES: Final = 1024 * 1024
+# How long the next bytes of an NDJSON body may take; the whole may take for ever.
+NDJSON_IDLE_TIMEOUT_S: Final = 30.0
+# Faulty lines that an answer tells one by one; the rest is counted.
+NDJSON_FAULTS_TOLD: Final = 100
+# Ranges of offsets that an answer tells; further ones are joined to the last of their partition.
+NDJSON_RANGES_TOLD: Final = 1_000
+# NDJSON bodies that are read at a time, each with its batches and its decompressor: 300 MB.
+NDJSON_BODIES_MAX: Final = 64
+# What one step of decompression gives.
+INFLATE_PIECE_BYTES: Final = 64 * 1024
+# Logs as JSON shrink to a tenth or a fiftieth; bombs are at 1,000 and more. The first MiB is anybody's.
+INFLATE_RATIO_MAX: Final = 200
+INFLATE_RATIO_FREE_BYTES: Final = 1024 * 1024
+# 8 MiB for each decompressor, which is what RFC 8878 (section 3.1.1.1.2) asks of everyone.
+ZSTD_WINDOW_LOG_MAX: Final = 23
+# What a fault shows of a field name that came from outside.
+FAULT_NAME_CHARS_MAX: Final = 64
+# A hundred years: beyond it an expiry in microseconds is a spelling of "never".
+RETENTION_AGE_S_MAX: Final = 100 * 365 * 24 * 3600
+# Longest spelling of an amount: 38 digits is what databases keep.
+AMOUNT_DIGITS_MAX: Final = 38
+# Handlers end by their deadline themselves; what has not ended so long after it is ended for them.
+DEADLINE_BACKSTOP_S: Final = 0.5
+# What 503 says where nobody knows better.
+RETRY_AFTER_DEFAULT_MS: Final = 1000
+# What a log line shows of any text from outside.
+LOG_FIELD_CHARS_MAX: Final = 256
+# A traceback is the one long field: head and tail of so much show the raise and the way to it.
+LOG_TRACEBACK_CHARS_MAX: Final = 16_384
+# Lines that wait for a slow reader of stdout, about 4 MB; more are dropped and counted, requests never wait for a log.
+LOG_LINES_WAITING_MAX: Final = 10_000
+
+# --- bulk out ---------------------------------------------------------------------------------------------------
+# One read of a stream: as many as a program asks the SDK for at once, so that requests are no dearer by the message.
+BULK_PAGE_MESSAGES: Final = 1_000
+# What of a page becomes JSON, and is compressed, in one go: 1 ms, at most 5 ms, before others get their turn.
+BULK_PART_MESSAGES: Final = 500
+BULK_PART_BYTES: Final = 512 * 1024
+# How long a client may take nothing at all; what it takes counts from 64 KiB on, which is aiohttp's buffer.
+BULK_WRITE_TIMEOUT_S: Final = 30.0
+# Streams at once: each holds two pages, of PAGE_BYTES_MAX at worst.
+BULK_READS_MAX: Final = 32
+
+# --- rate limits and keys ---------------------------------------------------------------------------------------
+# Addresses remembered; at about 300 bytes each this is 30 MB.
+RATE_LIMIT_ADDRESSES_MAX: Final = 100_000
+FAILED_KEYS_BURST: Final = 5
+# "At once": long enough that a slow guesser's five count together, short enough to type the key again.
+FAILED_KEYS_BURST_S: Final = 10
+FAILED_KEYS_PER_MINUTE: Final = 10
+
+# --- overload -------------------------------------------------------------------------------------------------------
+# At 20-70 us a request, this many in one turn of the loop take below 5 ms; fewer make the gathered writes smaller.
+ADMITTED_REQUESTS_MIN: Final = 64
+# Before anything is known of the machine: 512 take about 30 ms.
+ADMITTED_REQUESTS_START: Final = 512
+# A turn of the loop is then 10 to 20 ms long, and a probe, which takes two, is answered within 50 ms.
+LOOP_LATE_S: Final = 0.010
+# How often that is looked at while there is much to do.
+LOOP_LOOK_S: Final = 0.01
+# At 40 us each on a free core, a fiftieth of it; at 200 us on one shared by five, a tenth.
+REFUSALS_PER_S_MAX: Final = 500
+# Connections taken in one turn of the loop: at 100 us each they take 3 ms.
+ACCEPTS_PER_TURN: Final = 32
+# Heads of requests that are remembered, as long as those of nearly all programs: 2 MB with all that is made of them.
+KNOWN_HEADS_MAX: Final = 1_024
+KNOWN_HEAD_BYTES_MAX: Final = 1_024
+# A request comes in one piece up to this; below aiohttp's own mark, so that its flow control has no say.
+KNOWN_BODY_BYTES_MAX: Final = 64 * 1024
+# Before the next attempt where a connection could not be taken for want of descriptors; asyncio rests so long too.
+ACCEPT_REST_S: Final = 1.0
+# Ten thousand connections that are refused again and again.
+REFUSED_REST_S_MAX: Final = 4.0

@@ -1,0 +1,128 @@
+"""Bounds of messages and of the logs that keep them (leaf, pure)."""
+
+from typing import Final
+
+# --- messages and the log ---------------------------------------------------------------------------------------
+# The Iggy SDK refuses more (measured on 0.9.0); the embedded log takes the same so that a topic can move.
+MESSAGE_PAYLOAD_BYTES_MAX: Final = 64_000_000
+# Iggy's frame is 64 MiB; the rest of it is for the frame's own headers: 512 bytes, and 48 for each message.
+APPEND_BYTES_MAX: Final = 64 * 1024 * 1024 - 64 * 1024
+APPEND_MESSAGE_OVERHEAD_BYTES: Final = 48
+# Iggy: one byte of length for keys and values of headers, 100,000 bytes for the whole block.
+HEADER_KEY_BYTES_MAX: Final = 255
+HEADER_VALUE_BYTES_MAX: Final = 255
+HEADERS_BYTES_MAX: Final = 100_000
+# Iggy: one byte of length for names and partition keys.
+NAME_CHARS_MAX: Final = 255
+PARTITION_KEY_BYTES_MAX: Final = 255
+# Iggy refuses more at creation.
+PARTITIONS_MAX: Final = 1000
+# Iggy: topics of a stream.
+TOPICS_PER_STREAM_MAX: Final = 4096
+# SQLite keeps integers as signed 64 bit.
+OFFSET_MAX: Final = 2**63 - 1
+MESSAGE_ID_MAX: Final = 2**128 - 1
+# The original's range; Iggy would take 32 bits.
+CONSUMER_ID_MAX: Final = 1_000_000_000
+# A page is one answer in memory: what 8 slow pollers may hold at once must fit beside everything else.
+PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+# Iggy puts no cap on a poll (one returned 1.2 million messages): this one keeps building a page below 10 ms.
+PAGE_MESSAGES_MAX: Final = 10_000
+# Pages that many read, as the log gave them and as JSON, each within this: some 300 pages of 100 small messages.
+HOT_PAGES_BYTES_MAX: Final = 16 * 1024 * 1024
+# Pages remembered as read once; about 300 bytes each.
+HOT_PAGES_SEEN_MAX: Final = 1_024
+# What one message of a kept page weighs beside its payload: four objects of Python.
+HOT_PAGES_MESSAGE_BYTES: Final = 256
+# Payloads whose form (event, JSON, text, bytes) is remembered, so that a message is judged once and not at every read.
+KNOWN_PAYLOADS_BYTES_MAX: Final = 32 * 1024 * 1024
+# What a payload remembered weighs beside its bytes.
+KNOWN_PAYLOAD_OVERHEAD_BYTES: Final = 160
+
+# --- the embedded log -------------------------------------------------------------------------------------------
+# Chunks that are read again and again, taken apart: some 130,000 small messages.
+LOCAL_HOT_CHUNKS_BYTES_MAX: Final = 48 * 1024 * 1024
+# What one message of them weighs beside its payload: an object of Python, its place in three columns.
+LOCAL_HOT_MESSAGE_BYTES: Final = 80
+# Chunks that one page is cut from on the event loop, at 2 us each: the longest page of full ones has 79.
+LOCAL_HOT_RUNS_MAX: Final = 128
+# Appends that wait for the writer thread; at about 1 ms a commit, 10,000 wait 10 commits of 1,000.
+LOCAL_APPENDS_WAITING_MAX: Final = 10_000
+# Bytes that wait for the writer thread; four of the largest bodies.
+LOCAL_BYTES_WAITING_MAX: Final = 4 * APPEND_BYTES_MAX
+# One transaction: long enough to share the sync (93,000 rows/s measured), short enough to stay near 10 ms.
+LOCAL_COMMIT_MESSAGES_MAX: Final = 4_096
+LOCAL_COMMIT_BYTES_MAX: Final = 8 * 1024 * 1024
+# Threads that read: two cores; more only queue on the disk.
+LOCAL_READERS: Final = 2
+# Reads that wait for a reader thread, before "overloaded".
+LOCAL_READS_WAITING_MAX: Final = 1_000
+# Retention looks once a minute, as Iggy does, and removes so many rows (chunks) at a time that a commit stays short.
+RETENTION_INTERVAL_S: Final = 60.0
+RETENTION_ROWS_PER_COMMIT: Final = 1_000
+# What SQLite may keep of the write-ahead log after a checkpoint.
+LOCAL_WAL_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# Messages that share one stored row: a page of 100 is then two rows, and a read in the middle decodes no more than this.
+LOCAL_CHUNK_MESSAGES_MAX: Final = 128
+LOCAL_CHUNK_BYTES_MAX: Final = 64 * 1024
+# Streams and partitions of one embedded log; about 250 bytes each are held in memory.
+LOCAL_STREAMS_MAX: Final = 100_000
+LOCAL_PARTITIONS_MAX: Final = 1_000_000
+# Pages of the write-ahead log (4 KiB each) before they are moved into the database; SQLite's own default.
+LOCAL_CHECKPOINT_PAGES: Final = 1_000
+# How long another process (a backup, a shell) may hold the database before a write gives up.
+LOCAL_BUSY_TIMEOUT_MS: Final = 2_000
+
+# --- Iggy -------------------------------------------------------------------------------------------------------
+# One client runs one request at a time (measured). A partition always uses the same lane, so order holds;
+# four lanes carried 2.6 times what one did on two cores, sixteen no more.
+IGGY_SEND_LANES: Final = 4
+IGGY_READ_CLIENTS: Final = 4
+# Callers behind one client's lock; the SDK's own 30 s deadline counts from the call, not from its turn.
+IGGY_CALLS_WAITING_MAX: Final = 256
+# Reads that wait for another's request for the same page; each is a connection, so a part of those there may be.
+IGGY_READS_SHARING_MAX: Final = 4_096
+# Callers that wait for the connection to come back; each holds its body.
+IGGY_RECONNECT_WAITERS_MAX: Final = 10_000
+# How long partition counts and durability of a topic are believed without looking again.
+TOPIC_CACHE_TTL_S: Final = 5.0
+TOPIC_CACHE_ENTRIES_MAX: Final = 10_000
+# One dial with login: argon2 on the server takes up to 90 ms; a dead peer must not hold the state machine.
+IGGY_CONNECT_TIMEOUT_S: Final = 5.0
+# Before the first connection nobody knows whether an Iggy is there: requests must end below a second (F11).
+IGGY_FIRST_CONNECT_WAIT_S: Final = 0.75
+# A call that was given up runs on in the SDK for up to a minute and holds a socket; past this no more are begun.
+IGGY_CALLS_ABANDONED_MAX: Final = 64
+# A request that breaks the connection whenever it is made must not break it until its deadline.
+IGGY_REPEATS_MAX: Final = 3
+# A client idle for longer is asked for a sign of life before a write, so that a dead one leaves no doubt.
+IGGY_IDLE_S: Final = 1.0
+# Messages of a first read from a partition whose messages' size is not known: 8 of the largest fit in memory.
+IGGY_FIRST_READ_MESSAGES: Final = 8
+# A reply: as much as such a first read may bring; a size beyond it is no size but a sign of another protocol.
+IGGY_REPLY_BYTES_MAX: Final = 1024 * 1024 * 1024
+# Segments of topics with retention: whole sealed segments are removed, so they must be small (Iggy: 1 MiB..1 GiB).
+IGGY_SEGMENT_BYTES_MIN: Final = 1024 * 1024
+IGGY_SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024
+
+# Iggy answers a purge some milliseconds before it has emptied the partitions, and forgets what is appended in between.
+# Partitions with messages tell when they are done; for empty ones nothing does, so they get this time.
+IGGY_PURGE_SETTLE_S: Final = 0.1
+
+# --- gathered sends ---------------------------------------------------------------------------------------------
+GATHER_MESSAGES_MAX: Final = 1_000
+GATHER_BYTES_MAX: Final = 1024 * 1024
+# Callers that wait in all lanes together, before "overloaded".
+GATHER_WAITING_MAX: Final = 10_000
+GATHER_WAITING_BYTES_MAX: Final = 256 * 1024 * 1024
+# Lanes for topic partitions that are being written; an idle lane is dropped at once.
+GATHER_LANES_MAX: Final = 10_000
+
+# Stored offsets of a topic's partitions that one request asks for at once; Iggy is asked over four connections.
+OFFSETS_AT_ONCE: Final = 8
+
+if APPEND_BYTES_MAX < MESSAGE_PAYLOAD_BYTES_MAX:
+    raise AssertionError("one message of the largest size must fit an append")
+if GATHER_BYTES_MAX > APPEND_BYTES_MAX or LOCAL_BYTES_WAITING_MAX < APPEND_BYTES_MAX:
+    raise AssertionError("what may be gathered must fit what may be sent")

@@ -1,0 +1,37 @@
+"""Bounds of the process and its workers (leaf, pure)."""
+
+from typing import Final
+
+# --- figures ----------------------------------------------------------------------------------------------------
+# Topics that get their own label in the metrics; the rest is counted as "other".
+METRICS_TOPICS_MAX: Final = 1_000
+# Groups likewise: five series each.
+METRICS_GROUPS_MAX: Final = 200
+LOOP_LAG_INTERVAL_S: Final = 0.25
+
+# --- workers ----------------------------------------------------------------------------------------------------
+# Beyond this the clients of Iggy (nine a worker) are more than its server has threads for.
+WORKERS_MAX: Final = 64
+# A worker that lives shorter is in a crash loop: starting takes below a second, then it serves.
+WORKER_SHORT_LIFE_S: Final = 10.0
+# Short lives in a row of one worker, before all end with 70: the delays before them add up to 15 s.
+WORKER_SHORT_LIVES_MAX: Final = 6
+# Before the second short life; it doubles with each. The first restart is at once: callers wait in its queue.
+WORKER_RESTART_BASE_DELAY_S: Final = 0.5
+WORKER_RESTART_DELAY_S_MAX: Final = 8.0
+# What a worker is given beyond the grace before it is killed; with the default grace still below Kubernetes' 30 s.
+WORKER_KILL_MARGIN_S: Final = 2.0
+# How old the figures of another worker may be on a scrape.
+WORKER_FIGURES_INTERVAL_S: Final = 1.0
+# One worker's figures: 1,000 topics with names of 255 characters and four numbers each are 600 KB.
+WORKER_FIGURES_BYTES_MAX: Final = 1024 * 1024
+# Addresses of one set in a table shared by workers; the one nearest to a full bucket goes first.
+SHARED_TABLE_WAYS: Final = 8
+# Attempts to lock one row; a worker stopped while it holds one must stop no other, who then counts without it.
+SHARED_TABLE_LOCK_TRIES: Final = 100
+
+# --- shutdown ---------------------------------------------------------------------------------------------------
+# Below the 30 s that Kubernetes gives a pod.
+SHUTDOWN_GRACE_S: Final = 25.0
+# Between "not ready" and "stop accepting", so that load balancers notice; only where a balancer is there.
+CLOSE_TIMEOUT_S: Final = 5.0

@@ -1,0 +1,103 @@
+"""Streams and topics of the embedded log: the half of `LocalMessageLog` that is no traffic (shell)."""
+
+from bridge import limits
+from bridge.clock import Deadline
+from bridge.errors import BadRequest, ConnectionFailed, DeadlineExceeded, Outcome
+from bridge.locallog.catalog import Catalog
+from bridge.locallog.changes import CreateStream, CreateTopic, DeleteStream, DeleteTopic
+from bridge.locallog.topic_changes import AddPartitions, PurgeTopic, TopicChange, UpdateRetention
+from bridge.locallog.writer import Writer
+from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
+
+__all__ = ("LocalAdministration",)
+
+
+class LocalAdministration:
+    """What there is, looked up in memory and changed by the writer."""
+
+    def __init__(self, catalog: Catalog, writer: Writer) -> None:
+        self._catalog = catalog
+        self._writer = writer
+        self._closed = False
+
+    async def create_stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
+        self._check_write(deadline)
+        info: StreamInfo = await self._writer.perform(CreateStream(name), deadline=deadline)
+        return info
+
+    async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
+        self._check_read(deadline)
+        streams = self._catalog.streams
+        return tuple(streams[name].info() for name in sorted(streams))
+
+    async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
+        self._check_read(deadline)
+        return self._catalog.stream(name).info()
+
+    async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
+        self._check_write(deadline)
+        await self._writer.perform(DeleteStream(name), deadline=deadline)
+
+    async def create_topic(
+        self,
+        topic: TopicRef,
+        *,
+        partitions_count: int,
+        durability: Durability | None = None,  # noqa: ARG002 (always persisted)
+        retention: Retention = Retention(),  # noqa: B008 (frozen)
+        deadline: Deadline,
+    ) -> TopicInfo:
+        self._check_write(deadline)
+        if not 1 <= partitions_count <= limits.PARTITIONS_MAX:
+            raise BadRequest(
+                f"A topic has 1 to {limits.PARTITIONS_MAX} partitions.", limit=limits.PARTITIONS_MAX
+            )
+        change = CreateTopic(topic, partitions_count=partitions_count, retention=retention)
+        info: TopicInfo = await self._writer.perform(change, deadline=deadline)
+        return info
+
+    async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
+        self._check_read(deadline)
+        topics = self._catalog.stream(stream).topics
+        return tuple(topics[name].info(with_partitions=False) for name in sorted(topics))
+
+    async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
+        self._check_read(deadline)
+        return self._catalog.topic(topic).info(with_partitions=True)
+
+    async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
+        self._check_write(deadline)
+        await self._writer.perform(DeleteTopic(topic), deadline=deadline)
+
+    async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
+        self._check_read(deadline)
+        return len(self._catalog.topic(topic).partitions)
+
+    async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
+        self._check_write(deadline)
+        await self._writer.perform(PurgeTopic(topic), deadline=deadline)
+
+    async def update_retention(
+        self, topic: TopicRef, retention: Retention, *, deadline: Deadline
+    ) -> TopicInfo:
+        return await self._changed(UpdateRetention(topic, retention), deadline)
+
+    async def add_partitions(self, topic: TopicRef, count: int, *, deadline: Deadline) -> TopicInfo:
+        return await self._changed(AddPartitions(topic, count), deadline)
+
+    async def _changed(self, change: TopicChange, deadline: Deadline) -> TopicInfo:
+        self._check_write(deadline)
+        await self._writer.perform(change, deadline=deadline)
+        return change.topic.info(with_partitions=True)
+
+    def _check_read(self, deadline: Deadline) -> None:
+        if self._closed:
+            raise ConnectionFailed("The log is closed.")
+        if deadline.remaining_s() <= 0:
+            raise DeadlineExceeded
+
+    def _check_write(self, deadline: Deadline) -> None:
+        if self._closed:
+            raise ConnectionFailed("The log is closed.", outcome=Outcome.NOT_WRITTEN)
+        if deadline.remaining_s() <= 0:
+            raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)

@@ -1,0 +1,46 @@
+"""The messages of a reader who wants events of some types only (pure)."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from bridge.messagelog import ID_BYTES, Records
+from bridge.web.payload_forms import Form
+
+__all__ = ("of_types",)
+
+
+class _Typed(msgspec.Struct):
+    event_type: str
+
+
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+
+
+def of_types(
+    records: Records, forms_of: Callable[[Sequence[bytes]], list[Form]], event_types: frozenset[str]
+) -> Records:
+    """
+    Those that are events of one of *event_types*; all, as the same object, if that is empty.
+
+    Args:
+        forms_of: what each payload is (`PayloadForms.forms_of`).
+    """
+    if not event_types:
+        return records
+    payloads = records.payloads
+    kept = [
+        index
+        for index, form in enumerate(forms_of(payloads))
+        if form is Form.EVENT and _TYPED.decode(payloads[index]).event_type in event_types
+    ]
+    if len(kept) == len(payloads):
+        return records
+    return Records(
+        [records.offsets[index] for index in kept],
+        [records.timestamps_us[index] for index in kept],
+        b"".join([records.ids[index * ID_BYTES : (index + 1) * ID_BYTES] for index in kept]),
+        [payloads[index] for index in kept],
+        {place: records.headers[index] for place, index in enumerate(kept) if index in records.headers},
+    )

@@ -1,0 +1,124 @@
+"""Stored offsets of a consumer (shell)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from aiohttp import web
+
+from bridge.errors import BadRequest, PartitionNotFound
+from bridge.limits import OFFSETS_AT_ONCE
+from bridge.messagelog import StoredOffset
+from bridge.web.body import read_body
+from bridge.web.handlers.answers import answer, no_content
+from bridge.web.handlers.places import consumer_of, partition_of, topic_of
+from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.optional_body import refuse_body
+from bridge.web.wire_offsets import (
+    Progress,
+    check_offsets,
+    offset_json,
+    offsets_json,
+    read_offset,
+    read_offsets,
+)
+from bridge.web.wire_queries import refuse_query
+
+__all__ = ("delete_offset", "delete_offsets", "get_offset", "list_offsets", "put_offset", "put_offsets")
+
+T = TypeVar("T")
+
+
+async def list_offsets(request: web.Request) -> web.Response:
+    """`GET .../consumers/{consumer}/offsets`: of all partitions, with the lag of each and of all."""
+    refuse_query(request.query.items())
+    topic, consumer = topic_of(request), consumer_of(request)
+    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    info = await log.topic(topic, deadline=deadline)
+    stored = await _each(
+        range(len(info.partitions)),
+        lambda partition_id: log.stored_offset(topic, partition_id, consumer, deadline=deadline),
+    )
+    return answer(offsets_json(topic, consumer, list(map(Progress.of, info.partitions, stored))))
+
+
+async def put_offsets(request: web.Request) -> web.Response:
+    """`PUT .../consumers/{consumer}/offsets`: all are checked before one is stored; if it fails then, some may be."""
+    refuse_query(request.query.items())
+    topic, consumer = topic_of(request), consumer_of(request)
+    offsets = read_offsets(await read_body(request))
+    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    info = await log.topic(topic, deadline=deadline)
+    check_offsets(info, offsets)
+    await _each(
+        offsets,
+        lambda partition_id: log.store_offset(
+            topic, partition_id, consumer, offsets[partition_id], deadline=deadline
+        ),
+    )
+    progress = [
+        Progress.of(partition, StoredOffset(offsets[partition.id], partition.current_offset))
+        for partition in info.partitions
+        if partition.id in offsets
+    ]
+    return answer(offsets_json(topic, consumer, progress))
+
+
+async def delete_offsets(request: web.Request) -> web.Response:
+    """`DELETE .../consumers/{consumer}/offsets`: forgotten in all partitions; no fault if there were none."""
+    refuse_query(request.query.items())
+    topic, consumer = topic_of(request), consumer_of(request)
+    await refuse_body(request)
+    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    info = await log.topic(topic, deadline=deadline)
+    await _each(
+        range(len(info.partitions)),
+        lambda partition_id: log.delete_offset(topic, partition_id, consumer, deadline=deadline),
+    )
+    return no_content()
+
+
+async def get_offset(request: web.Request) -> web.Response:
+    """`GET .../consumers/{consumer}/offsets/{partition}`: null where none is stored."""
+    refuse_query(request.query.items())
+    topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
+    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    info = await log.topic(topic, deadline=deadline)
+    if partition_id >= len(info.partitions):
+        raise PartitionNotFound
+    stored = await log.stored_offset(topic, partition_id, consumer, deadline=deadline)
+    return answer(offset_json(topic, consumer, Progress.of(info.partitions[partition_id], stored)))
+
+
+async def put_offset(request: web.Request) -> web.Response:
+    """`PUT .../consumers/{consumer}/offsets/{partition}`: forwards or backwards, not beyond the newest message."""
+    refuse_query(request.query.items())
+    topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
+    offset = read_offset(await read_body(request))
+    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    try:
+        await log.store_offset(topic, partition_id, consumer, offset, deadline=deadline)
+    except BadRequest as error:
+        error.path = "$.offset"
+        raise
+    partition = (await log.topic(topic, deadline=deadline)).partitions[partition_id]
+    stored = StoredOffset(offset, max(partition.current_offset, offset))
+    return answer(offset_json(topic, consumer, Progress.of(partition, stored)))
+
+
+async def delete_offset(request: web.Request) -> web.Response:
+    """`DELETE .../consumers/{consumer}/offsets/{partition}`: forgotten; no fault if there was none."""
+    refuse_query(request.query.items())
+    topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
+    await refuse_body(request)
+    await request.app[SERVICES].log.delete_offset(topic, partition_id, consumer, deadline=request[DEADLINE])
+    return no_content()
+
+
+async def _each(partition_ids: Iterable[int], work: Callable[[int], Awaitable[T]]) -> list[T]:
+    """What *work* gives for each, in their order, some at a time."""
+    found: list[T] = []
+    left = list(partition_ids)
+    for start in range(0, len(left), OFFSETS_AT_ONCE):
+        found += await asyncio.gather(*map(work, left[start : start + OFFSETS_AT_ONCE]))
+    return found

@@ -1,0 +1,34 @@
+"""A request that waits for messages (shell)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import web
+
+from bridge.clock import Deadline
+from bridge.flow.waiting import Waiting
+from bridge.limits import LONG_POLL_MARGIN_S
+from bridge.web.admission_tickets import give_back
+from bridge.web.departures import on_departure
+from bridge.web.keys import DEADLINE, SERVICES
+
+__all__ = ("waiting_for",)
+
+
+@contextmanager
+def waiting_for(request: web.Request, wait_s: float) -> Iterator[Waiting]:
+    """
+    Within this *request* waits: for *wait_s*, but not longer than leaves time for a last look before its deadline.
+
+    The wait is over once its client has left or the process drains. The request gives its place back: those who wait
+    have a bound of their own.
+
+    Raises:
+        Overloaded: if too many wait.
+    """
+    services, deadline = request.app[SERVICES], request[DEADLINE]
+    ends_s = min(wait_s, max(0.0, deadline.remaining_s() - LONG_POLL_MARGIN_S))
+    waiting = Waiting(services.tails, Deadline.after(ends_s, services.clock))
+    with services.long_polls.joined(), on_departure(request, waiting.give_up):
+        give_back(request)
+        yield waiting

@@ -1,0 +1,60 @@
+"""The streams that live as long as their clients and the process do: how many, and their end (shell)."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from bridge.errors import Overloaded
+from bridge.limits import LIVE_STREAMS_MAX, RETRY_AFTER_DEFAULT_MS
+
+__all__ = ("LiveStreams",)
+
+# A farewell is a write or two: 5 ms for so many.
+_FAREWELLS_PER_TURN: Final = 500
+
+
+class LiveStreams:
+    """Every open stream, whatever it speaks."""
+
+    __slots__ = ("_farewells", "_said", "_streams_max")
+
+    def __init__(self, streams_max: int = LIVE_STREAMS_MAX) -> None:
+        self._streams_max = streams_max
+        self._farewells: dict[object, Callable[[], None]] = {}
+        self._said = False
+
+    def __len__(self) -> int:
+        return len(self._farewells)
+
+    @contextmanager
+    def joined(self, farewell: Callable[[], None]) -> Iterator[None]:
+        """
+        Count one more stream as long as this is open.
+
+        Args:
+            farewell: called once when the process drains, at once if it does already; writes what is to be said and lets
+                the stream end soon, without waiting for anything.
+
+        Raises:
+            Overloaded: if there are too many; no stream was counted.
+        """
+        if len(self._farewells) >= self._streams_max:
+            raise Overloaded("Too many streams are open.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)
+        place = object()
+        self._farewells[place] = farewell
+        try:
+            if self._said:
+                farewell()
+            yield
+        finally:
+            del self._farewells[place]
+
+    async def say_farewell(self) -> None:
+        """The process drains: every stream, those that come later too, is to end."""
+        self._said = True
+        for count, (place, farewell) in enumerate(tuple(self._farewells.items()), 1):
+            if place in self._farewells:
+                farewell()
+            if not count % _FAREWELLS_PER_TURN:
+                await asyncio.sleep(0)

@@ -1,0 +1,169 @@
+"""One reader of server-sent events (shell): from its first byte to its last."""
+
+import asyncio
+import contextlib
+import socket
+from contextlib import aclosing
+from typing import Final
+
+from aiohttp import web
+
+from bridge.errors import BridgeError
+from bridge.flow.follow import Follower
+from bridge.flow.live_lanes import Manner
+from bridge.flow.positions import Positions
+from bridge.limits import LIVE_WRITE_TIMEOUT_S
+from bridge.web import sse
+from bridge.web.sse_entries import EventForm
+
+__all__ = ("SseStream",)
+
+# After it was told to end, for what it is just doing: mostly nothing, or one read of the log.
+_END_PATIENCE_S: Final = 1.0
+_SHUTDOWN: Final = "shutdown"
+
+
+class SseStream:
+    """
+    What a follower gives, written to the connection of *request*.
+
+    A reader that has everything is live: one write to its transport for each run, of bytes that all readers share and
+    that are chunks already; its task sleeps. One whose transport is full waits in its task, and then reads on from where
+    it stands.
+
+    Args:
+        response: prepared.
+        retry_ms: how long the reader is to wait before it comes back.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_bytes_at_beat",
+        "_follower",
+        "_form",
+        "_gone",
+        "_patience",
+        "_protocol",
+        "_reason",
+        "_request",
+        "_response",
+        "_retry_ms",
+        "_told",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        request: web.Request,
+        response: web.StreamResponse,
+        *,
+        retry_ms: int,
+    ) -> None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client is gone")
+        self._request = request
+        self._response = response
+        self._transport = transport
+        self._protocol = request.protocol
+        self._follower: Follower | None = None
+        self._form: EventForm | None = None
+        self._retry_ms = retry_ms
+        self._patience: asyncio.Timeout | None = None
+        self._reason = ""
+        self._bytes = self._bytes_at_beat = 0
+        # Where the reader knows itself to be without an event: what was left out moves it on.
+        self._told: Positions = ()
+        self._gone = False
+
+    async def run(self, follower: Follower, form: EventForm) -> None:
+        """
+        Write what *follower* gives until the client leaves, the process drains, or the topic is no more.
+
+        Raises:
+            ConnectionResetError: if the client took nothing for `LIVE_WRITE_TIMEOUT_S`, or left before it had anything.
+        """
+        self._follower, self._form = follower, form
+        self._told = follower.positions
+        _give_up_after(self._transport, LIVE_WRITE_TIMEOUT_S)
+        await self._response.write(sse.retry_block(form.position(self._told), retry_ms=self._retry_ms))
+        reason = self._reason or await self._deliver(follower, form)
+        if self._gone:
+            return
+        if self._protocol.writing_paused:
+            # Closing would wait for what the client does not take.
+            self._transport.abort()
+            raise ConnectionResetError("the client takes nothing")
+        position = form.position(follower.positions)
+        self._write(sse.chunk(sse.bye_block(position, retry_ms=self._retry_ms, reason=reason)))
+        self._request.writer.output_size += self._bytes
+        self._response.force_close()
+        await self._response.write_eof()
+
+    async def _deliver(self, follower: Follower, form: EventForm) -> str:
+        """Why it ended."""
+        try:
+            async with asyncio.timeout(None) as self._patience:
+                manner = Manner(form.key, form.chunks, self._write)
+                async with aclosing(follower.runs(manner=manner, drain=self._drain)) as runs:
+                    async for run in runs:
+                        data = run.encoded(manner.form, manner.make)
+                        if data and not self._write(data):
+                            await self._drain()
+        except TimeoutError:
+            if not self._reason:
+                raise
+        except BridgeError as error:
+            return error.code
+        finally:
+            self._patience = None
+        return self._reason
+
+    def _write(self, data: bytes) -> bool:
+        self._bytes += len(data)
+        self._transport.write(data)
+        return not self._protocol.writing_paused
+
+    async def _drain(self) -> None:
+        try:
+            async with asyncio.timeout(LIVE_WRITE_TIMEOUT_S):
+                await self._request.writer.drain()
+        except TimeoutError:
+            self._transport.abort()
+            raise ConnectionResetError("the client takes nothing") from None
+
+    def beat(self) -> None:
+        """If nothing was written since the last beat: where the reader stands if it was not told, else a comment."""
+        follower, form = self._follower, self._form
+        if self._bytes == self._bytes_at_beat and not self._protocol.writing_paused:
+            if follower is not None and form is not None and follower.positions != self._told:
+                self._told = follower.positions
+                self._write(sse.chunk(sse.id_block(form.position(self._told))))
+            else:
+                self._write(sse.HEARTBEAT)
+        self._bytes_at_beat = self._bytes
+
+    def farewell(self) -> None:
+        """The process drains."""
+        self._end(_SHUTDOWN)
+
+    def left(self) -> None:
+        """The client is gone."""
+        self._gone = True
+        self._end("left")
+
+    def _end(self, reason: str) -> None:
+        self._reason = self._reason or reason
+        if self._follower is not None:
+            self._follower.stop()
+        patience = self._patience
+        if patience is not None and not patience.expired():
+            patience.reschedule(asyncio.get_running_loop().time() + _END_PATIENCE_S)
+
+
+def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
+    """Let the kernel end a connection whose peer acknowledges nothing for so long: one that is idle has no other sign."""
+    connection = transport.get_extra_info("socket")
+    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))

@@ -1,0 +1,95 @@
+"""What a live stream asks for (pure): the query string and `Last-Event-ID` as checked values."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+from bridge.errors import BadRequest
+from bridge.limits import EVENT_TYPE_CHARS_MAX, LIVE_EVENT_TYPES_MAX
+from bridge.messagelog import First, FromTimestamp, Last
+from bridge.web.wire_cursors import read_partitions
+from bridge.web.wire_queries import parse_time, unique_parameters
+
+__all__ = ("LiveQuery", "LiveStart", "read_live_query")
+
+LiveStart: TypeAlias = str | First | Last | FromTimestamp
+"""The token of a cursor, or where else a stream begins; `Last` is after everything there is."""
+
+_EVENT_TYPE: Final = "event_type"
+_PARAMETERS: Final = frozenset({"cursor", "from", "partitions"})
+_LAST_EVENT_ID: Final = "Last-Event-ID"
+
+
+class LiveQuery(NamedTuple):
+    """
+    One stream.
+
+    Attributes:
+        start_path: which parameter or header said it.
+        partitions: in order; None for all, those added later too.
+        event_types: only events of these; all messages if empty.
+    """
+
+    partitions: tuple[int, ...] | None
+    start: LiveStart
+    start_path: str
+    event_types: frozenset[str]
+
+
+def read_live_query(pairs: Iterable[tuple[str, str]], last_event_ids: Sequence[str]) -> LiveQuery:
+    """
+    The stream that a query string and the values of `Last-Event-ID` ask for.
+
+    A reader that comes back sends the same query as the first time, and where it stands in the header: that holds
+    against `cursor` and `from`.
+
+    Raises:
+        BadRequest: if a parameter is unknown, there twice (but `event_type`), malformed or out of bounds, or two of them
+            contradict each other; `path` is its name.
+    """
+    others: list[tuple[str, str]] = []
+    types: list[str] = []
+    for name, value in pairs:
+        if name == _EVENT_TYPE:
+            types += value.split(",")
+        else:
+            others.append((name, value))
+    given = unique_parameters(others, _PARAMETERS)
+    partitions = read_partitions(given.get("partitions"))
+    start = _start(given)
+    if len(last_event_ids) > 1:
+        raise BadRequest(f"There is more than one '{_LAST_EVENT_ID}'.", path=_LAST_EVENT_ID)
+    if last_event_ids and last_event_ids[0]:
+        return LiveQuery(partitions, last_event_ids[0], _LAST_EVENT_ID, _event_types(types))
+    return LiveQuery(partitions, start, "cursor", _event_types(types))
+
+
+def _start(given: dict[str, str]) -> LiveStart:
+    cursor, begin = given.get("cursor"), given.get("from")
+    if cursor is not None and begin is not None:
+        raise BadRequest("A stream starts in one place: give 'cursor' or 'from'.", path="from")
+    match cursor if begin is None else begin:
+        case None | "last":
+            return Last()
+        case "first":
+            return First()
+        case token if begin is None:
+            return token
+        case text:
+            return FromTimestamp(parse_time(text, name="from", takes="first, last, or an RFC 3339 time"))
+
+
+def _event_types(types: Sequence[str]) -> frozenset[str]:
+    if len(types) > LIVE_EVENT_TYPES_MAX:
+        raise BadRequest(
+            f"A filter has at most {LIVE_EVENT_TYPES_MAX} event types.",
+            path=_EVENT_TYPE,
+            limit=LIVE_EVENT_TYPES_MAX,
+        )
+    for each in types:
+        if not 1 <= len(each) <= EVENT_TYPE_CHARS_MAX:
+            raise BadRequest(
+                f"An event type has 1 to {EVENT_TYPE_CHARS_MAX} characters.",
+                path=_EVENT_TYPE,
+                limit=EVENT_TYPE_CHARS_MAX,
+            )
+    return frozenset(types)

@@ -1,0 +1,48 @@
+"""Claims about the README's description of the WebSocket subprotocol: all there is is told, with its bounds."""
+
+import re
+
+import msgspec
+import pytest
+
+from bridge import limits
+from bridge.web.ws_framing import CloseCode
+from bridge.web.ws_operations import Ack, Extend, Nack, Permit, Ping, Publish, Subscribe, Unsubscribe
+from tests.readme.generated import README
+
+TEXT = README.read_text()
+SECTION = TEXT[TEXT.index("## WebSocket\n") : TEXT.index("## Configuration\n")]
+
+
+@pytest.mark.parametrize(
+    "kind", [Ack, Extend, Nack, Permit, Ping, Publish, Subscribe, Unsubscribe], ids=lambda kind: kind.__name__
+)
+def test_every_operation_is_told_with_each_of_its_fields(kind: type[msgspec.Struct]) -> None:
+    op = kind.__struct_config__.tag
+    rows = [row for row in SECTION.splitlines() if re.match(rf"\|[^|]*`{op}`", row)]
+    assert rows
+    for field in msgspec.structs.fields(kind):
+        assert any(f"`{field.encode_name}`" in row for row in rows), field.encode_name
+
+
+def test_every_close_code_is_told() -> None:
+    told = {int(code) for code in re.findall(r"^\| `(\d+)` \| ", SECTION, re.MULTILINE)}
+    assert told == set(CloseCode)
+
+
+def test_the_bounds_are_those_that_hold() -> None:
+    for figure in (
+        f"{limits.WS_MESSAGE_BYTES_MAX // 1024} KiB",
+        f"{limits.WS_FRAGMENTS_MAX} frames",
+        f"{limits.WS_SUBSCRIPTIONS_MAX}\nsubscriptions",
+        f"{limits.WS_PERMITS_MAX:,} permits",
+        f"{limits.WS_UNSETTLED_MAX:,} unsettled",
+        f"{limits.LIVE_STREAMS_MAX:,} together",
+        f"{limits.WS_PUBLISHES_MAX} messages ({limits.WS_PUBLISH_BYTES_MAX // 1024**2} MiB)",
+        f"silent for {limits.WS_PING_INTERVAL_S:.0f} s",
+        f"takes nothing for {limits.LIVE_WRITE_TIMEOUT_S:.0f} s",
+        f"for {limits.WS_IDLE_TIMEOUT_S / 60:.0f} minutes",
+        f"more than {limits.WS_FAULTS_BURST} faults",
+    ):
+        assert figure in SECTION, figure
+    assert limits.WS_FAULTS_BURST == limits.WS_PINGS_BURST

@@ -1,0 +1,194 @@
+"""Groups over a log, as one or more processes serve them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from bridge.clock import Clock, Deadline, SystemClock
+from bridge.config import GroupsConfig
+from bridge.errors import NotFound
+from bridge.flow.gather import GatheredAppender
+from bridge.flow.tails import Tails
+from bridge.groups.engine import Groups
+from bridge.groups.values import Delivery
+from bridge.messagelog import NewMessage, Placement, Receipt, ToPartition, TopicRef
+from tests.support.log_backends import AnyLog
+
+__all__ = (
+    "EVERYTHING",
+    "GROUP",
+    "Replica",
+    "Replicas",
+    "Telling",
+    "committed",
+    "drained",
+    "fill",
+    "groups_over",
+    "knows",
+    "offsets_of",
+    "soon",
+)
+
+CLOCK = SystemClock()
+GROUP = "workers"
+
+
+def soon(seconds: float = 20.0) -> Deadline:
+    return Deadline.after(seconds, CLOCK)
+
+
+@dataclass
+class Figures:
+    """What was told."""
+
+    delivered: int = 0
+    redelivered: int = 0
+    dead_lettered: int = 0
+    standing: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
+    lettered: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def group_delivered(self, *_names: str, messages: int, redelivered: int) -> None:
+        self.delivered += messages
+        self.redelivered += redelivered
+
+    def group_dead_lettered(self, *_names: str, messages: int) -> None:
+        self.dead_lettered += messages
+        self.lettered.set()
+
+    def groups_stand(self, standing: dict[tuple[str, str, str], tuple[int, int]]) -> None:
+        self.standing = standing
+
+
+class Telling:
+    """Appends, and tells the tails of it as the bridge does."""
+
+    def __init__(self, log: AnyLog, tails: Tails) -> None:
+        self._gathered = GatheredAppender(log, probe=log)
+        self._tails = tails
+
+    async def append(
+        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+    ) -> Receipt:
+        receipt = await self._gathered.append(topic, placement, messages, deadline=deadline)
+        end = None if receipt.offset is None else receipt.offset + receipt.messages_count
+        self._tails.stored(topic, receipt.partition_id, end)
+        return receipt
+
+    async def close(self) -> None:
+        await self._gathered.close()
+
+
+class Replica:
+    """One process's groups."""
+
+    def __init__(self, log: AnyLog, config: GroupsConfig, clock: Clock, *, pushes: bool) -> None:
+        self.clock = clock
+        self.figures = Figures()
+        self.tails = Tails(log, clock=clock, pushes=pushes)
+        self.appender = Telling(log, self.tails)
+        self.groups = Groups(
+            log, self.appender, self.tails, config=config, clock=clock, observer=self.figures
+        )
+        self._running = asyncio.create_task(self.groups.run())
+
+    def deadline(self) -> Deadline:
+        return Deadline.after(20.0, self.clock)
+
+    async def receive(
+        self, topic: TopicRef, count: int = 10, *, wait_s: float = 0.0, group: str = GROUP, **options: int
+    ) -> tuple[Delivery, ...]:
+        return await self.groups.receive(
+            topic, group, count=count, wait_s=wait_s, deadline=self.deadline(), **options
+        )
+
+    async def ack(self, topic: TopicRef, *deliveries: Delivery, group: str = GROUP) -> list[str]:
+        tokens = [each.token for each in deliveries]
+        settled = await self.groups.ack(topic, group, tokens, deadline=self.deadline())
+        return [each.outcome.value for each in settled]
+
+    async def crash(self) -> None:
+        """End as a killed process does: nothing is said."""
+        self._running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._running
+        self.groups.end_waits()
+        self.groups._desks.close()
+        await self.tails.close()
+        await self.appender.close()
+
+    async def close(self) -> None:
+        """End as a process does that was asked to."""
+        await self.groups.release()
+        await self.crash()
+
+
+class Replicas:
+    """Makes processes over one log, and ends those that are left."""
+
+    def __init__(self, log: AnyLog, stack: AsyncExitStack, config: GroupsConfig, *, pushes: bool) -> None:
+        self.log = log
+        self._stack = stack
+        self._config = config
+        self._pushes = pushes
+
+    async def start(self, *, clock: Clock = CLOCK) -> Replica:
+        replica = Replica(self.log, self._config, clock, pushes=self._pushes)
+        self._stack.push_async_callback(replica.crash)
+        return replica
+
+    async def send(self, topic: TopicRef, partition_id: int, *payloads: bytes) -> None:
+        """Put messages into the log, as somebody who is not the bridge does."""
+        await self.log.append(
+            topic,
+            ToPartition(partition_id),
+            [NewMessage(payload) for payload in payloads],
+            deadline=soon(),
+        )
+
+
+@asynccontextmanager
+async def groups_over(log: AnyLog, stream: str, *, pushes: bool = False) -> AsyncIterator[Replicas]:
+    """Processes over *log* whose ledger is in *stream*; without *pushes* they do not hear of each other's sends."""
+    async with AsyncExitStack() as stack:
+        yield Replicas(log, stack, GroupsConfig(stream=stream), pushes=pushes)
+
+
+def offsets_of(deliveries: Sequence[Delivery]) -> list[tuple[int, int]]:
+    """Where they are from: partition and offset."""
+    return [(each.partition_id, each.message.offset) for each in deliveries]
+
+
+#: What `fill` sends.
+EVERYTHING = [(partition_id, offset) for partition_id in range(3) for offset in range(2)]
+
+
+async def fill(replicas: Replicas, topic: TopicRef) -> None:
+    """Two messages in each of the three partitions."""
+    for partition_id in range(3):
+        await replicas.send(topic, partition_id, b"a", b"b")
+
+
+async def committed(log: AnyLog, topic: TopicRef, partition_id: int) -> int | None:
+    stored = await log.stored_offset(topic, partition_id, f"group.{GROUP}", deadline=soon())
+    return None if stored is None else stored.offset
+
+
+async def drained(replica: Replica, topic: TopicRef, count: int) -> list[tuple[int, int]]:
+    """Where the next *count* messages are from, received and acked one after the other."""
+    found: list[tuple[int, int]] = []
+    while len(found) < count:
+        given = await replica.receive(topic, 1, wait_s=10)
+        assert given
+        found += offsets_of(given)
+        assert await replica.ack(topic, *given) == ["done"]
+    return found
+
+
+async def knows(replica: Replica, topic: TopicRef, group: str) -> bool:
+    try:
+        await replica.groups.group(topic, group, deadline=soon())
+    except NotFound:
+        return False
+    return True

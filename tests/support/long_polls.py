@@ -1,0 +1,45 @@
+"""Long polls that a test can wait for."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from bridge.web.long_polls import LongPolls
+from tests.support.bridge_app import BridgeApp
+
+__all__ = ("ToldLongPolls", "told_long_polls")
+
+
+class ToldLongPolls(LongPolls):
+    """Tells when the number of those who wait has changed."""
+
+    __slots__ = ("_changed",)
+
+    def __init__(self, polls_max: int = 10) -> None:
+        super().__init__(polls_max)
+        self._changed = asyncio.Event()
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        try:
+            with super().joined():
+                self._tell()
+                yield
+        finally:
+            self._tell()
+
+    async def are(self, count: int) -> None:
+        """Return when so many wait."""
+        while len(self) != count:
+            await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def told_long_polls(bridge: BridgeApp, polls_max: int = 10) -> ToldLongPolls:
+    """Puts them into *bridge*."""
+    polls = ToldLongPolls(polls_max)
+    object.__setattr__(bridge.services, "long_polls", polls)
+    return polls

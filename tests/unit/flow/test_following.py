@@ -1,0 +1,343 @@
+"""Claims of the feeds and of those who follow them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import pytest
+
+from bridge import limits
+from bridge.errors import BadRequest, BridgeError, Disconnected, Overloaded, PartitionNotFound, TopicNotFound
+from bridge.flow import feeds as feeds_module
+from bridge.flow import follow as follow_module
+from bridge.flow.entries import Entry, Run
+from bridge.flow.follow import Feeds, Follower
+from bridge.flow.positions import Gap, Start
+from bridge.messagelog import First, FromTimestamp, Last
+from tests.support.memory_log import TOPIC, MemoryPartition
+from tests.support.tail_bench import Bench
+from tests.support.timers import settled
+
+
+@dataclass
+class Seen:
+    """One reader's life: what it was given, and how it ended."""
+
+    payloads: list[bytes] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    pushed: int = 0
+
+    def take(self, run: Run) -> bool:
+        for entry in run.entries:
+            self.payloads += entry.records.payloads
+            if entry.gap is not None:
+                self.gaps.append(entry.gap)
+        return True
+
+    def push(self, run: Run) -> bool:
+        self.pushed += 1
+        return self.take(run)
+
+
+@dataclass
+class Room:
+    """Feeds, and the readers that were let in."""
+
+    bench: Bench
+    feeds: Feeds
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    followers: list[Follower] = field(default_factory=list)
+
+    async def follow(self, start: Start, partitions: list[int] | None = None) -> Follower:
+        follower = await self.feeds.follow(TOPIC, start, partitions=partitions, deadline=self.bench.in_s(5))
+        self.followers.append(follower)
+        return follower
+
+    async def live(self, start: Start, partitions: list[int] | None = None) -> Seen:
+        seen, follower = Seen(), await self.follow(start, partitions)
+
+        async def read() -> None:
+            async with aclosing(follower.runs(sink=seen.push)) as runs:
+                async for run in runs:
+                    seen.take(run)
+
+        self.tasks.append(asyncio.create_task(read()))
+        await settled()
+        return seen
+
+
+@pytest.fixture
+async def room(bench: Bench) -> AsyncIterator[Room]:
+    room = Room(bench, Feeds(bench.tails))
+    yield room
+    for follower in room.followers:
+        follower.close()
+    await settled()
+    for task in room.tasks:
+        if not task.done():
+            task.cancel()
+        await asyncio.wait({task})
+    assert room.feeds.held_bytes == 0
+
+
+async def test_a_reader_that_has_everything_is_pushed_what_comes(room: Room) -> None:
+    bench = room.bench
+    bench.log.append(0, 2)
+    seen = await room.live(First())
+    assert (seen.payloads, seen.pushed) == ([b"0", b"1"], 0)
+    bench.tails.stored(TOPIC, 1, bench.log.append(1))
+    await bench.timers.pass_s(1)
+    assert (seen.payloads, seen.pushed) == ([b"0", b"1", b"2"], 1)
+
+
+async def test_all_readers_share_one_read_of_what_comes(room: Room) -> None:
+    bench = room.bench
+    readers = [await room.live(Last()) for _ in range(50)]
+    await bench.timers.pass_s(1)
+    bench.log.reads.clear()
+    bench.log.append(0)
+    await bench.timers.pass_s(limits.TAIL_POLL_MS_MAX / 1000)
+    assert all(seen.payloads == [b"0"] for seen in readers)
+    assert len([read for read in bench.log.reads if read[0] == 0]) < 10
+    assert bench.log.at_once_max == 1
+
+
+async def test_what_is_made_of_an_entry_is_made_once_for_all(room: Room) -> None:
+    made: list[Entry] = []
+
+    def make(entry: Entry) -> bytes:
+        made.append(entry)
+        return b"".join(entry.records.payloads)
+
+    taken: list[bytes] = []
+    followers = [await room.follow(Last()) for _ in range(3)]
+
+    def take(run: Run) -> bool:
+        taken.append(run.encoded("form", make))
+        return True
+
+    runs = [follower.runs(sink=take) for follower in followers]
+    waiting = [asyncio.ensure_future(anext(each)) for each in runs]
+    await settled()
+    room.bench.log.append(0, 2)
+    await room.bench.timers.pass_s(1)
+    assert taken == [b"01"] * 3
+    assert len(made) == 1
+    assert room.feeds.held_bytes > 0
+    for each in waiting:
+        each.cancel()
+    await asyncio.wait(waiting)
+
+
+async def test_more_forms_than_are_kept_are_made_again(monkeypatch: pytest.MonkeyPatch, room: Room) -> None:
+    monkeypatch.setattr("bridge.flow.entries.FEED_FORMS_MAX", 1)
+    follower = await room.follow(Last())
+    room.bench.log.append(0)
+    await room.bench.timers.pass_s(1)
+    run = await anext(follower.runs())
+    assert [run.encoded(form, lambda _, form=form: form) for form in (b"a", b"b", b"b", b"a")] == [  # type: ignore[misc]
+        b"a",
+        b"b",
+        b"b",
+        b"a",
+    ]
+    assert run.entries[0].forms_bytes == 1
+
+
+async def test_what_a_sink_raises_reaches_its_owner_and_nobody_else(room: Room) -> None:
+    follower = await room.follow(Last())
+
+    def broken(_: Run) -> bool:
+        raise ConnectionResetError
+
+    failing = asyncio.ensure_future(anext(follower.runs(sink=broken)))
+    seen = await room.live(Last())
+    room.bench.log.append(0)
+    await room.bench.timers.pass_s(1)
+    with pytest.raises(ConnectionResetError):
+        await failing
+    assert seen.payloads == [b"0"]
+
+
+async def test_a_reader_of_some_partitions_gets_nothing_of_others(room: Room) -> None:
+    seen = await room.live(First(), [1])
+    room.bench.log.append(0)
+    room.bench.log.append(1)
+    await room.bench.timers.pass_s(1)
+    assert seen.payloads == [b"1"]
+    assert not room.followers[0].every
+    assert room.followers[0].positions == ((1, 1),)
+
+
+@pytest.mark.parametrize("way", ["live", "waiting", "between"])
+async def test_a_reader_that_is_stopped_ends(room: Room, way: str) -> None:
+    room.bench.log.append(0, 3)
+    follower = await room.follow(First() if way == "between" else Last())
+    runs = follower.runs(sink=(lambda _: True) if way == "live" else None)
+    if way == "between":
+        await anext(runs)
+        follower.stop()
+        with pytest.raises(StopAsyncIteration):
+            await anext(runs)
+        return
+    waiting = asyncio.ensure_future(anext(runs))
+    await settled()
+    follower.stop()
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+
+
+async def test_a_topic_that_goes_ends_its_readers_and_may_be_followed_when_it_is_there_again(
+    room: Room,
+) -> None:
+    await room.live(Last())
+    waiting = asyncio.ensure_future(anext((await room.follow(Last())).runs()))
+    room.bench.log.fault = TopicNotFound()
+    await room.bench.timers.pass_s(1)
+    for ended in (room.tasks[0], waiting):
+        with pytest.raises(TopicNotFound):
+            await ended
+    room.bench.log.fault = None
+    room.bench.log.append(0)
+    seen = await room.live(First())
+    assert seen.payloads == [b"0"]
+
+
+async def test_a_partition_that_goes_leaves_the_others_to_who_follows_all(room: Room) -> None:
+    seen = await room.live(Last())
+    waiting = asyncio.ensure_future(anext((await room.follow(Last(), [1])).runs()))
+    del room.bench.log.partitions[1]
+    await room.bench.timers.pass_s(1)
+    with pytest.raises(PartitionNotFound):
+        await waiting
+    room.bench.log.append(0)
+    await room.bench.timers.pass_s(10)
+    assert seen.payloads == [b"0"]
+    assert room.followers[0].positions == ((0, 1),)
+
+
+async def test_partitions_that_are_added_are_followed_from_their_beginning(room: Room) -> None:
+    seen = await room.live(Last())
+    room.bench.log.partitions.append(MemoryPartition())
+    room.bench.log.append(2, 3)
+    await room.bench.timers.pass_s(limits.FEED_PARTITIONS_LOOK_S + 1)
+    assert seen.payloads == [b"0", b"1", b"2"]
+    assert seen.gaps == []
+
+
+async def test_partitions_whose_adding_is_told_are_followed_at_once(room: Room) -> None:
+    seen = await room.live(Last())
+    room.bench.log.partitions.append(MemoryPartition())
+    room.feeds.look(TOPIC)
+    await settled()
+    room.bench.tails.stored(TOPIC, 2, room.bench.log.append(2))
+    await room.bench.timers.pass_s(0.1)
+    assert seen.payloads == [b"0"]
+
+
+async def test_a_look_for_partitions_that_fails_is_made_again(room: Room) -> None:
+    seen = await room.live(Last())
+    room.bench.log.partitions.append(MemoryPartition())
+    room.bench.log.append(2)
+    room.bench.log.fault = Disconnected()
+    await room.bench.timers.pass_s(limits.FEED_PARTITIONS_LOOK_S * 2)
+    room.bench.log.fault = None
+    await room.bench.timers.pass_s(limits.FEED_PARTITIONS_LOOK_S * 2)
+    assert seen.payloads == [b"0"]
+
+
+async def test_a_topic_that_outgrows_its_cursors_says_so(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    await room.live(Last())
+    monkeypatch.setattr(feeds_module, "CURSOR_PARTITIONS_MAX", 2)
+    room.bench.log.partitions.append(MemoryPartition())
+    await room.bench.timers.pass_s(limits.FEED_PARTITIONS_LOOK_S + 1)
+    with pytest.raises(BadRequest):
+        await room.tasks[0]
+    with pytest.raises(BadRequest):
+        await room.follow(Last())
+    assert (await room.follow(Last(), [2, 0, 2])).positions == ((0, 0), (2, 0))
+
+
+@pytest.mark.parametrize("fault", [Disconnected, TopicNotFound])
+async def test_what_cannot_be_opened_is_told_to_all_who_came_and_tried_again_by_the_next(
+    room: Room, fault: type[BridgeError]
+) -> None:
+    room.bench.log.fault = fault()  # type: ignore[assignment]
+    coming = [asyncio.create_task(room.follow(Last())) for _ in range(3)]
+    await room.bench.timers.pass_s(5)
+    for each in coming:
+        with pytest.raises(fault):
+            await each
+    room.bench.log.fault = None
+    assert (await room.live(First())).payloads == []
+
+
+async def test_who_leaves_while_it_is_opened_takes_nobody_with_him(room: Room) -> None:
+    room.bench.log.gate.clear()
+    first, second = (asyncio.create_task(room.follow(Last())) for _ in range(2))
+    await settled()
+    first.cancel()
+    await settled()
+    room.bench.log.gate.set()
+    assert (await second).positions == ((0, 0), (1, 0))
+
+
+async def test_when_the_last_leaves_while_it_is_opened_nothing_is_left(room: Room) -> None:
+    room.bench.log.gate.clear()
+    coming = asyncio.create_task(room.follow(Last()))
+    await settled()
+    coming.cancel()
+    await settled()
+    room.bench.log.gate.set()
+    await room.bench.timers.pass_s(limits.TAIL_LINGER_S + 1)
+    assert room.bench.tails.tails_count == 0
+
+
+async def test_there_is_a_bound_on_feeds(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follow_module, "FEEDS_MAX", 1)
+    await room.follow(Last())
+    await room.follow(Last())
+    with pytest.raises(Overloaded):
+        await room.follow(Last(), [0])
+
+
+async def test_all_rings_together_have_a_bound(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds_module, "FEEDS_BYTES_MAX", 3000)
+    readers = [await room.live(Last()), await room.live(Last(), [0])]
+    for _ in range(20):
+        room.bench.log.append(0)
+        await room.bench.timers.pass_s(1)
+    assert [len(seen.payloads) for seen in readers] == [20, 20]
+    assert room.feeds.held_bytes <= 3000
+
+
+@pytest.mark.parametrize("single", [True, False])
+async def test_a_time_is_the_first_message_from_then_on(room: Room, *, single: bool) -> None:
+    log = room.bench.log
+    log.append(0, 1 if single else 3)
+    times = [message.timestamp_us for message in log.partitions[0].messages]
+    assert (await room.follow(FromTimestamp(times[-1]))).positions == ((0, len(times) - 1), (1, 0))
+    assert (await room.follow(FromTimestamp(times[-1] + 1))).positions == ((0, len(times)), (1, 0))
+
+
+async def test_a_reader_ahead_of_the_tail_waits_for_it_and_gets_nothing_twice(room: Room) -> None:
+    seen = await room.live(Last())
+    await room.bench.timers.pass_s(1)
+    room.bench.log.append(0, 3)
+    ahead = await room.live(((0, 2), (1, 0)))
+    await room.bench.timers.pass_s(1)
+    assert seen.payloads == [b"0", b"1", b"2"]
+    assert ahead.payloads == [b"2"]
+
+
+async def test_a_reader_that_catches_up_waits_an_outage_out(room: Room) -> None:
+    room.bench.log.append(0, 3)
+    follower = await room.follow(((0, 0), (1, 0)))
+    room.bench.log.fault = Disconnected()
+    waiting = asyncio.ensure_future(anext(follower.runs()))
+    await room.bench.timers.pass_s(30)
+    assert not waiting.done()
+    room.bench.log.fault = None
+    await room.bench.timers.pass_s(limits.TAIL_RETRY_S_MAX)
+    assert (await waiting).entries[0].records.payloads == [b"0", b"1", b"2"]

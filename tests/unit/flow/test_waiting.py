@@ -1,0 +1,152 @@
+"""Claims of those who wait, and of reads of several partitions."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import limits
+from bridge.errors import TopicNotFound
+from bridge.flow.cursor_reads import shares
+from bridge.flow.waiting import Waiting, read_when_there
+from bridge.messagelog import FromOffset, FromTimestamp, Page, Position
+from tests.support.memory_log import TOPIC
+from tests.support.tail_bench import Bench
+from tests.support.timers import settled
+
+
+def _until(
+    bench: Bench, positions: dict[int, int], messages_min: int = 1, *, wait_s: float = 60
+) -> tuple[Waiting, "asyncio.Task[bool]"]:
+    waiting = Waiting(bench.tails, bench.in_s(wait_s))
+    return waiting, asyncio.create_task(waiting.until(TOPIC, positions, messages_min))
+
+
+async def test_messages_of_all_partitions_count_together(bench: Bench) -> None:
+    bench.log.append(0, 2)
+    _, coming = _until(bench, {0: 1, 1: 0}, 3)
+    await bench.timers.pass_s(1)
+    bench.log.append(1)
+    await bench.timers.pass_s(1)
+    assert not coming.done()
+    bench.log.append(0)
+    await bench.timers.pass_s(1)
+    assert await coming
+
+
+async def test_too_few_by_the_end_of_the_wait_are_not_there(bench: Bench) -> None:
+    _, coming = _until(bench, {0: 0}, 2, wait_s=5)
+    await bench.timers.pass_s(1)
+    bench.log.append(0)
+    await bench.timers.pass_s(3.9)
+    assert not coming.done()
+    await bench.timers.pass_s(0.1)
+    assert not await coming
+
+
+async def test_a_partition_that_begins_anew_ends_the_wait(bench: Bench) -> None:
+    bench.log.append(0, 5)
+    _, coming = _until(bench, {0: 5, 1: 0})
+    await bench.timers.pass_s(1)
+    bench.log.purge(0)
+    await bench.timers.pass_s(1)
+    assert await coming
+
+
+async def test_a_place_that_goes_ends_the_wait_by_saying_so(bench: Bench) -> None:
+    _, coming = _until(bench, {0: 0, 1: 0})
+    await bench.timers.pass_s(1)
+    bench.log.fault = TopicNotFound()
+    await bench.timers.pass_s(1)
+    with pytest.raises(TopicNotFound):
+        await coming
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_who_leaves_waits_no_more(bench: Bench, *, before: bool) -> None:
+    waiting, coming = _until(bench, {0: 0})
+    if not before:
+        await settled()
+    waiting.give_up()
+    assert not await coming
+    assert waiting.is_over
+    await bench.timers.pass_s(limits.TAIL_LINGER_S)
+    assert bench.tails.tails_count == 0
+
+
+async def _page(
+    bench: Bench, position: Position, *, messages_min: int = 1, wait_s: float = 60
+) -> "asyncio.Task[Page]":
+    first = await bench.log.read(TOPIC, 0, position, count=10, deadline=bench.in_s(1))
+    bench.log.reads.clear()
+    found: Awaitable[Page] = read_when_there(
+        bench.tails,
+        TOPIC,
+        0,
+        position,
+        first,
+        count=10,
+        messages_min=messages_min,
+        waiting=Waiting(bench.tails, bench.in_s(wait_s)),
+        deadline=bench.in_s(600),
+    )
+    return asyncio.ensure_future(found)
+
+
+async def test_what_is_told_to_be_there_and_is_not_is_not_asked_for_again_and_again(bench: Bench) -> None:
+    bench.log.append(0, 5)
+    bench.log.trim(0, 5)
+    reading = await _page(bench, FromOffset(2), wait_s=10)
+    await bench.timers.pass_s(5)
+    pages = [read for read in bench.log.reads if read[2] == 10]
+    assert len(pages) <= 5 / limits.LONG_POLL_AGAIN_S + 2
+    bench.log.append(0)
+    await bench.timers.pass_s(1)
+    assert [message.offset for message in (await reading).messages] == [5]
+
+
+async def test_a_time_to_come_is_looked_at_only_when_something_has_come(bench: Bench) -> None:
+    bench.log.append(0)
+    reading = await _page(bench, FromTimestamp(2_000_000_000_000_000), wait_s=10)
+    await bench.timers.pass_s(5)
+    pages = len([read for read in bench.log.reads if read[2] == 10])
+    bench.log.append(0)
+    await bench.timers.pass_s(2)
+    assert len([read for read in bench.log.reads if read[2] == 10]) <= pages + 3
+    await bench.timers.pass_s(5)
+    assert not (await reading).messages
+
+
+async def test_an_end_that_is_not_known_in_time_gives_what_there_was(bench: Bench) -> None:
+    reading = await _page(bench, FromTimestamp(2_000_000_000_000_000), wait_s=1)
+    bench.log.gate.clear()
+    await bench.timers.pass_s(1)
+    bench.log.gate.set()
+    await bench.timers.pass_s(1)
+    assert not (await reading).messages
+
+
+@given(
+    available=st.dictionaries(st.integers(0, 50), st.integers(-3, 40), max_size=10),
+    count=st.integers(1, 60),
+    first=st.integers(0, 1000),
+)
+def test_each_partition_has_its_share(available: dict[int, int], count: int, first: int) -> None:
+    taken = shares(available, count, first=first)
+    have = {each: found for each, found in available.items() if found > 0}
+    assert sum(taken.values()) == min(count, sum(have.values()))
+    assert all(0 < found <= have[each] for each, found in taken.items())
+    # Nobody has two less than another, unless there are no more of his.
+    for each, found in have.items():
+        mine = taken.get(each, 0)
+        assert mine == found or all(other - mine <= 1 for other in taken.values())
+
+
+def test_what_cannot_be_divided_goes_round() -> None:
+    assert [shares({0: 9, 1: 9, 2: 9}, 4, first=first) for first in range(3)] == [
+        {0: 2, 1: 1, 2: 1},
+        {1: 2, 2: 1, 0: 1},
+        {2: 2, 0: 1, 1: 1},
+    ]

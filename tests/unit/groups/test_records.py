@@ -1,0 +1,94 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge import limits
+from bridge.groups.records import (
+    Advance,
+    Forget,
+    Hold,
+    Lease,
+    Leave,
+    Open,
+    Record,
+    Renew,
+    Run,
+    Scope,
+    Seek,
+    Settle,
+    Start,
+    decoded,
+    encoded,
+)
+
+SCOPE = Scope("stream", "topic", "group")
+RECORDS: tuple[Record, ...] = (
+    Open(1, SCOPE, (Start(0, 5),)),
+    Lease(2, SCOPE, 1000, True, ((0, (Run(0, 3), Run(5, 6))), (1, (Run(9, 10),)))),
+    Settle(3, SCOPE, 2, 1000, (Hold(0, 2, (Run(0, 3),)),)),
+    Seek(4, SCOPE, (Start(0, 5, 3),)),
+    Advance(5, SCOPE, (Start(0, 5, 3),)),
+    Forget(6, SCOPE),
+    Renew(7, 2**63 - 1, 10_000, (SCOPE, SCOPE)),
+    Leave(8, 1),
+)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_comes_back_as_it_was(record: Record) -> None:
+    assert decoded(encoded(record)) == record
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Lease(1, SCOPE, 0, True, ((0, (Run(0, 1),)),)),
+        Lease(1, SCOPE, limits.GROUP_VISIBILITY_MS_MAX + 1, True, ((0, (Run(0, 1),)),)),
+        Lease(1, SCOPE, 1, True, ()),
+        Lease(1, SCOPE, 1, True, ((0, ()),)),
+        Lease(1, SCOPE, 1, True, ((0, (Run(3, 3),)),)),
+        Lease(1, SCOPE, 1, True, ((0, (Run(3, 2),)),)),
+        Lease(1, SCOPE, 1, True, ((0, (Run(0, 2**62),)),)),
+        Lease(1, SCOPE, 1, True, ((0, (Run(0, limits.GROUP_RECEIVE_MESSAGES_MAX),)), (1, (Run(0, 1),)))),
+        Settle(1, SCOPE, 4, 0, (Hold(0, 1, (Run(0, 1),)),)),
+        Settle(1, SCOPE, 0, -1, (Hold(0, 1, (Run(0, 1),)),)),
+        Settle(1, SCOPE, 0, 0, (Hold(0, 0, (Run(0, 1),)),)),
+        Settle(1, SCOPE, 0, 0, (Hold(0, 1, (Run(0, limits.GROUP_TOKENS_MAX + 1),)),)),
+        Seek(1, SCOPE, ()),
+        Seek(1, SCOPE, (Start(0, -1),)),
+        Open(0, SCOPE, (Start(0, 0),)),
+        Forget(1, Scope("", "topic", "group")),
+        Forget(1, Scope("s", "t", "g" * 256)),
+        Renew(1, 1, 600_001, ()),
+        Renew(1, 1, 1, (SCOPE,) * (limits.GROUPS_MAX + 1)),
+    ],
+    ids=repr,
+)
+def test_what_is_out_of_bounds_is_no_record(record: Record) -> None:
+    assert decoded(encoded(record)) is None
+
+
+@given(st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: b"BGL1" + tail))
+def test_whatever_else_stands_in_the_topic_is_no_record_or_one_that_can_be_told_again(payload: bytes) -> None:
+    record = decoded(payload)
+    assert record is None or decoded(encoded(record)) == record
+
+
+def test_a_record_of_another_version_or_cut_or_too_long_is_none() -> None:
+    whole = encoded(RECORDS[1])
+    assert decoded(b"BGL2" + whole[4:]) is None
+    for length in range(len(whole)):
+        assert decoded(whole[:length]) is None
+    assert decoded(whole + b"\0") is None
+    assert decoded(whole.ljust(limits.GROUP_RECORD_BYTES_MAX + 1, b"\0")) is None
+
+
+def test_the_largest_records_fit() -> None:
+    runs = tuple(Run(2**60 + 2 * each, 2**60 + 2 * each + 1) for each in range(1_000))
+    names = Scope(*(letter * 255 for letter in "stg"))
+    for record in (
+        Lease(2**63 - 1, names, 1000, True, ((999, runs),)),
+        Renew(1, 1, 10_000, (names,) * limits.GROUPS_MAX),
+        Open(1, names, tuple(Start(each, 2**62) for each in range(limits.PARTITIONS_MAX))),
+    ):
+        assert decoded(encoded(record)) == record

@@ -1,0 +1,206 @@
+"""Appends that are begun without waiting, and gathered: the promises of `append`, one change for each batch."""
+
+import asyncio
+from pathlib import Path
+
+import apsw
+import pytest
+
+from bridge import limits
+from bridge.clock import SystemClock
+from bridge.config import LocalLogConfig
+from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, TopicNotFound
+from bridge.flow.gather import GatheredAppender
+from bridge.locallog import LocalMessageLog
+from bridge.messagelog import (
+    Balanced,
+    ByKey,
+    Durability,
+    First,
+    Placement,
+    Receipt,
+    StoredNews,
+    ToPartition,
+    TopicRef,
+    check_append,
+    partition_of_key,
+)
+from bridge.messagelog.ready import Ending
+from bridge.telemetry.port import NullObserver
+from tests.support.local_logs import FAST, TOPIC, Disk, messages, open_topic, soon
+
+FIRST = ToPartition(0)
+
+
+class Ears(NullObserver):
+    """Keeps how many messages each write had, and the codes of those that failed."""
+
+    def __init__(self) -> None:
+        self.writes: list[int] = []
+        self.failed: list[str] = []
+
+    def appended(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
+        assert (stream, topic) == TOPIC
+        assert payload_bytes >= messages
+        assert seconds >= 0
+        self.writes.append(messages)
+
+    def append_failed(self, stream: str, topic: str, *, code: str) -> None:  # noqa: ARG002
+        self.failed.append(code)
+
+
+def begin(
+    log: LocalMessageLog,
+    *payloads: bytes,
+    topic: TopicRef = TOPIC,
+    placement: Balanced | ToPartition = FIRST,
+    seconds: float = 20.0,
+) -> "asyncio.Future[Ending] | None":
+    """The end of an append that was begun; None if it was not."""
+    end: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+    batch = messages(*(payloads or (b"x",)))
+    begun = log.begin_append(
+        topic,
+        placement,
+        batch,
+        size_bytes=check_append(batch),
+        deadline=soon(seconds),
+        ended=end.set_result,
+    )
+    assert not end.done()
+    return end if begun else None
+
+
+async def test_a_begun_append_is_stored_counted_and_told(tmp_path: Path) -> None:
+    ears, news = Ears(), StoredNews()
+    told: list[tuple[TopicRef, int, int | None]] = []
+    news.listen(lambda *stored: told.append(stored))
+    config = LocalLogConfig(data_dir=str(tmp_path))
+    log = await LocalMessageLog.open(config, clock=SystemClock(), observer=ears, news=news, tuning=FAST)
+    await log.create_stream(TOPIC.stream, deadline=soon())
+    await log.create_topic(TOPIC, partitions_count=2, deadline=soon())
+    end = begin(log, b"a", b"bc")
+    assert end is not None
+    assert told == []
+    assert await end == Receipt(0, 0, 2, Durability.PERSISTED)
+    assert ears.writes == [2]
+    assert told == [(TOPIC, 0, 2)]
+    await log.close()
+
+
+async def test_callers_of_one_turn_share_a_write_and_find_their_own_places(tmp_path: Path) -> None:
+    ears = Ears()
+    log = await open_topic(tmp_path, tuning=FAST, observer=ears)
+    appender = GatheredAppender(log, probe=log, ready=log)
+
+    async def send(payload: bytes, placement: Placement) -> Receipt:
+        return await appender.append(TOPIC, placement, messages(payload), deadline=soon())
+
+    receipts = await asyncio.gather(*(send(b"%d" % number, FIRST) for number in range(64)))
+    assert [receipt.offset for receipt in receipts] == list(range(64))
+    assert {receipt.durability for receipt in receipts} == {Durability.PERSISTED}
+    assert ears.writes == [64]
+    assert (await send(b"keyed", ByKey(b"key"))).partition_id == partition_of_key(b"key", 2)
+    page = await log.read(TOPIC, 0, First(), count=64, deadline=soon())
+    assert [message.payload for message in page.messages] == [b"%d" % number for number in range(64)]
+    await appender.close()
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    "topic, placement",
+    [(TopicRef("stream", "none"), FIRST), (TopicRef("none", "none"), Balanced()), (TOPIC, ToPartition(99))],
+)
+async def test_what_has_no_place_is_not_begun(
+    tmp_path: Path, topic: TopicRef, placement: Balanced | ToPartition
+) -> None:
+    log = await open_topic(tmp_path, tuning=FAST)
+    assert begin(log, topic=topic, placement=placement) is None
+    assert (log.partitions_now(topic) is None) == (topic != TOPIC)
+    await log.close()
+
+
+async def test_what_append_would_refuse_at_once_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await open_topic(tmp_path, tuning=FAST)
+    assert begin(log, seconds=-1) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "LOCAL_APPENDS_WAITING_MAX", 0)
+        assert begin(log) is None
+    await log.close()
+    assert begin(log) is None
+
+
+@pytest.mark.parametrize(
+    "reached, error, expected, outcome",
+    [
+        ("begin", apsw.FullError, Overloaded, Outcome.NOT_WRITTEN),
+        ("commit", apsw.IOError, ConnectionFailed, Outcome.UNKNOWN),
+    ],
+)
+async def test_a_failing_disk_is_told_with_its_outcome(
+    tmp_path: Path,
+    reached: str,
+    error: type[Exception],
+    expected: type[Overloaded | ConnectionFailed],
+    outcome: Outcome,
+) -> None:
+    disk, ears = Disk(), Ears()
+    log = await open_topic(tmp_path, tuning=disk.tuning(), observer=ears)
+    disk.failing[reached] = error
+    end = begin(log)
+    assert end is not None
+    told = await end
+    assert isinstance(told, expected)
+    assert told.outcome is outcome
+    assert ears.failed == [told.code]
+    disk.failing.clear()
+    await log.close()
+
+
+async def test_a_topic_deleted_in_between_is_left_to_append_to_name(tmp_path: Path) -> None:
+    log = await open_topic(tmp_path, tuning=FAST)
+    deleting = asyncio.create_task(log.delete_topic(TOPIC, deadline=soon()))
+    await asyncio.sleep(0)
+    end = begin(log)
+    assert end is not None
+    await deleting
+    assert await end is None
+    appender = GatheredAppender(log, probe=log, ready=log)
+    with pytest.raises(TopicNotFound):
+        await appender.append(TOPIC, ByKey(b"k"), messages(b"x"), deadline=soon())
+    await appender.close()
+    await log.close()
+
+
+async def test_a_deadline_says_whether_the_writer_had_it(tmp_path: Path) -> None:
+    disk, loop = Disk(), asyncio.get_running_loop()
+    log = await open_topic(tmp_path, tuning=disk.tuning())
+    reached, on = asyncio.Event(), asyncio.Event()
+
+    def hold(statement: str) -> None:
+        if statement == "commit":
+            loop.call_soon_threadsafe(reached.set)
+            asyncio.run_coroutine_threadsafe(on.wait(), loop).result(20)
+
+    disk.before = hold
+    taken = begin(log, seconds=0.05)
+    await reached.wait()
+    waiting = begin(log, seconds=0.05)
+    assert taken is not None
+    assert waiting is not None
+    ends = [await taken, await waiting]
+    assert [isinstance(end, DeadlineExceeded) and end.outcome for end in ends] == [
+        Outcome.UNKNOWN,
+        Outcome.NOT_WRITTEN,
+    ]
+    disk.before = lambda _: None
+    on.set()
+    again = begin(log, b"after")
+    assert again is not None
+    receipt = await again
+    assert isinstance(receipt, Receipt)
+    # What the writer had was stored, what still waited was not.
+    assert receipt.offset == 1
+    await log.close()

@@ -1,0 +1,70 @@
+import pytest
+
+from bridge.errors import BadRequest
+from bridge.messagelog import First, FromTimestamp, Last
+from bridge.web.wire_live import LiveQuery, LiveStart, read_live_query
+
+
+def _read(*pairs: tuple[str, str], ids: tuple[str, ...] = ()) -> LiveQuery:
+    return read_live_query(pairs, ids)
+
+
+@pytest.mark.parametrize(
+    "pairs, ids, start",
+    [
+        ((), (), Last()),
+        ((("from", "last"),), (), Last()),
+        ((("cursor", "last"),), (), Last()),
+        ((("from", "first"),), (), First()),
+        ((("cursor", "first"),), (), First()),
+        ((("cursor", "AbC-_1"),), (), "AbC-_1"),
+        ((("from", "1970-01-01T00:00:01Z"),), (), FromTimestamp(1_000_000)),
+        ((), ("AbC",), "AbC"),
+        ((("cursor", "old"),), ("AbC",), "AbC"),
+        ((("from", "first"),), ("AbC",), "AbC"),
+        # A browser that was told no id sends none; one that was told an empty one sends nothing either.
+        ((("from", "first"),), ("",), First()),
+        # Words are no ids: only a token is.
+        ((), ("last",), "last"),
+    ],
+)
+def test_a_stream_begins_where_the_reader_stands(
+    pairs: tuple[tuple[str, str], ...], ids: tuple[str, ...], start: LiveStart
+) -> None:
+    assert _read(*pairs, ids=ids).start == start
+
+
+def test_a_filter_is_a_list_or_said_again_and_the_key_is_no_part_of_it() -> None:
+    query = _read(("event_type", "a,b"), ("api_key", "k"), ("event_type", "c"), ("partitions", "3,1,3"))
+    assert query.event_types == {"a", "b", "c"}
+    assert query.partitions == (1, 3)
+    assert _read() == LiveQuery(None, Last(), "cursor", frozenset())
+
+
+def test_the_fault_of_a_place_is_told_where_it_was_given() -> None:
+    assert _read(("cursor", "x")).start_path == "cursor"
+    assert _read(("cursor", "x"), ids=("y",)).start_path == "Last-Event-ID"
+
+
+@pytest.mark.parametrize(
+    "pairs, ids, path",
+    [
+        ((("cursor", "a"), ("from", "first")), (), "from"),
+        ((("cursor", "a"), ("cursor", "a")), (), "cursor"),
+        ((("from", "yesterday"),), (), "from"),
+        ((("from", "yesterday"),), ("AbC",), "from"),
+        ((("partitions", "1,,2"),), (), "partitions"),
+        ((("partitions", ",".join(["1"] * 257)),), (), "partitions"),
+        ((("event_type", ""),), (), "event_type"),
+        ((("event_type", "x" * 257),), (), "event_type"),
+        ((("event_type", ",".join("x" * 65)),), (), "event_type"),
+        ((("count", "1"),), (), "count"),
+        ((), ("a", "b"), "Last-Event-ID"),
+    ],
+)
+def test_what_contradicts_itself_or_is_no_value_is_refused_by_name(
+    pairs: tuple[tuple[str, str], ...], ids: tuple[str, ...], path: str
+) -> None:
+    with pytest.raises(BadRequest) as refused:
+        _read(*pairs, ids=ids)
+    assert refused.value.path == path

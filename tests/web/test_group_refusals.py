@@ -1,0 +1,136 @@
+"""What is refused of groups over HTTP, and where the fault is said to be."""
+
+from typing import Any
+
+import pytest
+
+from bridge.messagelog import TopicRef
+from tests.support.bridge_app import BridgeApp
+from tests.support.events import user_event
+from tests.support.group_calls import fill, receive, tokens
+
+
+@pytest.fixture
+def topic(bridge: BridgeApp) -> str:
+    return f"/streams/{bridge.topic.stream}/topics/{bridge.topic.topic}"
+
+
+@pytest.fixture
+def base(topic: str) -> str:
+    return f"{topic}/groups/billing"
+
+
+@pytest.mark.parametrize(
+    "path, body, place",
+    [
+        ("/receive", {"count": 0}, "$.count"),
+        ("/receive", {"count": 1001}, "$.count"),
+        ("/receive", {"wait_ms": -1}, "$.wait_ms"),
+        ("/receive", {"wait_ms": 60_001}, "$.wait_ms"),
+        ("/receive", {"visibility_ms": 99}, "$.visibility_ms"),
+        ("/receive", {"visibility_ms": 600_001}, "$.visibility_ms"),
+        ("/receive", {"max_deliveries": 0}, "$.max_deliveries"),
+        ("/receive", {"max": 1}, "$.max"),
+        ("/receive", b'{"count": 1, "count": 2}', "$"),
+        ("/ack", {}, "$"),
+        ("/ack", {"tokens": []}, "$.tokens"),
+        ("/ack", {"tokens": ["x"] * 1001}, "$.tokens"),
+        ("/ack", {"tokens": ["x"]}, "$.tokens[0]"),
+        ("/ack", {"tokens": ["A" * 36]}, "$.tokens[0]"),
+        ("/ack", {"tokens": [1]}, "$.tokens[0]"),
+        ("/ack", {"tokens": ["x"], "delay_ms": 1}, "$.delay_ms"),
+        ("/nack", {"tokens": ["x"], "delay_ms": 3_600_001}, "$.delay_ms"),
+        ("/extend", {"tokens": ["x"], "visibility_ms": 1}, "$.visibility_ms"),
+    ],
+)
+async def test_a_bad_order_is_400_with_its_place(
+    bridge: BridgeApp, base: str, path: str, body: Any, place: str
+) -> None:
+    answer = await bridge.call("POST", base + path, body)
+    assert (answer.status, answer.json["path"]) == (400, place)
+
+
+@pytest.mark.parametrize(
+    "body, status, place",
+    [
+        ({}, 400, "$"),
+        ({"to": "next"}, 400, "$.to"),
+        ({"to": "2026-01-01"}, 400, "$.to"),
+        ({"to": 5}, 400, "$.to"),
+        ({"to": {"offsets": []}}, 400, "$.to.offsets"),
+        ({"to": {"offsets": [{"partition_id": 0, "offset": -1}]}}, 400, "$.to.offsets[0].offset"),
+        ({"to": {"offsets": [{"partition_id": 0, "offset": 1}] * 2}}, 400, "$.to.offsets[1].partition_id"),
+        (b'{"to": {"offsets": [{"partition_id": 0, "offset": 1, "offset": 2}]}}', 400, "$.to"),
+        ({"to": "first", "dry_run": "yes"}, 400, "$.dry_run"),
+        ({"to": {"offsets": [{"partition_id": 3, "offset": 1}]}}, 404, None),
+    ],
+)
+async def test_a_bad_move_is_refused_with_its_place(
+    bridge: BridgeApp, base: str, body: Any, status: int, place: str | None
+) -> None:
+    answer = await bridge.call("PUT", f"{base}/offsets", body)
+    assert (answer.status, answer.json.get("path")) == (status, place)
+
+
+async def test_a_token_of_another_group_is_no_token(bridge: BridgeApp, topic: str, base: str) -> None:
+    await fill(bridge, 1)
+    received = await receive(bridge, base)
+    for verb in ("ack", "nack", "extend"):
+        answer = await bridge.call("POST", f"{topic}/groups/other/{verb}", {"tokens": tokens(received)})
+        assert (answer.status, answer.json["path"]) == (400, "$.tokens[0]")
+
+
+@pytest.mark.parametrize("group", ["7", "a..b", "a" * 250, "%C3%A9"])
+async def test_what_no_group_is_called_is_400(bridge: BridgeApp, topic: str, group: str) -> None:
+    for method, path, body in (
+        ("POST", "/receive", {}),
+        ("POST", "/ack", {"tokens": ["x"]}),
+        ("GET", "", None),
+        ("PUT", "/offsets", {"to": "first"}),
+    ):
+        answer = await bridge.call(method, f"{topic}/groups/{group}{path}", body)
+        assert (answer.status, answer.json["path"]) == (400, "group"), path
+
+
+async def test_groups_of_a_missing_topic_are_404(bridge: BridgeApp, topic: str) -> None:
+    for place in (f"/streams/{bridge.topic.stream}/topics/none", "/streams/missing-one/topics/none"):
+        for method, path, body in (
+            ("GET", "/groups", None),
+            ("GET", "/groups/g", None),
+            ("POST", "/groups/g/receive", {"wait_ms": 1000}),
+            ("PUT", "/groups/g/offsets", {"to": "first"}),
+            ("DELETE", "/groups/g", None),
+        ):
+            answer = await bridge.call(method, place + path, body)
+            assert (answer.status, answer.json["error"]) == (404, "not_found"), (method, path)
+    assert (await bridge.call("GET", f"{topic}/groups/none")).status == 404
+
+
+async def test_other_methods_and_queries_are_refused(bridge: BridgeApp, base: str) -> None:
+    for path in ("/receive", "/ack", "/nack", "/extend"):
+        answer = await bridge.call("GET", base + path)
+        assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+        answer = await bridge.call("POST", f"{base}{path}?wait_ms=1", {"tokens": ["x"]})
+        assert (answer.status, answer.json["path"]) == (400, "wait_ms")
+    assert (await bridge.call("POST", base, {})).status == 405
+    wrong = await bridge.call("POST", f"{base}/receive", b"{}", headers={"Content-Type": "text/plain"})
+    assert (wrong.status, wrong.json["path"]) == (415, "Content-Type")
+
+
+async def test_the_bridges_own_stream_is_not_written_over_http(bridge: BridgeApp, base: str) -> None:
+    await receive(bridge, base)
+    own = TopicRef("bridge-groups", "ledger")
+    topic = f"/streams/{own.stream}/topics/{own.topic}"
+    for method, path, body in (
+        ("POST", f"{topic}/messages", {"event": user_event()}),
+        ("POST", f"{topic}/messages/batch", {"events": [user_event()]}),
+        ("POST", f"{topic}/purge", None),
+        ("POST", f"{topic}/partitions", {"count": 1}),
+        ("PATCH", topic, {"retention": {}}),
+        ("DELETE", topic, None),
+        ("DELETE", f"/streams/{own.stream}", None),
+        ("POST", f"/streams/{own.stream}/topics", {"name": "more"}),
+    ):
+        answer = await bridge.call(method, path, body)
+        assert (answer.status, answer.json["error"]) == (403, "forbidden"), (method, path)
+    assert (await bridge.call("GET", topic)).json["partitions_count"] == 1
