@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge import limits
 from bridge.clock import Deadline
-from bridge.errors import BadRequest
+from bridge.errors import BadRequest, NotFound
 from bridge.groups.desk import Context, Desk
 from bridge.groups.duties import consumer_name
 from bridge.groups.ledger import Folded
@@ -17,6 +17,8 @@ __all__ = ("Desks",)
 
 # Consumers that come again and again find their partitions watched.
 _LINGER_S: Final = 5.0
+# For what is mostly known already.
+_LOOK_TIMEOUT_S: Final = 3.0
 
 
 class Desks:
@@ -58,6 +60,23 @@ class Desks:
         if not desk.partitions:
             raise BadRequest("There are as many groups as there may be.", limit=limits.GROUPS_MAX)
         return desk
+
+    async def look(self) -> None:
+        """
+        Let those who wait look where their topic is gone, or has another number of partitions.
+
+        Raises:
+            LogError: if the log could not be asked.
+        """
+        for desk in self:
+            if desk.receivers:
+                deadline = Deadline.after(_LOOK_TIMEOUT_S, self._context.clock)
+                try:
+                    count = await self._context.log.partitions_count(desk.topic, deadline=deadline)
+                except NotFound:
+                    count = 0
+                if count != desk.partitions_count:
+                    desk.changed()
 
     async def _take_up(self, desk: Desk, missing: list[int], deadline: Deadline) -> None:
         log, consumer = self._context.log, consumer_name(desk.scope.group)

@@ -309,6 +309,7 @@ class Groups:
         await self._duties.store_marks()
         await self._duties.snapshot()
         self._observer.groups_stand({desk.scope: self._outlook.standing(desk) for desk in self._desks})
+        await self._desks.look()
         if not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S:
             await self._duties.finish()
             self._coordination.rest()

@@ -29,6 +29,7 @@ _log = structlog.get_logger("bridge.groups")
 _LOST_MAX: Final = 8
 _REST_S_MAX: Final = 1.0
 _ACK: Final = 0
+_NACK: Final = 1
 _GIVE_BACK: Final = 3
 # For what is done beside any request.
 _ASIDE_TIMEOUT_S: Final = 10.0
@@ -244,11 +245,18 @@ class Receiving:
         offsets = [each.offset for each in messages]
         try:
             asked = ((pick.partition_id, runs_of(offsets)),)
-            lease = Lease(self._context.coordination.new_id(), scope, limits.GROUP_BURIAL_MS, False, asked)
+            lease = Lease(coordination.new_id(), scope, limits.GROUP_BURIAL_MS, False, asked)
             result = await coordination.tell(lease, deadline=deadline)
             granted = result.granted if isinstance(result, LeaseResult) else ()
             won = {each.offset: each.deliveries for _, some in granted for each in some}
             dead = [each for each in messages if won.get(each.offset, 0) >= max_deliveries]
+            spared = sorted(won.keys() - {each.offset for each in dead})
+            if spared:
+                # A delivery was taken back since they were read. To give them back would take back another one.
+                hold = Hold(pick.partition_id, lease.id, runs_of(spared))
+                await coordination.tell(
+                    Settle(coordination.new_id(), scope, _NACK, 0, (hold,)), deadline=deadline
+                )
             if not dead:
                 return
             await self._store(scope, pick.partition_id, dead, won, deadline)

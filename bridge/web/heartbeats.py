@@ -66,12 +66,15 @@ class Heartbeats:
             if due_s > now_s:
                 break
             due.append(stream)
-        for stream in due:
-            # A beat may have ended another.
-            if self._due_s.pop(stream, None) is not None:
-                self._due_s[stream] = now_s + self._interval_s
-                stream.beat()
-        self._timer = self._timers(_LOOK_S, self._look) if self._due_s else None
+        try:
+            for stream in due:
+                # A beat may have ended another.
+                if self._due_s.pop(stream, None) is not None:
+                    self._due_s[stream] = now_s + self._interval_s
+                    stream.beat()
+        finally:
+            # Whatever one of them raised: the others are to be looked at.
+            self._timer = self._timers(_LOOK_S, self._look) if self._due_s else None
 
 
 def system_heartbeats() -> Heartbeats:

@@ -110,6 +110,8 @@ class SseStream:
                         data = run.encoded(manner.form, manner.make)
                         if data and not self._write(data):
                             await self._drain()
+                        # Live for hours they would be held here.
+                        del run, data
         except TimeoutError:
             if not self._reason:
                 raise
@@ -121,7 +123,13 @@ class SseStream:
 
     def _write(self, data: bytes) -> bool:
         self._bytes += len(data)
-        self._transport.write(data)
+        try:
+            self._transport.write(data)
+        except RuntimeError:
+            # uvloop's, of a connection that it has closed and not yet told of.
+            if not self._transport.is_closing():
+                raise
+            raise ConnectionResetError("the client is gone") from None
         return not self._protocol.writing_paused
 
     async def _drain(self) -> None:
@@ -135,7 +143,8 @@ class SseStream:
     def beat(self) -> None:
         """If nothing was written since the last beat: where the reader stands if it was not told, else a comment."""
         follower, form = self._follower, self._form
-        if self._bytes == self._bytes_at_beat and not self._protocol.writing_paused:
+        is_silent = self._bytes == self._bytes_at_beat
+        if is_silent and not self._protocol.writing_paused and not self._transport.is_closing():
             if follower is not None and form is not None and follower.positions != self._told:
                 self._told = follower.positions
                 self._write(sse.chunk(sse.id_block(form.position(self._told))))

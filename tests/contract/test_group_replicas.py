@@ -28,6 +28,7 @@ from tests.support.groups import (
     soon,
 )
 from tests.support.log_backends import AnyLog, Backend
+from tests.support.turns import until
 
 # --- several processes ------------------------------------------------------------------------------------------
 
@@ -282,6 +283,20 @@ async def test_partitions_added_later_are_served(replicas: Replicas, topic: Topi
         while not (given := await replica.receive(topic, wait_s=0.5)):
             pass
     assert offsets_of(given) == [(3, 0)]
+
+
+async def test_who_waits_is_given_what_comes_into_partitions_added_meanwhile(
+    replicas: Replicas, topic: TopicRef, log: AnyLog
+) -> None:
+    replica = await replicas.start()
+    assert await replica.receive(topic) == ()
+    waiting = asyncio.create_task(replica.receive(topic, wait_s=19))
+    (desk,) = replica.groups._desks
+    await until(lambda: not desk.is_blind)
+    await log.add_partitions(topic, 1, deadline=soon())
+    await replicas.send(topic, 3, b"new")
+    async with asyncio.timeout(10):
+        assert offsets_of(await waiting) == [(3, 0)]
 
 
 async def test_a_purged_topic_is_taken_up_anew(replicas: Replicas, topic: TopicRef, log: AnyLog) -> None:

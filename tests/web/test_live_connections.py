@@ -269,6 +269,33 @@ async def test_a_client_that_has_left_already_is_told_of_at_once(tmp_path: Path)
             SseStream(request, stream._response, retry_ms=1)
 
 
+async def test_a_connection_that_the_loop_has_closed_already_is_a_client_that_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed:
+        """As uvloop's transports are, before their protocol hears of it."""
+
+        def is_closing(self) -> bool:
+            return True
+
+        def write(self, _data: bytes) -> None:
+            raise RuntimeError("the handler is closed")
+
+    async with _bridge(tmp_path) as bridge:
+        with closing(SlowReader(bridge)) as reader:
+            await _until(lambda: b"id: " in reader.got, reader.read)
+            (stream,) = bridge.services.heartbeats.streams
+            assert isinstance(stream, SseStream)
+            transport = stream._transport
+            monkeypatch.setattr(stream, "_transport", Closed())
+            stream.beat()
+            stream.beat()
+            await _store(bridge, 1)
+            await _until(lambda: not list(bridge.services.heartbeats.streams))
+            transport.abort()
+        assert b'status="500"' not in bridge.services.metrics.render()[0]
+
+
 async def test_only_connections_that_tell_of_their_end_can_be_waited_on() -> None:
     request = make_mocked_request("GET", "/")
     with pytest.raises(TypeError), on_departure(request, lambda: None):

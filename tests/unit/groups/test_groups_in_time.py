@@ -17,6 +17,7 @@ from bridge.messagelog import (
 from tests.support.group_scene import LEDGER, Gate, Scene
 from tests.support.groups import GROUP, offsets_of
 from tests.support.local_logs import TOPIC
+from tests.support.turns import until
 
 # --- time -------------------------------------------------------------------------------------------------------
 
@@ -67,6 +68,27 @@ async def test_a_nack_with_a_delay_lets_the_message_come_after_it(scene: Scene) 
     assert await replica.receive(TOPIC) == ()
     scene.clock.advance(0.2)
     assert len(await replica.receive(TOPIC)) == 1
+
+
+async def test_a_message_that_was_given_back_before_it_was_buried_is_not_kept_from_others(
+    scene: Scene,
+) -> None:
+    replica, burier = await scene.start(), await scene.start()
+    await scene.send(b"a")
+    given = await replica.receive(TOPIC, visibility_ms=1_000, max_deliveries=1)
+    scene.clock.advance(2)
+    await burier.receive(TOPIC, group="another")
+    gate = Gate(burier, LEDGER)
+    receiving = asyncio.create_task(burier.receive(TOPIC, max_deliveries=1))
+    await until(lambda: burier.groups._receiving._aside)
+    replica.groups.give_back(TOPIC, GROUP, given)
+    await replica.groups._receiving.finish()
+    gate.open.set()
+    await receiving
+    await burier.groups._receiving.finish()
+    (again,) = await replica.receive(TOPIC, max_deliveries=1)
+    assert (again.message.payload, again.delivery_count) == (b"a", 1)
+    assert burier.figures.dead_lettered == 0
 
 
 async def test_a_lease_that_took_too_long_to_get_is_not_handed_out(scene: Scene) -> None:

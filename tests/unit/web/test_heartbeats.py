@@ -1,4 +1,4 @@
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from bridge.limits import LIVE_HEARTBEAT_S
 from bridge.web.heartbeats import Heartbeats
@@ -64,3 +64,20 @@ async def test_a_stream_that_ends_while_others_are_looked_at_is_no_harm() -> Non
         late.enter_context(beats.beating(other))
         await timers.pass_s(LIVE_HEARTBEAT_S / 2)
         assert (len(ends.beaten_s), list(beats.streams)) == (1, [ends])
+
+
+async def test_a_beat_that_fails_keeps_no_other_stream_from_beating() -> None:
+    clock = FakeClock()
+    timers = FakeTimers(clock)
+    beats = Heartbeats(clock, timers=timers)
+
+    class Fails(Stream):
+        def beat(self) -> None:
+            raise RuntimeError("the handler is closed")
+
+    one, other = Fails(clock), Stream(clock)
+    with beats.beating(one), beats.beating(other):
+        for _ in range(60):
+            with suppress(RuntimeError):
+                await timers.pass_s(1)
+    assert len(other.beaten_s) >= 60 // LIVE_HEARTBEAT_S
