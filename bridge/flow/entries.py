@@ -124,5 +124,7 @@ class Run:
             forms = self._forms = {}
         found = forms.get(form)
         if found is None:
-            found = forms[form] = b"".join([entry.encoded(form, make) for entry in entries])
+            found = b"".join([entry.encoded(form, make) for entry in entries])
+            if len(forms) < FEED_FORMS_MAX:
+                forms[form] = found
         return found

@@ -10,6 +10,7 @@ import structlog
 
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError, NotFound, PartitionNotFound
+from bridge.flow.background import in_background
 from bridge.flow.entries import Entry, Run
 from bridge.flow.live_lanes import LiveLane, Manner
 from bridge.flow.positions import Gap, Positions, moved
@@ -25,6 +26,7 @@ from bridge.limits import (
     FEED_ENTRY_MESSAGES,
     FEED_PARTITIONS_LOOK_S,
     FEED_RUN_BYTES,
+    FEED_RUNS_MAX,
     FEEDS_BYTES_MAX,
     TAIL_READ_TIMEOUT_S,
 )
@@ -165,6 +167,8 @@ class Feed:
                 if entries and size_bytes > FEED_RUN_BYTES:
                     break
                 entries.append(entry)
+            if len(self._runs) >= FEED_RUNS_MAX:
+                del self._runs[next(iter(self._runs))]
             run = self._runs[sequence] = Run(entries)
         return run
 
@@ -192,11 +196,6 @@ class Feed:
     def lane_is_empty(self, form: Hashable) -> None:
         """Called by the lane when its last reader has left."""
         self.leave(self._lanes.pop(form))
-
-    @property
-    def live_count(self) -> int:
-        """How many readers have everything there is."""
-        return len(self._live) + sum(map(len, self._lanes.values())) - len(self._lanes)
 
     def news(self) -> "asyncio.Future[None]":
         """Done when there is more than now, or the feed has ended; who waits no more says so with `forget`."""
@@ -300,7 +299,7 @@ class Feed:
             if self._look_timer is not None:
                 self._look_timer.cancel()
                 self._look_timer = None
-            self._look_task = asyncio.create_task(self._look(), name="feed partitions")
+            self._look_task = in_background(self._look(), name="feed partitions")
 
     def _look_later(self) -> None:
         if self.every:

@@ -8,7 +8,8 @@ from typing import TypeAlias
 from bridge.clock import Deadline
 from bridge.errors import LogError, Overloaded
 from bridge.flow.catch_up import caught_up, checked, positions_at
-from bridge.flow.entries import Run
+from bridge.flow.entries import Entry, Run
+from bridge.flow.feed_in_use import FeedInUse
 from bridge.flow.feeds import Feed, FeedsBudget
 from bridge.flow.live_lanes import LiveLane, Manner
 from bridge.flow.positions import Positions, Start
@@ -20,6 +21,7 @@ from bridge.limits import (
     TAIL_READ_TIMEOUT_S,
     TAIL_RETRY_S_MAX,
     TAIL_RETRY_S_MIN,
+    WS_KEEPS_MAX,
 )
 from bridge.messagelog import First, FromTimestamp, Last, Page, Position, TopicRef
 
@@ -109,6 +111,8 @@ class Follower:
                         yield run
                         if self._stopped:
                             return
+                        # Live for hours it would be held here.
+                        del run
                 continue
             run_after = feed.run_after(self._sequence)
             if run_after is not None:
@@ -120,6 +124,22 @@ class Follower:
                 await (self._wait(sink) if manner is None else self._wait_in_lane(manner))
                 if drain is not None and not self._stopped:
                     await drain()
+
+    def rewind(self, entry: Entry, positions: Positions) -> None:
+        """
+        Let the next `runs` begin before the end of *entry*, at *positions*; those that there are must have been closed.
+
+        Args:
+            entry: one of what was given.
+        """
+        if not entry.sequence:
+            self._since = self._since if self._sequence is None else self._sequence
+            self._sequence = None
+        elif positions == entry.positions_before:
+            self._sequence = entry.sequence - 1
+        else:
+            self._since, self._sequence = entry.sequence - 1, None
+        self._positions = positions
 
     def stop(self) -> None:
         """Let `runs` end as soon as what it gave last is taken; for a farewell."""
@@ -266,12 +286,18 @@ class Follower:
 
 
 class Feeds:
-    """The feeds that somebody follows: one for each topic and list of partitions."""
+    """
+    The feeds that somebody follows: one for each topic and list of partitions.
+
+    Attributes:
+        keeps: places for readers that keep what they were given while they cannot take it.
+    """
 
     def __init__(self, tails: Tails) -> None:
+        self.keeps = asyncio.Semaphore(WS_KEEPS_MAX)
         self._tails = tails
         self._budget = FeedsBudget()
-        self._feeds: dict[tuple[TopicRef, tuple[int, ...] | None], _Used] = {}
+        self._feeds: dict[tuple[TopicRef, tuple[int, ...] | None], FeedInUse] = {}
 
     async def follow(
         self,
@@ -303,7 +329,7 @@ class Feeds:
         if used is None:
             if len(self._feeds) >= FEEDS_MAX:
                 raise Overloaded("Too many topics are being followed.", retry_after_ms=1000)
-            used = self._feeds[key] = _Used(Feed(self._tails, topic, key[1], self._budget))
+            used = self._feeds[key] = FeedInUse(Feed(self._tails, topic, key[1], self._budget))
         used.users += 1
 
         def release() -> None:
@@ -333,41 +359,14 @@ class Feeds:
                 used.feed.look()
 
     @property
+    def feeds_count(self) -> int:
+        """How many there are."""
+        return len(self._feeds)
+
+    @property
     def held_bytes(self) -> int:
         """What the rings of all feeds hold."""
         return self._budget.held_bytes
-
-
-class _Used:
-    """A feed, and how many use it."""
-
-    __slots__ = ("_opening", "feed", "users")
-
-    def __init__(self, feed: Feed) -> None:
-        self.feed = feed
-        self.users = 0
-        self._opening: asyncio.Task[None] | None = None
-
-    @property
-    def failed(self) -> bool:
-        opening = self._opening
-        return (
-            opening is not None
-            and opening.done()
-            and (opening.cancelled() or opening.exception() is not None)
-        ) or self.feed.error is not None
-
-    async def opened(self, deadline: Deadline) -> Feed:
-        """The feed, once it is open; whoever comes first opens it, with his deadline, for all."""
-        if self._opening is None:
-            self._opening = asyncio.create_task(self.feed.open(deadline=deadline), name="feed open")
-        await asyncio.shield(self._opening)
-        return self.feed
-
-    def close(self) -> None:
-        if self._opening is not None and not self._opening.done():
-            self._opening.cancel()
-        self.feed.close()
 
 
 async def _positions(tails: Tails, feed: Feed, start: Start, deadline: Deadline) -> Positions:

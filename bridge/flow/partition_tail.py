@@ -8,6 +8,7 @@ import structlog
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, InternalError, LogError, NotFound
+from bridge.flow.background import in_background
 from bridge.flow.positions import Gap, end_of
 from bridge.flow.timers import Timer, Timers
 from bridge.limits import (
@@ -119,7 +120,7 @@ class PartitionTail:
             self._lingering.cancel()
             self._lingering = None
         if self._task is None:
-            self._task = asyncio.create_task(self._run(), name=f"tail {self.partition_id}")
+            self._task = in_background(self._run(), name=f"tail {self.partition_id}")
 
     def release(self) -> None:
         """One less."""
@@ -171,7 +172,10 @@ class PartitionTail:
         if next_offset is None:
             self._poked = True
             self._wake()
-        elif self.end_offset is not None and next_offset > self.end_offset:
+        elif self.end_offset is None:
+            # The read that is on its way may have left before.
+            self._poked = True
+        elif next_offset > self.end_offset:
             self._reached(next_offset)
             if self._listeners:
                 self._poked = True

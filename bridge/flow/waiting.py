@@ -15,6 +15,8 @@ from bridge.messagelog import FromOffset, Next, Page, Position, TopicRef
 __all__ = ("Waiting", "is_enough", "read_when_there")
 
 _ANY: Final = 1
+# Waiting for a message at or after it is waiting for the end to be known.
+_ANY_END: Final = -1
 
 
 class Waiting:
@@ -65,7 +67,8 @@ class Waiting:
         """
         Wait until so many messages at or after *positions* can be read, all partitions together; False if none came.
 
-        True as well where a partition began anew: read again, and see.
+        True as well where a partition began anew, or ends before its position when its end is first looked at: read
+        again, and see.
 
         Raises:
             Overloaded: if `TAILS_MAX` partitions are watched.
@@ -77,10 +80,14 @@ class Waiting:
                 tail = tails[partition_id] = self._tails.taken(topic, partition_id)
                 stack.callback(tail.release)
             beginnings = {tail: tail.beginnings for tail in tails.values()}
+            # What these say first is newer than the positions; an end that is known already may be older.
+            unknown = [partition_id for partition_id, tail in tails.items() if tail.end_offset is None]
             while True:
                 if any(tail.beginnings != begun for tail, begun in beginnings.items()):
                     return True
                 ends = _ends(tails)
+                if any(ends.get(each, positions[each]) < positions[each] for each in unknown):
+                    return True
                 missing = messages_min - sum(
                     max(0, end - positions[partition_id]) for partition_id, end in ends.items()
                 )
@@ -90,7 +97,9 @@ class Waiting:
                     return False
                 await self._change(
                     {
-                        tail: max(positions[partition_id], ends.get(partition_id, 0))
+                        tail: max(positions[partition_id], ends[partition_id])
+                        if partition_id in ends
+                        else _ANY_END
                         for partition_id, tail in tails.items()
                     }
                 )

@@ -1,4 +1,4 @@
-"""Places for SDK clients, and the bounded queues before them (shell)."""
+"""Places for what carries requests, clients of the SDK or lines, and the bounded queues before them (shell)."""
 
 import asyncio
 from collections import deque

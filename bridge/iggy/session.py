@@ -1,8 +1,9 @@
 """
 Requests to Iggy, carried over the clients of one connection (shell).
 
-One request at a time is handed to a client, under the caller's own deadline. What is handed over cannot be taken back:
-when the caller gives up, the SDK's call runs on and holds the client, so that client is left behind and replaced.
+One request at a time is handed to a client (of the SDK, or a `Line`), under the caller's own deadline. What is handed over
+cannot be taken back: when the caller gives up, the SDK's call runs on and holds its client, and a line owes an answer that
+nobody waits for; so the one is left behind, the other cut, and either replaced.
 """
 
 import asyncio

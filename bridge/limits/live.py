@@ -50,6 +50,9 @@ FEED_RUN_BYTES: Final = 256 * 1024
 FEED_ENTRIES_MAX: Final = 4_096
 FEED_BYTES_MAX: Final = 8 * 1024 * 1024
 FEEDS_BYTES_MAX: Final = 64 * 1024 * 1024
+# Runs kept of one feed with their bytes, which no other bound counts: readers that stay together share one, and slow
+# ones, each elsewhere in the ring, would hold one each until the next message.
+FEED_RUNS_MAX: Final = 8
 # Encodings kept of one entry: formats times filters; further ones are made for each reader.
 FEED_FORMS_MAX: Final = 8
 # Readers served in one turn of the loop: at 8 us each, 2 ms.
@@ -86,6 +89,10 @@ WS_PUBLISHES_MAX: Final = 256
 WS_PUBLISH_BYTES_MAX: Final = 1024 * 1024
 # Other operations that wait for the log at a time.
 WS_CALLS_MAX: Final = 32
+# Subscriptions that keep what they have read of the log while they wait for permits, or for their socket to take
+# more, each with a page (PAGE_BYTES_MAX at worst); and how long. All others read it again when they go on.
+WS_KEEPS_MAX: Final = 8
+WS_KEEP_S: Final = 1.0
 # Permits that a subscription may hold; a client that wants everything gives more now and then.
 WS_PERMITS_MAX: Final = 1_000_000
 # Messages of one subscription to a group that the client has and has not settled: each is a token of 100 bytes here.

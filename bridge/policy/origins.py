@@ -10,7 +10,7 @@ __all__ = ("Origins",)
 # What a page's script may read of an answer, besides the few that are always readable.
 _EXPOSED: Final = (
     "Allow, Content-Encoding, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
-    "X-Effective-Timeout, X-End-Offset, X-RateLimit-Limit, X-RateLimit-Remaining, X-Request-Id"
+    "X-Effective-Timeout, X-End-Cursor, X-End-Offset, X-RateLimit-Limit, X-RateLimit-Remaining, X-Request-Id"
 )
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 # All that any route looks at, also where browsers let some values pass unasked.

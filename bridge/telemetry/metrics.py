@@ -25,6 +25,7 @@ import bridge
 from bridge.limits import METRICS_TOPICS_MAX
 from bridge.telemetry.figures import OTHER, Histogram, TopicCells
 from bridge.telemetry.group_figures import GroupFigures
+from bridge.telemetry.live_figures import LiveFigures
 from bridge.telemetry.port import LogObserver, TaskObserver
 from bridge.telemetry.snapshot import Snapshot, StateSnapshot, TopicSnapshot
 
@@ -83,6 +84,7 @@ class Metrics(Collector):
         messages_sent: messages acknowledged by the log since the start.
         messages_received: messages read from the log since the start.
         groups: what groups did.
+        live: who waits and follows.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Metrics(Collector):
         self.messages_sent = 0
         self.messages_received = 0
         self.groups = GroupFigures()
+        self.live = LiveFigures()
         self._lock = Lock()
         self._topics = TopicCells(topics_max)
         self._requests: dict[tuple[str, str, int], int] = {}
@@ -239,6 +242,7 @@ class Metrics(Collector):
                 overloaded=self._overloaded,
                 accept_failures=dict(self._accept_failures),
                 groups=self.groups.snapshot(),
+                live=self.live.snapshot(),
             )
 
     def absorb(self, other: Snapshot, *, alive: bool = True) -> None:
@@ -269,6 +273,7 @@ class Metrics(Collector):
         self._read_s.add(*other.read_s)
         self._loop_lag_s.add(*other.loop_lag_s)
         self.groups.absorb(other.groups, alive=alive)
+        self.live.absorb(other.live, alive=alive)
         self._connection.absorb(other.connection, alive=alive)
         self._breaker.absorb(other.breaker, alive=alive)
         self._in_flight += other.in_flight if alive else 0
@@ -286,6 +291,7 @@ class Metrics(Collector):
         yield from self._log_families()
         yield from self._topic_families()
         yield from self.groups.families()
+        yield from self.live.families()
         yield _histogram("bridge_event_loop_lag_seconds", "Delay of the event loop", self._loop_lag_s)
         failures = CounterMetricFamily(
             "bridge_task_failures", "Failed steps of background tasks", labels=("task", "code")
@@ -337,8 +343,12 @@ class Metrics(Collector):
         labels = ("stream", "topic")
         messages_in = CounterMetricFamily("bridge_messages_in", "Messages stored", labels=labels)
         bytes_in = CounterMetricFamily("bridge_payload_bytes_in", "Payload bytes stored", labels=labels)
-        messages_out = CounterMetricFamily("bridge_messages_out", "Messages delivered", labels=labels)
-        bytes_out = CounterMetricFamily("bridge_payload_bytes_out", "Payload bytes delivered", labels=labels)
+        messages_out = CounterMetricFamily(
+            "bridge_messages_out", "Messages read, once for all who follow live", labels=labels
+        )
+        bytes_out = CounterMetricFamily(
+            "bridge_payload_bytes_out", "Payload bytes read, likewise", labels=labels
+        )
         for key, cell in self._topics.items():
             messages_in.add_metric(key, cell.messages_in)
             bytes_in.add_metric(key, cell.bytes_in)

@@ -1,8 +1,19 @@
 """All figures of one process as plain values (pure), so that several processes' can be added up."""
 
+from operator import add
+
 import msgspec
 
-__all__ = ("Counts", "GroupSnapshot", "Snapshot", "StateSnapshot", "TopicSnapshot", "decode", "encode")
+__all__ = (
+    "Counts",
+    "GroupSnapshot",
+    "LiveSnapshot",
+    "Snapshot",
+    "StateSnapshot",
+    "TopicSnapshot",
+    "decode",
+    "encode",
+)
 
 #: Of a histogram: observations by bucket, and their sum.
 Counts = tuple[list[int], float]
@@ -39,6 +50,23 @@ class GroupSnapshot(msgspec.Struct, frozen=True, array_like=True):
     lag: int
 
 
+class LiveSnapshot(msgspec.Struct, frozen=True, array_like=True):
+    """How many there are just now; see `LiveFigures`."""
+
+    event_streams: int = 0
+    sockets: int = 0
+    subscriptions: int = 0
+    long_polls: int = 0
+    tails: int = 0
+    feeds: int = 0
+    feeds_held_bytes: int = 0
+
+    def plus(self, other: "LiveSnapshot") -> "LiveSnapshot":
+        """Both together."""
+        sums = map(add, msgspec.structs.astuple(self), msgspec.structs.astuple(other))
+        return LiveSnapshot(*sums)
+
+
 class Snapshot(msgspec.Struct, array_like=True):
     """See `Metrics`, field by field; array-like, since it is read only by the process group that wrote it.
 
@@ -66,6 +94,7 @@ class Snapshot(msgspec.Struct, array_like=True):
     overloaded: int
     accept_failures: dict[str, int]
     groups: list[GroupSnapshot]
+    live: LiveSnapshot
     cpu_s: float = 0.0
     peak_memory_bytes: int = 0
     starts: int = 0

@@ -1,6 +1,7 @@
 """The application: what a request passes on its way, and where it can go (wiring)."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from aiohttp.typedefs import Handler
 from bridge.web.answer_headers import stamp
 from bridge.web.gates import Gate, as_middleware
 from bridge.web.keys import SERVICES, Services
+from bridge.web.live_counts import live_counts
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
@@ -78,6 +80,7 @@ def build_app(
         middlewares=[as_middleware(gates)], client_max_size=services.http.request_body_bytes_max
     )
     app[SERVICES] = services
+    services.metrics.live.ask = partial(live_counts, services)
     app[RULES] = rules
     app.on_response_prepare.append(stamp(rules.origins, services.lifecycle))
     for row in routes:

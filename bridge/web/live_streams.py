@@ -3,32 +3,46 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from typing import Final
 
 from bridge.errors import Overloaded
 from bridge.limits import LIVE_STREAMS_MAX, RETRY_AFTER_DEFAULT_MS
 
-__all__ = ("LiveStreams",)
+__all__ = ("LiveKind", "LiveStreams")
 
 # A farewell is a write or two: 5 ms for so many.
 _FAREWELLS_PER_TURN: Final = 500
 
 
+class LiveKind(Enum):
+    """What a stream is, for the figures."""
+
+    EVENTS = auto()
+    SOCKET = auto()
+    SUBSCRIPTION = auto()
+
+
 class LiveStreams:
     """Every open stream, whatever it speaks."""
 
-    __slots__ = ("_farewells", "_said", "_streams_max")
+    __slots__ = ("_counts", "_farewells", "_said", "_streams_max")
 
     def __init__(self, streams_max: int = LIVE_STREAMS_MAX) -> None:
         self._streams_max = streams_max
         self._farewells: dict[object, Callable[[], None]] = {}
+        self._counts = dict.fromkeys(LiveKind, 0)
         self._said = False
 
     def __len__(self) -> int:
         return len(self._farewells)
 
+    def count(self, kind: LiveKind) -> int:
+        """How many of that kind are open."""
+        return self._counts[kind]
+
     @contextmanager
-    def joined(self, farewell: Callable[[], None]) -> Iterator[None]:
+    def joined(self, farewell: Callable[[], None], kind: LiveKind) -> Iterator[None]:
         """
         Count one more stream as long as this is open.
 
@@ -43,12 +57,14 @@ class LiveStreams:
             raise Overloaded("Too many streams are open.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)
         place = object()
         self._farewells[place] = farewell
+        self._counts[kind] += 1
         try:
             if self._said:
                 farewell()
             yield
         finally:
             del self._farewells[place]
+            self._counts[kind] -= 1
 
     async def say_farewell(self) -> None:
         """The process drains: every stream, those that come later too, is to end."""

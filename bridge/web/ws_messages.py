@@ -1,15 +1,11 @@
 """What a feed gives, as messages of the WebSocket subprotocol (pure)."""
 
 from collections.abc import Hashable
-from typing import Final, NamedTuple
+from typing import Final
 
 from bridge.flow.entries import Entry
-from bridge.flow.positions import Positions
 from bridge.limits import CURSOR_CHARS_MAX
-from bridge.messagelog import TopicRef
-from bridge.policy.cursors import Cursor, Cursors
-from bridge.web.event_types import of_types
-from bridge.web.wire_pages import PageEncoder
+from bridge.web.live_forms import LiveForm
 from bridge.web.ws_answers import SUBPROTOCOL
 
 __all__ = ("CURSOR_WITHIN", "MessageForm", "cursor_of")
@@ -21,30 +17,15 @@ _CURSOR_AT: Final = len(b',"cursor":"')
 CURSOR_WITHIN: Final = _CURSOR_AT + CURSOR_CHARS_MAX + 1
 
 
-class MessageForm(NamedTuple):
-    """
-    How one subscription's messages are written; those whose forms have the same *key* share the bytes.
+class MessageForm(LiveForm):
+    """How one subscription's messages are written; those whose forms have the same *key* share the bytes."""
 
-    Attributes:
-        topic: of the feed.
-        every: whether the feed is of all partitions of the topic.
-        event_types: only events of these; all messages if empty.
-    """
-
-    cursors: Cursors
-    pages: PageEncoder
-    topic: TopicRef
-    every: bool
-    event_types: frozenset[str]
+    __slots__ = ()
 
     @property
     def key(self) -> Hashable:
         """For `Entry.encoded`: within one feed all else is the same."""
         return SUBPROTOCOL, self.event_types
-
-    def cursor(self, positions: Positions) -> str:
-        """The token of *positions*."""
-        return self.cursors.token(Cursor(self.topic, positions, self.every))
 
     def pieces(self, entry: Entry) -> list[bytes]:
         """The messages of *entry* that the filter lets through, each to be preceded by the subscription's beginning."""
@@ -53,16 +34,11 @@ class MessageForm(NamedTuple):
 
     def _written(self, entry: Entry) -> bytes:
         """All pieces, a line each: what is stored holds line breaks between tokens only, where a space is as good."""
-        records = of_types(entry.records, self.pages.forms.forms_of, self.event_types)
-        if not records:
+        shown = self.shown(entry)
+        if shown is None:
             return b""
-        tokens = self.cursors.tokens(
-            Cursor(self.topic, entry.positions_before, self.every),
-            entry.partition_id,
-            [offset + 1 for offset in records.offsets],
-        )
-        objects = self.pages.lines(records, lead=b'{"partition_id":%d,' % entry.partition_id, once=True)
-        if b"\n" in b"".join(records.payloads):
+        tokens, objects = shown
+        if b"\n" in b"".join(entry.records.payloads):
             objects = [each.replace(b"\n", b" ") for each in objects]
         return b"\n".join(map(_PIECE.__mod__, zip(tokens, objects, strict=True)))
 

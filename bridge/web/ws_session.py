@@ -31,6 +31,7 @@ from bridge.messagelog import Receipt, TopicRef
 from bridge.policy.client_address import limit_key
 from bridge.policy.token_bucket import take
 from bridge.web.keys import Services
+from bridge.web.live_streams import LiveKind
 from bridge.web.problems import problem_object, row_of
 from bridge.web.rules import Rules
 from bridge.web.wire_answers import receipt_json
@@ -261,7 +262,7 @@ class Session:
 
     async def _follow(self, name: str, subscription: Subscription) -> None:
         try:
-            with self._services.live_streams.joined(_nothing):
+            with self._services.live_streams.joined(_nothing, LiveKind.SUBSCRIPTION):
                 await subscription.run()
         except BridgeError as error:
             self._failed(name, subscription, error)

@@ -1,5 +1,6 @@
 """One topic that a socket follows (shell over `flow.follow`): messages as far as there are permits and room."""
 
+import asyncio
 from collections import deque
 from contextlib import aclosing
 from typing import Final, NamedTuple, Protocol
@@ -7,8 +8,9 @@ from typing import Final, NamedTuple, Protocol
 from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest
 from bridge.flow.entries import Entry, Run
+from bridge.flow.follow import Follower
 from bridge.flow.positions import Positions, Start
-from bridge.limits import LIVE_WRITE_BYTES
+from bridge.limits import LIVE_WRITE_BYTES, WS_KEEP_S
 from bridge.messagelog import First, FromTimestamp, Last, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web.keys import Services
@@ -99,12 +101,13 @@ class TopicSubscription:
     """
     Follows a topic, or some of its partitions.
 
-    What is taken from the feed and not sent yet is one run of it at most; nothing is taken without a permit.
+    What is taken from the feed and not sent yet is one run of it at most; nothing is taken without a permit. Who waits for
+    permits or for his socket soon lets go of it, and reads it again: so a reader that wants nothing holds nothing.
     """
 
     __slots__ = (
-        "_asked", "_clock", "_deadline", "_entries", "_form", "_head", "_last", "_passed", "_pieces", "_progress_s", "_services",
-        "_socket", "_told", "_topic", "permits",
+        "_asked", "_clock", "_deadline", "_entries", "_follower", "_form", "_head", "_last", "_opened", "_passed", "_pieces",
+        "_progress_s", "_services", "_socket", "_told", "_topic", "_untouched", "permits",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +125,10 @@ class TopicSubscription:
         # What is taken and not sent: the rest of one entry, and the entries after it.
         self._pieces: deque[bytes] = deque()
         self._entries: deque[Entry] = deque()
+        # Whose pieces they are, and whether none of them was sent.
+        self._opened: Entry | None = None
+        self._untouched = True
+        self._follower: Follower | None = None
         # The cursor that the client was told last, or the beginning of the message that was sent after it.
         self._told: str | None = None
         self._last: bytes | None = None
@@ -151,6 +158,7 @@ class TopicSubscription:
         follower = await services.feeds.follow(
             self._topic, place.start, partitions=place.partitions, deadline=self._deadline
         )
+        self._follower = follower
         try:
             event_types = frozenset(self._asked.event_type or ())
             self._form = MessageForm(
@@ -162,13 +170,22 @@ class TopicSubscription:
                     self._asked.id, self._topic, cursor=self._told, group=None, permits=self.permits.count
                 )
             )
-            await self._drain()
-            async with aclosing(follower.runs(sink=self._live, drain=self._drain)) as runs:
-                async for run in runs:
-                    self._take(run)
-                    await self._drain()
+            while True:
+                await self._drain()
+                await self._take_runs(follower)
+                self._let_go()
         finally:
             follower.close()
+
+    async def _take_runs(self, follower: Follower) -> None:
+        """Until the client has long had no permit or no room: what gives the runs holds a page, and so does a run."""
+        async with aclosing(follower.runs(sink=self._live, drain=self._drain)) as runs:
+            async for run in runs:
+                self._take(run)
+                # What was sent is not to be held until there is more.
+                del run
+                if not await self._sent_on():
+                    return
 
     def _live(self, run: Run) -> bool:
         """Send at once; whether there may be another run."""
@@ -176,16 +193,56 @@ class TopicSubscription:
         return self.permits.count > 0 and not self._entries and not self._pieces and not self._socket.full
 
     async def _drain(self) -> None:
-        """Send what is taken as there are permits and room; and wait until there is a permit and room for more."""
+        """As `_sent_on`, and then wait until there is a permit and room for more, holding nothing."""
+        holds = bool(self._entries or self._pieces)
+        if not holds or not await self._sent_on():
+            self._let_go()
+            while not self._may_send:
+                await self._may_go_on()
+
+    async def _sent_on(self) -> bool:
+        """Send what is taken as there are permits and room; False if it had to wait too long for either."""
+        keeps = self._services.feeds.keeps
         while True:
-            if self._socket.full:
-                await self._socket.writable()
-            elif not self.permits.count:
-                await self.permits.wait()
-            elif self._entries or self._pieces:
+            if self._may_send:
+                if not (self._entries or self._pieces):
+                    return True
                 self._send_on()
+            elif keeps.locked():
+                return False
             else:
-                return
+                async with keeps:
+                    try:
+                        async with asyncio.timeout(WS_KEEP_S):
+                            await self._may_go_on()
+                    except TimeoutError:
+                        return False
+
+    @property
+    def _may_send(self) -> bool:
+        return self.permits.count > 0 and not self._socket.full
+
+    async def _may_go_on(self) -> None:
+        if self._socket.full:
+            await self._socket.writable()
+        else:
+            await self.permits.wait()
+
+    def _let_go(self) -> None:
+        """Forget what is taken and not sent: the follower gives it again."""
+        opened, follower = self._opened, self._follower
+        if follower is not None and self._form is not None:
+            if self._pieces and opened is not None:
+                positions = opened.positions_before
+                if not self._untouched and self._last is not None:
+                    token = cursor_of(self._last.removeprefix(self._head))
+                    positions = self._services.cursors.read(token, self._topic).positions
+                follower.rewind(opened, positions)
+            elif self._entries:
+                follower.rewind(self._entries[0], self._entries[0].positions_before)
+        self._pieces.clear()
+        self._entries.clear()
+        self._opened = None
 
     def _take(self, run: Run) -> None:
         self._entries += run.entries
@@ -211,6 +268,9 @@ class TopicSubscription:
             messages.append(head + pieces.popleft())
             size_bytes += len(messages[-1])
         self.permits.count -= len(messages)
+        self._untouched = False
+        if not pieces:
+            self._opened = None
         # Not all of it: it may be large, and the cursor stands at its beginning.
         self._last, self._passed = messages[-1][: len(head) + CURSOR_WITHIN], None
         self._socket.send(*messages)
@@ -225,6 +285,7 @@ class TopicSubscription:
             return
         self._pieces.extend(form.pieces(entry))
         if self._pieces:
+            self._opened, self._untouched = entry, True
             return
         self._passed = entry.positions_after
         now_s = self._clock.monotonic_s()

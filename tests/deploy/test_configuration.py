@@ -10,6 +10,7 @@ from bridge.errors import ConfigError
 from tests.deploy.manifests import compose, dockerfile_environment, manifest
 
 KEY = "0123456789abcdef0123456789abcdef"
+CURSOR_KEY = "fedcba9876543210fedcba9876543210"
 CONNECTION = "iggy://iggy:password@iggy:8090"
 
 
@@ -29,9 +30,14 @@ def pod_environment() -> dict[str, str]:
 
 
 def test_the_pod_starts_with_real_secrets_and_without_a_warning() -> None:
-    files = {"/run/secrets/bridge/api-key": KEY, "/run/secrets/bridge/iggy-connection-string": CONNECTION}
+    files = {
+        "/run/secrets/bridge/api-key": KEY,
+        "/run/secrets/bridge/cursor-key": CURSOR_KEY,
+        "/run/secrets/bridge/iggy-connection-string": CONNECTION,
+    }
     effective = started(pod_environment(), files)
     assert effective.config.http.api_key == KEY
+    assert effective.config.http.cursor_key == CURSOR_KEY
     assert effective.config.iggy.connection_string == CONNECTION
     assert effective.config.http.drain_delay_s < effective.config.http.shutdown_grace_s
     assert effective.warnings == ()
@@ -41,12 +47,16 @@ def test_the_pod_refuses_to_start_with_the_placeholders() -> None:
     files = {f"/run/secrets/bridge/{key}": text for key, text in manifest("Secret")["stringData"].items()}
     with pytest.raises(ConfigError) as refused:
         started(pod_environment(), files)
-    for name in ("API_KEY", "IGGY_CONNECTION_STRING"):
+    for name in ("API_KEY", "CURSOR_KEY", "IGGY_CONNECTION_STRING"):
         assert any(fault.startswith(name) for fault in refused.value.faults)
 
 
 def test_the_compose_service_starts_with_its_secrets_and_without_a_warning() -> None:
-    files = {"/run/secrets/api_key": KEY, "/run/secrets/iggy_connection_string": CONNECTION}
+    files = {
+        "/run/secrets/api_key": KEY,
+        "/run/secrets/cursor_key": CURSOR_KEY,
+        "/run/secrets/iggy_connection_string": CONNECTION,
+    }
     effective = started(compose()["services"]["bridge"]["environment"], files)
     assert effective.config.iggy.connection_string == CONNECTION
     assert effective.warnings == ()

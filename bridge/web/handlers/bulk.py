@@ -129,8 +129,6 @@ def _check_page(request: web.Request) -> None:
     Raises:
         Forbidden: if the page is of another origin than this server and is not allowed.
     """
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None or request.app[RULES].origins.allows(origin):
-        return
-    if origin.partition("://")[2] != request.headers.get(hdrs.HOST):
+    headers = request.headers
+    if not request.app[RULES].origins.may_call(headers.get(hdrs.ORIGIN), headers.get(hdrs.HOST)):
         raise Forbidden("Pages of this origin may not call.", path="Origin")

@@ -11,6 +11,7 @@ from bridge.policy.admission import Ticket
 from bridge.web.admission_tickets import TICKET
 from bridge.web.connection import BridgeProtocol
 from bridge.web.keys import CLIENT, DEADLINE, REQUEST_ID, SERVICES
+from bridge.web.live_streams import LiveKind
 from bridge.web.rules import RULES
 from bridge.web.wire_queries import refuse_query
 from bridge.web.ws_session import Session, message_bytes_max
@@ -47,7 +48,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         client=request[CLIENT],
         timeout_s=request[DEADLINE].remaining_s(),
     )
-    with services.live_streams.joined(session.leave):
+    with services.live_streams.joined(session.leave, LiveKind.SOCKET):
         services.lifecycle.backstops.lift()
         if TICKET in request:
             request[TICKET].close()

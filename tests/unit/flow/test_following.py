@@ -1,6 +1,7 @@
 """Claims of the feeds and of those who follow them."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -145,6 +146,23 @@ async def test_more_forms_than_are_kept_are_made_again(monkeypatch: pytest.Monke
     assert run.entries[0].forms_bytes == 1
 
 
+async def test_readers_that_stand_in_many_places_do_not_make_the_feed_keep_a_run_for_each(room: Room) -> None:
+    follower = await room.follow(Last())
+    for _ in range(3 * limits.FEED_RUNS_MAX):
+        room.bench.log.append(0)
+        await room.bench.timers.pass_s(1)
+    feed = follower._feed
+    assert feed.sequence == 3 * limits.FEED_RUNS_MAX
+    for each in range(feed.sequence):
+        run = feed.run_after(each)
+        assert run is not None
+        assert run.entries[0].sequence == each + 1
+        for form in range(2 * limits.FEED_FORMS_MAX):
+            run.encoded(form, lambda _: b"x")
+        assert len(run._forms or ()) <= limits.FEED_FORMS_MAX
+    assert len(feed._runs) == limits.FEED_RUNS_MAX
+
+
 async def test_what_a_sink_raises_reaches_its_owner_and_nobody_else(room: Room) -> None:
     follower = await room.follow(Last())
 
@@ -158,6 +176,32 @@ async def test_what_a_sink_raises_reaches_its_owner_and_nobody_else(room: Room) 
     with pytest.raises(ConnectionResetError):
         await failing
     assert seen.payloads == [b"0"]
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+async def test_a_reader_that_has_everything_holds_none_of_what_it_read_by_itself(
+    room: Room, *, is_live: bool
+) -> None:
+    room.bench.log.append(0, 300)
+    follower = await room.follow(First())
+    given: list[int] = []
+
+    def take(run: Run) -> bool:
+        given.append(sum(len(entry.records) for entry in run.entries))
+        return True
+
+    async def read() -> None:
+        async with aclosing(follower.runs(sink=take if is_live else None)) as runs:
+            async for run in runs:
+                take(run)
+                del run
+
+    room.tasks.append(asyncio.create_task(read()))
+    await settled()
+    assert sum(given) == 300
+    # Tracebacks of other tests hold some in cycles.
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, Entry)]
 
 
 async def test_a_reader_of_some_partitions_gets_nothing_of_others(room: Room) -> None:

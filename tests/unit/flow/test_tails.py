@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import structlog
 
 from bridge import limits
 from bridge.errors import (
@@ -153,6 +154,35 @@ async def test_what_is_stored_while_a_read_is_on_its_way_is_read_next(bench: Ben
         bench.tails.stored(TOPIC, 0, bench.log.append(0))
         await bench.timers.pass_s(MIN_S)
         assert ear.told == [b"0", b"1", b"2"]
+
+
+@pushed
+async def test_what_is_stored_while_the_end_is_looked_for_is_known_at_once(bench: Bench) -> None:
+    bench.log.gate.clear()
+    with bench.tails.watch(TOPIC, 0) as watch:
+        waiting = asyncio.create_task(watch.beyond(0, bench.in_s(10)))
+        await settled()
+        bench.tails.stored(TOPIC, 0, 1)
+        bench.log.gate.set()
+        await settled()
+        # Read by the next look, 2 ms later, and not by the one a second later.
+        bench.log.append(0)
+        await bench.timers.pass_s(MIN_S)
+        assert waiting.done()
+        assert await waiting
+
+
+async def test_a_tail_does_not_bear_the_name_of_who_came_first(bench: Bench) -> None:
+    with (
+        structlog.contextvars.bound_contextvars(request_id="first"),
+        structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines,
+        bench.tails.watch(TOPIC, 0) as watch,
+    ):
+        bench.log.append(0, 3)
+        await watch.opened(bench.in_s(1))
+        bench.log.purge(0)
+        await bench.timers.pass_s(1)
+    assert [(line["event"], line.get("request_id")) for line in lines] == [("partition_began_anew", None)]
 
 
 @pushed

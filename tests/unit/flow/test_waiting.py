@@ -55,6 +55,14 @@ async def test_a_partition_that_begins_anew_ends_the_wait(bench: Bench) -> None:
     assert await coming
 
 
+async def test_a_partition_that_began_anew_before_anybody_watched_it_ends_the_wait(bench: Bench) -> None:
+    bench.log.append(0, 5)
+    bench.log.purge(0)
+    _, coming = _until(bench, {0: 5, 1: 0})
+    await bench.timers.pass_s(1)
+    assert await coming
+
+
 async def test_a_place_that_goes_ends_the_wait_by_saying_so(bench: Bench) -> None:
     _, coming = _until(bench, {0: 0, 1: 0})
     await bench.timers.pass_s(1)
@@ -105,6 +113,16 @@ async def test_what_is_told_to_be_there_and_is_not_is_not_asked_for_again_and_ag
     bench.log.append(0)
     await bench.timers.pass_s(1)
     assert [message.offset for message in (await reading).messages] == [5]
+
+
+async def test_an_offset_to_come_is_waited_for_without_reading_again_and_again(bench: Bench) -> None:
+    bench.log.append(0, 5)
+    reading = await _page(bench, FromOffset(8), wait_s=10)
+    await bench.timers.pass_s(5)
+    assert len([read for read in bench.log.reads if read[2] == 10]) <= 1
+    bench.log.append(0, 4)
+    await bench.timers.pass_s(1)
+    assert [message.offset for message in (await reading).messages] == [8]
 
 
 async def test_a_time_to_come_is_looked_at_only_when_something_has_come(bench: Bench) -> None:

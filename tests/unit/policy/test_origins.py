@@ -15,7 +15,8 @@ def test_a_listed_origin_is_named_and_caches_are_told() -> None:
     headers = ONE.answer_headers("https://app.example")
     assert headers["Access-Control-Allow-Origin"] == "https://app.example"
     assert headers["Vary"] == "Origin"
-    assert "X-Request-Id" in headers["Access-Control-Expose-Headers"]
+    exposed = headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"X-Request-Id", "X-End-Offset", "X-End-Cursor"} <= set(exposed)
 
 
 @given(st.one_of(st.none(), st.text()))

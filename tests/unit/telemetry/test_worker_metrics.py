@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bridge.limits import WORKER_FIGURES_INTERVAL_S
 from bridge.telemetry.figure_slots import FigureSlots, slots_bytes
 from bridge.telemetry.metrics import Metrics
-from bridge.telemetry.snapshot import decode, encode
+from bridge.telemetry.snapshot import LiveSnapshot, decode, encode
 from bridge.telemetry.worker_metrics import WorkerMetrics
 from tests.support.clock import FakeClock
 
@@ -91,6 +91,21 @@ def test_a_killed_worker_s_counts_stay_and_the_next_one_goes_on_from_them() -> N
     assert value(again, REQUESTS) == shown + 1
     assert value(two, REQUESTS) == shown + 1
     assert value(two, 'bridge_worker_starts_total{worker="1"}') == 2
+
+
+def test_those_who_wait_at_any_worker_are_added_up_and_those_of_one_that_is_gone_are_not() -> None:
+    table, clock = slots(2), FakeClock()
+    one, two = (WorkerMetrics(table, slot, clock) for slot in range(2))
+    one.live.ask = lambda: LiveSnapshot(1, 2, 3, 4, 5, 6, 7)
+    two.live.ask = lambda: LiveSnapshot(long_polls=10)
+    one.publish()
+    sockets = 'bridge_live_streams{kind="socket"}'
+    assert (value(two, sockets), value(two, "bridge_long_polls")) == (2, 14)
+    assert value(two, "bridge_feeds_held_bytes") == 7
+    clock.advance(5 * WORKER_FIGURES_INTERVAL_S)
+    assert (value(two, sockets), value(two, "bridge_long_polls")) == (0, 10)
+    # Whoever takes the place of the other begins with none.
+    assert value(WorkerMetrics(table, 0, clock), sockets) == 0
 
 
 def test_states_and_requests_in_flight_of_a_worker_that_is_gone_do_not_count() -> None:

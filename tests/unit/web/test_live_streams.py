@@ -3,18 +3,18 @@ from contextlib import ExitStack
 import pytest
 
 from bridge.errors import Overloaded
-from bridge.web.live_streams import LiveStreams
+from bridge.web.live_streams import LiveKind, LiveStreams
 
 
 def test_there_are_no_more_streams_than_may_be_and_one_that_ends_makes_room() -> None:
     streams = LiveStreams(streams_max=2)
-    with streams.joined(lambda: None):
-        with streams.joined(lambda: None):
-            with pytest.raises(Overloaded) as refused, streams.joined(lambda: None):
+    with streams.joined(lambda: None, LiveKind.EVENTS):
+        with streams.joined(lambda: None, LiveKind.EVENTS):
+            with pytest.raises(Overloaded) as refused, streams.joined(lambda: None, LiveKind.EVENTS):
                 raise AssertionError("a third stream was let in")
             assert refused.value.retry_after_ms
             assert len(streams) == 2
-        with streams.joined(lambda: None):
+        with streams.joined(lambda: None, LiveKind.EVENTS):
             assert len(streams) == 2
     assert len(streams) == 0
 
@@ -22,7 +22,10 @@ def test_there_are_no_more_streams_than_may_be_and_one_that_ends_makes_room() ->
 async def test_every_stream_is_told_once_that_the_process_drains() -> None:
     streams = LiveStreams()
     told: list[str] = []
-    with streams.joined(lambda: told.append("a")), streams.joined(lambda: told.append("b")):
+    with (
+        streams.joined(lambda: told.append("a"), LiveKind.EVENTS),
+        streams.joined(lambda: told.append("b"), LiveKind.SOCKET),
+    ):
         assert told == []
         await streams.say_farewell()
         assert told == ["a", "b"]
@@ -34,7 +37,7 @@ async def test_a_stream_that_comes_during_the_drain_is_told_at_once() -> None:
     streams = LiveStreams()
     await streams.say_farewell()
     told: list[str] = []
-    with streams.joined(lambda: told.append("late")):
+    with streams.joined(lambda: told.append("late"), LiveKind.EVENTS):
         assert told == ["late"]
 
 
@@ -43,7 +46,7 @@ async def test_a_stream_that_has_ended_meanwhile_is_told_nothing(monkeypatch: py
     streams = LiveStreams()
     told: list[str] = []
     second = ExitStack()
-    with streams.joined(second.close):
-        second.enter_context(streams.joined(lambda: told.append("second")))
+    with streams.joined(second.close, LiveKind.EVENTS):
+        second.enter_context(streams.joined(lambda: told.append("second"), LiveKind.EVENTS))
         await streams.say_farewell()
     assert told == []
