@@ -27,6 +27,7 @@ import structlog
 
 import bridge
 from bridge.adapters import open_log
+from bridge.allocator import keep_freed_blocks
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
@@ -150,6 +151,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
             await listeners.open()
             _banner(config, services, listeners)
             settle()
+            keep_freed_blocks()
             work = (
                 *background_tasks(config, services, opened),
                 *((name, do(stop)) for name, do in place.background),
