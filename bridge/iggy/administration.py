@@ -91,7 +91,9 @@ class IggyAdministration(IggyCatalogue):
         async def mark(partition_id: int) -> None:
             body = wire.store_offset_request(topic, partition_id, _MARK, 0)
             try:
-                await self._offset_call(wire.STORE_OFFSET, body, write=True, deadline=deadline)
+                await self._read_lane_call(
+                    wire.STORE_OFFSET, body, Operation.TOPIC, write=True, deadline=deadline
+                )
             except BadRequest:
                 # Empty by now.
                 return
@@ -107,15 +109,19 @@ class IggyAdministration(IggyCatalogue):
         """Return once the mark is gone."""
         body = wire.offset_request(topic, partition_id, _MARK)
         pause_s = _LOOK_S_MIN
-        while await self._offset_call(wire.GET_OFFSET, body, write=False, deadline=deadline):
+        while await self._read_lane_call(
+            wire.GET_OFFSET, body, Operation.TOPIC, write=False, deadline=deadline
+        ):
             await _pause(pause_s, deadline)
             pause_s = min(2 * pause_s, _LOOK_S_MAX)
 
-    async def _offset_call(self, code: int, body: bytes, *, write: bool, deadline: Deadline) -> bytes:
+    async def _read_lane_call(
+        self, code: int, body: bytes, operation: Operation, *, write: bool, deadline: Deadline
+    ) -> bytes:
         return await self._session.call(
             self._connection.read_lane,
             lambda client: client.send_binary_request(code, body),
-            Operation.TOPIC,
+            operation,
             write=write,
             deadline=deadline,
         )

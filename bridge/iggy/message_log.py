@@ -217,13 +217,7 @@ class IggyMessageLog(IggyAppending):
         self, topic: TopicRef, partition_id: int, code: int, body: bytes, *, write: bool, deadline: Deadline
     ) -> bytes:
         try:
-            return await self._session.call(
-                self._connection.read_lane,
-                lambda client: client.send_binary_request(code, body),
-                Operation.POLL,
-                write=write,
-                deadline=deadline,
-            )
+            return await self._read_lane_call(code, body, Operation.POLL, write=write, deadline=deadline)
         except NotFound as error:
             self.forget(topic)
             if type(error) is NotFound:

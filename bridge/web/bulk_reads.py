@@ -8,12 +8,10 @@ from typing import Final
 from aiohttp import web
 
 from bridge.clock import Clock, Deadline
-from bridge.errors import Overloaded
 from bridge.limits import (
     BULK_PAGE_MESSAGES,
     BULK_PART_BYTES,
     BULK_PART_MESSAGES,
-    BULK_READS_MAX,
     BULK_WRITE_TIMEOUT_S,
 )
 from bridge.messagelog import FromOffset, Last, MessageLog, Page, Position, Records, TopicRef
@@ -22,32 +20,9 @@ from bridge.web.compression import deflater_of
 from bridge.web.wire_pages import PageEncoder
 from bridge.web.wire_queries import BulkQuery
 
-__all__ = ("BulkRead", "BulkReads", "LineWriter")
+__all__ = ("BulkRead", "LineWriter")
 
 _LET_END_S: Final = 1.0
-
-
-class BulkReads:
-    """How many streams there are."""
-
-    __slots__ = ("_count",)
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def __enter__(self) -> None:
-        """
-        One more.
-
-        Raises:
-            Overloaded: if there are `BULK_READS_MAX`.
-        """
-        if self._count >= BULK_READS_MAX:
-            raise Overloaded("Too many streams are being read.", retry_after_ms=1000)
-        self._count += 1
-
-    def __exit__(self, *_: object) -> None:
-        self._count -= 1
 
 
 class BulkRead:

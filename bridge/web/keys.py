@@ -9,19 +9,19 @@ from aiohttp import web
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, Deadline
 from bridge.config import HttpConfig, LogConfig
+from bridge.errors import Outcome
 from bridge.flow.follow import Feeds
 from bridge.flow.tails import Tails
 from bridge.groups.engine import Groups
+from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
 from bridge.messagelog import HealthProbe, MessageLog, NewMessage, Placement, Receipt, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.web.backstops import Backstops
-from bridge.web.bulk_reads import BulkReads
-from bridge.web.bulk_writes import BulkWrites
+from bridge.web.bounded import Bounded
 from bridge.web.heartbeats import Heartbeats, system_heartbeats
 from bridge.web.live_streams import LiveStreams
-from bridge.web.long_polls import LongPolls
 from bridge.web.wire_pages import PageEncoder
 
 __all__ = ("CLIENT", "DEADLINE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
@@ -81,15 +81,23 @@ class Services:
     #: Makes the answers to reads; knows the payloads that were checked at the door.
     pages: PageEncoder = field(default_factory=PageEncoder)
     #: The streams being read.
-    bulk_reads: BulkReads = field(default_factory=BulkReads)
+    bulk_reads: Bounded = field(
+        default_factory=lambda: Bounded(BULK_READS_MAX, "Too many streams are being read.")
+    )
     #: The bodies of lines being written.
-    bulk_writes: BulkWrites = field(default_factory=BulkWrites)
+    bulk_writes: Bounded = field(
+        default_factory=lambda: Bounded(
+            NDJSON_BODIES_MAX, "Too many bodies of lines are being read.", outcome=Outcome.NOT_WRITTEN
+        )
+    )
     #: The streams that live until their client leaves or the process drains.
     live_streams: LiveStreams = field(default_factory=LiveStreams)
     #: What keeps event streams from being silent.
     heartbeats: Heartbeats = field(default_factory=system_heartbeats)
     #: The clients that wait for messages.
-    long_polls: LongPolls = field(default_factory=LongPolls)
+    long_polls: Bounded = field(
+        default_factory=lambda: Bounded(LONG_POLLS_MAX, "Too many long polls are waiting.")
+    )
     #: Where limits are counted, shared with other workers; None for tables of this process alone.
     limit_tables: LimitTables | None = None
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.

@@ -1,22 +1,23 @@
-"""Long polls that a test can wait for."""
+"""Long polls and bulk reads that a test can wait for."""
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
 
-from bridge.web.long_polls import LongPolls
+from bridge.web.bounded import Bounded
 from tests.support.bridge_app import BridgeApp
 
-__all__ = ("ToldLongPolls", "told_long_polls")
+__all__ = ("ToldLongPolls", "told_end_of_bulk_reads", "told_long_polls")
 
 
-class ToldLongPolls(LongPolls):
+class ToldLongPolls(Bounded):
     """Tells when the number of those who wait has changed."""
 
     __slots__ = ("_changed",)
 
     def __init__(self, polls_max: int = 10) -> None:
-        super().__init__(polls_max)
+        super().__init__(polls_max, "Too many long polls are waiting.")
         self._changed = asyncio.Event()
 
     @contextmanager
@@ -43,3 +44,11 @@ def told_long_polls(bridge: BridgeApp, polls_max: int = 10) -> ToldLongPolls:
     polls = ToldLongPolls(polls_max)
     object.__setattr__(bridge.services, "long_polls", polls)
     return polls
+
+
+def told_end_of_bulk_reads(bridge: BridgeApp) -> asyncio.Event:
+    """Set once a bulk read of *bridge* has given its place back."""
+    ended, leaving = asyncio.Event(), ExitStack()
+    leaving.callback(ended.set)
+    object.__setattr__(bridge.services, "bulk_reads", SimpleNamespace(joined=lambda: leaving))
+    return ended

@@ -220,7 +220,7 @@ async def test_a_process_that_ends_stores_what_came_and_says_where_to_go_on(
 async def test_only_so_many_bodies_are_taken_at_a_time(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.bulk_writes.NDJSON_BODIES_MAX", 0)
+    monkeypatch.setattr(bridge.services.bulk_writes, "_count_max", 0)
     answer = await post(bridge, b"1")
     assert (answer.status, answer.json["error"], answer.json["outcome"]) == (503, "overloaded", "not_written")
     assert await everything(bridge) == []

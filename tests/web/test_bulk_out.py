@@ -19,6 +19,7 @@ from bridge.web.wire_queries import BulkQuery
 from tests.support.bridge_app import Answer, BridgeApp
 from tests.support.clock import FakeClock
 from tests.support.events import generic_event, order_event, user_event
+from tests.support.long_polls import told_end_of_bulk_reads
 
 NDJSON = {"Accept": "application/x-ndjson", "Accept-Encoding": "identity"}
 
@@ -284,7 +285,7 @@ async def test_a_drain_ends_a_stream_after_its_page_and_properly(
 
 async def test_too_many_streams_are_refused(bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("bridge.web.bulk_reads.BULK_READS_MAX", 0)
+        patch.setattr(bridge.services.bulk_reads, "_count_max", 0)
         answer = await bridge.call("GET", "/messages", headers=NDJSON)
         assert (answer.status, answer.json["error"]) == (503, "overloaded")
         assert answer.headers["Retry-After"]
@@ -315,8 +316,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_the_log_is_not_read_for_it
     await _store(bridge, *[large] * 60)
     reads = Reads(bridge, monkeypatch)
     monkeypatch.setattr("bridge.web.bulk_reads.BULK_WRITE_TIMEOUT_S", 0.1)
-    ended = asyncio.Event()
-    monkeypatch.setattr(type(bridge.services.bulk_reads), "__exit__", lambda *_: ended.set())
+    ended = told_end_of_bulk_reads(bridge)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)

@@ -63,7 +63,7 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
     query = read_send_query(request.query.items(), lines=True)
     headers = message_headers(request.headers.items())
     inflater = inflater_of(check_coding(request))
-    with services.bulk_writes:
+    with services.bulk_writes.joined():
         writer = BulkWriter(
             services.appender,
             topic,

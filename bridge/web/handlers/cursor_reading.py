@@ -83,7 +83,7 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
     services, page_timeout_s = request.app[SERVICES], request[DEADLINE].remaining_s()
     query = read_cursor_lines_query(request.query.items(), services.cursors, topic)
     every = query.partitions is None
-    with services.bulk_reads:
+    with services.bulk_reads.joined():
         services.lifecycle.backstops.lift()
         reads = CursorReads(
             services.log,

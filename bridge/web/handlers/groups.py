@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from bridge.errors import BadRequest
-from bridge.groups.values import Delivery
+from bridge.groups.values import Delivery, Settled
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
 from bridge.web.admission_tickets import give_back
@@ -116,9 +116,8 @@ async def ack(request: web.Request) -> web.Response:
     refuse_query(request.query.items())
     topic, group = topic_of(request), request.match_info[_GROUP]
     tokens = read_tokens(await read_body(request))
-    with _of_the_body():
-        settled = await request.app[SERVICES].groups.ack(topic, group, tokens, deadline=request[DEADLINE])
-    return answer(settled_json(settled))
+    groups, deadline = request.app[SERVICES].groups, request[DEADLINE]
+    return await _told(groups.ack(topic, group, tokens, deadline=deadline))
 
 
 async def nack(request: web.Request) -> web.Response:
@@ -126,11 +125,8 @@ async def nack(request: web.Request) -> web.Response:
     refuse_query(request.query.items())
     topic, group = topic_of(request), request.match_info[_GROUP]
     tokens, delay_ms = read_return(await read_body(request))
-    with _of_the_body():
-        settled = await request.app[SERVICES].groups.nack(
-            topic, group, tokens, delay_ms=delay_ms, deadline=request[DEADLINE]
-        )
-    return answer(settled_json(settled))
+    groups, deadline = request.app[SERVICES].groups, request[DEADLINE]
+    return await _told(groups.nack(topic, group, tokens, delay_ms=delay_ms, deadline=deadline))
 
 
 async def extend(request: web.Request) -> web.Response:
@@ -138,11 +134,13 @@ async def extend(request: web.Request) -> web.Response:
     refuse_query(request.query.items())
     topic, group = topic_of(request), request.match_info[_GROUP]
     tokens, visibility_ms = read_extension(await read_body(request))
+    groups, deadline = request.app[SERVICES].groups, request[DEADLINE]
+    return await _told(groups.extend(topic, group, tokens, visibility_ms=visibility_ms, deadline=deadline))
+
+
+async def _told(settling: Awaitable[tuple[Settled, ...]]) -> web.Response:
     with _of_the_body():
-        settled = await request.app[SERVICES].groups.extend(
-            topic, group, tokens, visibility_ms=visibility_ms, deadline=request[DEADLINE]
-        )
-    return answer(settled_json(settled))
+        return answer(settled_json(await settling))
 
 
 async def list_groups(request: web.Request) -> web.Response:

@@ -90,7 +90,7 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
     """
     services = request.app[SERVICES]
     query = read_bulk_query(request.query.items())
-    with services.bulk_reads:
+    with services.bulk_reads.joined():
         services.lifecycle.backstops.lift()
         read = BulkRead(
             services.log,
