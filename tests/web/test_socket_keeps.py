@@ -1,15 +1,15 @@
 """Claims of what a subscription holds while it may not send."""
 
 import asyncio
-import gc
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
 import pytest
 
 from bridge.flow.entries import Entry
+from tests.support.alive import alive_since_now
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
 from tests.support.ws_client import SocketClient, messages, open_socket, shown, store
@@ -28,8 +28,8 @@ def keeps(request: pytest.FixtureRequest, bridge: BridgeApp) -> None:
         bridge.services.feeds.keeps = asyncio.Semaphore(0)
 
 
-async def _is_let_go(client: SocketClient) -> None:
-    while any(isinstance(each, Entry) and not each.sequence for each in gc.get_objects()):
+async def _is_let_go(client: SocketClient, entries: Callable[[], list[Entry]]) -> None:
+    while any(not each.sequence for each in entries()):
         await client.ask("ping", "pong")
 
 
@@ -37,16 +37,17 @@ async def _is_let_go(client: SocketClient) -> None:
 async def test_a_subscription_without_permits_soon_holds_nothing_of_the_log(
     bridge: BridgeApp, client: SocketClient, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
 ) -> None:
+    entries = alive_since_now(Entry)
     monkeypatch.setattr("bridge.web.ws_subscriptions.WS_KEEP_S", 0.001)
     if is_full:
         bridge.services.feeds.keeps = asyncio.Semaphore(0)
     await store(bridge, *(b"%d" % index for index in range(600)))
     await client.ask("subscribe", "subscribed", id="s", permits=1, **{"from": "first"})
     assert shown(await messages(client, 1)) == [0]
-    await _is_let_go(client)
+    await _is_let_go(client, entries)
     await client.say("permit", subscription="s", count=599)
     assert shown(await messages(client, 599)) == list(range(1, 600))
-    await _is_let_go(client)
+    await _is_let_go(client, entries)
 
 
 @pytest.mark.usefixtures("keeps")

@@ -1,7 +1,6 @@
 """Claims of the feeds and of those who follow them."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from bridge.flow.entries import Entry, Run
 from bridge.flow.follow import Feeds, Follower
 from bridge.flow.positions import Gap, Start
 from bridge.messagelog import First, FromTimestamp, Last
+from tests.support.alive import alive_since_now
 from tests.support.memory_log import TOPIC, MemoryPartition
 from tests.support.tail_bench import Bench
 from tests.support.timers import settled
@@ -182,6 +182,7 @@ async def test_what_a_sink_raises_reaches_its_owner_and_nobody_else(room: Room) 
 async def test_a_reader_that_has_everything_holds_none_of_what_it_read_by_itself(
     room: Room, *, is_live: bool
 ) -> None:
+    entries = alive_since_now(Entry)
     room.bench.log.append(0, 300)
     follower = await room.follow(First())
     given: list[int] = []
@@ -199,9 +200,7 @@ async def test_a_reader_that_has_everything_holds_none_of_what_it_read_by_itself
     room.tasks.append(asyncio.create_task(read()))
     await settled()
     assert sum(given) == 300
-    # Tracebacks of other tests hold some in cycles.
-    gc.collect()
-    assert not [each for each in gc.get_objects() if isinstance(each, Entry)]
+    assert not entries()
 
 
 async def test_a_reader_of_some_partitions_gets_nothing_of_others(room: Room) -> None:
