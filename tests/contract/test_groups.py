@@ -179,7 +179,7 @@ async def test_marks_are_stored_while_the_process_goes_on(
     await replicas.send(topic, 0, b"a")
     given = await replica.receive(topic)
     await replica.ack(topic, *given)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await committed(log, topic, 0) is None:
             await replica.receive(topic, group="another", wait_s=0.05)
     assert await committed(log, topic, 0) == 0

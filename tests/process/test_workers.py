@@ -109,7 +109,7 @@ def test_a_worker_that_is_killed_is_followed_by_another_and_no_acknowledged_mess
     stream = f"killed-{os.getpid()}"
     with bridge_of(tmp_path, iggy, IGGY_STREAM=stream) as bridge:
         port = all_ready(bridge)
-        connections = [HTTPConnection("127.0.0.1", port, timeout=20) for _ in range(16)]
+        connections = [HTTPConnection("127.0.0.1", port, timeout=60) for _ in range(16)]
         acknowledged, name = set(), 'bridge_http_requests_total{method="POST",route="/messages",status="201"}'
         before = after = 0.0
         for number in range(400):

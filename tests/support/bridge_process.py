@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 ROOT = Path(__file__).parents[2]
 
 

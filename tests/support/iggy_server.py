@@ -25,7 +25,7 @@ import pytest
 __all__ = ("IggyServer", "NoServer", "running_server")
 
 IMAGE = os.environ.get("IGGY_IMAGE", "apache/iggy:0.9.0")
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 POLL_S = 0.01
 
 HOW = (

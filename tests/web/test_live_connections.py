@@ -48,7 +48,7 @@ async def _store(bridge: BridgeApp, count: int, payload: bytes = PAYLOAD) -> Non
 
 
 async def _until(holds: Callable[[], bool], turn: Callable[[], Awaitable[object]] | None = None) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not holds():
             await (asyncio.sleep(0.001) if turn is None else turn())
 

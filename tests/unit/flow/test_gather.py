@@ -113,7 +113,7 @@ def log() -> Recorder:
 async def appender(log: Recorder) -> AsyncIterator[GatheredAppender]:
     appender = GatheredAppender(cast("MessageLog", log), probe=log)
     yield appender
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await appender.close()
     assert (appender._lanes, appender._held, appender._held_bytes) == ({}, 0, 0)
 

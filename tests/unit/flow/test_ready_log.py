@@ -125,7 +125,7 @@ async def appender(
     news.listen(lambda *stored: told.append(stored))
     appender = GatheredAppender(cast("MessageLog", log), probe=log, ready=log, news=news)
     yield appender
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await appender.close()
     assert (appender._lanes, appender._held, appender._held_bytes) == ({}, 0, 0)
 

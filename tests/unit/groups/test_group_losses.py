@@ -24,7 +24,7 @@ async def half_acked(scene: Scene, replica: Replica) -> None:
 
 async def received(replica: Replica) -> list[tuple[int, int]]:
     """What is handed out next, however often it must be asked for."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(BridgeError):
                 if given := await replica.receive(TOPIC, wait_s=1):

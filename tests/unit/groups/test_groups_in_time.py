@@ -115,7 +115,7 @@ async def test_a_process_that_nobody_asks_rests_and_goes_on_when_asked(scene: Sc
     (given,) = await replica.receive(TOPIC, 1, visibility_ms=600_000)
     scene.clock.advance(limits.GROUP_IDLE_S)
     coordination = replica.groups._coordination
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while coordination.is_followed:
             replica.groups._beat.set()
             await scene.log.probe(deadline=scene.soon())
@@ -222,7 +222,7 @@ async def test_who_waits_where_no_partition_can_be_watched_looks_for_himself(
     waiting = asyncio.create_task(replica.receive(TOPIC, wait_s=20))
     assert await replica.receive(TOPIC, group="another") == ()
     await scene.send(b"a")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not waiting.done():
             await scene.log.probe(deadline=scene.soon())
             await asyncio.sleep(0.01)

@@ -224,7 +224,7 @@ def test_on_both_loops(
     claim: Callable[[], Coroutine[Any, Any, None]], new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await claim()
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
