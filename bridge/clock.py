@@ -25,8 +25,8 @@ class SystemClock:
 
     __slots__ = ()
 
-    def monotonic_s(self) -> float:
-        return time.monotonic()
+    # As it is, since it is asked ten times for each request.
+    monotonic_s = staticmethod(time.monotonic)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000
@@ -51,4 +51,5 @@ class Deadline(msgspec.Struct, frozen=True):
 
     def remaining_s(self) -> float:
         """Seconds left, 0.0 once the time is up; made for `asyncio.timeout`."""
-        return max(0.0, self.at_s - self.clock.monotonic_s())
+        remaining_s = self.at_s - self.clock.monotonic_s()
+        return remaining_s if remaining_s > 0 else 0.0

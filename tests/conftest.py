@@ -6,8 +6,15 @@ from inspect import iscoroutinefunction
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
+from hypothesis import settings
 
 from bridge.config import SETTINGS
+
+# The same examples at every run, so that neither a test nor the coverage it gives hangs on luck; new ones are looked for
+# with `pytest --hypothesis-profile=search`. No deadline: a machine that stalls must not fail an example.
+settings.register_profile("search", deadline=None)
+settings.register_profile("same", deadline=None, derandomize=True)
+settings.load_profile("same")
 
 _READS = (
     "io.BufferedReader.read",

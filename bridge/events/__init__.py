@@ -13,7 +13,15 @@ from bridge.events.json_rules import (
     json_steps,
     result_of,
 )
-from bridge.events.plain import PlainIds, plain_ids, plain_value
+from bridge.events.plain import (
+    PlainIds,
+    events_as_written,
+    is_all_of,
+    plain_id,
+    plain_ids,
+    plain_value,
+    text_value,
+)
 from bridge.events.plain_shapes import PlainEvent
 
 __all__ = (
@@ -26,14 +34,18 @@ __all__ = (
     "check_json",
     "decode_event",
     "event_steps",
+    "events_as_written",
     "fault_of",
     "has_plain_numbers",
+    "is_all_of",
     "is_event",
     "is_strict_json",
     "is_well_formed",
     "json_steps",
+    "plain_id",
     "plain_ids",
     "plain_value",
     "refuse_doubled_keys",
     "result_of",
+    "text_value",
 )

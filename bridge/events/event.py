@@ -13,7 +13,7 @@ from bridge.events.duplicates import duplicate_steps
 from bridge.events.faults import fault_of
 from bridge.events.json_rules import Steps, check_json, result_of
 from bridge.events.payloads import Payload
-from bridge.events.plain import plain_ids, plain_value
+from bridge.events.plain import plain_id, plain_value
 from bridge.events.plain_shapes import PlainEvent
 from bridge.limits import EVENT_TYPE_CHARS_MAX
 
@@ -81,7 +81,7 @@ def event_steps(raw: bytes, *, at: str = "$") -> Steps[Event]:
 def is_event(stored: bytes) -> bool:
     """Whether a message of the log, which anybody may have written, is an event in every respect."""
     plain = plain_value(stored, _PLAIN)
-    if plain is not None and plain_ids((plain,)) is not None:
+    if plain is not None and plain_id(plain) is not None:
         return True
     try:
         # Before anything dear: most of what is no event is no object either, or lacks a field.

@@ -43,7 +43,8 @@ _MARKS_PER_STEP: Final = 64 * 1024
 # gone. UUIDs are full of digits around an "e", which is why no search for those will do.
 _STRUCTURE: Final = bytes.maketrans(b"[]{}:,\t\r\nE", b"         e")
 _NUMERIC: Final = b"0123456789.+-"
-# 201 digits in a row hold at least 25 of every eighth byte.
+_PLAIN_DIGITS_MAX: Final = 200
+# One digit more in a row holds at least 25 of every eighth byte.
 _STEP: Final = 8
 _DIGITS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG_NUMBER: Final = b"0" * 25
@@ -120,9 +121,10 @@ def has_plain_numbers(values: bytes) -> bool:
     Args:
         values: well-formed JSON, one value or several with something of JSON's structure between them.
     """
-    if b" e " in b" %b " % values.translate(_STRUCTURE, _NUMERIC):
+    # `find`, since `in` takes what it looks for to be a number at first: 0.15 us each.
+    if (b" %b " % values.translate(_STRUCTURE, _NUMERIC)).find(b" e ") >= 0:
         return False
-    return _LONG_NUMBER not in values[::_STEP].translate(_DIGITS)
+    return len(values) <= _PLAIN_DIGITS_MAX or values[::_STEP].translate(_DIGITS).find(_LONG_NUMBER) < 0
 
 
 def is_well_formed(body: bytes) -> bool:

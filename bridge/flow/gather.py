@@ -100,8 +100,23 @@ class GatheredAppender:
     ) -> Receipt:
         """As `MessageLog.append`; all messages of one call stay together, one after the other."""
         size_bytes = check_append(messages)
-        if not isinstance(placement, ByKey):
-            return await self._receipt(self._enter(topic, placement, messages, size_bytes, deadline))
+        if isinstance(placement, ByKey):
+            return await self._append_by_key(topic, placement, messages, size_bytes, deadline)
+        entry = self._enter(topic, placement, messages, size_bytes, deadline)
+        try:
+            return await entry.receipt
+        except asyncio.CancelledError:
+            self._abandon(entry)
+            raise
+
+    async def _append_by_key(
+        self,
+        topic: TopicRef,
+        placement: ByKey,
+        messages: Sequence[NewMessage],
+        size_bytes: int,
+        deadline: Deadline,
+    ) -> Receipt:
         check_placement(placement)
         place = await self._partition(topic, placement, deadline)
         try:
@@ -157,23 +172,26 @@ class GatheredAppender:
             lane = self._lanes[place] = Lane(place)
             # After whoever else is ready in this turn of the loop.
             loop.call_soon(self._turn, lane)
-        entry = Entry(lane, messages, size_bytes, deadline, loop.create_future())
+        entry = Entry(lane, messages, len(messages), size_bytes, deadline, loop.create_future())
         lane.join(entry)
         self._held += 1
         self._held_bytes += size_bytes
-        if entry.at_s < self._alarm_at_s:
-            self._set_alarm(entry.at_s, remaining_s)
+        if deadline.at_s < self._alarm_at_s:
+            self._set_alarm(deadline.at_s, remaining_s)
         return entry
 
     async def _receipt(self, entry: Entry) -> Receipt:
         try:
             return await entry.receipt
         except asyncio.CancelledError:
-            self._withdraw(entry)
-            if entry.receipt.done() and not entry.receipt.cancelled():
-                # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
-                entry.receipt.exception()
+            self._abandon(entry)
             raise
+
+    def _abandon(self, entry: Entry) -> None:
+        self._withdraw(entry)
+        if entry.receipt.done() and not entry.receipt.cancelled():
+            # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
+            entry.receipt.exception()
 
     def _withdraw(self, entry: Entry) -> bool:
         """Take *entry* out of its lane, whose turn it then was not; whether it was still there."""
@@ -203,7 +221,7 @@ class GatheredAppender:
                     continue
                 if not entry.deadline.remaining_s():
                     self._expire(entry)
-                elif first is None or entry.at_s < first.at_s:
+                elif first is None or entry.deadline.at_s < first.at_s:
                     first = entry.deadline
         if first is not None:
             self._set_alarm(first.at_s, max(first.remaining_s(), self._held * _LOOK_PAUSE_S))

@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import Sequence
-from itertools import chain
 from operator import attrgetter
 from typing import Final
+
+import msgspec
 
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.flow.batches import Weight, taken
-from bridge.messagelog import Balanced, NewMessage, Receipt, ToPartition, TopicRef
+from bridge.messagelog import Balanced, NewMessage, Receipt, ToPartition, TopicRef, in_a_row
 
 __all__ = ("Entry", "Lane", "Place", "latest_deadline", "messages_of")
 
@@ -18,10 +19,10 @@ Place = tuple[TopicRef, int | None]
 
 _MESSAGES_OF: Final = attrgetter("messages")
 _COUNT_OF: Final = attrgetter("messages_count")
-_AT_S_OF: Final = attrgetter("at_s")
+_AT_S_OF: Final = attrgetter("deadline.at_s")
 
 
-class Entry:
+class Entry(msgspec.Struct, eq=False):
     """
     One caller's append.
 
@@ -29,23 +30,12 @@ class Entry:
         lane: where it waits; None once it was handed to the log or taken out.
     """
 
-    __slots__ = ("at_s", "deadline", "lane", "messages", "messages_count", "receipt", "size_bytes")
-
-    def __init__(
-        self,
-        lane: "Lane",
-        messages: Sequence[NewMessage],
-        size_bytes: int,
-        deadline: Deadline,
-        receipt: asyncio.Future[Receipt],
-    ) -> None:
-        self.lane: Lane | None = lane
-        self.messages = messages
-        self.messages_count = len(messages)
-        self.size_bytes = size_bytes
-        self.deadline = deadline
-        self.at_s = deadline.at_s
-        self.receipt = receipt
+    lane: "Lane | None"
+    messages: Sequence[NewMessage]
+    messages_count: int
+    size_bytes: int
+    deadline: Deadline
+    receipt: asyncio.Future[Receipt]
 
 
 class Lane:
@@ -109,7 +99,7 @@ class Lane:
 
 def messages_of(batch: Sequence[Entry]) -> Sequence[NewMessage]:
     """All messages of *batch*, in order."""
-    return batch[0].messages if len(batch) == 1 else list(chain.from_iterable(map(_MESSAGES_OF, batch)))
+    return in_a_row(list(map(_MESSAGES_OF, batch)))
 
 
 def latest_deadline(batch: Sequence[Entry]) -> Deadline:

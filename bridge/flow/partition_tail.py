@@ -2,6 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
@@ -9,7 +10,10 @@ import structlog
 from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, InternalError, LogError, NotFound
 from bridge.flow.background import in_background
+from bridge.flow.handed_over import HandedOver
 from bridge.flow.positions import Gap, end_of
+from bridge.flow.single_messages import SingleMessage
+from bridge.flow.tail_waits import TailWaits
 from bridge.flow.timers import Timer, Timers
 from bridge.limits import (
     TAIL_LINGER_S,
@@ -21,7 +25,6 @@ from bridge.limits import (
     TAIL_RETRY_S_MAX,
     TAIL_RETRY_S_MIN,
     TAIL_SAFETY_S,
-    TAIL_SINGLE_LOOK_S,
 )
 from bridge.messagelog import FromOffset, Last, MessageLog, Records, TopicRef
 
@@ -88,19 +91,17 @@ class PartitionTail:
         self.topic = topic
         self.partition_id = partition_id
         self._listeners: list[TailListener] = []
-        #: The offset that each waits for, and a lower bound of them.
-        self._waiters: dict[asyncio.Future[bool], int] = {}
-        self._nearest = 0
+        self._waits = TailWaits()
+        self._handed = HandedOver()
         self._users = 0
         self._lingering: Timer | None = None
         self._rest: asyncio.Future[None] | None = None
         self._poked = False
-        self._suspected = False
+        #: The last read has given something; or has failed.
+        self._found = False
         self._interval_s = _POLL_S_MAX
         self._retry_s = TAIL_RETRY_S_MIN
-        #: When the message with offset 0 was stored, while it is the only one; and when it was looked at last.
-        self._single_us: int | None = None
-        self._single_looked_s = -TAIL_SINGLE_LOOK_S
+        self._single = SingleMessage()
         self._task: asyncio.Task[None] | None = None
         self._error: BridgeError | None = None
         self._stopping = False
@@ -167,8 +168,13 @@ class PartitionTail:
         """No more."""
         self._listeners.remove(listener)
 
-    def stored(self, next_offset: int | None) -> None:
-        """Messages before *next_offset* were acknowledged; None where the log did not say."""
+    def stored(self, next_offset: int | None, records: Callable[[], Records] | None = None) -> None:
+        """
+        Messages before *next_offset* were acknowledged; None where the log did not say.
+
+        Args:
+            records: makes the messages as the log has them, every byte; if they follow what was told, nobody reads them.
+        """
         if next_offset is None:
             self._poked = True
             self._wake()
@@ -178,12 +184,19 @@ class PartitionTail:
         elif next_offset > self.end_offset:
             self._reached(next_offset)
             if self._listeners:
-                self._poked = True
+                self._hand_over(records)
                 self._wake()
+
+    def _hand_over(self, records: Callable[[], Records] | None) -> None:
+        # Whether they follow what was told is seen when it is their turn: a read that is on its way may bring what is
+        # before them.
+        if records is None or not self._handed.add(records()):
+            self._poked = True
 
     def suspect(self) -> None:
         """Something was done to the partition: look at once."""
-        self._poked = self._suspected = True
+        self._poked = self._single.suspected = True
+        self._handed.taken()
         self._wake()
 
     def beyond(self, offset: int) -> "asyncio.Future[bool]":
@@ -201,17 +214,16 @@ class PartitionTail:
         elif self.end_offset is not None and offset < self.end_offset:
             future.set_result(True)
         else:
-            self._nearest = min(self._nearest, offset) if self._waiters else offset
-            self._waiters[future] = offset
+            self._waits.add(future, offset)
         return future
 
     def forget(self, future: "asyncio.Future[bool]") -> None:
         """Nobody waits for it any more."""
-        self._waiters.pop(future, None)
+        self._waits.forget(future)
 
     def end_waits(self) -> None:
         """Whoever waits hears False now."""
-        self._settle(answer=False)
+        self._waits.settle(answer=False)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -225,10 +237,12 @@ class PartitionTail:
                     await self._sleep(early_s)
                     continue
                 looked_s = clock.monotonic_s()
-                self._poked = False
-                rest_s = await self._look()
-                # What was acknowledged meanwhile is read at once.
-                if rest_s and not self._poked:
+                rest_s = self._tell_handed() or await self._look()
+                if not self._found:
+                    # What is acknowledged after a look for nothing is not held up by it.
+                    looked_s -= _POLL_S_MIN
+                # What was acknowledged meanwhile is told at once.
+                if rest_s and not self._poked and not self._handed:
                     await self._sleep(rest_s)
         except NotFound as error:
             self._gone(error)
@@ -237,12 +251,22 @@ class PartitionTail:
             self._gone(InternalError("The log could not be read."))
         finally:
             self.ended = True
-            self._settle(answer=False)
+            self._waits.settle(answer=False)
             self._context.tail_ended(self)
+
+    def _tell_handed(self) -> float:
+        """Tell what was handed over; how long to rest then, 0 if it does not follow and the log has to be read."""
+        records = self._handed.taken()
+        if not records or records.offsets[0] != self.next_offset:
+            return 0.0
+        self._single.note(records)
+        self._tell(records)
+        return self._pace(found=True)
 
     async def _look(self) -> float:
         """Read once; how long to rest then, if nobody pokes."""
         context = self._context
+        self._poked, self._found = False, True
         self.polls += 1
         listening = bool(self._listeners)
         asked = self.next_offset if listening or self.end_offset is None else self.end_offset
@@ -250,7 +274,7 @@ class PartitionTail:
         messages_max = TAIL_PAGE_MESSAGES if listening else 1
         if self.end_offset is None:
             position, messages_max = Last(), 1
-        elif asked == 1 and self._looks_at_single():
+        elif asked == 1 and self._single.look_is_due(context.clock.monotonic_s()):
             position, messages_max = FromOffset(0), messages_max + 1
         deadline = Deadline.after(TAIL_READ_TIMEOUT_S, context.clock)
         try:
@@ -265,11 +289,11 @@ class PartitionTail:
         self._retry_s = TAIL_RETRY_S_MIN
         records, end_offset = Records.of(page.messages), end_of(page)
         if isinstance(position, Last):
-            self._note_single(records)
+            self._single.note(records)
             self._reached(end_offset)
             return self._pace(found=True)
         if position.offset < asked:
-            if not records or not self._is_same_single(records):
+            if not records or not self._single.is_in(records):
                 self._begin_anew(asked)
                 return 0.0
             records = records.part(bisect_left(records.offsets, asked), len(records))
@@ -288,7 +312,7 @@ class PartitionTail:
             # The listeners have changed meanwhile, and begin elsewhere.
             self._reached(end_offset)
             return 0.0
-        self._note_single(records)
+        self._single.note(records)
         if listening and records:
             self._tell(records)
             self._reached(max(end_offset, self.next_offset))
@@ -298,26 +322,6 @@ class PartitionTail:
             self._reached(end_offset)
         return self._pace(found=bool(records) or end_offset > before)
 
-    # A partition whose only message has offset 0 says of itself what an empty one says. Whether it was purged, and
-    # has perhaps another message by now, only a look at that message tells.
-
-    def _looks_at_single(self) -> bool:
-        now_s = self._context.clock.monotonic_s()
-        if not self._suspected and now_s < self._single_looked_s + TAIL_SINGLE_LOOK_S:
-            return False
-        self._single_looked_s = now_s
-        self._suspected = False
-        return True
-
-    def _note_single(self, records: Records) -> None:
-        if records and records.offsets[0] == 0:
-            self._single_us = records.timestamps_us[0]
-
-    def _is_same_single(self, records: Records) -> bool:
-        return (
-            records.offsets[0] > 0 or self._single_us is None or records.timestamps_us[0] == self._single_us
-        )
-
     def _tell(self, records: Records) -> None:
         first = records.offsets[0]
         listeners = tuple(self._listeners)
@@ -326,6 +330,7 @@ class PartitionTail:
             for listener in listeners:
                 listener.on_gap(gap)
         self.next_offset = records.offsets[-1] + 1
+        self._handed.forget(self.next_offset)
         for listener in listeners:
             listener.on_records(self.partition_id, records)
 
@@ -334,25 +339,23 @@ class PartitionTail:
         _log.info("partition_began_anew", partition=self.partition_id)
         gap = Gap(self.partition_id, asked, 0)
         self.end_offset = self.next_offset = 0
-        self._single_us = None
+        self._single.forget()
         self.beginnings += 1
         for listener in tuple(self._listeners):
             listener.on_gap(gap)
         # Everybody has to look again, whatever offset was waited for.
-        self._settle(answer=True)
+        self._waits.settle(answer=True)
 
     def _gone(self, error: BridgeError) -> None:
         self._error = error
-        waiters, self._waiters = self._waiters, {}
-        for future in waiters:
-            if not future.done():
-                future.set_exception(error)
+        self._waits.fail(error)
         for listener in tuple(self._listeners):
             listener.on_gone(self.partition_id, error)
 
     # --- waiting ------------------------------------------------------------------------------------------------
 
     def _pace(self, *, found: bool) -> float:
+        self._found = found
         if self._context.pushes:
             return TAIL_SAFETY_S
         self._interval_s = _POLL_S_MIN if found else min(self._interval_s * _SLOWER, _POLL_S_MAX)
@@ -375,17 +378,4 @@ class PartitionTail:
         if self.end_offset is not None and end_offset <= self.end_offset:
             return
         self.end_offset = end_offset
-        if not self._waiters or end_offset <= self._nearest:
-            return
-        woken = [future for future, offset in self._waiters.items() if offset < end_offset]
-        for future in woken:
-            del self._waiters[future]
-            if not future.done():
-                future.set_result(True)
-        self._nearest = min(self._waiters.values(), default=0)
-
-    def _settle(self, *, answer: bool) -> None:
-        waiters, self._waiters = self._waiters, {}
-        for future in waiters:
-            if not future.done():
-                future.set_result(answer)
+        self._waits.reached(end_offset)

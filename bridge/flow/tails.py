@@ -1,6 +1,7 @@
 """The ends of all partitions that somebody watches (shell over `partition_tail`)."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -9,7 +10,7 @@ from bridge.errors import DeadlineExceeded, Overloaded
 from bridge.flow.partition_tail import PartitionTail, TailListener
 from bridge.flow.timers import Timers, loop_timers
 from bridge.limits import TAILS_MAX
-from bridge.messagelog import MessageLog, TopicRef
+from bridge.messagelog import MessageLog, Records, TopicRef
 
 __all__ = ("Tails", "Watch")
 
@@ -52,12 +53,18 @@ class Tails:
         """
         return Watch(self, topic, partition_id)
 
-    def stored(self, topic: TopicRef, partition_id: int, next_offset: int | None) -> None:
-        """Messages before *next_offset* were acknowledged: whoever waits for them is woken now."""
+    def stored(
+        self,
+        topic: TopicRef,
+        partition_id: int,
+        next_offset: int | None,
+        records: Callable[[], Records] | None = None,
+    ) -> None:
+        """As `StoredListener`: whoever waits for these messages is woken now."""
         if self._tails:
             tail = self._tails.get((topic, partition_id))
             if tail is not None:
-                tail.stored(next_offset)
+                tail.stored(next_offset, records)
 
     def suspect(self, topic: TopicRef) -> None:
         """The topic was purged, deleted or changed: its tails look at once."""

@@ -1,8 +1,6 @@
 """Appends to partitions on an Iggy server: the write half of `IggyMessageLog` (shell)."""
 
 from collections.abc import Callable, Sequence
-from operator import attrgetter
-from typing import Final
 
 import xxhash
 
@@ -27,14 +25,13 @@ from bridge.messagelog import (
     ToPartition,
     TopicRef,
     partition_of_key,
+    payload_bytes_of,
 )
 from bridge.messagelog.bounds import check_append, check_placement
 from bridge.messagelog.ready import Ending
 from bridge.telemetry.port import LogObserver
 
 __all__ = ("IggyAppending",)
-
-_PAYLOAD_OF: Final = attrgetter("payload")
 
 
 class IggyAppending(IggyAdministration):
@@ -80,7 +77,7 @@ class IggyAppending(IggyAdministration):
         self._observer.appended(
             *topic,
             messages=len(messages),
-            payload_bytes=_payload_bytes(messages),
+            payload_bytes=payload_bytes_of(messages),
             seconds=self._clock.monotonic_s() - begun_s,
         )
         return Receipt(partition_id, base_offset(reply), len(messages), known.durability)
@@ -122,7 +119,7 @@ class IggyAppending(IggyAdministration):
                 self._observer.appended(
                     *topic,
                     messages=len(messages),
-                    payload_bytes=_payload_bytes(messages),
+                    payload_bytes=payload_bytes_of(messages),
                     seconds=self._clock.monotonic_s() - begun_s,
                 )
                 ended(Receipt(partition_id, base_offset(answer), len(messages), known.durability))
@@ -153,7 +150,3 @@ def _partition(placement: Placement, known: KnownTopic) -> int:
             return partition_of_key(key, known.partitions_count)
         case Balanced():
             return known.next_partition()
-
-
-def _payload_bytes(messages: Sequence[NewMessage]) -> int:
-    return sum(map(len, map(_PAYLOAD_OF, messages)))

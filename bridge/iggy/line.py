@@ -111,6 +111,8 @@ class Line(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's is none by its type.
         self._transport = cast("asyncio.Transport", transport)
+        # What is asked goes out at once; uvloop else keeps it until all else that is due has been done.
+        self._transport.set_write_buffer_limits(high=0)
 
     def data_received(self, data: bytes) -> None:
         if self._left_bytes > len(data):

@@ -62,29 +62,35 @@ class Lane(Generic[C]):
         self._waiters: deque[asyncio.Future[Slot[C]]] = deque()
         self._waiting_max = waiting_max
 
-    async def acquire(self, *, write: bool) -> Slot[C]:
+    async def acquire(self, *, write: bool, timeout_s: float | None = None) -> Slot[C]:
         """
         A slot, to be given back with `release`.
 
         Raises:
             Overloaded: if too many wait.
+            TimeoutError: if none came free in *timeout_s*.
         """
         if self._free:
             return self._free.popleft()
         if len(self._waiters) >= self._waiting_max:
             raise Overloaded(outcome=Outcome.NOT_WRITTEN if write else None, retry_after_ms=1000)
-        turn: asyncio.Future[Slot[C]] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Slot[C]] = loop.create_future()
         self._waiters.append(turn)
+        timer = None if timeout_s is None else loop.call_later(timeout_s, _expire, turn)
         try:
             return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+        except (asyncio.CancelledError, TimeoutError):
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self.release(turn.result())
             else:
                 # `release` passes over a turn that was cancelled a moment ago, and takes it out.
                 with suppress(ValueError):
                     self._waiters.remove(turn)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
 
     @property
     def idle(self) -> Slot[C] | None:
@@ -108,3 +114,8 @@ class Lane(Generic[C]):
                 return
         # The slot used last comes first: its client is warm, and the idle ones stay idle.
         self._free.appendleft(slot)
+
+
+def _expire(turn: "asyncio.Future[Slot[C]]") -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError())

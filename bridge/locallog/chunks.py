@@ -1,8 +1,9 @@
 """A chunk of messages as one stored row, and back (pure)."""
 
-import secrets
 import zlib
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import accumulate
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -10,9 +11,8 @@ import msgspec
 
 from bridge.limits import LOCAL_CHUNK_BYTES_MAX, LOCAL_CHUNK_MESSAGES_MAX
 from bridge.locallog.schema import offset_of
-from bridge.messagelog import NewEvent, NewMessage, Records
+from bridge.messagelog import NewRecords, Records
 from bridge.messagelog.bounds import headers_bytes
-from bridge.messagelog.records import ID_BYTES
 
 __all__ = ("Chunk", "DamagedChunk", "decode", "encode", "split")
 
@@ -60,36 +60,29 @@ class DamagedChunk(Exception):
     """A stored chunk is not what was written."""
 
 
-def split(messages: Sequence[NewMessage]) -> Iterator[Sequence[NewMessage]]:
+def split(records: NewRecords) -> Iterator[NewRecords]:
     """Cut messages into runs that fit a chunk, in order; one that is too large by itself gets a run of its own."""
-    start = 0
-    run_bytes = 0
-    for index, message in enumerate(messages):
-        message_bytes = len(message.payload)
-        if message.headers:
-            message_bytes += headers_bytes(message.headers, index)
-        if index > start and (
-            index - start >= LOCAL_CHUNK_MESSAGES_MAX or run_bytes + message_bytes > LOCAL_CHUNK_BYTES_MAX
-        ):
-            yield messages[start:index]
-            start = index
-            run_bytes = 0
-        run_bytes += message_bytes
-    yield messages[start:]
+    sizes = list(map(len, records.payloads))
+    for index, headers in records.headers.items():
+        sizes[index] += headers_bytes(headers, index)
+    ends = list(accumulate(sizes, initial=0))
+    start, count = 0, len(records)
+    while start < count:
+        fitting = bisect_right(ends, ends[start] + LOCAL_CHUNK_BYTES_MAX) - 1
+        stop = min(max(fitting, start + 1), start + LOCAL_CHUNK_MESSAGES_MAX)
+        yield records.part(start, stop)
+        start = stop
 
 
-def encode(key: int, messages: Sequence[NewMessage], *, timestamp_us: int, bytes_start: int) -> Chunk:
-    """One chunk of *messages*; those without an id get a random one. *bytes_start* is the total before it."""
-    payloads = [message.payload for message in messages]
-    count = len(payloads)
+def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int) -> Chunk:
+    """One chunk of *records*. *bytes_start* is the total before it."""
+    count = len(records)
     body = _ENCODER.encode(
         (
-            _EVENTS if set(map(type, messages)) == {NewEvent} else _UNMARKED,
-            b"".join(
-                [(message.id or secrets.randbits(128) or 1).to_bytes(ID_BYTES, "big") for message in messages]
-            ),
-            payloads,
-            {index: dict(message.headers) for index, message in enumerate(messages) if message.headers},
+            _EVENTS if records.events else _UNMARKED,
+            records.ids,
+            records.payloads,
+            {index: dict(headers) for index, headers in records.headers.items()},
         )
     )
     bytes_end = bytes_start + len(body)

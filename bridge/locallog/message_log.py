@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +53,7 @@ from bridge.messagelog import (
     ToPartition,
     TopicRef,
     check_append,
+    payload_bytes_of,
 )
 from bridge.messagelog.ready import Ending
 from bridge.telemetry.port import LogObserver
@@ -62,7 +62,6 @@ __all__ = ("LocalMessageLog",)
 
 _LOG = structlog.get_logger("bridge.locallog")
 _NO_TUNING: Final = Tuning()
-_PAYLOAD_OF: Final = attrgetter("payload")
 # Retention waits for the writer like anybody else, but nobody waits for retention.
 _RETENTION_DEADLINE_S: Final = 30.0
 _DETAILS: Final = {
@@ -186,15 +185,14 @@ class LocalMessageLog(LocalAdministration):
         self._check_write(deadline)
         size_bytes = check_append(messages)
         partition = self._catalog.topic(topic).place(placement)
+        change = Append(partition, messages, size_bytes)
         started_s = self._clock.monotonic_s()
         try:
-            receipt: Receipt = await self._writer.perform(
-                Append(partition, messages, size_bytes), deadline=deadline
-            )
+            receipt: Receipt = await self._writer.perform(change, deadline=deadline)
         except LogError as error:
             self._observer.append_failed(topic.stream, topic.topic, code=error.code)
             raise
-        self._stored(topic, receipt, messages, started_s)
+        self._stored(topic, receipt, messages, change, started_s)
         return receipt
 
     def begin_append(
@@ -213,6 +211,7 @@ class LocalMessageLog(LocalAdministration):
             partition = self._catalog.topic(topic).place(placement)
         except BridgeError:
             return False
+        change = Append(partition, messages, size_bytes)
         started_s = self._clock.monotonic_s()
 
         def told(receipt: Receipt, error: BridgeError | None) -> None:
@@ -222,10 +221,10 @@ class LocalMessageLog(LocalAdministration):
                 # What the log refuses may be the fault of one message only: `append` tells.
                 ended(error if isinstance(error, LogError) else None)
                 return
-            self._stored(topic, receipt, messages, started_s)
+            self._stored(topic, receipt, messages, change, started_s)
             ended(receipt)
 
-        return self._writer.begin(Append(partition, messages, size_bytes), deadline=deadline, told=told)
+        return self._writer.begin(change, deadline=deadline, told=told)
 
     def partitions_now(self, topic: TopicRef) -> int | None:
         """As `ReadyLog.partitions_now`."""
@@ -235,16 +234,21 @@ class LocalMessageLog(LocalAdministration):
             return None
 
     def _stored(
-        self, topic: TopicRef, receipt: Receipt, messages: Sequence[NewMessage], started_s: float
+        self,
+        topic: TopicRef,
+        receipt: Receipt,
+        messages: Sequence[NewMessage],
+        change: Append,
+        started_s: float,
     ) -> None:
         self._observer.appended(
             topic.stream,
             topic.topic,
             messages=receipt.messages_count,
-            payload_bytes=sum(map(len, map(_PAYLOAD_OF, messages))),
+            payload_bytes=payload_bytes_of(messages),
             seconds=self._clock.monotonic_s() - started_s,
         )
-        self._news.stored(topic, receipt)
+        self._news.stored(topic, receipt, change.records)
 
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline

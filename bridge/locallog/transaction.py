@@ -10,7 +10,7 @@ from bridge.errors import BadRequest, BridgeError, Outcome, SendError, TopicNotF
 from bridge.locallog.catalog import Catalog, Marks, PartitionState
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
-from bridge.messagelog import ConsumerKey, Durability, NewMessage, Receipt
+from bridge.messagelog import ConsumerKey, Durability, NewMessage, NewRecords, Receipt, Records
 
 __all__ = ("Append", "Change", "StoreOffset", "Told", "Transaction")
 
@@ -35,9 +35,9 @@ class Transaction:
         self._tails: dict[PartitionState, _Tail] = {}
         self._offsets: dict[tuple[int, ConsumerKey], int | None] = {}
 
-    def append(self, partition: PartitionState, messages: Sequence[NewMessage]) -> Receipt:
+    def append(self, partition: PartitionState, records: NewRecords) -> tuple[Receipt, int]:
         """
-        Put messages at the end of a partition.
+        Put messages at the end of a partition; their receipt, and their time in us.
 
         Raises:
             TopicNotFound: if the topic was deleted meanwhile.
@@ -50,12 +50,12 @@ class Transaction:
         if tail is None:
             tail = self._tails[partition] = _Tail(partition.marks, self.now_us)
         offset = tail.next_offset
-        count = len(messages)
+        count = len(records)
         if offset + count > PARTITION_OFFSETS_MAX:
             raise SendError("The partition has given out all its offsets.", outcome=Outcome.NOT_WRITTEN)
-        tail.messages.extend(messages)
+        tail.runs.append(records)
         tail.next_offset = offset + count
-        return Receipt(partition.id, offset, count, Durability.PERSISTED)
+        return Receipt(partition.id, offset, count, Durability.PERSISTED), tail.timestamp_us
 
     def store_offset(self, partition: PartitionState, consumer: ConsumerKey, offset: int | None) -> None:
         """
@@ -107,10 +107,10 @@ class Transaction:
 class _Tail:
     """The end of a partition within a transaction."""
 
-    __slots__ = ("bytes_end", "messages", "next_offset", "timestamp_us")
+    __slots__ = ("bytes_end", "next_offset", "runs", "timestamp_us")
 
     def __init__(self, marks: Marks, now_us: int) -> None:
-        self.messages: list[NewMessage] = []
+        self.runs: list[NewRecords] = []
         self.next_offset = marks.next_offset
         self.bytes_end = marks.bytes_end
         # The machine's clock may be set back; times within a partition may not, a search by time needs their order.
@@ -118,8 +118,9 @@ class _Tail:
 
     def chunks(self, partition_key: int) -> list[Chunk]:
         chunks = []
-        offset = self.next_offset - len(self.messages)
-        for run in split(self.messages):
+        records = NewRecords.joined(self.runs)
+        offset = self.next_offset - len(records)
+        for run in split(records):
             chunk = encode(
                 chunk_key(partition_key, offset),
                 run,
@@ -172,15 +173,39 @@ class Change:
 class Append(Change):
     """Messages to the end of a partition; the result is their `Receipt`."""
 
-    __slots__ = ("_messages", "_partition")
+    __slots__ = ("_messages", "_partition", "_stored")
 
     def __init__(self, partition: PartitionState, messages: Sequence[NewMessage], size_bytes: int) -> None:
         super().__init__(messages_count=len(messages), size_bytes=size_bytes)
         self._partition = partition
         self._messages = messages
+        self._stored: tuple[NewRecords, Receipt, int] | None = None
 
     def apply(self, transaction: Transaction) -> Receipt:
-        return transaction.append(self._partition, self._messages)
+        records = NewRecords.of(self._messages)
+        receipt, timestamp_us = transaction.append(self._partition, records)
+        self._stored = records, receipt, timestamp_us
+        return receipt
+
+    def records(self) -> Records:
+        """
+        The messages as they are read from the log, for who knows that they were committed.
+
+        Raises:
+            RuntimeError: if they were not even written.
+        """
+        if self._stored is None:
+            raise RuntimeError("asked for what was not written")
+        written, receipt, timestamp_us = self._stored
+        begin, count = receipt.offset or 0, receipt.messages_count
+        return Records(
+            range(begin, begin + count),
+            (timestamp_us,) * count,
+            written.ids,
+            written.payloads,
+            written.headers,
+            events=written.events,
+        )
 
 
 class StoreOffset(Change):

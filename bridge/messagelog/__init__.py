@@ -2,6 +2,7 @@
 
 from bridge.messagelog.bounds import check_append, check_placement
 from bridge.messagelog.hot_pages import HotPages
+from bridge.messagelog.new_records import NewRecords, in_a_row, payload_bytes_of, payloads_of
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
 from bridge.messagelog.records import ID_BYTES, NO_RECORDS, Records
@@ -53,6 +54,7 @@ __all__ = (
     "MessageLog",
     "NewEvent",
     "NewMessage",
+    "NewRecords",
     "Next",
     "Page",
     "PartitionInfo",
@@ -71,5 +73,8 @@ __all__ = (
     "TopicRef",
     "check_append",
     "check_placement",
+    "in_a_row",
     "partition_of_key",
+    "payload_bytes_of",
+    "payloads_of",
 )

@@ -1,7 +1,6 @@
 """What every log refuses before it writes anything (pure)."""
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Final
 
 from bridge.errors import BadRequest, PayloadTooLarge
@@ -16,6 +15,7 @@ from bridge.limits import (
     PARTITION_KEY_BYTES_MAX,
     PARTITIONS_MAX,
 )
+from bridge.messagelog.new_records import NewRecords
 from bridge.messagelog.placement import ByKey, Placement
 from bridge.messagelog.values import HeaderValue, NewMessage
 
@@ -26,10 +26,6 @@ _HEADER_FRAME_BYTES: Final = 10
 _NUMBER_BYTES: Final = 8
 _INT_MIN: Final = -(2**63)
 _INT_MAX: Final = 2**64 - 1
-_MANY: Final = 8
-_PAYLOAD_OF: Final = attrgetter("payload")
-_ID_OF: Final = attrgetter("id")
-_HEADERS_OF: Final = attrgetter("headers")
 
 
 def check_append(messages: Sequence[NewMessage]) -> int:
@@ -42,8 +38,8 @@ def check_append(messages: Sequence[NewMessage]) -> int:
     """
     if not messages:
         raise BadRequest("An append needs at least one message.")
-    # 0.1 us a message instead of 0.3; it counts for a thousand, not for a few.
-    total_bytes = _plain_bytes(messages) if len(messages) >= _MANY else None
+    # 0.03 us a message instead of 0.3. Not `isinstance`: of a class with an abstract ancestor it asks in Python, 0.3 us.
+    total_bytes = _plain_bytes(messages) if type(messages) is NewRecords else None
     if total_bytes is None:
         total_bytes = _checked_bytes(messages)
     if total_bytes > APPEND_BYTES_MAX:
@@ -54,15 +50,12 @@ def check_append(messages: Sequence[NewMessage]) -> int:
     return total_bytes
 
 
-def _plain_bytes(messages: Sequence[NewMessage]) -> int | None:
-    """What they weigh where none has headers and all are within their bounds, else None."""
-    sizes = list(map(len, map(_PAYLOAD_OF, messages)))
-    ids = list(map(_ID_OF, messages))
-    if not min(sizes) or max(sizes) > MESSAGE_PAYLOAD_BYTES_MAX or any(map(_HEADERS_OF, messages)):
+def _plain_bytes(records: NewRecords) -> int | None:
+    """What they weigh where none has headers and all are within their bounds, which ids of 16 bytes are; else None."""
+    sizes = list(map(len, records.payloads))
+    if not min(sizes) or max(sizes) > MESSAGE_PAYLOAD_BYTES_MAX or records.headers:
         return None
-    if min(ids) < 0 or max(ids) > MESSAGE_ID_MAX:
-        return None
-    return sum(sizes) + len(sizes) * APPEND_MESSAGE_OVERHEAD_BYTES
+    return records.payload_bytes + len(sizes) * APPEND_MESSAGE_OVERHEAD_BYTES
 
 
 def _checked_bytes(messages: Sequence[NewMessage]) -> int:

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 __all__ = (
+    "NO_HEADERS",
     "ConsumerKey",
     "Durability",
     "First",
@@ -59,7 +60,7 @@ class TopicRef(NamedTuple):
     topic: str
 
 
-_NO_HEADERS: Final[Headers] = MappingProxyType({})
+NO_HEADERS: Final[Headers] = MappingProxyType({})
 
 
 # A struct, since a frozen dataclass takes 0.8 us to make and this 0.04 us; they are made a thousand at a time.
@@ -74,7 +75,7 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
 
     payload: bytes
     id: int = 0
-    headers: Headers = _NO_HEADERS
+    headers: Headers = NO_HEADERS
 
 
 class NewEvent(NewMessage, frozen=True, gc=False):

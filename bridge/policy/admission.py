@@ -5,6 +5,8 @@ wait, probes too. How late the loop is says which it is: the bound goes down whe
 and somebody was refused.
 """
 
+import msgspec
+
 from bridge.limits import (
     ADMITTED_REQUESTS_MIN,
     ADMITTED_REQUESTS_START,
@@ -87,15 +89,12 @@ class Admission:
         self._refused = False
 
 
-class Ticket:
+class Ticket(msgspec.Struct, gc=False, eq=False):
     """What one request has taken; `close` gives all of it back, once."""
 
-    __slots__ = ("_admission", "_held_bytes", "_placed")
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-        self._held_bytes = 0
-        self._placed = False
+    _admission: Admission
+    _held_bytes: int = 0
+    _placed: bool = False
 
     def take_place(self) -> bool:
         """Whether the request has a place now; it has one at most."""

@@ -5,8 +5,9 @@ A bucket of *burst* tokens that come back one by one is a single number: the tim
 
 from collections.abc import Callable
 from math import ceil
-from typing import NamedTuple, Protocol, cast, runtime_checkable
+from typing import Protocol, cast, runtime_checkable
 
+import msgspec
 from limits import RateLimitItem
 from limits.storage import Storage
 from limits.strategies import RateLimiter
@@ -17,7 +18,7 @@ from bridge.clock import Clock
 __all__ = ("TokenBucketRateLimiter", "TokenBucketSupport", "Verdict", "take")
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What the bucket says.
 
     Attributes:

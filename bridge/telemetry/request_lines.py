@@ -82,10 +82,14 @@ def _line(
     body_bytes: int,
     request_id: str,
 ) -> bytes:
-    request_id = clean_text(request_id)
     if not lines.as_json:
         now = datetime.fromtimestamp(now_ns / 1e9, UTC)
-        own = {"status": status, "duration_ms": _ms(seconds), "bytes": body_bytes, "request_id": request_id}
+        own = {
+            "status": status,
+            "duration_ms": _ms(seconds),
+            "bytes": body_bytes,
+            "request_id": clean_text(request_id),
+        }
         return lines.render({"timestamp": now, **_fixed(*repeated), **own})
     # Numbers as Python writes them are JSON; a text is not.
     return (
@@ -95,14 +99,14 @@ def _line(
 
 
 def _ms(seconds: float) -> float:
-    return round(seconds * 1000, 3)
+    return round(seconds * 1_000_000) / 1000
 
 
-def _quoted(text: str) -> str:
-    """*text* as JSON; most ids hold nothing that JSON writes in another way."""
-    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
-        return f'"{text}"'
-    return orjson.dumps(text).decode()
+def _quoted(request_id: str) -> str:
+    """Clean, as JSON; most ids hold nothing that need be cleaned or written in another way."""
+    if request_id.isascii() and request_id.replace("-", "").isalnum():
+        return f'"{request_id}"'
+    return orjson.dumps(clean_text(request_id)).decode()
 
 
 def _fixed(level: str, method: str, route: str, path: str, client: str) -> dict[str, str]:
@@ -125,8 +129,7 @@ def _json_head(level: str, method: str, route: str, path: str, client: str) -> s
 
 
 def _rfc3339(time_ns: int) -> str:
-    seconds, fraction_us = divmod(time_ns // 1000, 1_000_000)
-    return f"{_second(seconds)}.{fraction_us:06d}Z"
+    return f"{_second(time_ns // 1_000_000_000)}.{str(time_ns)[-9:-3]}Z"
 
 
 @lru_cache(2)

@@ -93,6 +93,8 @@ class BulkRead:
             ahead = asyncio.create_task(self._next(following)) if following < end_offset else None
             page = None
             try:
+                # The log is asked before the page is used, not when that first waits for something.
+                await asyncio.sleep(0)
                 yield records.part(0, bisect_left(records.offsets, end_offset))
                 del records
                 if ahead is not None:

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from bridge.clock import Clock, Deadline
 from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
-from bridge.messagelog import Durability, NewMessage, Placement, TopicRef
+from bridge.messagelog import Durability, Headers, NewRecords, Placement, TopicRef
 from bridge.web.keys import Appender
 from bridge.web.stored_ranges import StoredRanges
 
@@ -22,6 +22,7 @@ class BulkWriter:
     As much again waits; whoever adds more waits for room, and so does the sender of the body in the end.
 
     Args:
+        headers: of every message.
         batch_timeout_s: for each batch by itself.
 
     Attributes:
@@ -37,15 +38,17 @@ class BulkWriter:
         topic: TopicRef,
         placement: Placement,
         *,
+        headers: Headers,
         clock: Clock,
         batch_timeout_s: float,
     ) -> None:
         self._appender = appender
         self._topic = topic
         self._placement = placement
+        self._headers = headers
         self._clock = clock
         self._batch_timeout_s = batch_timeout_s
-        self._messages: list[NewMessage] = []
+        self._payloads: list[bytes] = []
         self._lines: list[int] = []
         self._bytes = 0
         self._partial_may_go = False
@@ -59,16 +62,16 @@ class BulkWriter:
         #: Ends when `close` was called and all is stored, or with the error of the first batch that failed.
         self.task = asyncio.create_task(self._run(), name="bulk writer")
 
-    async def add(self, messages: Sequence[NewMessage], lines: Sequence[int], *, payload_bytes: int) -> None:
+    async def add(self, payloads: Sequence[bytes], lines: Sequence[int]) -> None:
         """
-        Take *messages*, of these *lines*, and wait as long as too many wait.
+        Take a message of each of *payloads*, which stood in these *lines*, and wait as long as too many wait.
 
         Raises:
             BridgeError: what `MessageLog.append` raised for a batch before them; they are not written.
         """
-        self._messages += messages
+        self._payloads += payloads
         self._lines += lines
-        self._bytes += payload_bytes
+        self._bytes += sum(map(len, payloads))
         while self._is_full():
             self._wake.set()
             if self.task.done():
@@ -79,7 +82,7 @@ class BulkWriter:
     def let_partial_go(self, may_go: bool) -> None:
         """Whether a batch that is not full may be committed: while nothing comes in, waiting for more wins nothing."""
         self._partial_may_go = may_go
-        if may_go and self._messages:
+        if may_go and self._payloads:
             self._wake.set()
 
     async def close(self) -> None:
@@ -102,12 +105,12 @@ class BulkWriter:
             self.task.exception()
 
     def _is_full(self) -> bool:
-        return len(self._messages) >= NDJSON_BATCH_MESSAGES or self._bytes >= NDJSON_BATCH_BYTES
+        return len(self._payloads) >= NDJSON_BATCH_MESSAGES or self._bytes >= NDJSON_BATCH_BYTES
 
     async def _run(self) -> None:
         try:
             while True:
-                if self._is_full() or (self._messages and (self._partial_may_go or self._closing)):
+                if self._is_full() or (self._payloads and (self._partial_may_go or self._closing)):
                     await self._commit()
                 elif self._closing:
                     return
@@ -118,11 +121,11 @@ class BulkWriter:
             self._room.set()
 
     async def _commit(self) -> None:
-        sizes = accumulate(len(message.payload) for message in self._messages[:NDJSON_BATCH_MESSAGES])
-        count = max(1, bisect_right(list(sizes), NDJSON_BATCH_BYTES))
-        batch, last_line = self._messages[:count], self._lines[count - 1]
-        del self._messages[:count], self._lines[:count]
-        self._bytes -= sum(len(message.payload) for message in batch)
+        sizes = list(accumulate(map(len, self._payloads[:NDJSON_BATCH_MESSAGES])))
+        count = max(1, bisect_right(sizes, NDJSON_BATCH_BYTES))
+        batch, last_line = NewRecords.unnamed(self._payloads[:count], self._headers), self._lines[count - 1]
+        del self._payloads[:count], self._lines[:count]
+        self._bytes -= sizes[count - 1]
         self._room.set()
         receipt = await self._appender.append(
             self._topic,

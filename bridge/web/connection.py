@@ -5,7 +5,7 @@ by each of them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 import structlog
@@ -222,17 +222,28 @@ class BridgeProtocol(web.RequestHandler):
         if manager is None or handler is None:
             return False
         manager.requests_count += 1
+        self._request_in_progress, self._current_request = True, request
         try:
-            response, gone = await self._answered(request, handler)
-            if gone:
-                return False
+            try:
+                response = await handler(request)
+            except Exception as error:  # noqa: BLE001 (every middleware has let it pass)
+                response = self._last_answer(request, error)
+            self._current_request = None
+            transport = self.transport
+            if transport is None or not plain_answer(
+                request, response, transport, self._owner.on_plain_answer
+            ):
+                self._unused_writer = None
+                response, gone = await self.finish_response(request, response, None)
+                if gone:
+                    return False
+            elif self._paused:
+                await self._drain_helper()
             kept = response.keep_alive
             self._keepalive = request.keep_alive if kept is None else kept
             payload = request._payload  # noqa: SLF001 (`content` would make one)
-            if not payload.is_eof() and not self._force_close:
-                await self._linger(payload)
-            if response.status in _REFUSALS:
-                await self._owner.rest()
+            if response.status in _REFUSALS or not payload.is_eof():
+                await self._linger(payload, response)
         except asyncio.CancelledError:
             self.force_close()
             raise
@@ -243,40 +254,30 @@ class BridgeProtocol(web.RequestHandler):
             self.force_close()
             return False
         finally:
+            self._request_ended()
             # A request that holds the task that holds its traceback is garbage only the collector finds.
             request._task = None  # type: ignore[assignment]  # noqa: SLF001
         return self._keepalive and not self._close and not self._force_close
 
-    async def _answered(
-        self, request: web.BaseRequest, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-    ) -> tuple[web.StreamResponse, bool]:
-        """The answer, sent; and whether nobody is there any more to read it."""
-        self._request_in_progress = True
-        try:
-            self._current_request = request
-            try:
-                response = await handler(request)
-            except web.HTTPException as raised:
-                response = raised
-            except Exception as error:  # noqa: BLE001 (every middleware has let it pass)
-                response = self.handle_error(request, 500, error)
-            finally:
-                self._current_request = None
-            if self.transport is not None and plain_answer(
-                request, response, self.transport, self._owner.on_plain_answer
-            ):
-                if self._paused:
-                    await self._drain_helper()
-                return response, False
-            self._unused_writer = None
-            return await self.finish_response(request, response, None)
-        finally:
-            self._request_in_progress = False
-            if self._handler_waiter is not None:
-                # `shutdown` waits for this request.
-                self._handler_waiter.set_result(None)
+    def _last_answer(self, request: Arrival, error: Exception) -> web.StreamResponse:
+        return error if isinstance(error, web.HTTPException) else self.handle_error(request, 500, error)
 
-    async def _linger(self, payload: StreamReader) -> None:
+    def _request_ended(self) -> None:
+        self._request_in_progress, self._current_request = False, None
+        waiter = self._handler_waiter
+        if waiter is not None and not waiter.done():
+            # `shutdown` waits for this request.
+            waiter.set_result(None)
+
+    async def _linger(self, payload: StreamReader, response: web.StreamResponse) -> None:
+        """What an answer leaves to be done before the next request: to read on, to rest."""
+        self._request_ended()
+        if not payload.is_eof() and not self._force_close:
+            await self._read_on(payload)
+        if response.status in _REFUSALS:
+            await self._owner.rest()
+
+    async def _read_on(self, payload: StreamReader) -> None:
         """Read on for a while, so that a caller who still sends gets to see the answer; then close."""
         try:
             async with asyncio.timeout(self._lingering_time):

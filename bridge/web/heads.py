@@ -5,8 +5,9 @@ Most callers send the same head again and again: path, key and type stay, and on
 here was made by aiohttp's, from these very bytes.
 """
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 from aiohttp import hdrs
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
@@ -27,17 +28,20 @@ class Head:
         body_bytes: length of the body that follows.
         facts: what follows from the head and the configuration alone, by whoever found it out and need not again: a
             check that has let it pass, the topic that its path names.
+        kept: another request with it will find these facts.
     """
 
-    __slots__ = ("body_bytes", "facts", "message")
+    __slots__ = ("body_bytes", "facts", "kept", "message")
 
-    def __init__(self, message: RawRequestMessage, body_bytes: int = 0) -> None:
+    def __init__(self, message: RawRequestMessage, body_bytes: int = 0, *, kept: bool = False) -> None:
         self.message = message
         self.body_bytes = body_bytes
+        self.kept = kept
         self.facts: dict[object, Any] = {}
 
 
-class Known(NamedTuple):
+# A struct, as are other values of the way in: 0.05 us where a named tuple takes 0.25.
+class Known(msgspec.Struct, frozen=True, gc=False):
     """A whole request whose head is known."""
 
     head: Head
@@ -70,10 +74,10 @@ class KnownHeads:
         if message.version != HttpVersion11 or message.should_close or message.upgrade or message.chunked:
             return
         # A query is another one each time, or holds the key; an expectation is answered before the body is here.
-        if "?" in message.path or hdrs.EXPECT in message.headers:
+        if "?" in message.path or hdrs.EXPECT in message.headers or message.url.absolute:
             return
         if body_bytes > KNOWN_BODY_BYTES_MAX:
             return
         if len(self._heads) >= KNOWN_HEADS_MAX:
             del self._heads[next(iter(self._heads))]
-        self._heads[head_bytes] = Head(message, body_bytes)
+        self._heads[head_bytes] = Head(message, body_bytes, kept=True)

@@ -1,12 +1,11 @@
 """The lines of one body, from compressed chunks to the writer (shell over `decompression`, `line_splitter`, `ndjson`)."""
 
 from bisect import bisect_left
-from itertools import repeat
+from collections.abc import Sequence
 from typing import Final
 
 from bridge.errors import SerializationError
 from bridge.limits import INFLATE_PIECE_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
-from bridge.messagelog import Headers, NewMessage
 from bridge.web.bulk_writer import BulkWriter
 from bridge.web.decompression import Inflater
 from bridge.web.line_splitter import LineSplitter, LongLine, Run
@@ -28,13 +27,10 @@ class LineIntake:
         faults: the first `NDJSON_FAULTS_TOLD` of them.
     """
 
-    def __init__(
-        self, writer: BulkWriter, inflater: Inflater, *, headers: Headers, on_error: OnError
-    ) -> None:
+    def __init__(self, writer: BulkWriter, inflater: Inflater, *, on_error: OnError) -> None:
         self._writer = writer
         self._inflater = inflater
         self._splitter = LineSplitter(line_bytes_max=NDJSON_LINE_BYTES_MAX)
-        self._headers = headers
         self._on_error = on_error
         self.failed = 0
         self.faults: list[LineFault] = []
@@ -71,20 +67,18 @@ class LineIntake:
                 await self._stop(lines)
             self.failed += len(lines.faults)
             self.faults += lines.faults[: NDJSON_FAULTS_TOLD - len(self.faults)]
-            await self._add(lines, len(lines.payloads))
+            await self._add(lines.payloads, lines.numbers)
 
     async def _stop(self, lines: Lines) -> None:
         fault = lines.faults[0]
         self.failed = 1
         self.faults = [fault]
-        await self._add(lines, bisect_left(lines.numbers, fault.line))
+        count = bisect_left(lines.numbers, fault.line)
+        await self._add(lines.payloads[:count], lines.numbers[:count])
         raise SerializationError(
             f"Line {fault.line} is no message: {fault.reason}", path=f"line {fault.line}"
         )
 
-    async def _add(self, lines: Lines, count: int) -> None:
-        if not count:
-            return
-        payloads = lines.payloads[:count]
-        messages = list(map(NewMessage, payloads, repeat(0), repeat(self._headers)))
-        await self._writer.add(messages, lines.numbers[:count], payload_bytes=sum(map(len, payloads)))
+    async def _add(self, payloads: Sequence[bytes], numbers: Sequence[int]) -> None:
+        if payloads:
+            await self._writer.add(payloads, numbers)

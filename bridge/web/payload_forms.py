@@ -11,7 +11,7 @@ import msgspec
 from bridge.errors import SerializationError
 from bridge.events import PlainEvent, check_json, is_event, is_well_formed, plain_ids, plain_value
 from bridge.limits import KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
-from bridge.messagelog import NewMessage
+from bridge.messagelog import NewMessage, payloads_of
 
 __all__ = ("Form", "PayloadForms", "are_plain_events", "form_of")
 
@@ -121,7 +121,7 @@ class PayloadForms:
             messages, size_bytes = self._noted.pop()
             self._noted_bytes -= size_bytes
             taken += len(messages)
-            self._young.update(dict.fromkeys([message.payload for message in messages], Form.EVENT))
+            self._young.update(dict.fromkeys(payloads_of(messages), Form.EVENT))
             self._grown(size_bytes)
 
     def _grown(self, size_bytes: int) -> None:

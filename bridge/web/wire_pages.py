@@ -2,9 +2,7 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
-from struct import Struct
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -18,7 +16,6 @@ __all__ = ("PageEncoder",)
 
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
-_UUID: Final = Struct("36s")
 _HEAD: Final = b'"offset":%d,"timestamp":"%b","id":"%b","size":%d,'
 _EVENT: Final = b'"event":%b}'
 _PAGE: Final = b'{"messages":[%b],"count":%d,"partition_id":%d,"current_offset":%d}'
@@ -72,10 +69,7 @@ class PageEncoder:
         if forms is not None:
             lines = _lines(records, lead + _HEAD, forms)
             return b"".join([line + end for line in lines]) if end else b",".join(lines)
-        # Nearly every page, and all of it written at once: 0.4 us a message instead of 0.6 us one by one (measured).
-        form = lead + _HEAD + _EVENT
-        whole = (form + end) * len(records) if end else b",".join([form] * len(records))
-        return whole % tuple(chain.from_iterable(zip(*_columns(records), records.payloads, strict=True)))
+        return _whole(records, lead, end) if records else b""
 
     def _forms(self, records: Records, *, once: bool) -> Sequence[Form] | None:
         """The form of each; None where there is nothing but events without headers."""
@@ -107,6 +101,29 @@ def _lines(records: Records, head: bytes, forms: Sequence[Form] | None) -> list[
     ]
 
 
+def _whole(records: Records, lead: bytes, end: bytes) -> bytes:
+    """What `_lines` gives for nothing but events, as one; at least one of them."""
+    # Nearly every page, and all of it at once: 0.35 us a message, 0.43 us with one format for all of them, 0.6 us one
+    # by one (measured). No JSON has a zero byte; commas there are none but between the numbers.
+    begin = lead + b'"offset":'
+    between = b"}" + (end or b",") + begin
+    offsets = orjson.dumps(list(records.offsets))[1:-1].replace(b",", b"\0" + between).split(b"\0")
+    times = {
+        time_us: b',"timestamp":"%b","id":"' % rfc3339(time_us).encode()
+        for time_us in set(records.timestamps_us)
+    }
+    sizes = list(map(len, records.payloads))
+    events = {size: b'","size":%d,"event":' % size for size in set(sizes)}
+    pieces = [begin] * (5 * len(offsets) + 2)
+    pieces[1:-1:5] = offsets
+    pieces[2:-1:5] = map(times.__getitem__, records.timestamps_us)
+    pieces[3:-1:5] = _id_texts(records.ids)
+    pieces[4:-1:5] = map(events.__getitem__, sizes)
+    pieces[5:-1:5] = records.payloads
+    pieces[-1] = b"}" + end
+    return b"".join(pieces)
+
+
 def _columns(records: Records) -> tuple[Iterable[int], Iterable[bytes], Iterable[bytes], Iterable[int]]:
     """Offsets, times, ids and sizes, as `_HEAD` takes them."""
     times = {time_us: rfc3339(time_us).encode() for time_us in set(records.timestamps_us)}
@@ -118,12 +135,16 @@ def _columns(records: Records) -> tuple[Iterable[int], Iterable[bytes], Iterable
     )
 
 
-def _id_texts(ids: bytes) -> Iterator[bytes]:
-    """Groups of 8, 4, 4, 4 and 12 digits; a dash after every fourth, and those away that are too many."""
-    # No object is made of a group: 0.1 us an id instead of 0.2 us (measured).
+def _id_texts(ids: bytes) -> list[bytes]:
+    """Groups of 8, 4, 4, 4 and 12 digits."""
+    if not ids:
+        return []
+    # A dash after every fourth digit, away with those that are too many, and a cut at every last one: no object is made
+    # of a group (0.06 us an id instead of 0.2 us, measured).
     text = bytearray(ids.hex("-", 2).encode())
-    del text[39::40], text[34::39], text[29::38], text[4::37]
-    return chain.from_iterable(_UUID.iter_unpack(text))
+    del text[34::40], text[29::39], text[4::38]
+    text[36::37] = bytes(len(text[36::37]))
+    return bytes(text).split(b"\0")
 
 
 def _tail(form: Form, payload: bytes, headers: Headers | None) -> bytes:

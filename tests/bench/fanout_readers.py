@@ -1,7 +1,9 @@
 """
 Many readers of one event stream, cheap enough that they are not what is measured (shell).
 
-Sockets under `epoll`, and of what comes only the beginnings of messages are counted: 0.5 ns a byte.
+Sockets under `epoll`, and of what comes only the beginnings of messages are counted: 0.5 ns a byte. While they are timed they
+are read now and then only: a program that waits for each event is woken for each, and whoever sends pays for that, which
+no client on another machine makes it do.
 """
 
 import select
@@ -9,10 +11,14 @@ import socket
 import time
 from typing import Final
 
+from tests.bench.arrivals import received, stamp
+
 __all__ = ("Readers", "source_address")
 
 READ_BYTES: Final = 256 * 1024
 CONNECT_TIMEOUT_S: Final = 10.0
+#: Between two looks at readers that are timed: long enough for what goes to a thousand of them.
+NAP_S: Final = 0.01
 #: A line of a message: nothing in a payload can look so, nor do heartbeats and the like. Told a few bytes too early.
 _MESSAGE: Final = b"\ndata: {"
 #: What may be the beginning of it, when a piece ends.
@@ -33,7 +39,8 @@ class Readers:
         head: of the request that each of them sends.
 
     Attributes:
-        arrivals: while *timed*, of each event of each reader since `start` the moment it was read, by event.
+        arrivals: while *timed*, of each event of each reader since `start` the moment it came, by event, in seconds
+            of `time.time`.
     """
 
     def __init__(self, port: int, count: int, head: bytes) -> None:
@@ -63,6 +70,7 @@ class Readers:
         if not got.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(f"answered {got[9:12].decode()}")
         one.setblocking(False)
+        stamp(one)
         self._sockets[one.fileno()] = one
         self._poll.register(one.fileno(), select.EPOLLIN)
 
@@ -77,23 +85,24 @@ class Readers:
         """Take in what is there, or the first of what comes in time."""
         buffer, tails, events = self._buffer, self._tails, self._events
         behind_tail = memoryview(buffer)[_TAIL:]
+        if self.timed:
+            time.sleep(NAP_S)
         for fd, _ in self._poll.poll(timeout_s, len(self._sockets)):
-            length = self._sockets[fd].recv_into(behind_tail)
+            length, came_s = received(self._sockets[fd], behind_tail)
             if not length:
                 raise ConnectionResetError("the server closed a stream")
             buffer[:_TAIL] = tails[fd]
             count = buffer.count(_MESSAGE, 0, _TAIL + length)
             tails[fd] = bytes(buffer[length : length + _TAIL])
             if self.timed:
-                self._note(events[fd], count)
+                self._note(events[fd], count, came_s)
             events[fd] += count
 
-    def _note(self, before: int, count: int) -> None:
-        now_s = time.monotonic()
+    def _note(self, before: int, count: int, came_s: float) -> None:
         for index in range(before, before + count):
             if index == len(self.arrivals):
                 self.arrivals.append([])
-            self.arrivals[index].append(now_s)
+            self.arrivals[index].append(came_s)
 
     def least(self) -> int:
         """What the slowest has."""

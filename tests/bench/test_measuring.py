@@ -1,14 +1,18 @@
 """Claims about how the bench measures (shell): clocks, processes, and what wrk says."""
 
+import asyncio
 import contextlib
 import os
 import platform
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.bench import fanout_sender
+from tests.bench.arrivals import received, stamp
 from tests.bench.bulk import CHUNK_BYTES, Answer, Reader, chunks, send_in
 from tests.bench.fanout import waits_us
 from tests.bench.fanout_readers import Readers, source_address
@@ -223,3 +227,56 @@ def test_readers_count_what_each_has_and_note_when_it_came(listener: socket.sock
         assert [len(each) for each in readers.arrivals] == [2, 2]
         with pytest.raises(RuntimeError, match="of 3"):
             readers.read_until(3, timeout_s=0.01)
+
+
+def test_the_kernel_tells_when_bytes_came_however_late_they_are_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as reading:
+        reading.connect(listening.getsockname())
+        stamp(reading)
+        sending, _ = listening.accept()
+        with sending:
+            # The first ones may have come before the kernel began to note it.
+            for _ in range(10_000):
+                before_s = time.time()
+                sending.sendall(b"event")
+                read_s = time.time()
+                length, came_s = received(reading, bytearray(9))
+                assert length == 5
+                if before_s <= came_s <= read_s:
+                    break
+            else:
+                pytest.fail("it told when they were read")
+
+
+def test_an_acknowledgement_came_with_the_last_of_its_bytes(
+    monkeypatch: pytest.MonkeyPatch, listener: socket.socket
+) -> None:
+    reads = 0
+
+    def counted(one: socket.socket, buffer: bytearray) -> tuple[int, float]:
+        nonlocal reads
+        reads += 1
+        return received(one, buffer)[0], float(reads)
+
+    monkeypatch.setattr(fanout_sender, "received", counted)
+    monkeypatch.setattr(fanout_sender, "ANSWER_BYTES_MAX", len(ANSWER) - 1)
+
+    def serve() -> None:
+        one, _ = listener.accept()
+        with one:
+            for answer in (ANSWER, ANSWER.replace(b"201", b"503")):
+                one.recv(4096)
+                one.sendall(answer)
+            one.recv(4096)
+
+    with ThreadPoolExecutor(1) as pool:
+        serving = pool.submit(serve)
+        poster = fanout_sender.TimedPoster(listener.getsockname()[1], [])
+        came = asyncio.run(poster.send())
+        assert came == reads > 1
+        with pytest.raises(RuntimeError, match="503"):
+            asyncio.run(poster.send())
+        with pytest.raises(ConnectionError):
+            asyncio.run(poster.send())
+        poster.close()
+        serving.result()

@@ -17,7 +17,9 @@ from bridge.config import HttpConfig
 from bridge.errors import StartupError
 from bridge.web import server
 from bridge.web.app import build_app
+from bridge.web.arrivals import Arrival
 from bridge.web.connection import BridgeProtocol
+from bridge.web.heads import Head
 from bridge.web.plain_answers import PlainAnswer
 from bridge.web.server import BridgeServer, check_parser, make_runner
 from tests.support.door import open_door, services_for
@@ -74,8 +76,29 @@ HOOKS: dict[str, dict[str, set[str]]] = {
         },
         "request": {"_message", "_method", "_version"},
     },
-    "arrivals": {"request": {"_loop", "_payload", "_protocol", "_read_bytes"}},
-    "static_routes": {"request": {"_match_info", "_message"}},
+    "arrivals": {
+        "request": {
+            "_cache",
+            "_client_max_fields",
+            "_client_max_size",
+            "_headers",
+            "_loop",
+            "_message",
+            "_method",
+            "_payload",
+            "_payload_writer",
+            "_protocol",
+            "_read_bytes",
+            "_rel_url",
+            "_state",
+            "_task",
+            "_transport_peername",
+            "_transport_sockname",
+            "_transport_sslcontext",
+            "_version",
+        }
+    },
+    "static_routes": {"request": {"_match_info"}},
     "server": {"server": {"_kwargs", "_loop"}, "runner": {"_make_server"}},
 }
 
@@ -141,7 +164,18 @@ def test_the_serializer_takes_a_plain_dictionary_and_refuses_line_breaks() -> No
 def test_an_answer_of_ours_is_what_aiohttp_would_have_made(status: int) -> None:
     ours = PlainAnswer(b"{}", status=status, content_type="application/json")
     theirs = web.Response(body=b"{}", status=status, content_type="application/json")
-    assert {**vars(theirs)} == {**vars(ours), "_compressed_body": None}
+    made = {**vars(ours), "_headers": ours.headers, "_compressed_body": None}
+    for own in ("_type", "_own_headers"):
+        del made[own]
+    assert vars(theirs) == made
+
+
+async def test_a_request_with_a_known_head_is_what_aiohttp_would_have_made() -> None:
+    mocked: Any = make_mocked_request("POST", "/messages", headers={"Host": "x"})
+    given = (mocked._payload, mocked._protocol, mocked._payload_writer, mocked._task, mocked._loop)
+    head = Head(mocked._message)
+    theirs, ours = (Arrival(head, body, *given, body_bytes_max=7) for body in (None, b"{}"))
+    assert vars(theirs) == {**vars(ours), "_whole_body": None}
 
 
 def test_the_c_parser_is_here_and_accepted() -> None:

@@ -40,6 +40,7 @@ class MemoryLog:
     Attributes:
         fault: raised by every call, if set.
         gate: cleared, reads wait before they look.
+        replies: cleared, reads wait with what they have found.
         reads: each read's partition, position and count.
         at_once_max: most reads of one partition that were on their way at once.
     """
@@ -49,6 +50,8 @@ class MemoryLog:
         self.fault: LogError | NotFound | None = None
         self.gate = asyncio.Event()
         self.gate.set()
+        self.replies = asyncio.Event()
+        self.replies.set()
         self.reads: list[tuple[int, Position, int]] = []
         self.at_once_max = 0
         self._at_once: Counter[int] = Counter()
@@ -97,8 +100,13 @@ class MemoryLog:
         try:
             await asyncio.sleep(0)
             await self.gate.wait()
+            page = self._page(partition_id, position, count)
+            await self.replies.wait()
         finally:
             self._at_once[partition_id] -= 1
+        return page
+
+    def _page(self, partition_id: int, position: Position, count: int) -> Page:
         if self.fault is not None:
             raise self.fault
         if partition_id >= len(self.partitions):

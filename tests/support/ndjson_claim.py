@@ -73,8 +73,10 @@ class _Appender:
 async def outcome_of(chunks: Sequence[bytes], *, coding: Coding, on_error: OnError) -> Outcome:
     """The outcome of a body that comes in these *chunks*."""
     appender = _Appender()
-    writer = BulkWriter(appender, TopicRef("s", "t"), Balanced(), clock=SystemClock(), batch_timeout_s=30.0)
-    intake = LineIntake(writer, inflater_of(coding), headers={}, on_error=on_error)
+    writer = BulkWriter(
+        appender, TopicRef("s", "t"), Balanced(), headers={}, clock=SystemClock(), batch_timeout_s=30.0
+    )
+    intake = LineIntake(writer, inflater_of(coding), on_error=on_error)
     refusal: BridgeError | None = None
     try:
         try:

@@ -8,16 +8,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.clock import Deadline, SystemClock
 from bridge.errors import PollError
-from bridge.messagelog import First, FromOffset, Message, NewMessage, Page, ToPartition, TopicRef
+from bridge.messagelog import NewMessage, Page, ToPartition
 from bridge.policy.body_kinds import Coding
-from bridge.web.bulk_reads import BulkRead
 from bridge.web.decompression import inflater_of
 from bridge.web.rules import RULES
-from bridge.web.wire_queries import BulkQuery
 from tests.support.bridge_app import Answer, BridgeApp
-from tests.support.clock import FakeClock
 from tests.support.events import generic_event, order_event, user_event
 from tests.support.long_polls import told_end_of_bulk_reads
 
@@ -339,62 +335,3 @@ async def _rest(client: socket.socket) -> bytes:
     while part := await asyncio.get_running_loop().sock_recv(client, 1 << 20):
         got += part
     return bytes(got)
-
-
-class CountingLog:
-    """Enough of a log for a stream of one message a page."""
-
-    def __init__(self, end: int) -> None:
-        self.reads = 0
-        self.times_s: list[float] = []
-        self._end = end
-
-    async def read(
-        self, _topic: TopicRef, partition_id: int, position: Any, *, count: int, deadline: Deadline
-    ) -> Page:
-        del count
-        self.reads += 1
-        self.times_s.append(deadline.remaining_s())
-        offset = position.offset if isinstance(position, FromOffset) else 0
-        return Page(partition_id, self._end - 1, (Message(offset, 0, 1, b"x", {}),))
-
-
-async def test_however_long_the_stream_only_one_page_is_read_ahead() -> None:
-    log = CountingLog(50)
-    read = BulkRead(
-        log,  # type: ignore[arg-type]
-        TopicRef("s", "t"),
-        BulkQuery(0, First(), None, 0),
-        clock=SystemClock(),
-        page_timeout_s=10,
-    )
-    await read.begin()
-    assert log.reads == 1
-    taken = 0
-    pages = read.pages()
-    async for records in pages:
-        taken += 1
-        assert [message.offset for message in records] == [taken - 1]
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert log.reads <= taken + 1
-        if taken == 40:
-            break
-    await pages.aclose()
-    assert log.reads <= 41
-
-
-async def test_each_page_has_the_time_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    log, clock = CountingLog(20), FakeClock()
-    monkeypatch.setattr("bridge.web.bulk_reads.BULK_PAGE_MESSAGES", 1)
-    read = BulkRead(
-        log,  # type: ignore[arg-type]
-        TopicRef("s", "t"),
-        BulkQuery(0, First(), None, 0),
-        clock=clock,
-        page_timeout_s=10,
-    )
-    await read.begin()
-    async for _ in read.pages():
-        clock.advance(9)
-    assert log.times_s == [10] * 20

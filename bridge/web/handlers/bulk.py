@@ -68,10 +68,11 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
             services.appender,
             topic,
             query.placement,
+            headers=headers,
             clock=services.clock,
             batch_timeout_s=request[DEADLINE].remaining_s(),
         )
-        intake = LineIntake(writer, inflater, headers=headers, on_error=query.on_error)
+        intake = LineIntake(writer, inflater, on_error=query.on_error)
         services.lifecycle.backstops.lift()
         try:
             await _read_lines(request, writer, intake)

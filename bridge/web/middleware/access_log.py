@@ -85,8 +85,9 @@ def access_log(services: Services, _: Rules) -> Gate:
 
 
 def _body_bytes(response: web.StreamResponse) -> int:
-    body = response.body if isinstance(response, web.Response) else None
-    if isinstance(body, bytes):
+    # Not `isinstance`: of a class with an abstract ancestor it asks in Python, 0.3 us.
+    body = getattr(response, "body", None)
+    if type(body) is bytes:
         return len(body)
     length = response.content_length
     return response.body_length if length is None else length

@@ -1,7 +1,7 @@
 """By when a request must have its answer (shell over `policy.request_timeouts`)."""
 
 import asyncio
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 
@@ -21,17 +21,29 @@ _GUARDED = web.RequestKey("guarded", asyncio.Task)
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
+class _Given(NamedTuple):
+    """The time that goes with a head, and as the answer tells it."""
+
+    seconds: float
+    told_ms: str
+
+
 def deadline(services: Services, rules: Rules) -> Gate:
     """Set the deadline, tell it, and end what does not end by itself a little later."""
     clock, configured_ms = services.clock, rules.timeout_ms
     lifecycle, backstops = services.lifecycle, services.lifecycle.backstops
 
-    def set_deadline(request: Arrival) -> None:
+    def given(request: Arrival) -> _Given:
         timeout_ms = effective_timeout_ms(request.headers.get("X-Request-Timeout"), configured_ms)
-        seconds = timeout_ms / 1000
-        request.slots[DEADLINE] = Deadline.after(seconds, clock)
-        request.slots[ANSWER_HEADERS]["X-Effective-Timeout"] = str(timeout_ms)
-        request.slots[_GUARDED] = backstops.guard(seconds + DEADLINE_BACKSTOP_S)
+        request.head.facts[_Given] = found = _Given(timeout_ms / 1000, str(timeout_ms))
+        return found
+
+    def set_deadline(request: Arrival) -> None:
+        seconds, told_ms = request.head.facts.get(_Given) or given(request)
+        slots = request.slots
+        slots[DEADLINE] = Deadline(clock.monotonic_s() + seconds, clock)
+        slots[ANSWER_HEADERS]["X-Effective-Timeout"] = told_ms
+        slots[_GUARDED] = backstops.guard(seconds + DEADLINE_BACKSTOP_S)
 
     def kept(request: Arrival, _: web.StreamResponse) -> None:
         backstops.release(request.slots[_GUARDED])

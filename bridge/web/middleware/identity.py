@@ -21,16 +21,16 @@ def identity(_: Services, rules: Rules) -> Gate:
     id_of = RequestIds(os.urandom).id_of
 
     def identify(request: Arrival) -> None:
-        headers = request.headers
+        headers, slots = request.head.message.headers, request.slots
         given_id = id_of(headers.get("X-Request-Id"))
         client = client_of(
             request.remote or "",
             headers.getall("X-Forwarded-For", ()) if proxied else (),
             headers.getall("X-Real-IP", ()) if proxied else (),
         )
-        request.slots[REQUEST_ID] = given_id
-        request.slots[CLIENT] = client
-        request.slots[ANSWER_HEADERS] = {"X-Request-Id": given_id, "Server": SERVER}
+        slots[REQUEST_ID] = given_id
+        slots[CLIENT] = client
+        slots[ANSWER_HEADERS] = {"X-Request-Id": given_id, "Server": SERVER}
         REQUEST_SCOPE.set((given_id, client))
 
     def forget(_: Arrival, __: web.StreamResponse | BaseException) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import SerializationError
-from bridge.events import PlainEvent, PlainIds, check_json, decode_event, plain_ids, plain_value
+from bridge.events import PlainEvent, PlainIds, check_json, decode_event, plain_id, plain_ids, plain_value
 from bridge.limits import JSON_DEPTH_MAX
 from tests.support.events import ORDER_CREATED, generic_event, order_event, user_event
 
@@ -27,7 +27,15 @@ _VALUES = st.recursive(
 
 def _plain(*events: bytes) -> PlainIds | None:
     found = plain_value(b"[%b]" % b",".join(events), _EVENTS)
-    return None if found is None else plain_ids(found)
+    if found is None:
+        return None
+    ids = plain_ids(found)
+    if len(found) == 1:
+        # What is made for one says the same.
+        assert plain_id(found[0]) == (
+            None if ids is None else (ids.texts[0], int.from_bytes(ids.packed, "big"))
+        )
+    return ids
 
 
 def _is_taken(event: bytes) -> bool:
@@ -63,15 +71,28 @@ def test_events_as_people_write_them_are_plain(event: dict[str, Any], options: d
         found = _plain(_bytes(event, **options), *others)
         assert found is not None
         assert found.texts[0] == event["id"]
-        assert found.numbers[0] == uuid.UUID(event["id"]).int
-        assert len(found.texts) == len(found.numbers) == 1 + len(others)
+        assert found.packed[:16] == uuid.UUID(event["id"]).bytes
+        assert len(found.texts) == len(found.packed) / 16 == 1 + len(others)
 
 
 def test_ids_in_capitals_are_told_in_lower_case() -> None:
     event_ids = [str(uuid.uuid4()) for _ in range(3)]
     bodies = [_bytes(generic_event(1, id=event_id.upper())) for event_id in event_ids]
     for count in (1, 3):
-        assert _plain(*bodies[:count]) == (event_ids[:count], [uuid.UUID(e).int for e in event_ids[:count]])
+        packed = b"".join(uuid.UUID(event_id).bytes for event_id in event_ids[:count])
+        assert _plain(*bodies[:count]) == PlainIds(event_ids[:count], packed)
+
+
+def test_brackets_are_counted_for_each_event_and_not_for_all_together() -> None:
+    levels = JSON_DEPTH_MAX - 4
+    value: Any = 1
+    for level in range(levels):
+        value = [value] if level % 2 else {"k": value}
+    most, more = _bytes(generic_event(value)), _bytes(generic_event([value]))
+    assert _plain(most, most, most) is not None
+    assert _plain(most) is not None
+    for events in ((more,), (more, most), (most, more), (most, more, most)):
+        assert _plain(*events) is None
 
 
 _ID = "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f11"
@@ -163,4 +184,4 @@ def test_no_change_to_an_event_makes_it_plain_and_wrong(inserted: str, at: int, 
     found = _plain(event)
     if found is not None:
         assert _is_taken(event)
-        assert found.numbers == [decode_event(event).id.int]
+        assert found.packed == decode_event(event).id.bytes

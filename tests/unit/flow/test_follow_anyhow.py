@@ -18,7 +18,7 @@ from bridge.flow.live_lanes import Manner
 from bridge.flow.positions import Positions
 from bridge.flow.tails import Tails
 from bridge.flow.timers import pause
-from bridge.messagelog import First, Last
+from bridge.messagelog import First, Last, Records
 from tests.support.clock import FakeClock
 from tests.support.memory_log import TOPIC, MemoryLog
 from tests.support.timers import FakeTimers, settled
@@ -125,6 +125,8 @@ who = st.integers(0, READERS - 1)
 where = st.integers(0, PARTITIONS_MAX - 1)
 STEPS = st.one_of(
     st.tuples(st.just("append"), where, st.integers(1, 7)),
+    st.tuples(st.just("append handed over"), where, st.integers(1, 7)),
+    st.tuples(st.just("append handed over"), where, st.integers(1, 7)),
     st.tuples(st.just("append elsewhere"), where, st.integers(1, 7)),
     st.tuples(st.just("come"), who, st.sampled_from(["sink", "lane", "pull"])),
     st.tuples(st.just("leave"), who, st.none()),
@@ -134,6 +136,8 @@ STEPS = st.one_of(
     st.tuples(st.just("purge"), where, st.none()),
     st.tuples(st.just("partition"), st.none(), st.none()),
     st.tuples(st.just("outage"), st.none(), st.none()),
+    st.tuples(st.just("hold reads"), st.none(), st.none()),
+    st.tuples(st.just("hold replies"), st.none(), st.none()),
     st.tuples(st.just("turns"), st.integers(1, 5), st.none()),
     st.tuples(st.just("time"), st.sampled_from([0.001, 0.02, 0.3, 4.0]), st.none()),
 )
@@ -156,6 +160,31 @@ PURGED_UNDER_A_SLOW_READER: Steps = [
     ("append", 0, 7),
     ("time", 4.0, None),
 ]
+HANDED_OVER_DURING_A_READ: Steps = [
+    ("time", 4.0, None),
+    ("hold replies", None, None),
+    ("append", 0, 1),
+    ("turns", 3, None),
+    ("append handed over", 0, 2),
+    ("hold replies", None, None),
+    ("append handed over", 0, 2),
+    ("time", 0.001, None),
+    ("append handed over", 0, 2),
+]
+#: What another bridge sent comes between two batches, before and behind what is told already.
+HANDED_OVER_WITH_OTHERS_BETWEEN: Steps = [
+    ("time", 4.0, None),
+    ("append handed over", 0, 2),
+    ("append elsewhere", 0, 3),
+    ("append handed over", 0, 1),
+    ("time", 0.02, None),
+    ("append elsewhere", 0, 1),
+    ("append handed over", 0, 7),
+    ("time", 0.02, None),
+    ("append handed over", 0, 1),
+    ("purge", 0, None),
+    ("append handed over", 0, 1),
+]
 
 
 class World:
@@ -173,13 +202,9 @@ class World:
 
     async def step(self, step: tuple[str, object, object]) -> None:  # noqa: C901, PLR0912 (a table)
         match step:
-            case ("append" | "append elsewhere" as how, int(partition_id), int(count)):
+            case ("append" | "append elsewhere" | "append handed over" as how, int(partition_id), int(count)):
                 if partition_id < len(self.log.partitions):
-                    serial = self.log.serial
-                    next_offset = self.log.append(partition_id, count)
-                    self.stored.setdefault(partition_id, []).extend(range(serial, self.log.serial))
-                    if how == "append" and self.log.fault is None:
-                        self.tails.stored(TOPIC, partition_id, next_offset)
+                    self.append(how, partition_id, count)
             case ("come", int(index), str(way)):
                 reader = self.readers[index]
                 if reader.task is None:
@@ -202,6 +227,12 @@ class World:
             case ("partition", None, None):
                 if len(self.log.partitions) < PARTITIONS_MAX:
                     self.log.partitions.append(type(self.log.partitions[0])())
+            case ("hold reads" | "hold replies" as what, None, None):
+                gate = self.log.gate if what == "hold reads" else self.log.replies
+                if gate.is_set():
+                    gate.clear()
+                else:
+                    gate.set()
             case ("outage", None, None):
                 self.log.fault = Disconnected() if self.log.fault is None else None
             case ("turns", int(turns), None):
@@ -212,9 +243,22 @@ class World:
             case _:
                 raise NotImplementedError(step)
 
+    def append(self, how: str, partition_id: int, count: int) -> None:
+        serial = self.log.serial
+        next_offset = self.log.append(partition_id, count)
+        self.stored.setdefault(partition_id, []).extend(range(serial, self.log.serial))
+        if how == "append elsewhere" or self.log.fault is not None:
+            return
+        if how == "append":
+            self.tails.stored(TOPIC, partition_id, next_offset)
+            return
+        stored = Records.of(self.log.partitions[partition_id].messages[-count:])
+        self.tails.stored(TOPIC, partition_id, next_offset, lambda: stored)
+
     async def purge(self, partition_id: int) -> None:
         """As through the bridge: told, and seen by the tails before anybody appends again; no read is on its way."""
         self.log.fault = None
+        self.let_reads_go_on()
         await self.timers.pass_s(10)
         for reader in self.readers:
             at = dict(reader.positions or ())
@@ -235,6 +279,10 @@ class World:
             if message.offset < before:
                 self.removed.add(int(message.payload))
 
+    def let_reads_go_on(self) -> None:
+        self.log.gate.set()
+        self.log.replies.set()
+
     def drain(self, reader: Reader) -> None:
         reader.room = None
         reader.drained.set()
@@ -242,6 +290,7 @@ class World:
     async def end(self) -> None:
         """Everybody comes, everything works, nothing happens any more."""
         self.log.fault = None
+        self.let_reads_go_on()
         for reader in self.readers:
             self.drain(reader)
             if reader.task is None:
@@ -287,6 +336,8 @@ async def _happens(steps: Steps) -> World:
 @example(LIVE_GAP)
 @example(GAP_ON_THE_WAY)
 @example(PURGED_UNDER_A_SLOW_READER)
+@example(HANDED_OVER_DURING_A_READ)
+@example(HANDED_OVER_WITH_OTHERS_BETWEEN)
 def test_each_reader_gets_each_message_once_in_order_and_is_told_of_gaps(
     steps: Steps,
 ) -> None:

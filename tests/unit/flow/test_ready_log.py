@@ -113,14 +113,12 @@ def log() -> ReadyRecorder:
 
 
 @pytest.fixture
-def told() -> list[tuple[TopicRef, int, int | None]]:
+def told() -> list[tuple[object, ...]]:
     return []
 
 
 @pytest.fixture
-async def appender(
-    log: ReadyRecorder, told: list[tuple[TopicRef, int, int | None]]
-) -> AsyncIterator[GatheredAppender]:
+async def appender(log: ReadyRecorder, told: list[tuple[object, ...]]) -> AsyncIterator[GatheredAppender]:
     news = StoredNews()
     news.listen(lambda *stored: told.append(stored))
     appender = GatheredAppender(cast("MessageLog", log), probe=log, ready=log, news=news)
@@ -173,14 +171,14 @@ async def test_the_log_hears_of_size_and_latest_deadline(
 
 
 async def test_every_batch_is_told_to_those_who_listen(
-    appender: GatheredAppender, log: ReadyRecorder, told: list[tuple[TopicRef, int, int | None]]
+    appender: GatheredAppender, log: ReadyRecorder, told: list[tuple[object, ...]]
 ) -> None:
     tasks = [send(appender, "a", "b"), send(appender, "c")]
     await turns()
     assert told == []
     log.end(40)
     # Before any of the callers.
-    assert told == [(TOPIC, 0, 43)]
+    assert told == [(TOPIC, 0, 43, None)]
     await asyncio.gather(*tasks)
 
 

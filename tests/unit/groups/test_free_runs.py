@@ -53,6 +53,12 @@ def test_what_is_not_in_a_run_is_not_taken() -> None:
     assert list(runs) == []
 
 
+def test_a_run_is_parted_by_what_is_taken_out_of_its_middle() -> None:
+    runs = FreeRuns([Run(0, 10)])
+    assert runs.take(5)
+    assert list(runs) == [Run(0, 5), Run(6, 10)]
+
+
 def test_no_run_is_parted_once_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "GROUP_FREE_RUNS_MAX", 1)
     runs = FreeRuns([Run(0, 10)])

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import re
+import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -119,6 +120,20 @@ async def a_reply_may_come_in_pieces() -> None:
             assert await asked == b"x" * 1000
 
 
+async def a_request_is_on_its_way_before_anything_else_is_done() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        line = Line(asyncio.get_running_loop())
+        port = listening.getsockname()[1]
+        await asyncio.get_running_loop().create_connection(lambda: line, "127.0.0.1", port)
+        other, _ = listening.accept()
+        with other:
+            # Nothing of the loop's runs between the two.
+            line.ask(100, b"question", lambda _: None)
+            other.settimeout(10)
+            assert other.recv(1024)[HEAD_BYTES:] == b"question"
+        line.abort()
+
+
 async def a_refusal_leaves_the_connection_as_it_is() -> None:
     async with playing() as server:
         asked = server.line.send_binary_request(100, b"")
@@ -205,6 +220,7 @@ async def an_answer_to_one_who_went_away_is_dropped() -> None:
 CLAIMS: tuple[Callable[[], Coroutine[Any, Any, None]], ...] = (
     an_answer_is_the_body_of_its_reply,
     a_reply_may_come_in_pieces,
+    a_request_is_on_its_way_before_anything_else_is_done,
     a_refusal_leaves_the_connection_as_it_is,
     whoever_waits_when_it_breaks_hears_that_nobody_knows,
     a_second_request_before_the_answer_is_not_written,

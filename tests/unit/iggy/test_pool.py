@@ -69,6 +69,28 @@ async def test_a_caller_cancelled_while_it_waits_frees_its_place_in_the_queue() 
     assert await staying is slot
 
 
+async def test_a_caller_whose_time_is_up_frees_its_place_in_the_queue() -> None:
+    lane: Lane[object] = Lane(1, 1)
+    slot = await lane.acquire(write=False, timeout_s=0)
+    with pytest.raises(TimeoutError):
+        await lane.acquire(write=False, timeout_s=0)
+    staying = await waiting(lane)
+    lane.release(slot)
+    assert await staying is slot
+
+
+async def test_a_slot_freed_in_the_moment_the_time_is_up_goes_to_somebody() -> None:
+    lane: Lane[object] = Lane(1, 1)
+    slot = await lane.acquire(write=False)
+    leaving = asyncio.create_task(lane.acquire(write=False, timeout_s=0))
+    await asyncio.sleep(0)
+    # The timer, set in this turn of the loop, is due in the next one, and before this goes on.
+    asyncio.get_running_loop().call_later(0, lane.release, slot)
+    with pytest.raises(TimeoutError):
+        await leaving
+    assert await lane.acquire(write=False) is slot
+
+
 async def test_a_lane_knows_whether_it_was_answered_since() -> None:
     lane: Lane[object] = Lane(2, 0)
     lane.slots[1].used_at_s = 5.0

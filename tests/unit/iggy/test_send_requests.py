@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bridge.errors import BadRequest
 from bridge.iggy import wire
 from bridge.iggy.send_requests import base_offset, send_request
-from bridge.messagelog import HeaderValue, NewMessage, TopicRef
+from bridge.messagelog import HeaderValue, NewMessage, NewRecords, TopicRef
 
 TOPIC = TopicRef("st", "tö")
 ROUTE = struct.pack("<I", 19) + b"\x02\x02st" + b"\x02\x03t\xc3\xb6" + b"\x02\x04" + struct.pack("<I", 9)
@@ -68,6 +68,13 @@ def test_checksums_bind_every_byte_of_a_message_and_all_messages_of_a_batch(
     assert at == len(batch)
     hashed = struct.pack("<QQQQQI", 0, 0, 0, origin_us, length, count) + of_frames
     assert checksum == xxhash.xxh3_64_intdigest(hashed)
+
+
+@given(_MESSAGES, st.booleans())
+def test_columns_are_sent_as_their_messages_are(messages: list[NewMessage], shared: bool) -> None:
+    if shared:
+        messages = [NewMessage(m.payload, m.id, messages[0].headers) for m in messages]
+    assert send_request(TOPIC, 9, NewRecords.of(messages), 1) == send_request(TOPIC, 9, messages, 1)
 
 
 def test_a_message_without_an_id_gets_one_of_its_own() -> None:

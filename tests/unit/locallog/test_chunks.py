@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import example, given
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 from bridge import limits
 from bridge.locallog import chunks
 from bridge.locallog.schema import chunk_key
-from bridge.messagelog import NewEvent, NewMessage
+from bridge.messagelog import NewEvent, NewMessage, NewRecords
 
 HEADERS = st.dictionaries(
     st.text(min_size=1, max_size=5),
@@ -44,7 +46,7 @@ def as_version_1(chunk: chunks.Chunk, messages: list[NewMessage]) -> chunks.Chun
 @example([NewMessage(b"x", 1)] * 4, 0, True)
 @example([NewMessage(b"x", 1)] * 16, 0, True)
 def test_a_chunk_gives_back_what_was_put_in(messages: list[NewMessage], offset: int, old: bool) -> None:
-    chunk = chunks.encode(chunk_key(7, offset), messages, timestamp_us=5, bytes_start=100)
+    chunk = chunks.encode(chunk_key(7, offset), NewRecords.of(messages), timestamp_us=5, bytes_start=100)
     assert chunk.bytes_end == 100 + len(chunk.body)
     found = chunks.decode(as_version_1(chunk, messages) if old else chunk)
     assert [(m.offset, m.timestamp_us, m.id, m.payload, m.headers) for m in found] == [
@@ -63,7 +65,7 @@ def test_only_a_chunk_of_nothing_but_checked_events_says_so() -> None:
         ([message], False),
         ([event, message], False),
     ):
-        chunk = chunks.encode(chunk_key(1, 0), messages, timestamp_us=1, bytes_start=0)
+        chunk = chunks.encode(chunk_key(1, 0), NewRecords.of(messages), timestamp_us=1, bytes_start=0)
         assert chunks.decode(chunk).events is marked
         assert chunks.decode(as_version_1(chunk, list(messages))).events is False
 
@@ -71,16 +73,16 @@ def test_only_a_chunk_of_nothing_but_checked_events_says_so() -> None:
 def test_what_another_version_of_the_rules_took_is_no_event_for_this_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    chunk = chunks.encode(chunk_key(1, 0), [NewEvent(b"checked", 1)], timestamp_us=1, bytes_start=0)
+    records = NewRecords.of([NewEvent(b"checked", 1)])
+    chunk = chunks.encode(chunk_key(1, 0), records, timestamp_us=1, bytes_start=0)
     monkeypatch.setattr(chunks, "_EVENTS", chunks._EVENTS + 1)
     assert chunks.decode(chunk).events is False
 
 
 @given(st.data())
 def test_a_single_bit_flipped_anywhere_is_noticed(data: st.DataObject) -> None:
-    chunk = chunks.encode(
-        chunk_key(1, 2), [NewMessage(payload=b"payload")] * 3, timestamp_us=9, bytes_start=4
-    )
+    records = NewRecords.of([NewMessage(payload=b"payload")] * 3)
+    chunk = chunks.encode(chunk_key(1, 2), records, timestamp_us=9, bytes_start=4)
     bit = data.draw(st.integers(0, len(chunk.body) * 8 - 1))
     body = bytearray(chunk.body)
     body[bit // 8] ^= 1 << bit % 8
@@ -90,21 +92,28 @@ def test_a_single_bit_flipped_anywhere_is_noticed(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("field", ["key", "messages_count", "timestamp_us", "bytes_end", "checksum"])
 def test_a_changed_column_is_noticed(field: str) -> None:
-    chunk = chunks.encode(chunk_key(1, 2), [NewMessage(payload=b"x")], timestamp_us=9, bytes_start=4)
+    records = NewRecords.of([NewMessage(payload=b"x")])
+    chunk = chunks.encode(chunk_key(1, 2), records, timestamp_us=9, bytes_start=4)
     with pytest.raises(chunks.DamagedChunk):
         chunks.decode(chunk._replace(**{field: getattr(chunk, field) ^ 1}))
 
 
 @given(st.lists(st.sampled_from([1, 100, 20_000, 70_000]), min_size=1, max_size=400))
 def test_runs_keep_all_messages_in_order_and_within_their_bounds(sizes: list[int]) -> None:
-    messages = [NewMessage(payload=bytes(size)) for size in sizes]
-    runs = list(chunks.split(messages))
+    messages = [NewMessage(payload=bytes(size), id=index) for index, size in enumerate(sizes, 1)]
+    runs = list(chunks.split(NewRecords.of(messages)))
     assert [message for run in runs for message in run] == messages
     for run in runs:
         assert 1 <= len(run) <= limits.LOCAL_CHUNK_MESSAGES_MAX
-        assert len(run) == 1 or sum(len(message.payload) for message in run) <= limits.LOCAL_CHUNK_BYTES_MAX
+        assert len(run) == 1 or run.payload_bytes <= limits.LOCAL_CHUNK_BYTES_MAX
+    for run, after in pairwise(runs):
+        # None ends before it has to.
+        assert (
+            len(run) == limits.LOCAL_CHUNK_MESSAGES_MAX
+            or run.payload_bytes + len(after.payloads[0]) > limits.LOCAL_CHUNK_BYTES_MAX
+        )
 
 
 def test_headers_count_towards_the_size_of_a_run() -> None:
     heavy = NewMessage(payload=b"x", headers={f"{number:03}": "v" * 255 for number in range(300)})
-    assert [len(run) for run in chunks.split([heavy] * 3)] == [1, 1, 1]
+    assert [len(run) for run in chunks.split(NewRecords.of([heavy] * 3))] == [1, 1, 1]

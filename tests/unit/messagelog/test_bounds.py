@@ -11,6 +11,7 @@ from bridge.messagelog import (
     ByKey,
     HeaderValue,
     NewMessage,
+    NewRecords,
     ToPartition,
     check_append,
     check_placement,
@@ -60,6 +61,21 @@ def test_headers_count_with_the_frame_that_iggy_puts_around_them() -> None:
 def test_what_is_out_of_bounds_is_a_bad_request(messages: list[NewMessage]) -> None:
     with pytest.raises(BadRequest):
         check_append(messages)
+
+
+def test_columns_are_refused_for_what_their_messages_are_refused_for() -> None:
+    for count in (1, 9):
+        good = [NewMessage(payload=b"x", id=1)] * count
+        assert check_append(NewRecords.of(good)) == check_append(good)
+        for bad, told in (
+            (NewMessage(payload=b"", id=1), BadRequest),
+            (NewMessage(payload=bytes(limits.MESSAGE_PAYLOAD_BYTES_MAX + 1), id=1), PayloadTooLarge),
+            (NewMessage(payload=b"x", id=1, headers={"": "v"}), BadRequest),
+        ):
+            with pytest.raises(told, match=f"{count}" if not bad.headers else "header key"):
+                check_append(NewRecords.of([*good, bad, *good]))
+    with pytest.raises(BadRequest):
+        check_append(NewRecords([], b""))
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ def test_nothing_is_known_at_first() -> None:
         (message(chunked=True), 2),
         (message(headers={"Expect": "100-continue"}), 2),
         (message("/messages?api_key=k"), 2),
+        (message("http://x/messages"), 2),
         (message(), limits.KNOWN_BODY_BYTES_MAX + 1),
     ],
 )

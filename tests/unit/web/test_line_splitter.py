@@ -88,11 +88,17 @@ def test_values_come_out_as_the_bytes_they_came_in(values: list[object]) -> None
     assert list(lines.numbers) == list(range(1, len(values) + 1))
 
 
-def test_a_line_may_be_as_deep_as_a_body() -> None:
-    deepest = b"[" * JSON_DEPTH_MAX + b"]" * JSON_DEPTH_MAX
-    lines = read([b"1\n" + deepest + b"\n[" + deepest + b"]\n2"], 10**6)
-    assert lines.payloads == [b"1", deepest, b"2"]
-    assert [fault.line for fault in lines.faults] == [3]
+@pytest.mark.parametrize(
+    "deepest",
+    [
+        b"[" * JSON_DEPTH_MAX + b"]" * JSON_DEPTH_MAX,
+        b'{"k":[' * (JSON_DEPTH_MAX // 2) + b"]}" * (JSON_DEPTH_MAX // 2),
+    ],
+)
+def test_a_line_may_be_as_deep_as_a_body(deepest: bytes) -> None:
+    lines = read([b"1\n" + deepest + b"\n" + deepest + b"\n[" + deepest + b"]\n2"], 10**6)
+    assert lines.payloads == [b"1", deepest, deepest, b"2"]
+    assert [fault.line for fault in lines.faults] == [4]
     assert "64 levels" in lines.faults[0].reason
 
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from bridge.errors import BadRequest, PayloadTooLarge, SerializationError
 from bridge.limits import JSON_FAST_BYTES_MAX, PARTITIONS_MAX, RETENTION_AGE_S_MAX
-from bridge.messagelog import Balanced, ByKey, Durability, Retention
+from bridge.messagelog import Balanced, ByKey, Durability, NewEvent, Retention
 from bridge.web import wire
 from bridge.web.wire import batch_steps, read_batch, read_message
 from bridge.web.wire_places import read_stream, read_topic
-from tests.support.events import generic_event, user_event
+from tests.support.events import generic_event, order_event, user_event
 
 _VALUES = st.recursive(
     st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -79,6 +79,58 @@ def test_an_envelope_of_another_shape_is_refused_with_the_place(body: bytes, pat
         read_message(body)
     assert fault.value.path == path
     assert "<b>" not in fault.value.detail
+
+
+_AS_WRITTEN_HERE = [
+    json.dumps(event | {"timestamp": "2026-01-02T03:04:05.678000Z"}, separators=(",", ":")).encode()
+    for event in (
+        generic_event([1, "\\u0022"], source="s"),
+        user_event(correlation_id=None),
+        order_event(source=None),
+    )
+]
+
+
+@pytest.mark.parametrize("begin", [b'{"events":[', b'{ "events":[', b'{"partition_key":"k","events":['])
+@pytest.mark.parametrize(
+    "end",
+    [b"]}", b"]} ", b'],"partition_key":null}', b'],"partition_key":"k"}', b'],"partition_key":"\\u006b"}'],
+)
+@pytest.mark.parametrize("between", [b",", b", "])
+def test_a_batch_means_the_same_however_it_is_written(begin: bytes, between: bytes, end: bytes) -> None:
+    if b"key" in begin and b"key" in end:
+        return
+    submission = read_batch(begin + between.join(_AS_WRITTEN_HERE) + end, messages_max=3)
+    assert [message.payload for message in submission.messages] == _AS_WRITTEN_HERE
+    assert list(submission.event_ids) == [json.loads(event)["id"] for event in _AS_WRITTEN_HERE]
+    assert [message.id for message in submission.messages] == [UUID(one).int for one in submission.event_ids]
+    assert {type(message) for message in submission.messages} == {NewEvent}
+    assert submission.placement == (
+        ByKey(b"k") if b'k"' in begin or b'k"' in end or b"6b" in end else Balanced()
+    )
+
+
+def test_what_is_unusual_in_one_event_of_many_is_kept() -> None:
+    first, *others = _AS_WRITTEN_HERE
+    unusual = [event.replace(b'"event_type"', b'"more":[1],"event_type"') for event in others]
+    submission = read_batch(b'{"events":[' + b",".join((first, *unusual)) + b"]}", messages_max=3)
+    assert [message.payload for message in submission.messages] == [first, *unusual]
+
+
+def test_a_doubled_key_anywhere_in_a_batch_is_refused() -> None:
+    first, second, third = _AS_WRITTEN_HERE
+    doubled = second.replace(b'"event_type"', b'"id":"' + str(UUID(int=7)).encode() + b'","event_type"')
+    with pytest.raises(SerializationError) as fault:
+        read_batch(b'{"events":[' + b",".join((first, doubled, third)) + b"]}", messages_max=3)
+    assert fault.value.path == "$.events[1]"
+    listed = b",".join(_AS_WRITTEN_HERE)
+    for body in (
+        b'{"events":[%b],"events":[%b]}' % (listed, listed),
+        b'{"events":[%b],"partition_key":"j","partition_key":"k"}' % listed,
+    ):
+        with pytest.raises(SerializationError) as fault:
+            read_batch(body, messages_max=3)
+        assert fault.value.path == "$"
 
 
 def test_a_fault_in_a_batch_names_the_index_and_the_field() -> None:

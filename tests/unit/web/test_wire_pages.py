@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.events import is_event
+from bridge.limits import OFFSET_MAX
 from bridge.messagelog import Headers, Message, Page, Records
 from bridge.web.wire_pages import PageEncoder
 from bridge.web.wire_times import rfc3339
@@ -221,6 +222,45 @@ def test_all_messages_as_one_are_each_by_itself_with_the_ends_between(
     lines = encoder.lines(messages, lead=b'{"a":1,')
     assert encoder.joined(messages, lead=b'{"a":1,') == b",".join(lines)
     assert encoder.joined(messages, lead=b'{"a":1,', end=b"\n") == b"".join([line + b"\n" for line in lines])
+
+
+_EVENT_OF_SOME_SIZE = st.integers(0, 300).map(
+    lambda size: json.dumps(generic_event({"n": "x" * size})).encode()
+)
+_TIME_US = st.sampled_from([0, 1_767_323_045_678_901]) | st.integers(0, 2**62)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Message,
+            st.integers(0, OFFSET_MAX),
+            _TIME_US,
+            st.integers(0, 2**128 - 1),
+            _EVENT_OF_SOME_SIZE,
+            st.just({}),
+        ),
+        min_size=1,
+        max_size=20,
+    ),
+    st.sampled_from([b"{", b'{"partition_id":4294967295,', b'{"a":"b,c",']),
+    st.sampled_from([b"", b"\n"]),
+)
+def test_events_written_all_at_once_are_what_they_are_one_by_one(
+    messages: list[Message], lead: bytes, end: bytes
+) -> None:
+    encoder = PageEncoder()
+    lines = encoder.lines(messages, lead=lead)
+    for message, line in zip(messages, lines, strict=True):
+        shown = json.loads(line)
+        assert (shown["offset"], shown["id"]) == (message.offset, str(UUID(int=message.id)))
+        assert (shown["size"], shown["event"]) == (len(message.payload), json.loads(message.payload))
+    assert encoder.joined(messages, lead=lead, end=end) == (end or b",").join(lines) + end
+
+
+def test_no_message_is_nothing() -> None:
+    assert PageEncoder().joined(()) == PageEncoder().joined((), end=b"\n") == b""
+    assert PageEncoder().lines(()) == []
 
 
 @given(st.lists(st.integers(0, 2**128 - 1), min_size=1, max_size=5))

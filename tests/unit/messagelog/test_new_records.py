@@ -1,0 +1,97 @@
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import astuple
+
+from bridge.messagelog import (
+    NewEvent,
+    NewMessage,
+    NewRecords,
+    check_append,
+    in_a_row,
+    payload_bytes_of,
+    payloads_of,
+)
+
+_FIELDS = {
+    "payload": st.binary(min_size=1, max_size=20),
+    "id": st.integers(1, 2**128 - 1),
+    "headers": st.dictionaries(st.text("kh", min_size=1), st.integers(0, 9), max_size=2),
+}
+MESSAGES = st.lists(st.builds(NewMessage, **_FIELDS), min_size=1, max_size=9)
+EVENTS = st.lists(st.builds(NewEvent, **_FIELDS), min_size=1, max_size=9)
+
+
+@given(MESSAGES | EVENTS)
+def test_columns_give_back_the_messages_they_were_made_of(messages: list[NewMessage]) -> None:
+    records = NewRecords.of(messages)
+    assert NewRecords.of(records) is records
+    assert list(records) == messages
+    assert set(map(type, records)) == set(map(type, messages))
+    assert [records[index] for index in range(-len(messages), len(messages))] == [*messages, *messages]
+    assert records[1:3] == tuple(messages[1:3])
+    assert len(records) == len(messages)
+    assert records.payload_bytes == sum(len(message.payload) for message in messages)
+    assert payload_bytes_of(records) == payload_bytes_of(messages) == records.payload_bytes
+    assert payloads_of(records) == payloads_of(messages) == [message.payload for message in messages]
+
+
+@given(MESSAGES)
+def test_columns_weigh_what_their_messages_weigh(messages: list[NewMessage]) -> None:
+    bare = [NewMessage(message.payload, message.id) for message in messages]
+    assert check_append(NewRecords.of(messages)) == check_append(messages)
+    assert check_append(NewRecords.of(bare)) == check_append(bare)
+
+
+@given(MESSAGES | EVENTS, MESSAGES | EVENTS, MESSAGES | EVENTS)
+def test_runs_in_a_row_are_one_after_the_other(
+    one: list[NewMessage], two: list[NewMessage], three: list[NewMessage]
+) -> None:
+    expected = [*one, *two, *three]
+    columns = [NewRecords.of(run) for run in (one, two, three)]
+    joined = in_a_row(columns)
+    assert isinstance(joined, NewRecords)
+    assert list(map(astuple, joined)) == list(map(astuple, expected))
+    assert joined.events == all(type(message) is NewEvent for message in expected)
+    for mixed in ([one, two, three], [columns[0], two, three], [one, columns[1], columns[2]]):
+        assert list(in_a_row(mixed)) == expected
+    assert in_a_row([one]) is one
+    assert NewRecords.joined(columns[:1]) is columns[0]
+
+
+@given(MESSAGES, st.integers(0, 9), st.integers(0, 12))
+def test_a_part_is_what_a_slice_is(messages: list[NewMessage], start: int, stop: int) -> None:
+    records = NewRecords.of(messages)
+    assert list(records.part(start, stop)) == messages[start:stop]
+    assert records.part(0, len(messages)) is records
+
+
+def test_a_message_without_an_id_gets_one_and_keeps_it() -> None:
+    records = NewRecords.of([NewMessage(b"a"), NewMessage(b"b"), NewMessage(b"c", 7)])
+    ids = [message.id for message in records]
+    assert len({*ids, 0}) == 4
+    assert ids[2] == 7
+    assert [message.id for message in records] == ids
+
+
+def test_unnamed_messages_have_ids_of_their_own_and_the_headers_of_all() -> None:
+    records = NewRecords.unnamed([b"a", b"b"], {"k": "v"})
+    assert [(message.payload, dict(message.headers)) for message in records] == [
+        (b"a", {"k": "v"}),
+        (b"b", {"k": "v"}),
+    ]
+    assert len({message.id for message in records} | {0}) == 3
+    assert not NewRecords.unnamed([b"a"], {}).headers
+
+
+def test_there_is_no_message_beyond_the_end() -> None:
+    records = NewRecords.of([NewMessage(b"x", 1)])
+    for index in (1, -2):
+        try:
+            records[index]
+        except IndexError:
+            continue
+        raise AssertionError(index)
+
+
+def test_what_is_printed_tells_nothing_of_the_payloads() -> None:
+    assert repr(NewRecords.of([NewMessage(b"secret", 1)])) == "<1 new records>"
