@@ -1,11 +1,12 @@
 """The port: what any log must promise, and the values that cross it (pure)."""
 
 from bridge.messagelog.bounds import check_append, check_placement
+from bridge.messagelog.columns import ID_BYTES
 from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.new_records import NewRecords, in_a_row, payload_bytes_of, payloads_of
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
-from bridge.messagelog.records import ID_BYTES, NO_RECORDS, Records
+from bridge.messagelog.records import NO_RECORDS, Records
 from bridge.messagelog.stored_news import StoredListener, StoredNews
 from bridge.messagelog.values import (
     ConsumerKey,

@@ -1,21 +1,20 @@
 """Messages on their way in, side by side, as columns (pure)."""
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import Final, overload
+from typing import Final
 
-from bridge.messagelog.records import ID_BYTES
+from bridge.messagelog.columns import ID_BYTES, NO_HEADERS_AT_ALL, Columns, joined_headers
 from bridge.messagelog.values import NO_HEADERS, Headers, NewEvent, NewMessage
 
 __all__ = ("NewRecords", "in_a_row", "payload_bytes_of", "payloads_of")
 
-_NONE: Final[Mapping[int, Headers]] = {}
 _PAYLOAD_OF: Final = attrgetter("payload")
 
 
-class NewRecords(Sequence[NewMessage]):
+class NewRecords(Columns[NewMessage]):
     """
     What `Records` is on the way out; a `NewMessage` is made when one is asked for.
 
@@ -29,28 +28,18 @@ class NewRecords(Sequence[NewMessage]):
         events: each is a `NewEvent`.
     """
 
-    __slots__ = ("_payload_bytes", "events", "headers", "ids", "payloads")
+    __slots__ = ("events",)
 
     def __init__(
         self,
-        payloads: list[bytes],
+        payloads: Sequence[bytes],
         ids: bytes,
-        headers: Mapping[int, Headers] = _NONE,
+        headers: Mapping[int, Headers] = NO_HEADERS_AT_ALL,
         *,
         events: bool = False,
     ) -> None:
-        self.payloads = payloads
-        self.ids = ids
-        self.headers = headers
+        super().__init__(payloads, ids, headers)
         self.events = events
-        self._payload_bytes: int | None = None
-
-    @property
-    def payload_bytes(self) -> int:
-        """Sum over the payloads."""
-        if self._payload_bytes is None:
-            self._payload_bytes = sum(map(len, self.payloads))
-        return self._payload_bytes
 
     @classmethod
     def of(cls, messages: Sequence[NewMessage]) -> "NewRecords":
@@ -74,7 +63,7 @@ class NewRecords(Sequence[NewMessage]):
             payloads,
             # One draw for all: one for each takes 0.6 us.
             secrets.token_bytes(ID_BYTES * count),
-            dict.fromkeys(range(count), headers) if headers else _NONE,
+            dict.fromkeys(range(count), headers) if headers else NO_HEADERS_AT_ALL,
         )
 
     @classmethod
@@ -82,13 +71,11 @@ class NewRecords(Sequence[NewMessage]):
         """Runs that follow each other, as one; a single run is it itself."""
         if len(runs) == 1:
             return runs[0]
-        payloads: list[bytes] = []
-        headers: dict[int, Headers] = {}
-        for run in runs:
-            headers.update((len(payloads) + index, found) for index, found in run.headers.items())
-            payloads += run.payloads
         return cls(
-            payloads, b"".join([run.ids for run in runs]), headers, events=all(run.events for run in runs)
+            list(chain.from_iterable(run.payloads for run in runs)),
+            b"".join([run.ids for run in runs]),
+            joined_headers(runs),
+            events=all(run.events for run in runs),
         )
 
     def part(self, start: int, stop: int) -> "NewRecords":
@@ -97,40 +84,17 @@ class NewRecords(Sequence[NewMessage]):
             return self
         return NewRecords(
             self.payloads[start:stop],
-            self.ids[start * ID_BYTES : stop * ID_BYTES],
-            {index - start: found for index, found in self.headers.items() if start <= index < stop}
-            if self.headers
-            else _NONE,
+            self._ids_of(start, stop),
+            self._headers_of(start, stop),
             events=self.events,
         )
-
-    def __len__(self) -> int:
-        return len(self.payloads)
-
-    @overload
-    def __getitem__(self, index: int) -> NewMessage: ...
-    @overload
-    def __getitem__(self, index: slice) -> tuple[NewMessage, ...]: ...
-    def __getitem__(self, index: int | slice) -> NewMessage | tuple[NewMessage, ...]:
-        if isinstance(index, slice):
-            return tuple(map(self._message, range(*index.indices(len(self.payloads)))))
-        count = len(self.payloads)
-        if not -count <= index < count:
-            raise IndexError(index)
-        return self._message(index % count)
-
-    def __iter__(self) -> Iterator[NewMessage]:
-        return map(self._message, range(len(self.payloads)))
 
     def __repr__(self) -> str:
         return f"<{len(self)} new records>"
 
     def _message(self, index: int) -> NewMessage:
-        at = index * ID_BYTES
         return (NewEvent if self.events else NewMessage)(
-            self.payloads[index],
-            int.from_bytes(self.ids[at : at + ID_BYTES], "big"),
-            self.headers.get(index, NO_HEADERS),
+            self.payloads[index], self._id(index), self.headers.get(index, NO_HEADERS)
         )
 
 
