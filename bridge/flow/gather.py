@@ -100,23 +100,8 @@ class GatheredAppender:
     ) -> Receipt:
         """As `MessageLog.append`; all messages of one call stay together, one after the other."""
         size_bytes = check_append(messages)
-        if isinstance(placement, ByKey):
-            return await self._append_by_key(topic, placement, messages, size_bytes, deadline)
-        entry = self._enter(topic, placement, messages, size_bytes, deadline)
-        try:
-            return await entry.receipt
-        except asyncio.CancelledError:
-            self._abandon(entry)
-            raise
-
-    async def _append_by_key(
-        self,
-        topic: TopicRef,
-        placement: ByKey,
-        messages: Sequence[NewMessage],
-        size_bytes: int,
-        deadline: Deadline,
-    ) -> Receipt:
+        if not isinstance(placement, ByKey):
+            return await self._receipt(self._enter(topic, placement, messages, size_bytes, deadline))
         check_placement(placement)
         place = await self._partition(topic, placement, deadline)
         try:
@@ -184,14 +169,11 @@ class GatheredAppender:
         try:
             return await entry.receipt
         except asyncio.CancelledError:
-            self._abandon(entry)
+            self._withdraw(entry)
+            if entry.receipt.done() and not entry.receipt.cancelled():
+                # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
+                entry.receipt.exception()
             raise
-
-    def _abandon(self, entry: Entry) -> None:
-        self._withdraw(entry)
-        if entry.receipt.done() and not entry.receipt.cancelled():
-            # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
-            entry.receipt.exception()
 
     def _withdraw(self, entry: Entry) -> bool:
         """Take *entry* out of its lane, whose turn it then was not; whether it was still there."""

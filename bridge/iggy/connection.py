@@ -14,7 +14,7 @@ from bridge.config import IggyConfig
 from bridge.errors import StartupError
 from bridge.iggy import backoff
 from bridge.iggy.address import IggyAddress
-from bridge.iggy.breaker import Breaker, BreakerState
+from bridge.iggy.breaker import Breaker, BreakerState, Permit
 from bridge.iggy.client import Dialled, Refusal, SdkCalls, dial
 from bridge.iggy.line import Line, dial_line
 from bridge.iggy.pool import Lane
@@ -216,6 +216,16 @@ class IggyConnection:
         for lane in self.lanes:
             for slot in lane.slots:
                 slot.let_go()
+
+    @property
+    def is_clear(self) -> bool:
+        """It is there, and nobody doubts it: a request may go past the session."""
+        return self.state is State.CONNECTED and self.breaker.state is BreakerState.CLOSED
+
+    def silent(self, permit: Permit) -> None:
+        """A request got no answer in its time."""
+        self.breaker.failed(permit, self.clock.monotonic_s())
+        self.tell_breaker()
 
     def tell_breaker(self) -> None:
         """Pass on where the breaker stands, if that is news."""

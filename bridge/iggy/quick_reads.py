@@ -10,7 +10,7 @@ from functools import partial
 
 from bridge.clock import Deadline
 from bridge.errors import DeadlineExceeded, LogError
-from bridge.iggy.breaker import BreakerState, Permit
+from bridge.iggy.breaker import Permit
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation
 from bridge.iggy.line import Answer, Line
@@ -48,8 +48,7 @@ class QuickReads:
         begun_s = connection.clock.monotonic_s()
         if (
             not left_s
-            or not self._is_connected
-            or connection.breaker.state is not BreakerState.CLOSED
+            or not connection.is_clear
             or not isinstance(permit := connection.breaker.admit(begun_s), Permit)
         ):
             return None
@@ -58,21 +57,17 @@ class QuickReads:
         except TimeoutError:
             # A queue that did not move in all that time is the log's silence too; a long one is not.
             if not self._lane.answered_since(begun_s):
-                self._silent(permit)
+                connection.silent(permit)
             raise DeadlineExceeded from None
         try:
             client, left_s = slot.client, deadline.remaining_s()
             # The connection may have gone while this read queued.
-            if client is None or client.closed or not self._is_connected or not left_s:
+            if client is None or client.closed or connection.state is not State.CONNECTED or not left_s:
                 return None
             answer = await self._answer(client, slot, code, body, left_s)
             return self._understood(slot, permit, operation, answer)
         finally:
             self._lane.release(slot)
-
-    @property
-    def _is_connected(self) -> bool:
-        return self._connection.state is State.CONNECTED
 
     async def _answer(
         self, client: Line, slot: Slot[Line], code: int, body: bytes, left_s: float
@@ -100,7 +95,7 @@ class QuickReads:
             connection.breaker.succeeded(permit)
             return answer
         if answer is None:
-            self._silent(permit)
+            connection.silent(permit)
             raise DeadlineExceeded
         fault = self._session.understood(slot, slot.generation, str(answer), operation, write=False)
         if fault.repeatable:
@@ -108,10 +103,6 @@ class QuickReads:
         if not (isinstance(fault.error, LogError) and fault.error.retryable):
             connection.breaker.succeeded(permit)
         raise fault.error
-
-    def _silent(self, permit: Permit) -> None:
-        self._connection.breaker.failed(permit, self._connection.clock.monotonic_s())
-        self._connection.tell_breaker()
 
 
 def _settle(future: "asyncio.Future[Answer | None]", answer: Answer | None) -> None:

@@ -12,14 +12,13 @@ from typing import TypeAlias
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, DeadlineExceeded, LogError, Outcome
-from bridge.iggy.breaker import BreakerState, Permit
+from bridge.iggy.breaker import Permit
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation
 from bridge.iggy.frames import FrameError
 from bridge.iggy.line import Answer, Line
 from bridge.iggy.pool import Lane, Slot
 from bridge.iggy.session import IggySession
-from bridge.iggy.state import State
 
 __all__ = ("QuickWrites", "Written")
 
@@ -43,8 +42,7 @@ class QuickWrites:
             and slot.client is not None
             and not slot.client.closed
             and slot.generation == connection.generation
-            and connection.state is State.CONNECTED
-            and connection.breaker.state is BreakerState.CLOSED
+            and connection.is_clear
             and connection.clock.monotonic_s() - slot.used_at_s <= limits.IGGY_IDLE_S
         )
 
@@ -97,8 +95,7 @@ class QuickWrites:
     def silence(self, write: "_Write") -> BridgeError:
         """What the end of the time means for a write that was handed over."""
         write.slot.give_up()
-        self._connection.breaker.failed(write.permit, self._connection.clock.monotonic_s())
-        self._connection.tell_breaker()
+        self._connection.silent(write.permit)
         return DeadlineExceeded(outcome=Outcome.UNKNOWN)
 
 

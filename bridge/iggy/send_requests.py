@@ -9,7 +9,6 @@ Source: apache/iggy core/binary_protocol, `requests/messages/send_messages.rs`, 
 """
 
 import math
-import secrets
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -20,7 +19,7 @@ from typing import Final
 import xxhash
 
 from bridge.errors import BadRequest
-from bridge.messagelog import HeaderValue, NewMessage, NewRecords, TopicRef
+from bridge.messagelog import HeaderValue, NewMessage, NewRecords, TopicRef, id_of
 
 __all__ = ("SEND", "base_offset", "send_request")
 
@@ -87,7 +86,7 @@ def _frames(messages: Sequence[NewMessage]) -> list[bytes]:
     for index, message in enumerate(messages):
         payload = message.payload
         headers = _headers(message.headers) if message.headers else b""
-        message_id = (message.id or secrets.randbits(128) or 1).to_bytes(16, "little")
+        message_id = id_of(message).to_bytes(16, "little")
         frames.append(pack(message_id, index, 0, len(headers), len(payload), 0) + payload + headers)
     return frames
 

@@ -3,7 +3,7 @@
 from bridge.messagelog.bounds import check_append, check_placement
 from bridge.messagelog.columns import ID_BYTES
 from bridge.messagelog.hot_pages import HotPages
-from bridge.messagelog.new_records import NewRecords, in_a_row, payload_bytes_of, payloads_of
+from bridge.messagelog.new_records import NewRecords, id_of, in_a_row, payload_bytes_of, payloads_of
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
 from bridge.messagelog.records import NO_RECORDS, Records
@@ -74,6 +74,7 @@ __all__ = (
     "TopicRef",
     "check_append",
     "check_placement",
+    "id_of",
     "in_a_row",
     "partition_of_key",
     "payload_bytes_of",

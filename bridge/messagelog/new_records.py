@@ -9,7 +9,7 @@ from typing import Final
 from bridge.messagelog.columns import ID_BYTES, NO_HEADERS_AT_ALL, Columns, joined_headers
 from bridge.messagelog.values import NO_HEADERS, Headers, NewEvent, NewMessage
 
-__all__ = ("NewRecords", "in_a_row", "payload_bytes_of", "payloads_of")
+__all__ = ("NewRecords", "id_of", "in_a_row", "payload_bytes_of", "payloads_of")
 
 _PAYLOAD_OF: Final = attrgetter("payload")
 
@@ -48,9 +48,7 @@ class NewRecords(Columns[NewMessage]):
             return messages
         return cls(
             [message.payload for message in messages],
-            b"".join(
-                [(message.id or secrets.randbits(128) or 1).to_bytes(ID_BYTES, "big") for message in messages]
-            ),
+            b"".join([id_of(message).to_bytes(ID_BYTES, "big") for message in messages]),
             {index: message.headers for index, message in enumerate(messages) if message.headers},
             events=set(map(type, messages)) == {NewEvent},
         )
@@ -96,6 +94,11 @@ class NewRecords(Columns[NewMessage]):
         return (NewEvent if self.events else NewMessage)(
             self.payloads[index], self._id(index), self.headers.get(index, NO_HEADERS)
         )
+
+
+def id_of(message: NewMessage) -> int:
+    """Its id, or a random one if it has none."""
+    return message.id or secrets.randbits(128) or 1
 
 
 def in_a_row(runs: Sequence[Sequence[NewMessage]]) -> Sequence[NewMessage]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from bridge.clock import Deadline
 from bridge.errors import BridgeError
 from bridge.flow.positions import Gap
-from bridge.flow.tails import Tails
+from bridge.flow.tails import Tails, Watch
 from bridge.messagelog import Records
 from tests.support.clock import FakeClock
-from tests.support.memory_log import MemoryLog
+from tests.support.memory_log import TOPIC, MemoryLog
 from tests.support.timers import FakeTimers
 
 __all__ = ("Bench", "Ear", "tail_bench")
@@ -22,6 +22,17 @@ class Bench:
     clock: FakeClock
     timers: FakeTimers
     tails: Tails
+
+    @asynccontextmanager
+    async def heard(self, *, rest_s: float = 0) -> AsyncIterator[tuple[Watch, "Ear"]]:
+        """Partition 0, open and listened to, whose tail has rested for so long."""
+        ear = Ear()
+        with self.tails.watch(TOPIC, 0) as watch:
+            await watch.opened(self.in_s(1))
+            watch.listen(ear)
+            if rest_s:
+                await self.timers.pass_s(rest_s)
+            yield watch, ear
 
     def in_s(self, seconds: float) -> Deadline:
         return Deadline.after(seconds, self.clock)

@@ -28,11 +28,7 @@ def _numbers(*numbers: int) -> list[bytes]:
 
 @pushed
 async def test_what_follows_is_told_without_a_read(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
-        await bench.timers.pass_s(MIN_S)
+    async with bench.heard(rest_s=MIN_S) as (watch, ear):
         bench.log.reads.clear()
         _append(bench, 2)
         assert ear.told == [], "told while the appender runs"
@@ -48,11 +44,7 @@ async def test_what_follows_is_told_without_a_read(bench: Bench) -> None:
 
 @pushed
 async def test_what_others_stored_in_between_is_read_at_once(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
-        await bench.timers.pass_s(MIN_S)
+    async with bench.heard(rest_s=MIN_S) as (_, ear):
         _append(bench)
         bench.log.append(0, 2)
         _append(bench)
@@ -67,11 +59,7 @@ async def test_what_others_stored_in_between_is_read_at_once(bench: Bench) -> No
 
 @pushed
 async def test_what_is_handed_over_while_a_read_is_on_its_way_is_told_once_and_in_order(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
-        await bench.timers.pass_s(MIN_S)
+    async with bench.heard(rest_s=MIN_S) as (_, ear):
         bench.log.replies.clear()
         bench.tails.stored(TOPIC, 0, bench.log.append(0))
         await settled()
@@ -88,11 +76,7 @@ async def test_what_is_handed_over_while_a_read_is_on_its_way_is_told_once_and_i
 
 @pushed
 async def test_what_a_read_has_brought_is_not_told_again(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
-        await bench.timers.pass_s(MIN_S)
+    async with bench.heard(rest_s=MIN_S) as (_, ear):
         bench.log.gate.clear()
         bench.tails.stored(TOPIC, 0, bench.log.append(0))
         await settled()
@@ -106,11 +90,7 @@ async def test_what_a_read_has_brought_is_not_told_again(bench: Bench) -> None:
 
 @pushed
 async def test_what_comes_after_a_look_for_nothing_is_told_at_once(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
-        await bench.timers.pass_s(limits.TAIL_SAFETY_S)
+    async with bench.heard(rest_s=limits.TAIL_SAFETY_S) as (_, ear):
         assert len(bench.log.reads) == 2
         _append(bench)
         await settled()
@@ -119,11 +99,7 @@ async def test_what_comes_after_a_look_for_nothing_is_told_at_once(bench: Bench)
 
 @pushed
 async def test_what_was_handed_over_before_a_purge_is_not_told_behind_it(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
-        await bench.timers.pass_s(MIN_S)
+    async with bench.heard(rest_s=MIN_S) as (_, ear):
         _append(bench, 2)
         bench.log.purge(0)
         bench.tails.suspect(TOPIC)

@@ -144,10 +144,7 @@ async def test_there_is_never_more_than_one_read_of_a_partition(bench: Bench) ->
 
 
 async def test_what_is_stored_while_a_read_is_on_its_way_is_read_next(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
+    async with bench.heard() as (_, ear):
         bench.tails.stored(TOPIC, 0, bench.log.append(0))
         await bench.timers.pass_s(MIN_S)
         bench.tails.stored(TOPIC, 0, bench.log.append(0))
@@ -187,11 +184,7 @@ async def test_a_tail_does_not_bear_the_name_of_who_came_first(bench: Bench) -> 
 
 @pushed
 async def test_a_storm_of_appends_makes_a_read_each_2_ms(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
-        await bench.timers.pass_s(1)
+    async with bench.heard(rest_s=1) as (_, ear):
         bench.log.reads.clear()
         for _ in range(100):
             bench.tails.stored(TOPIC, 0, bench.log.append(0))
@@ -262,10 +255,7 @@ async def test_an_outage_is_waited_out(bench: Bench) -> None:
 
 
 async def test_an_outage_is_not_hammered_even_by_a_listener_that_is_behind(bench: Bench) -> None:
-    ear = Ear()
-    with bench.tails.watch(TOPIC, 0) as watch:
-        await watch.opened(bench.in_s(1))
-        watch.listen(ear)
+    async with bench.heard() as (_, ear):
         bench.log.fault = Disconnected()
         bench.tails.stored(TOPIC, 0, bench.log.append(0))
         await bench.timers.pass_s(1)

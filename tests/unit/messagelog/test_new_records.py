@@ -83,15 +83,5 @@ def test_unnamed_messages_have_ids_of_their_own_and_the_headers_of_all() -> None
     assert not NewRecords.unnamed([b"a"], {}).headers
 
 
-def test_there_is_no_message_beyond_the_end() -> None:
-    records = NewRecords.of([NewMessage(b"x", 1)])
-    for index in (1, -2):
-        try:
-            records[index]
-        except IndexError:
-            continue
-        raise AssertionError(index)
-
-
 def test_what_is_printed_tells_nothing_of_the_payloads() -> None:
     assert repr(NewRecords.of([NewMessage(b"secret", 1)])) == "<1 new records>"

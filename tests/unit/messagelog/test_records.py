@@ -56,16 +56,6 @@ def test_other_messages_are_not_equal() -> None:
     assert not NO_RECORDS
 
 
-def test_there_is_no_message_beyond_the_end() -> None:
-    records = Records.of((Message(1, 2, 3, b"x", {}),))
-    for index in (1, -2):
-        try:
-            records[index]
-        except IndexError:
-            continue
-        raise AssertionError(index)
-
-
 def test_what_is_printed_tells_nothing_of_the_payloads() -> None:
     assert repr(Records.of((Message(1, 2, 3, b"secret", {}),))) == "<1 records>"
 

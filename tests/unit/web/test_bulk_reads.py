@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.clock import Deadline, SystemClock
+from bridge.clock import Clock, Deadline, SystemClock
 from bridge.messagelog import First, FromOffset, Message, Page, TopicRef
 from bridge.web.bulk_reads import BulkRead
 from bridge.web.wire_queries import BulkQuery
@@ -30,16 +30,21 @@ class CountingLog:
         return Page(partition_id, self._end - 1, (Message(offset, 0, 1, b"x", {}),))
 
 
-async def test_however_long_the_stream_only_one_page_is_read_ahead() -> None:
-    log = CountingLog(50)
+async def _begun(log: CountingLog, clock: Clock) -> BulkRead:
     read = BulkRead(
         log,  # type: ignore[arg-type]
         TopicRef("s", "t"),
         BulkQuery(0, First(), None, 0),
-        clock=SystemClock(),
+        clock=clock,
         page_timeout_s=10,
     )
     await read.begin()
+    return read
+
+
+async def test_however_long_the_stream_only_one_page_is_read_ahead() -> None:
+    log = CountingLog(50)
+    read = await _begun(log, SystemClock())
     assert log.reads == 1
     taken = 0
     pages = read.pages()
@@ -57,28 +62,14 @@ async def test_however_long_the_stream_only_one_page_is_read_ahead() -> None:
 
 async def test_the_log_is_asked_for_the_next_page_before_one_is_used() -> None:
     log = CountingLog(5)
-    read = BulkRead(
-        log,  # type: ignore[arg-type]
-        TopicRef("s", "t"),
-        BulkQuery(0, First(), None, 0),
-        clock=SystemClock(),
-        page_timeout_s=10,
-    )
-    await read.begin()
+    read = await _begun(log, SystemClock())
     assert [log.reads async for _ in read.pages()] == [2, 3, 4, 5, 5]
 
 
 async def test_each_page_has_the_time_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     log, clock = CountingLog(20), FakeClock()
     monkeypatch.setattr("bridge.web.bulk_reads.BULK_PAGE_MESSAGES", 1)
-    read = BulkRead(
-        log,  # type: ignore[arg-type]
-        TopicRef("s", "t"),
-        BulkQuery(0, First(), None, 0),
-        clock=clock,
-        page_timeout_s=10,
-    )
-    await read.begin()
+    read = await _begun(log, clock)
     async for _ in read.pages():
         clock.advance(9)
     assert log.times_s == [10] * 20
