@@ -10,14 +10,13 @@ WORKDIR /src
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/bridge
 
 # Dependencies first: this layer is rebuilt only when the lock changes. Only wheels, so no compiler is ever needed.
-COPY requirements.txt requirements-dev.txt ./
+COPY requirements.txt requirements-build.txt ./
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     /build/bin/pip --python /opt/bridge/bin/python install \
       --no-cache-dir --only-binary :all: --require-hashes -r requirements.txt
-# The build backend comes from the same lock, with its hash, and stays in this stage.
+# The build backend has a lock of its own and stays in this stage.
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
-    awk '/^setuptools==/ {on = 1} on {print} on && !/\\$/ {exit}' requirements-dev.txt > backend.txt \
-    && /build/bin/pip install --no-cache-dir --only-binary :all: --no-deps --require-hashes -r backend.txt
+    /build/bin/pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements-build.txt
 
 COPY pyproject.toml README.md ./
 COPY bridge ./bridge

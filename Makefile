@@ -1,19 +1,27 @@
-# `make run` and `make test` need Python >= 3.11, make and a C library; everything else comes from the lock.
+# `make run` and `make test` need Python >= 3.11, make and a C library; everything else comes from the locks.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What serves, and on top of it what tests.
+SERVES := $(VENV)/.serves
 STAMP := $(VENV)/.installed
+PIP_INSTALL := $(BIN)/python -m pip install --quiet
+UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header -q
 
 .PHONY: run test lint types rules unit fuzz fuzz-smoke bench lock clean
 
-run: $(STAMP)
+run: $(SERVES)
 	@$(BIN)/bridge serve
 
-$(STAMP): requirements-dev.txt pyproject.toml
+$(SERVES): requirements.txt requirements-build.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("bridge needs Python >= 3.11; name one with PYTHON=..." if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(PIP_INSTALL) --require-hashes -r requirements.txt -r requirements-build.txt
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(STAMP): $(SERVES) requirements-dev.txt
+	$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 -r requirements-dev.txt
 	@touch $@
 
 test: lint types rules unit fuzz-smoke
@@ -43,10 +51,11 @@ fuzz: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench.run
 
-# Writes both lock files: hashes, no index address. Needs `uv` on PATH.
+# Writes the three lock files: hashes, every extra that one package asks of another, no index address. Needs `uv` on PATH.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml -o requirements.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(UV_COMPILE) pyproject.toml -o requirements.txt
+	$(UV_COMPILE) --group build -o requirements-build.txt
+	$(UV_COMPILE) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist *.egg-info
