@@ -1,9 +1,17 @@
 """Claims about `deploy/compose.yaml` (shell)."""
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from tests.deploy.manifests import ROOT, compose, setting_names, settings
+
+#: What the released server reads: names of its process, its one key outside of any table, and the tables of its
+#: configuration (`ServerConfig` in its `core/configs`). It does not start where another name begins with IGGY_.
+IGGY_NAMES: Final = {"IGGY_ROOT_USERNAME", "IGGY_ROOT_PASSWORD", "IGGY_PATH"}
+IGGY_TABLES: Final = (
+    "CLUSTER", "CONSUMER_GROUP", "DATA_MAINTENANCE", "ENCRYPTION", "HEARTBEAT", "HTTP", "LOGGING", "MEMORY_POOL", "MESSAGE_BUS", "METADATA",
+    "NODE", "PARTITION", "PERSONAL_ACCESS_TOKEN", "QUIC", "RUNTIME", "SHARDING", "TCP", "TELEMETRY", "WEBSOCKET",
+)  # fmt: skip
 
 
 def service(name: str) -> dict[str, Any]:
@@ -13,6 +21,18 @@ def service(name: str) -> dict[str, Any]:
 
 def test_every_variable_of_the_bridge_is_a_real_setting() -> None:
     assert set(service("bridge")["environment"]) <= setting_names()
+
+
+def test_every_variable_of_iggy_is_one_that_the_released_server_reads() -> None:
+    iggy = service("iggy")
+    given = {*iggy["environment"], *re.findall(r"\bIGGY_[A-Z_]+", " ".join(iggy["entrypoint"]))}
+    tables = tuple(f"IGGY_{table}_" for table in IGGY_TABLES)
+    assert [name for name in given if name not in IGGY_NAMES and not name.startswith(tables)] == []
+
+
+def test_iggy_keeps_its_data_where_the_volume_is() -> None:
+    iggy = service("iggy")
+    assert [volume.split(":")[1] for volume in iggy["volumes"]] == [iggy["environment"]["IGGY_PATH"]]
 
 
 def test_no_secret_stands_in_the_file() -> None:
