@@ -74,9 +74,10 @@ def streams_json(streams: Sequence[StreamInfo]) -> bytes:
     return orjson.dumps([_stream(stream) for stream in streams])
 
 
+# Ids of streams and topics are numbers of 32 bits, as in the original service, whose typed clients fail on text.
 def _stream(stream: StreamInfo) -> dict[str, Any]:
     return {
-        "id": str(stream.id),
+        "id": stream.id,
         "name": stream.name,
         "created_at": rfc3339(stream.created_at_us),
         "topics_count": stream.topics_count,
@@ -99,9 +100,9 @@ def topics_json(topics: Sequence[TopicInfo]) -> bytes:
 
 def _topic(topic: TopicInfo) -> dict[str, Any]:
     return {
-        "id": str(topic.id),
+        "id": topic.id,
         "name": topic.name,
-        "stream_id": str(topic.stream_id),
+        "stream_id": topic.stream_id,
         "created_at": rfc3339(topic.created_at_us),
         "partitions_count": topic.partitions_count,
         "size_bytes": topic.size_bytes,

@@ -1,8 +1,8 @@
 """What a client written for the original service sends, and every field that it reads."""
 
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Annotated, Any
+from uuid import UUID, uuid4
 
 import msgspec
 
@@ -50,8 +50,12 @@ class _Polled(msgspec.Struct):
     current_offset: int
 
 
+#: Strictly: a client in Rust or Go fails on a string, on a negative number and on one of more than 32 bits.
+_U32 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+
+
 class _Stream(msgspec.Struct):
-    id: str
+    id: _U32
     name: str
     created_at: datetime
     topics_count: int
@@ -60,9 +64,9 @@ class _Stream(msgspec.Struct):
 
 
 class _Topic(msgspec.Struct):
-    id: str
+    id: _U32
     name: str
-    stream_id: str
+    stream_id: _U32
     created_at: datetime
     partitions_count: int
     size_bytes: int
@@ -134,6 +138,22 @@ async def test_streams_topics_and_figures_have_the_fields_it_reads(bridge: Bridg
         answer = await bridge.call("GET", path)
         assert answer.status == 200, path
         msgspec.json.decode(answer.body, type=shape)
+
+
+async def test_what_it_makes_has_the_fields_it_reads(bridge: BridgeApp) -> None:
+    stream = f"made-{uuid4().hex}"
+    made = await bridge.call("POST", "/streams", {"name": stream})
+    assert made.status == 201
+    stream_id = msgspec.json.decode(made.body, type=_Stream).id
+    made = await bridge.call("POST", f"/streams/{stream}/topics", {"name": "t", "partitions": 1})
+    assert made.status == 201
+    assert msgspec.json.decode(made.body, type=_Topic).stream_id == stream_id
+    for method, path, body in (
+        ("PATCH", f"/streams/{stream}/topics/t", {"retention": {"max_age_seconds": 60}}),
+        ("POST", f"/streams/{stream}/topics/t/partitions", {"count": 1}),
+    ):
+        changed = await bridge.call(method, path, body)
+        assert msgspec.json.decode(changed.body, type=_Topic).stream_id == stream_id
 
 
 async def test_errors_have_the_code_and_message_it_reads(bridge: BridgeApp) -> None:
