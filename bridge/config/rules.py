@@ -132,6 +132,14 @@ def one_process_writes_the_embedded_log(config: Config) -> Iterator[Fault]:
         )
 
 
+def the_ledger_has_a_stream_of_its_own(config: Config) -> Iterator[Fault]:
+    if config.groups.stream.lower() == config.log.stream.lower():
+        yield Fault(
+            ("GROUPS_STREAM", "IGGY_STREAM"),
+            "must differ: nobody reads or writes the stream of the ledger over HTTP",
+        )
+
+
 RULES: tuple[Rule, ...] = (
     host_can_be_listened_on,
     anonymous_is_asked_for,
@@ -143,6 +151,7 @@ RULES: tuple[Rule, ...] = (
     cursor_key_is_hard_to_guess,
     ports_differ,
     one_process_writes_the_embedded_log,
+    the_ledger_has_a_stream_of_its_own,
 )
 
 

@@ -70,6 +70,7 @@ class Groups:
     ) -> None:
         self._log = log
         self._config = config
+        self._own = config.stream.lower()
         self._clock = clock
         coordination = Coordination(log, appender, tails, stream=config.stream, clock=clock)
         self._coordination = coordination
@@ -88,8 +89,8 @@ class Groups:
         coordination.on_orphan = self._orphaned
 
     def is_own(self, stream: str) -> bool:
-        """Whether *stream* is the bridge's own, to which nobody else should write."""
-        return stream == self._config.stream
+        """Whether *stream* is the bridge's own, in whatever letters: some logs take them for the same."""
+        return stream.lower() == self._own
 
     # --- messages -----------------------------------------------------------------------------------------------
 

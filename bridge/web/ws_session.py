@@ -12,7 +12,6 @@ from bridge.errors import (
     BadRequest,
     BridgeError,
     ConnectionFailed,
-    Forbidden,
     InternalError,
     NotFound,
     Outcome,
@@ -30,6 +29,7 @@ from bridge.limits import (
 from bridge.messagelog import Receipt, TopicRef
 from bridge.policy.client_address import limit_key
 from bridge.policy.token_bucket import take
+from bridge.web.handlers.places import refuse_own
 from bridge.web.keys import Services
 from bridge.web.live_streams import LiveKind
 from bridge.web.problems import problem_object, row_of
@@ -206,9 +206,7 @@ class Session:
     def _publish(self, asked: Publish) -> None:
         self._count()
         now_us = self._services.clock.now_us()
-        topic = topic_of(asked, self._default_topic)
-        if self._services.groups.is_own(topic.stream):
-            raise Forbidden("This stream is the bridge's own: only the bridge writes to it.", path="$.stream")
+        topic = self._topic_of(asked)
         self._publisher.publish(publication_of(asked, topic, accepted_us=now_us, deadline=self._deadline()))
 
     def _subscribe(self, asked: Subscribe) -> None:
@@ -221,7 +219,7 @@ class Session:
                 limit=WS_SUBSCRIPTIONS_MAX,
             )
         self._count()
-        topic = topic_of(asked, self._default_topic)
+        topic = self._topic_of(asked)
         subscription: Subscription
         if asked.group is None:
             subscription = TopicSubscription(self._services, self._socket, asked, topic, self._deadline())
@@ -231,6 +229,11 @@ class Session:
             )
         task = asyncio.create_task(self._follow(asked.id, subscription), name="subscription")
         self._subscriptions[asked.id] = _Running(subscription, task)
+
+    def _topic_of(self, asked: Publish | Subscribe) -> TopicRef:
+        topic = topic_of(asked, self._default_topic)
+        refuse_own(self._services, topic.stream, path="$.stream")
+        return topic
 
     def _settle(self, asked: Settlement) -> None:
         subscription = self._named(asked.subscription)

@@ -8,6 +8,7 @@ from bridge.messagelog import TopicRef
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
 from tests.support.group_calls import fill, receive, tokens
+from tests.support.ws_client import open_socket
 
 
 @pytest.fixture
@@ -117,20 +118,67 @@ async def test_other_methods_and_queries_are_refused(bridge: BridgeApp, base: st
     assert (wrong.status, wrong.json["path"]) == (415, "Content-Type")
 
 
-async def test_the_bridges_own_stream_is_not_written_over_http(bridge: BridgeApp, base: str) -> None:
+OWN = TopicRef("bridge-groups", "ledger")
+
+
+async def test_nothing_of_the_bridges_own_stream_is_to_be_had_over_http(bridge: BridgeApp, base: str) -> None:
+    await fill(bridge, 1)
     await receive(bridge, base)
-    own = TopicRef("bridge-groups", "ledger")
-    topic = f"/streams/{own.stream}/topics/{own.topic}"
+    topic = f"/streams/{OWN.stream}/topics/{OWN.topic}"
+    offsets, group = f"{topic}/consumers/c/offsets", f"{topic}/groups/g"
     for method, path, body in (
+        ("GET", f"/streams/{OWN.stream}", None),
+        ("DELETE", f"/streams/{OWN.stream}", None),
+        ("POST", "/streams", {"name": OWN.stream}),
+        ("GET", f"/streams/{OWN.stream}/topics", None),
+        ("POST", f"/streams/{OWN.stream}/topics", {"name": "more"}),
+        ("GET", topic, None),
+        ("PATCH", topic, {"retention": {}}),
+        ("DELETE", topic, None),
+        ("GET", f"{topic}/messages", None),
+        ("GET", f"{topic}/messages?cursor=first", None),
+        ("GET", f"{topic}/messages/stream", None),
         ("POST", f"{topic}/messages", {"event": user_event()}),
         ("POST", f"{topic}/messages/batch", {"events": [user_event()]}),
         ("POST", f"{topic}/purge", None),
         ("POST", f"{topic}/partitions", {"count": 1}),
-        ("PATCH", topic, {"retention": {}}),
-        ("DELETE", topic, None),
-        ("DELETE", f"/streams/{own.stream}", None),
-        ("POST", f"/streams/{own.stream}/topics", {"name": "more"}),
+        ("GET", offsets, None),
+        ("PUT", offsets, {"offsets": [{"partition_id": 0, "offset": 0}]}),
+        ("DELETE", offsets, None),
+        ("GET", f"{offsets}/0", None),
+        ("PUT", f"{offsets}/0", {"offset": 0}),
+        ("DELETE", f"{offsets}/0", None),
+        ("GET", f"{topic}/groups", None),
+        ("GET", group, None),
+        ("DELETE", group, None),
+        ("PUT", f"{group}/offsets", {"to": "first"}),
+        ("POST", f"{group}/receive", {}),
+        ("POST", f"{group}/ack", {"tokens": ["00"]}),
+        ("POST", f"{group}/nack", {"tokens": ["00"]}),
+        ("POST", f"{group}/extend", {"tokens": ["00"]}),
     ):
-        answer = await bridge.call(method, path, body)
-        assert (answer.status, answer.json["error"]) == (403, "forbidden"), (method, path)
-    assert (await bridge.call("GET", topic)).json["partitions_count"] == 1
+        # A log may take a name in whatever letters.
+        for spelling in (path, path.replace(OWN.stream, OWN.stream.upper())):
+            answer = await bridge.call(method, spelling, body)
+            assert (answer.status, answer.json["error"]) == (403, "forbidden"), (method, spelling)
+    for accepted in ("application/x-ndjson", "text/event-stream"):
+        answer = await bridge.call("GET", f"{topic}/messages", headers={"Accept": accepted})
+        assert (answer.status, answer.json["error"]) == (403, "forbidden"), accepted
+    listed = [stream["name"] for stream in (await bridge.call("GET", "/streams")).json]
+    assert bridge.topic.stream in listed
+    assert OWN.stream not in listed
+
+
+async def test_nothing_of_the_bridges_own_stream_is_to_be_had_over_a_socket(
+    bridge: BridgeApp, base: str
+) -> None:
+    await receive(bridge, base)
+    place = OWN._asdict()
+    async with open_socket(bridge.session, bridge.base) as client:
+        for operation, fields in (
+            ("subscribe", {"permits": 1, "from": "first"}),
+            ("subscribe", {"permits": 1, "group": "g"}),
+            ("publish", {"payload": 1}),
+        ):
+            told = await client.ask(operation, "error", id="a", **place, **fields)
+            assert (told["problem"]["status"], told["problem"]["path"]) == (403, "$.stream"), fields

@@ -7,16 +7,15 @@ from bridge.limits import CONSUMER_ID_MAX
 from bridge.messagelog import ConsumerKey, TopicRef
 from bridge.policy.names import check_name
 from bridge.web.arrivals import Arrival
-from bridge.web.keys import SERVICES
+from bridge.web.keys import SERVICES, Services
 from bridge.web.wire_queries import PARTITION_ID_MAX
 
 __all__ = (
     "consumer_of",
     "partition_of",
+    "refuse_own",
     "stream_of",
-    "stream_to_change",
     "topic_of",
-    "topic_to_change",
 )
 
 
@@ -26,8 +25,11 @@ def stream_of(request: web.Request) -> str:
 
     Raises:
         BadRequest: if none may be called so.
+        Forbidden: if it is the bridge's own.
     """
-    return check_name(request.match_info["stream"], kind="stream")
+    stream = check_name(request.match_info["stream"], kind="stream")
+    refuse_own(request.app[SERVICES], stream, path="stream")
+    return stream
 
 
 def topic_of(request: web.Request) -> TopicRef:
@@ -36,47 +38,32 @@ def topic_of(request: web.Request) -> TopicRef:
 
     Raises:
         BadRequest: if none may be called so.
-    """
-    if "topic" not in request.match_info:
-        defaults = request.app[SERVICES].log_config
-        return TopicRef(defaults.stream, defaults.topic)
-    return TopicRef(stream_of(request), check_name(request.match_info["topic"], kind="topic"))
-
-
-def stream_to_change(request: web.Request) -> str:
-    """
-    The stream named by the path, to write to it or remove it.
-
-    Raises:
-        BadRequest: as `stream_of`.
-        Forbidden: if it is the bridge's own.
-    """
-    stream = stream_of(request)
-    _refuse_own(request, stream)
-    return stream
-
-
-def topic_to_change(request: web.Request) -> TopicRef:
-    """
-    The topic named by the path, or the default one, to write to it, change or remove it.
-
-    Raises:
-        BadRequest: as `topic_of`.
         Forbidden: if it is the bridge's own.
     """
     facts = request.head.facts if isinstance(request, Arrival) else {}
-    known: TopicRef | None = facts.get(topic_to_change)
+    known: TopicRef | None = facts.get(topic_of)
     if known is None:
-        known = topic_of(request)
-        _refuse_own(request, known.stream)
-        facts[topic_to_change] = known
+        if "topic" in request.match_info:
+            known = TopicRef(stream_of(request), check_name(request.match_info["topic"], kind="topic"))
+        else:
+            defaults = request.app[SERVICES].log_config
+            known = TopicRef(defaults.stream, defaults.topic)
+        facts[topic_of] = known
     return known
 
 
-def _refuse_own(request: web.Request, stream: str) -> None:
-    # What a stranger wrote there would be taken for what other replicas said.
-    if request.app[SERVICES].groups.is_own(stream):
-        raise Forbidden("This stream is the bridge's own: only the bridge writes to it.", path="stream")
+def refuse_own(services: Services, stream: str, *, path: str) -> None:
+    """
+    Nobody reads a stream of the bridge's own, writes to it or changes it.
+
+    What a stranger wrote there would be taken for what other replicas said; who could read it would know what others
+    were given.
+
+    Raises:
+        Forbidden: if *stream* is one; *path* says where it was named.
+    """
+    if services.groups.is_own(stream):
+        raise Forbidden("This stream is the bridge's own.", path=path)
 
 
 def consumer_of(request: web.Request) -> ConsumerKey:

@@ -8,7 +8,7 @@ from bridge.web.body import body_at_hand
 from bridge.web.encoded_body import read_json
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
-from bridge.web.handlers.places import topic_to_change
+from bridge.web.handlers.places import topic_of
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.turns import in_turns
 from bridge.web.wire import batch_steps, message_steps, plain_message
@@ -22,7 +22,7 @@ async def send(request: web.Request) -> web.Response:
     """`POST .../messages`: one event, stored when the answer is 201; of other types, what `bulk` takes."""
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
-    topic = topic_to_change(request)
+    topic = topic_of(request)
     body = body_at_hand(request)
     if body is None:
         kind = body_kind(request.headers.get(hdrs.CONTENT_TYPE, ""))
@@ -52,7 +52,7 @@ async def send_batch(request: web.Request) -> web.Response:
     """`POST .../messages/batch`: all events or none, in order, into one partition."""
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
-    topic = topic_to_change(request)
+    topic = topic_of(request)
     refuse_query(request.query.items())
     body = await read_json(request)
     submission = await in_turns(batch_steps(body, messages_max=services.http.batch_messages_max))

@@ -6,7 +6,7 @@ from bridge.errors import BadRequest
 from bridge.messagelog import TopicRef
 from bridge.web.body import read_body
 from bridge.web.handlers.answers import answer, created, no_content
-from bridge.web.handlers.places import stream_of, stream_to_change, topic_of, topic_to_change
+from bridge.web.handlers.places import stream_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.optional_body import refuse_body
 from bridge.web.wire_answers import topic_json, topics_json
@@ -34,7 +34,7 @@ async def list_topics(request: web.Request) -> web.Response:
 async def create_topic(request: web.Request) -> web.Response:
     """`POST /streams/{stream}/topics`: 201, or 409 if there is one of that name."""
     refuse_query(request.query.items())
-    stream = stream_to_change(request)
+    stream = stream_of(request)
     order = read_topic(await read_body(request))
     topic = await request.app[SERVICES].log.create_topic(
         TopicRef(stream, order.name),
@@ -57,7 +57,7 @@ async def get_topic(request: web.Request) -> web.Response:
 async def delete_topic(request: web.Request) -> web.Response:
     """`DELETE /streams/{stream}/topics/{topic}`: with its messages and offsets."""
     refuse_query(request.query.items())
-    services, topic = request.app[SERVICES], topic_to_change(request)
+    services, topic = request.app[SERVICES], topic_of(request)
     await services.log.delete_topic(topic, deadline=request[DEADLINE])
     services.tails.suspect(topic)
     await services.groups.forget(*topic, deadline=request[DEADLINE])
@@ -67,7 +67,7 @@ async def delete_topic(request: web.Request) -> web.Response:
 async def update_topic(request: web.Request) -> web.Response:
     """`PATCH /streams/{stream}/topics/{topic}`: other retention, in the place of what there was."""
     refuse_query(request.query.items())
-    topic = topic_to_change(request)
+    topic = topic_of(request)
     retention = read_retention(await read_body(request))
     log = request.app[SERVICES].log
     return answer(topic_json(await log.update_retention(topic, retention, deadline=request[DEADLINE])))
@@ -76,7 +76,7 @@ async def update_topic(request: web.Request) -> web.Response:
 async def purge_topic(request: web.Request) -> web.Response:
     """`POST /streams/{stream}/topics/{topic}/purge`: no message, stored offset or group is left, the topic is."""
     refuse_query(request.query.items())
-    services, topic = request.app[SERVICES], topic_to_change(request)
+    services, topic = request.app[SERVICES], topic_of(request)
     await refuse_body(request)
     try:
         await services.log.purge_topic(topic, deadline=request[DEADLINE])
@@ -91,7 +91,7 @@ async def purge_topic(request: web.Request) -> web.Response:
 async def add_partitions(request: web.Request) -> web.Response:
     """`POST /streams/{stream}/topics/{topic}/partitions`: 201 with the topic as it is then."""
     refuse_query(request.query.items())
-    services, topic = request.app[SERVICES], topic_to_change(request)
+    services, topic = request.app[SERVICES], topic_of(request)
     count = read_partitions(await read_body(request))
     try:
         grown = await services.log.add_partitions(topic, count, deadline=request[DEADLINE])

@@ -150,6 +150,7 @@ def test_a_value_is_read_as_it_is_meant(env: str, text: str, value: object) -> N
         ("CORS_ALLOWED_ORIGINS", "null"),
         ("DRAIN_DELAY_SECS", "25"),
         ("METRICS_PORT", "8000"),
+        ("GROUPS_STREAM", "Sample-Stream"),
     ],
 )
 def test_a_value_out_of_bounds_is_one_fault_that_names_its_variable(env: str, text: str) -> None:
