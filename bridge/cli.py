@@ -79,7 +79,7 @@ def _commands(loop_factory: LoopFactory) -> "typer.Typer":
     @app.command()
     @_with_settings
     def serve(**given: Any) -> None:
-        """Serve HTTP until SIGTERM or SIGINT. Without IGGY_CONNECTION_STRING the embedded log in DATA_DIR is used."""
+        """Serve HTTP until SIGTERM, SIGINT or SIGHUP. Without IGGY_CONNECTION_STRING the embedded log in DATA_DIR is used."""
         raise typer.Exit(_serve(_effective(given), loop_factory))
 
     @app.command()

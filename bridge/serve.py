@@ -2,7 +2,7 @@
 
 Start: log opened -> application built -> ports taken -> background tasks -> default topic made -> ready.
 
-End, on SIGTERM or SIGINT, within `SHUTDOWN_GRACE_SECS` altogether; a second signal cuts the waits short:
+End, on SIGTERM, SIGINT or SIGHUP, within `SHUTDOWN_GRACE_SECS` altogether; a second SIGTERM or SIGINT cuts the waits short:
 1. not ready: `/ready` answers 503, answers ask for their connection to be closed
 2. `DRAIN_DELAY_SECS`, in which load balancers look elsewhere
 3. the ports are closed: nobody new comes in

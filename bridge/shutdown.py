@@ -12,6 +12,8 @@ __all__ = ("Stop", "Watchdog", "bounded_step")
 
 _log = structlog.get_logger("bridge.serve")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+# The terminal is gone; there is none on Windows.
+_HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 # The watchdog is for what no timeout of the event loop can end: a blocked loop, or a thread that hangs.
 _WATCHDOG_MARGIN_S = 5.0
 _EXIT_SOFTWARE = 70
@@ -21,6 +23,9 @@ _UNWIND_S = 0.5
 
 class Stop:
     """What signals ask for: the first one a drain, any further one haste.
+
+    Never haste is a SIGHUP, which says that a terminal is gone: the kernel and the shell each send one, and systemd another
+    right behind its SIGTERM.
 
     Args:
         hurries: whether a further signal means haste. Not for a worker, who gets the same one twice where a whole group of
@@ -33,14 +38,20 @@ class Stop:
         self.hurry = asyncio.Event()
 
     def listen(self) -> None:
-        """Take SIGTERM and SIGINT from now on, in the main thread's running loop."""
+        """
+        Take SIGTERM, SIGINT and SIGHUP from now on, in the main thread's running loop.
+
+        A SIGHUP that is ignored already stays so: this is how `nohup` asks that the end of the terminal be none of ours.
+        """
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self.signalled, signal.Signals(number).name)
+            loop.add_signal_handler(number, self.signalled, number.name)
+        if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(_HANGUP, self.signalled, _HANGUP.name)
 
     def signalled(self, name: str) -> None:
         """A signal of this name arrived."""
-        hurry = self._hurries and self.asked.is_set()
+        hurry = self._hurries and self.asked.is_set() and name != "SIGHUP"
         _log.info("signal", name=name, hurry=hurry)
         if hurry:
             self.hurry.set()

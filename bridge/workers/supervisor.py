@@ -7,6 +7,7 @@ code: starting it again would change nothing. Any other end is a death: see `liv
 import asyncio
 import dataclasses
 import secrets
+import signal
 import socket
 import sys
 import time
@@ -34,8 +35,8 @@ __all__ = ("run_workers",)
 
 _SECRET_BYTES: Final = 32
 _FINAL: Final = (EXIT_UNAVAILABLE, EXIT_CONFIG)
-#: Before a worker listens for signals, one that ends its whole group ends it like this; nothing was begun.
-_ENDED_EARLY: Final = -15
+#: Before a worker listens for signals, one that ends every process of a service ends it like this; nothing was begun.
+_ENDED_EARLY: Final = (-signal.SIGTERM, -signal.SIGHUP)
 
 _log = structlog.get_logger("bridge.workers")
 
@@ -132,7 +133,7 @@ class _Supervisor:
             del self._living[slot]
             lived_s = time.monotonic() - started_s
             if self._stop.asked.is_set():
-                self._codes.append(EXIT_OK if code == _ENDED_EARLY else code)
+                self._codes.append(EXIT_OK if code in _ENDED_EARLY else code)
                 return
             delay_s = None if code in _FINAL else lives.ended(lived_s)
             _log.error(

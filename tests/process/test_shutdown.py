@@ -9,8 +9,8 @@ import pytest
 from tests.support.bridge_process import BridgeProcess, connected, get
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_idle_bridge_ends_with_0_on_either_signal(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_an_idle_bridge_ends_with_0_on_each_signal(tmp_path: Path, number: signal.Signals) -> None:
     with BridgeProcess(tmp_path) as bridge:
         bridge.started()
         bridge.signal(number)

@@ -49,6 +49,16 @@ async def test_haste_cuts_a_step_that_has_time_left() -> None:
     assert not await bounded_step("x", work, timeout_s=ENOUGH_S, stop=stop)
 
 
+async def test_a_terminal_that_goes_asks_for_a_drain_and_never_for_haste() -> None:
+    stop = Stop()
+    stop.signalled("SIGHUP")
+    stop.signalled("SIGHUP")
+    assert stop.asked.is_set()
+    assert not stop.hurry.is_set()
+    stop.signalled("SIGTERM")
+    assert stop.hurry.is_set()
+
+
 async def test_a_step_that_fails_is_told_and_does_not_raise(capsys: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
         raise OSError("disk")

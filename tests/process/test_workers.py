@@ -103,6 +103,17 @@ def test_both_workers_answer_on_one_port_and_every_line_of_the_log_names_one(
     assert bridge.events().count("stopped") == 3
 
 
+def test_when_the_terminal_goes_all_workers_drain_and_the_bridge_ends_with_0(
+    tmp_path: Path, iggy: IggyServer
+) -> None:
+    with bridge_of(tmp_path, iggy) as bridge:
+        all_ready(bridge)
+        bridge.signal(signal.SIGHUP)
+        assert bridge.ended() == 0
+    assert bridge.events().count("draining") == 3
+    assert bridge.events().count("stopped") == 3
+
+
 def test_a_worker_that_is_killed_is_followed_by_another_and_no_acknowledged_message_is_lost(
     tmp_path: Path, iggy: IggyServer
 ) -> None:
