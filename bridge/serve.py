@@ -18,7 +18,6 @@ fault of the program or the disk; 78 the configuration.
 """
 
 import asyncio
-import secrets
 from asyncio import TaskGroup
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final
@@ -31,6 +30,7 @@ from bridge.allocator import keep_freed_blocks
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
+from bridge.cursor_key import cursor_key_of
 from bridge.exit_codes import EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, leaves
 from bridge.flow.follow import Feeds
 from bridge.flow.tails import Tails
@@ -46,10 +46,7 @@ from bridge.tasks import background_tasks
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Lifecycle, Services
 
-__all__ = ("CURSOR_KEY_ADVICE", "LoopFactory", "run", "run_logged", "serve")
-
-#: As strong as what is made of it.
-_CURSOR_KEY_BYTES: Final = 32
+__all__ = ("LoopFactory", "run", "run_logged", "serve")
 
 _log = structlog.get_logger("bridge.serve")
 # Of the grace, what closing the log and cutting connections may have; the rest belongs to the requests.
@@ -58,9 +55,6 @@ _CUT_SHARE: Final = 0.1
 # A request whose time is up gets so much of that share to end by itself, after its cancellation.
 _CUT_WAIT_SHARE: Final = 0.3
 
-CURSOR_KEY_ADVICE: Final = (
-    "CURSOR_KEY is not set: cursors end with this process, and other replicas refuse them"
-)
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 
 
@@ -130,7 +124,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
             stats=StatsCache(clock, config.log.stats_cache_ttl_s),
             metrics=metrics,
             clock=clock,
-            cursors=Cursors(_cursor_key(config)),
+            cursors=Cursors((await asyncio.to_thread(cursor_key_of, config)).encode()),
             tails=tails,
             feeds=Feeds(tails),
             groups=Groups(
@@ -209,13 +203,6 @@ async def _drain(config: Config, services: Services, listeners: Listeners, stop:
     if not await bounded_step("requests", listeners.finish_requests, timeout_s=left_s, stop=stop):
         services.lifecycle.end_requests()
     await bounded_step("groups", services.groups.release, timeout_s=_close_timeout_s(config), stop=stop)
-
-
-def _cursor_key(config: Config) -> bytes:
-    if config.http.cursor_key is not None:
-        return config.http.cursor_key.encode()
-    _log.warning("cursor_key_made", advice=CURSOR_KEY_ADVICE)
-    return secrets.token_bytes(_CURSOR_KEY_BYTES)
 
 
 def _close_timeout_s(config: Config) -> float:

@@ -126,7 +126,8 @@ class HttpConfig:
     cursor_key: str | None = setting(
         "CURSOR_KEY",
         None,
-        "Signs cursors, 16 characters or more: replicas with the same key read each other's, and those of before a restart",
+        "Signs cursors, 16 characters or more: replicas with the same key read each other's, and those of before a restart; "
+        "the embedded log keeps one of its own in DATA_DIR",
         secret=True,
     )
     allow_anonymous: bool = setting(

@@ -5,7 +5,6 @@ code: starting it again would change nothing. Any other end is a death: see `liv
 """
 
 import asyncio
-import dataclasses
 import secrets
 import signal
 import socket
@@ -13,17 +12,18 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 import structlog
 
 import bridge
 from bridge.config import Config, Effective
+from bridge.cursor_key import cursor_key_of
 from bridge.errors import StartupError
 from bridge.exit_codes import EXIT_CONFIG, EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, worst
 from bridge.limits import WORKER_KILL_MARGIN_S
 from bridge.ports import take_ports
-from bridge.serve import CURSOR_KEY_ADVICE
 from bridge.shutdown import Stop
 from bridge.telemetry.logs import configure
 from bridge.workers.command import WORKER_COMMAND
@@ -66,15 +66,6 @@ def run_workers(effective: Effective, count: int) -> int:
         sink.close()
 
 
-def _with_cursor_key(config: Config) -> Config:
-    """One for all workers: a client's next request comes to any of them."""
-    if config.http.cursor_key is not None:
-        return config
-    _log.warning("cursor_key_made", advice=CURSOR_KEY_ADVICE)
-    http = dataclasses.replace(config.http, cursor_key=secrets.token_urlsafe(_SECRET_BYTES))
-    return dataclasses.replace(config, http=http)
-
-
 class _Supervisor:
     def __init__(self, config: Config, count: int, memory_fd: int) -> None:
         self._config = config
@@ -108,7 +99,9 @@ class _Supervisor:
                 metrics_port=metrics_port or None,
                 workers=self._count,
             )
-            self._config = _with_cursor_key(self._config)
+            # One for all workers: a client's next request comes to any of them.
+            http = replace(http, cursor_key=cursor_key_of(self._config))
+            self._config = replace(self._config, http=http)
             async with asyncio.TaskGroup() as group:
                 end = group.create_task(self._end(), name="end")
                 keepers = [

@@ -1,12 +1,14 @@
 """Who reads whose cursors; real processes."""
 
 import json
+import signal
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from tests.support.bridge_process import BridgeProcess, get, run_bridge
+from bridge.cursor_key import CURSOR_KEY_FILE
+from tests.support.bridge_process import BridgeProcess, connected, get, run_bridge
 from tests.support.iggy_server import running_server
 
 KEY = "a key of sixteen characters or more"
@@ -33,11 +35,34 @@ def test_a_cursor_outlives_a_restart_with_the_same_key_and_no_other(tmp_path: Pa
     again, port = begun(tmp_path, CURSOR_KEY=KEY)
     with again:
         assert get(port, f"/messages?cursor={token}")[0] == 200
-        assert "cursor_key_made" not in [line["event"] for line in again.lines]
+        assert not any(line["event"].startswith("cursor_key") for line in again.lines)
     other, port = begun(tmp_path)
     with other:
         assert get(port, f"/messages?cursor={token}")[0] == 400
-        assert "cursor_key_made" in [line["event"] for line in other.lines]
+
+
+def test_a_browser_goes_on_after_a_kill_9_of_a_bridge_that_was_given_no_key(tmp_path: Path) -> None:
+    first, port = begun(tmp_path)
+    with first:
+        token = cursor(port)
+        first.signal(signal.SIGKILL)
+        first.ended()
+    again, port = begun(tmp_path)
+    with again, connected(port) as connection:
+        connection.request("GET", "/messages/stream", headers={"Last-Event-ID": token})
+        assert connection.getresponse().status == 200
+    told = [line["event"] for each in (first, again) for line in each.lines]
+    assert [event for event in told if event.startswith("cursor_key")] == ["cursor_key_kept"]
+
+
+def test_a_key_that_is_kept_and_spoilt_ends_the_start_with_a_word_that_does_not_show_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / CURSOR_KEY_FILE).write_text("spoilt\n")
+    with BridgeProcess(tmp_path) as bridge:
+        assert bridge.ended() == 69
+    assert CURSOR_KEY_FILE in bridge.lines[-1]["detail"]
+    assert "spoilt" not in json.dumps(bridge.lines)
 
 
 def test_a_key_that_can_be_guessed_is_refused() -> None:

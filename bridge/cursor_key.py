@@ -1,0 +1,96 @@
+"""The key that signs cursors (shell): the one that was given, the one kept beside the embedded log, or one made now."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from bridge.config import Config
+from bridge.config_files import read_secret
+from bridge.errors import StartupError
+from bridge.policy.cursors import CURSOR_KEY_CHARS_MIN
+
+__all__ = ("CURSOR_KEY_FILE", "cursor_key_of")
+
+#: In DATA_DIR; may be named by CURSOR_KEY_FILE as it is, where another bridge shall read the same cursors.
+CURSOR_KEY_FILE: Final = "cursor.key"
+
+#: As strong as what is made of it.
+_KEY_BYTES: Final = 32
+_PRIVATE: Final = 0o600
+
+_log = structlog.get_logger("bridge.serve")
+
+
+def cursor_key_of(config: Config) -> str:
+    """
+    The key that *config* names, else one that is made.
+
+    For an embedded log it is made once and kept beside it, so that live readers go on after a restart; the caller holds
+    that directory, so that no two processes make one. On Iggy it lives as long as this process: nothing here is shared with
+    the other replicas, who would refuse its cursors anyhow.
+
+    Raises:
+        StartupError: if the key that is kept cannot be read, or is none.
+    """
+    if config.http.cursor_key is not None:
+        return config.http.cursor_key
+    kept = _kept(Path(config.local.data_dir)) if config.iggy.connection_string is None else None
+    if kept is not None:
+        return kept
+    _log.warning(
+        "cursor_key_made",
+        advice="CURSOR_KEY is not set: cursors end with this process, and other replicas refuse them",
+    )
+    return secrets.token_urlsafe(_KEY_BYTES)
+
+
+def _kept(directory: Path) -> str | None:
+    """The key in *directory*, made if there is none; None where it could not be written."""
+    path = directory / CURSOR_KEY_FILE
+    try:
+        secret = read_secret(str(path))
+    except FileNotFoundError:
+        return _made(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"{CURSOR_KEY_FILE} in DATA_DIR cannot be read.") from error
+    key = secret.text.strip()
+    if len(key) < CURSOR_KEY_CHARS_MIN:
+        raise StartupError(
+            f"{CURSOR_KEY_FILE} in DATA_DIR holds no key of {CURSOR_KEY_CHARS_MIN} characters or more. "
+            "Put the one of before back, or remove the file: cursors of before are then refused."
+        )
+    if secret.open_to_others:
+        _log.warning("cursor_key_open_to_others", advice=f"chmod 600 {CURSOR_KEY_FILE} in DATA_DIR")
+    return key
+
+
+def _made(path: Path) -> str | None:
+    """
+    A new key, in the file as a whole or not at all, whenever the machine loses its power.
+
+    A disk that is full is no reason not to serve: what makes room on it is asked over HTTP.
+    """
+    key = secrets.token_urlsafe(_KEY_BYTES)
+    unfinished = path.with_suffix(".new")
+    try:
+        # One that an earlier start left behind may have another mode.
+        unfinished.unlink(missing_ok=True)
+        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
+        with os.fdopen(fd, "w") as file:
+            file.write(f"{key}\n")
+            file.flush()
+            os.fsync(fd)
+        unfinished.replace(path)
+        directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory_fd)
+        finally:
+            os.close(directory_fd)
+    except OSError as error:
+        _log.warning("cursor_key_not_kept", error=os.strerror(error.errno or 0))
+        return None
+    _log.info("cursor_key_kept", file=CURSOR_KEY_FILE)
+    return key
