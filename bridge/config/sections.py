@@ -110,7 +110,7 @@ class HttpConfig:
     rate_limit_rps: int = setting(
         "RATE_LIMIT_RPS",
         100,
-        "Requests per second and client address; 0 switches it off",
+        "Requests per second and client address, and as many acks, nacks and extensions besides; 0 switches it off",
         minimum=0,
         maximum=1_000_000,
     )

@@ -25,7 +25,7 @@ class RateRule:
 
     Attributes:
         refill: requests a second.
-        burst: requests at once.
+        burst: requests at once; what settles messages of groups has a bucket of its own, of the same size.
     """
 
     limiter: TokenBucketRateLimiter

@@ -28,6 +28,7 @@ from bridge.limits import (
 )
 from bridge.messagelog import Receipt, TopicRef
 from bridge.policy.client_address import limit_key
+from bridge.policy.settling import settling_key
 from bridge.policy.token_bucket import take
 from bridge.web.handlers.places import refuse_own
 from bridge.web.keys import Services
@@ -241,7 +242,7 @@ class Session:
             raise BadRequest(
                 "This is no subscription to a group: nothing is to be settled.", path="$.subscription"
             )
-        self._count()
+        self._count(settling_key(self._limit_key))
         self._call(self._settled(asked, subscription))
 
     async def _settled(self, asked: Settlement, subscription: GroupSubscription) -> None:
@@ -336,9 +337,9 @@ class Session:
             _log.error("operation_failed", code=error.code, exc_info=error)
         self._socket.send(error_json(error, request_id=self._request_id, operation_id=named))
 
-    def _count(self) -> None:
+    def _count(self, key: str | None = None) -> None:
         """
-        One more request of this client.
+        One more request of this client, counted under *key* where that is not the one of most.
 
         Raises:
             RateLimited: if that is too many.
@@ -346,7 +347,7 @@ class Session:
         rate = self._rules.rate
         if rate is None:
             return
-        verdict = rate.limiter.take(rate.refill, self._limit_key)
+        verdict = rate.limiter.take(rate.refill, key or self._limit_key)
         if not verdict.allowed:
             self._services.metrics.rate_limited()
             raise RateLimited(retry_after_ms=verdict.retry_after_ms)

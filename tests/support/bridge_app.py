@@ -23,6 +23,7 @@ from bridge.iggy.message_log import IggyMessageLog
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import Durability, StoredNews, TopicRef
 from bridge.policy.cursors import Cursors
+from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.keys import Services
@@ -127,6 +128,7 @@ async def bridge_app(
     http: HttpConfig = UNLIMITED,
     defaults: LogConfig | None = None,
     metrics_here: bool = True,
+    limit_tables: LimitTables | None = None,
 ) -> AsyncIterator[BridgeApp]:
     """The application over *log*, with its default stream and topic made; gone at the end, the log left open."""
     clock = SystemClock()
@@ -155,6 +157,7 @@ async def bridge_app(
         feeds=Feeds(tails),
         groups=groups,
         metrics_here=metrics_here,
+        limit_tables=limit_tables,
     )
     services.lifecycle.started = True
     runner = make_runner(build_app(services), services, shutdown_timeout_s=1)

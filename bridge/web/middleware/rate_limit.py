@@ -5,6 +5,7 @@ from typing import Final
 
 from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
+from bridge.policy.settling import SETTLING, settles, settling_key
 from bridge.policy.token_bucket import Verdict
 from bridge.web.answer_headers import ANSWER_HEADERS
 from bridge.web.arrivals import Arrival
@@ -19,30 +20,41 @@ __all__ = ("policy_header", "rate_limit", "state_header")
 _PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
 
 
-def policy_header(rate: RateRule) -> str:
+_ADDRESS: Final = "address"
+
+
+def policy_header(rate: RateRule, name: str = _ADDRESS) -> str:
     """`RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): *q* requests in the *w* seconds a full bucket takes."""
-    return f'"address";q={rate.burst};w={max(1, ceil(rate.burst / rate.refill.amount))}'
+    return f'"{name}";q={rate.burst};w={max(1, ceil(rate.burst / rate.refill.amount))}'
 
 
-def state_header(verdict: Verdict) -> str:
+def state_header(verdict: Verdict, name: str = _ADDRESS) -> str:
     """`RateLimit` (same draft): *r* requests left, all of them back after *t* seconds."""
-    return f'"address";r={verdict.remaining};t={verdict.reset_s}'
+    return f'"{name}";r={verdict.remaining};t={verdict.reset_s}'
 
 
 def rate_limit(services: Services, rules: Rules) -> Gate | None:
-    """Refuse what is too much, before anything dearer looks at it; None where the limit is off."""
+    """
+    Refuse what is too much, before anything dearer looks at it; None where the limit is off.
+
+    What settles messages has a bucket of its own, of the same size: who receives as fast as he may can still say what
+    he has done, else it would come again.
+    """
     rate = rules.rate
     if rate is None:
         return None
     take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics
-    policy, burst = policy_header(rate), str(rate.burst)
+    policies, burst = {name: policy_header(rate, name) for name in (_ADDRESS, SETTLING)}, str(rate.burst)
 
     def limit_rate(request: Arrival) -> None:
-        exempt = (request.head.message.method, request.head.message.path) in _PROBES
-        verdict = take(limit_key(request.slots[CLIENT]), 0 if exempt else 1)
+        method, target = request.head.message.method, request.head.message.path
+        name, key = _ADDRESS, limit_key(request.slots[CLIENT])
+        if settles(method, target):
+            name, key = SETTLING, settling_key(key)
+        verdict = take(key, 0 if (method, target) in _PROBES else 1)
         headers = request.slots[ANSWER_HEADERS]
-        headers["RateLimit-Policy"] = policy
-        headers["RateLimit"] = state_header(verdict)
+        headers["RateLimit-Policy"] = policies[name]
+        headers["RateLimit"] = state_header(verdict, name)
         if verdict.allowed:
             return
         headers["X-RateLimit-Limit"] = burst
