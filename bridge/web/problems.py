@@ -121,7 +121,7 @@ def problem_response(
     """
     row = row_of(type(error))
     body = problem_object(error, request_id=request_id, instance=instance)
-    answer = {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **(headers or {})}
+    answer = {"Content-Type": CONTENT_TYPE, **(headers or {})}
     retry_after_ms = _retry_after_ms(error, row.status)
     if retry_after_ms is not None:
         answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))

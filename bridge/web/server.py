@@ -17,7 +17,7 @@ from bridge.errors import BadRequest, BridgeError, InternalError, StartupError
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.request_ids import RequestIds
-from bridge.web.answer_headers import SERVER, stamper
+from bridge.web.answer_headers import own_headers, stamper
 from bridge.web.arrivals import arrivals
 from bridge.web.connection import BridgeProtocol
 from bridge.web.heads import KnownHeads
@@ -127,11 +127,7 @@ class BridgeServer(web.Server):
         rules, metrics = self._rules, self._services.metrics
         given_id = request.get(REQUEST_ID) or self._ids.id_of(None)
         client = rules.addresses.client(request.remote or "", (), ())
-        headers = {
-            "X-Request-Id": given_id,
-            "X-Effective-Timeout": str(rules.timeout_ms),
-            "Server": SERVER,
-        }
+        headers = {**own_headers(given_id), "X-Effective-Timeout": str(rules.timeout_ms)}
         if rules.rate is not None:
             verdict = rules.rate.limiter.take(rules.rate.refill, limit_key(client))
             headers["RateLimit-Policy"] = policy_header(rules.rate)

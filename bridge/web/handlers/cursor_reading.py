@@ -95,9 +95,7 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
         ends = await reads.ends()
         end = services.cursors.token(Cursor(topic, ends, every=every))
         coding = preferred_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
-        response = web.StreamResponse(
-            headers={hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}", _END_CURSOR: end}
-        )
+        response = web.StreamResponse(headers={_END_CURSOR: end})
         response.content_type = "application/x-ndjson"
         if coding is not Coding.IDENTITY:
             response.headers[hdrs.CONTENT_ENCODING] = coding.name.lower()

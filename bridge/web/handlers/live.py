@@ -13,6 +13,7 @@ from bridge.messagelog import TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web import sse
 from bridge.web.admission_tickets import give_back
+from bridge.web.answer_headers import vary_by
 from bridge.web.departures import on_departure
 from bridge.web.handlers.places import topic_of
 from bridge.web.keys import DEADLINE, SERVICES
@@ -28,8 +29,6 @@ __all__ = ("stream", "stream_events")
 _LAST_EVENT_ID: Final = "Last-Event-ID"
 _HEADERS: Final = {
     hdrs.CONTENT_TYPE: sse.CONTENT_TYPE,
-    hdrs.CACHE_CONTROL: "no-store",
-    hdrs.VARY: hdrs.ACCEPT,
     # nginx would hold events back until it has a page of them.
     "X-Accel-Buffering": "no",
 }
@@ -37,6 +36,7 @@ _HEADERS: Final = {
 
 async def stream(request: web.Request) -> web.StreamResponse:
     """`GET .../messages/stream`: as `stream_events`, for those who cannot say `Accept`."""
+    vary_by(request, hdrs.ACCEPT)
     if not takes_events(request.headers.getall(hdrs.ACCEPT, ())):
         raise NotAcceptable("Here are only server-sent events: accept 'text/event-stream'.", path=hdrs.ACCEPT)
     return await stream_events(request, topic_of(request))

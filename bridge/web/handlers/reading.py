@@ -9,6 +9,7 @@ from bridge.flow.waiting import is_enough, read_when_there
 from bridge.messagelog import TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.web.admission_tickets import give_back
+from bridge.web.answer_headers import vary_by
 from bridge.web.bulk_reads import BulkRead, LineWriter
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.cursor_reading import poll_by_cursor, stream_by_cursor
@@ -35,12 +36,14 @@ async def poll(request: web.Request) -> web.StreamResponse:
     With `auto_commit` (and not for HEAD, which shows nothing) the offset is stored once the page is built, so that nothing which could not be told counts as
     read; the answer may still be lost on its way, and the messages then stay unread.
     """
+    vary_by(request, hdrs.ACCEPT)
     topic = topic_of(request)
     if hdrs.ACCEPT in request.headers:
         accept = request.headers.getall(hdrs.ACCEPT)
         if wants_events(accept):
             return await stream_events(request, topic)
         if wants_ndjson(accept):
+            vary_by(request, f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}")
             return await (
                 stream_by_cursor(request, topic) if _CURSOR in request.query else _stream(request, topic)
             )
@@ -102,7 +105,7 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
         await read.begin()
         give_back(request)
         coding = preferred_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
-        response = web.StreamResponse(headers={hdrs.VARY: f"{hdrs.ACCEPT}, {hdrs.ACCEPT_ENCODING}"})
+        response = web.StreamResponse()
         response.content_type = "application/x-ndjson"
         if read.end_offset is not None:
             response.headers[_END_OFFSET] = str(read.end_offset)

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from bridge.policy.request_ids import RequestIds
 from bridge.telemetry.request_scope import REQUEST_SCOPE
-from bridge.web.answer_headers import ANSWER_HEADERS, SERVER
+from bridge.web.answer_headers import ANSWER_HEADERS, own_headers
 from bridge.web.arrivals import Arrival
 from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
@@ -30,7 +30,7 @@ def identity(_: Services, rules: Rules) -> Gate:
         )
         slots[REQUEST_ID] = given_id
         slots[CLIENT] = client
-        slots[ANSWER_HEADERS] = {"X-Request-Id": given_id, "Server": SERVER}
+        slots[ANSWER_HEADERS] = own_headers(given_id)
         REQUEST_SCOPE.set((given_id, client))
 
     def forget(_: Arrival, __: web.StreamResponse | BaseException) -> None:
