@@ -34,7 +34,7 @@ JSON_FAST_BYTES_MAX: Final = 512 * 1024
 JSON_STEP_BYTES: Final = 128 * 1024
 # Numbers of more than 200 digits or beyond 1e299 in a body of more than that; each is looked at in Python, at 2 us.
 JSON_WIDE_NUMBERS_MAX: Final = 10_000
-# One line of an NDJSON body; what is larger is sent by itself.
+# One line of an NDJSON body, without the LF or CRLF that ends it; what is larger is sent by itself.
 NDJSON_LINE_BYTES_MAX: Final = 1024 * 1024
 # Lines that are committed together, and their payloads; with what fills meanwhile, a body holds three times this.
 NDJSON_BATCH_MESSAGES: Final = 1_000
@@ -49,6 +49,11 @@ NDJSON_RANGES_TOLD: Final = 1_000
 NDJSON_BODIES_MAX: Final = 64
 # What one step of decompression gives.
 INFLATE_PIECE_BYTES: Final = 64 * 1024
+# What a member or frame is given at first, and twice as much each time. A decoder copies what stands behind the end of
+# its member: with all that came in at once, a body of n empty members costs n * n.
+INFLATE_STEP_BYTES_MIN: Final = 128
+# Members begun before others get their turn: 0.4 ms of empty zstd frames (6.3 us each, measured), 0.1 ms of gzip's.
+INFLATE_MEMBERS_PER_TURN: Final = 64
 # Logs as JSON shrink to a tenth or a fiftieth; bombs are at 1,000 and more. The first MiB is anybody's.
 INFLATE_RATIO_MAX: Final = 200
 INFLATE_RATIO_FREE_BYTES: Final = 1024 * 1024

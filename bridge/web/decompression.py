@@ -6,14 +6,16 @@ A body of several members or frames, one after the other, is one body (RFC 1952,
 
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from bridge.errors import BadRequest, PayloadTooLarge
 from bridge.limits import (
+    INFLATE_MEMBERS_PER_TURN,
     INFLATE_PIECE_BYTES,
     INFLATE_RATIO_FREE_BYTES,
     INFLATE_RATIO_MAX,
+    INFLATE_STEP_BYTES_MIN,
     ZSTD_WINDOW_LOG_MAX,
 )
 from bridge.policy.body_kinds import Coding
@@ -33,7 +35,11 @@ class Inflater(Protocol):
 
     def feed(self, compressed: bytes) -> Iterator[bytes]:
         """
-        What these bytes give; to be taken to its end before more is fed.
+        What these bytes give, in pieces; to be taken to its end before more is fed.
+
+        The work is in proportion to what goes in and comes out, of however many members the body is made; between two
+        pieces it is below a millisecond. A piece may be empty: where much goes in and nothing comes out, others still
+        get their turn.
 
         Raises:
             BadRequest: if they are not what the coding says.
@@ -55,20 +61,24 @@ def inflater_of(coding: Coding) -> Inflater:
     """For one body; *coding* GZIP, ZSTD, or IDENTITY, which gives what it is fed."""
     match coding:
         case Coding.GZIP:
-            return _Bounded(_Gzip())
+            return _Bounded(_GzipMember)
         case Coding.ZSTD:
-            return _Bounded(_Zstd())
+            return _Bounded(_ZstdFrame)
         case Coding.IDENTITY:
             return _Plain()
 
 
 class _Member(Protocol):
-    """One member or frame after the other."""
+    """One member of a gzip body, or one frame of a zstd body."""
 
-    #: In the middle of one.
-    unfinished: bool
+    #: It takes more; what it holds has come out.
+    hungry: bool
+    #: It is whole.
+    ended: bool
 
-    def pieces(self, compressed: bytes) -> Iterator[bytes]: ...
+    def take(self, compressed: memoryview) -> tuple[bytes, int]:
+        """At most `INFLATE_PIECE_BYTES` of what these bytes give, and how many of them are to be given again."""
+        ...
 
 
 class _Plain:
@@ -81,15 +91,30 @@ class _Plain:
 
 
 class _Bounded:
-    def __init__(self, member: _Member) -> None:
-        self._member = member
+    """Member after member, each given little at first: what it leaves over is copied, and must be in proportion to it."""
+
+    def __init__(self, new_member: Callable[[], _Member]) -> None:
+        self._new_member = new_member
+        self._member = new_member()
+        self._step_bytes = INFLATE_STEP_BYTES_MIN
         self._in_bytes = 0
         self._out_bytes = 0
 
     def feed(self, compressed: bytes) -> Iterator[bytes]:
         self._in_bytes += len(compressed)
         allowed = max(INFLATE_RATIO_FREE_BYTES, self._in_bytes * INFLATE_RATIO_MAX)
-        for piece in self._member.pieces(compressed):
+        rest = memoryview(compressed)
+        begun = 0
+        while rest or not self._member.hungry:
+            if self._member.ended:
+                self._member, self._step_bytes = self._new_member(), INFLATE_STEP_BYTES_MIN
+                begun += 1
+                if begun % INFLATE_MEMBERS_PER_TURN == 0:
+                    yield b""
+            given = rest[: self._step_bytes] if self._member.hungry else rest[:0]
+            piece, left = self._member.take(given)
+            rest = rest[len(given) - left :]
+            self._step_bytes = min(self._step_bytes * 2, INFLATE_PIECE_BYTES)
             self._out_bytes += len(piece)
             if self._out_bytes > allowed:
                 raise PayloadTooLarge(
@@ -101,48 +126,40 @@ class _Bounded:
                 yield piece
 
     def end(self) -> None:
-        if self._member.unfinished or not self._in_bytes:
+        if not self._member.ended:
             raise BadRequest("The compressed body ends too early.", path="body")
 
 
-class _Gzip:
+class _GzipMember:
+    hungry = True
+
     def __init__(self) -> None:
-        self._one = zlib.decompressobj(_GZIP_FORMAT)
-        self.unfinished = False
+        self._member = zlib.decompressobj(_GZIP_FORMAT)
+        self.ended = False
 
-    def pieces(self, compressed: bytes) -> Iterator[bytes]:
-        while compressed:
-            if self._one.eof:
-                self._one = zlib.decompressobj(_GZIP_FORMAT)
-            try:
-                yield self._one.decompress(compressed, INFLATE_PIECE_BYTES)
-            except zlib.error:
-                raise BadRequest("The body is not gzip.", path="body") from None
-            self.unfinished = not self._one.eof
-            compressed = self._one.unused_data if self._one.eof else self._one.unconsumed_tail
+    def take(self, compressed: memoryview) -> tuple[bytes, int]:
+        try:
+            piece = self._member.decompress(compressed, INFLATE_PIECE_BYTES)
+        except zlib.error:
+            raise BadRequest("The body is not gzip.", path="body") from None
+        self.ended = self._member.eof
+        return piece, len(self._member.unused_data if self.ended else self._member.unconsumed_tail)
 
 
-class _Zstd:
+class _ZstdFrame:
     def __init__(self) -> None:
-        self._one = self._new()
-        self.unfinished = False
-
-    def pieces(self, compressed: bytes) -> Iterator[bytes]:
-        # What it has taken in may still have to come out when all bytes are gone.
-        more = bool(compressed)
-        while more:
-            if self._one.eof:
-                self._one = self._new()
-            try:
-                yield self._one.decompress(compressed, INFLATE_PIECE_BYTES)
-            except zstd.ZstdError:
-                raise BadRequest("The body is not zstd, or needs too large a window.", path="body") from None
-            self.unfinished = not self._one.eof
-            compressed = self._one.unused_data if self._one.eof else b""
-            more = bool(compressed) or not (self._one.eof or self._one.needs_input)
-
-    @staticmethod
-    def _new() -> "zstd.ZstdDecompressor":
-        return zstd.ZstdDecompressor(
+        self._frame = zstd.ZstdDecompressor(
             options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX}
         )
+        self.hungry = True
+        self.ended = False
+
+    def take(self, compressed: memoryview) -> tuple[bytes, int]:
+        try:
+            piece = self._frame.decompress(compressed, INFLATE_PIECE_BYTES)
+        except zstd.ZstdError:
+            raise BadRequest("The body is not zstd, or needs too large a window.", path="body") from None
+        self.ended = self._frame.eof
+        # What it has taken in may still have to come out when all bytes are gone.
+        self.hungry = self.ended or self._frame.needs_input
+        return piece, len(self._frame.unused_data) if self.ended else 0

@@ -2,13 +2,14 @@
 
 from aiohttp import hdrs, web
 
-from bridge.errors import PayloadTooLarge, UnsupportedMediaType
+from bridge.errors import Outcome, PayloadTooLarge, UnsupportedMediaType
 from bridge.events import Steps
 from bridge.policy.body_kinds import Coding, coding_of
 from bridge.policy.media_types import is_json
 from bridge.web.admission_tickets import hold_body
 from bridge.web.body import read_body, read_whole
 from bridge.web.decompression import inflater_of
+from bridge.web.keys import DEADLINE
 from bridge.web.turns import in_turns
 
 __all__ = ("check_coding", "read_any", "read_json")
@@ -50,12 +51,17 @@ async def read_any(request: web.Request) -> bytes:
 
     Raises:
         UnsupportedMediaType, PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_json`.
+        DeadlineExceeded: if the request's time is up before all of it is decompressed.
     """
     coding = check_coding(request)
     body = await read_whole(request)
     if coding is Coding.IDENTITY:
         return body
-    body = await in_turns(_inflated(body, coding, request.client_max_size))
+    body = await in_turns(
+        _inflated(body, coding, request.client_max_size),
+        deadline=request[DEADLINE],
+        outcome=Outcome.NOT_WRITTEN,
+    )
     hold_body(request, len(body))
     return body
 

@@ -1,5 +1,6 @@
 """The lines of one body, from compressed chunks to the writer (shell over `decompression`, `line_splitter`, `ndjson`)."""
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
@@ -44,9 +45,14 @@ class LineIntake:
             BadRequest, PayloadTooLarge: of the inflater.
             BridgeError: of the writer.
         """
+        waited = True
         for piece in self._inflater.feed(chunk):
-            # The socket may give more at once than others should wait for.
-            for start in range(0, len(piece), _STEP):
+            # The socket may give more at once than others should wait for, and a little of it may become much, or much
+            # of it nothing.
+            for start in range(0, len(piece) or 1, _STEP):
+                if not waited:
+                    await asyncio.sleep(0)
+                waited = False
                 await self._take(self._splitter.feed(piece[start : start + _STEP]))
 
     async def end(self) -> None:
@@ -62,11 +68,18 @@ class LineIntake:
 
     async def _take(self, found: list[Run | LongLine]) -> None:
         for run in found:
-            lines = await in_turns(line_steps(run, line_bytes_max=NDJSON_LINE_BYTES_MAX))
-            if lines.faults and self._on_error is OnError.STOP:
+            stops = self._on_error is OnError.STOP
+            steps = line_steps(
+                run,
+                line_bytes_max=NDJSON_LINE_BYTES_MAX,
+                faults_told=1 if stops else NDJSON_FAULTS_TOLD - len(self.faults),
+            )
+            # The request's time holds for every batch by itself.
+            lines = await in_turns(steps, deadline=None)
+            if lines.failed and stops:
                 await self._stop(lines)
-            self.failed += len(lines.faults)
-            self.faults += lines.faults[: NDJSON_FAULTS_TOLD - len(self.faults)]
+            self.failed += lines.failed
+            self.faults += lines.faults
             await self._add(lines.payloads, lines.numbers)
 
     async def _stop(self, lines: Lines) -> None:

@@ -28,7 +28,7 @@ class LongLine(NamedTuple):
 
 class LineSplitter:
     """
-    Cuts chunks at line feeds; holds the unfinished line, and no more of it than *line_bytes_max*.
+    Cuts chunks at line feeds; holds the unfinished line, and no more of it than *line_bytes_max* and a byte.
 
     However a body is cut into chunks, its lines are the same.
     """
@@ -52,7 +52,7 @@ class LineSplitter:
             self._rest += chunk[:end]
             self._cut(found)
         self._rest += chunk[end:]
-        if len(self._rest) > self._line_bytes_max:
+        if self._is_too_long(self._rest):
             self._rest.clear()
             self._passing = True
         return found
@@ -71,13 +71,17 @@ class LineSplitter:
         end = chunk.find(b"\n") + 1
         if not end:
             return b"" if self._passing else chunk
-        if self._passing or len(self._rest) + end - 1 > self._line_bytes_max:
+        if self._passing or self._is_too_long(self._rest + chunk[: end - 1]):
             found.append(LongLine(self._line))
             self._line += 1
             self._rest.clear()
             self._passing = False
             return chunk[end:]
         return chunk
+
+    def _is_too_long(self, line: bytearray) -> bool:
+        """Whether *line*, without its line feed, is; the carriage return before one belongs to the end of the line."""
+        return len(line) - line.endswith(b"\r") > self._line_bytes_max
 
     def _cut(self, found: list[Run | LongLine]) -> None:
         text = bytes(self._rest)

@@ -117,7 +117,7 @@ def _read(body: bytes) -> tuple[list[tuple[int, bytes]], list[int]]:
     good, faulty = [], []
     for number, line in enumerate(body.split(b"\n"), start=1):
         value = line.strip(b" \t\r")
-        if len(line) > LINE_BYTES_MAX:
+        if len(line.removesuffix(b"\r")) > LINE_BYTES_MAX:
             faulty.append(number)
         elif value:
             try:

@@ -2,7 +2,7 @@
 
 from aiohttp import hdrs, web
 
-from bridge.errors import UnsupportedMediaType
+from bridge.errors import Outcome, UnsupportedMediaType
 from bridge.policy.body_kinds import BodyKind, body_kind
 from bridge.web.body import body_at_hand
 from bridge.web.encoded_body import read_json
@@ -40,7 +40,9 @@ async def send(request: web.Request) -> web.Response:
         body = await read_json(request)
     submission = plain_message(body)
     if submission is None:
-        submission = await in_turns(message_steps(body))
+        submission = await in_turns(
+            message_steps(body), deadline=request[DEADLINE], outcome=Outcome.NOT_WRITTEN
+        )
     receipt = await services.appender.append(
         topic, submission.placement, submission.messages, deadline=request[DEADLINE]
     )
@@ -55,7 +57,11 @@ async def send_batch(request: web.Request) -> web.Response:
     topic = topic_of(request)
     refuse_query(request.query.items())
     body = await read_json(request)
-    submission = await in_turns(batch_steps(body, messages_max=services.http.batch_messages_max))
+    submission = await in_turns(
+        batch_steps(body, messages_max=services.http.batch_messages_max),
+        deadline=request[DEADLINE],
+        outcome=Outcome.NOT_WRITTEN,
+    )
     receipt = await services.appender.append(
         topic, submission.placement, submission.messages, deadline=request[DEADLINE]
     )

@@ -1,15 +1,26 @@
 import gzip
+import random
 import sys
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BadRequest, PayloadTooLarge
-from bridge.limits import INFLATE_PIECE_BYTES, INFLATE_RATIO_FREE_BYTES, INFLATE_RATIO_MAX
+from bridge.limits import (
+    INFLATE_MEMBERS_PER_TURN,
+    INFLATE_PIECE_BYTES,
+    INFLATE_RATIO_FREE_BYTES,
+    INFLATE_RATIO_MAX,
+    INFLATE_STEP_BYTES_MIN,
+)
 from bridge.policy.body_kinds import BodyKind, Coding, body_kind, coding_of
+from bridge.web import decompression
 from bridge.web.decompression import inflater_of
 
 if sys.version_info >= (3, 14):
@@ -30,7 +41,7 @@ def inflated(coding: Coding, chunks: list[bytes]) -> bytes:
     body = bytearray()
     for chunk in chunks:
         for piece in inflater.feed(chunk):
-            assert 1 <= len(piece) <= max(INFLATE_PIECE_BYTES, len(chunk))
+            assert len(piece) <= max(INFLATE_PIECE_BYTES, len(chunk))
             body += piece
     inflater.end()
     return bytes(body)
@@ -54,6 +65,56 @@ def test_however_it_is_cut_and_in_however_many_members_it_comes_out_whole(
 def test_a_large_body_comes_out_in_small_pieces(coding: Coding) -> None:
     body = bytes(range(256)) * 4096
     assert inflated(coding, [_COMPRESS[coding](body)]) == body
+
+
+class _Counted:
+    """A decoder of the library that adds up what it is given, and what it copies of it."""
+
+    moved_bytes = 0
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+
+    def decompress(self, data: bytes, max_length: int) -> Any:
+        type(self).moved_bytes += len(data)
+        return self._real.decompress(data, max_length)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
+def _moved_bytes(coding: Coding, body: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
+    class Counted(_Counted):
+        pass
+
+    real_gzip, real_zstd = zlib.decompressobj, zstd.ZstdDecompressor
+    fake = SimpleNamespace(decompressobj=lambda wbits: Counted(real_gzip(wbits)), error=zlib.error)
+    monkeypatch.setattr(decompression, "zlib", fake)
+    monkeypatch.setattr(zstd, "ZstdDecompressor", lambda **options: Counted(real_zstd(**options)))
+    try:
+        inflated(coding, [body])
+    finally:
+        monkeypatch.undo()
+    return Counted.moved_bytes
+
+
+@_CODINGS
+def test_the_work_of_a_body_of_many_members_grows_with_its_length_and_not_with_its_square(
+    coding: Coding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty, small = _COMPRESS[coding](b""), _COMPRESS[coding](b"some text")
+    for member in (empty, small):
+        for count in (1_000, 4_000):
+            moved = _moved_bytes(coding, member * count, monkeypatch)
+            assert moved <= (len(member) + INFLATE_STEP_BYTES_MIN) * count
+    large = _COMPRESS[coding](random.Random(1).randbytes(500_000))
+    assert _moved_bytes(coding, (large + empty) * 4, monkeypatch) < 4 * 4 * len(large)
+
+
+@_CODINGS
+def test_members_that_give_nothing_give_others_their_turn(coding: Coding) -> None:
+    body = _COMPRESS[coding](b"") * 6_400
+    assert sum(1 for _ in inflater_of(coding).feed(body)) >= 6_400 // INFLATE_MEMBERS_PER_TURN - 1
 
 
 @_CODINGS

@@ -1,13 +1,20 @@
 """The claim of NDJSON in (`tests/support/ndjson_claim.py`), on bodies that are the same in every run."""
 
+import asyncio
+import gzip
 import random
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from bridge.clock import SystemClock
+from bridge.messagelog import Balanced, TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.web import line_intake, ndjson
+from bridge.web.bulk_writer import BulkWriter
+from bridge.web.decompression import inflater_of
+from bridge.web.line_intake import LineIntake
 from bridge.web.line_splitter import LineSplitter
 from bridge.web.wire_bulk import OnError
 from tests.support.ndjson_claim import CODINGS, check, outcome_of
@@ -73,3 +80,25 @@ def test_the_claim_notices_what_is_broken(
 ) -> None:
     monkeypatch.setattr(place, name, broken)
     assert not _all_hold()
+
+
+@pytest.mark.parametrize("packed", [gzip.compress(b"\n" * 1024 * 1024), gzip.compress(b"") * 6_400])
+async def test_a_chunk_that_becomes_much_or_nothing_gives_others_their_turn(packed: bytes) -> None:
+    nowhere: Any = None
+    writer = BulkWriter(
+        nowhere, TopicRef("s", "t"), Balanced(), headers={}, clock=SystemClock(), batch_timeout_s=30.0
+    )
+    intake = LineIntake(writer, inflater_of(Coding.GZIP), on_error=OnError.STOP)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    await intake.take(packed)
+    running.cancel()
+    await writer.abandon()
+    assert turns >= 15

@@ -27,12 +27,14 @@ def read(chunks: list[bytes], line_bytes_max: int = LINE_BYTES_MAX) -> Lines:
     payloads: list[bytes] = []
     numbers: list[int] = []
     faults = []
+    failed = 0
     for run in found:
         lines = result_of(line_steps(run, line_bytes_max=line_bytes_max))
         payloads += lines.payloads
         numbers += lines.numbers
         faults += lines.faults
-    return Lines(payloads, numbers, faults)
+        failed += lines.failed
+    return Lines(payloads, numbers, faults, failed)
 
 
 def expected(body: bytes) -> tuple[list[tuple[int, bytes]], list[int]]:
@@ -40,7 +42,7 @@ def expected(body: bytes) -> tuple[list[tuple[int, bytes]], list[int]]:
     payloads, faults = [], []
     for number, line in enumerate(body.split(b"\n"), start=1):
         payload = line.strip(b" \t\r")
-        if len(line) > LINE_BYTES_MAX:
+        if len(line.removesuffix(b"\r")) > LINE_BYTES_MAX:
             faults.append(number)
         elif payload:
             try:
@@ -74,6 +76,40 @@ def test_however_a_body_is_cut_its_lines_are_the_same(body: bytes, cuts: list[in
     payloads, faults = expected(body)
     assert list(zip(lines.numbers, lines.payloads, strict=True)) == payloads
     assert [fault.line for fault in lines.faults] == faults
+    assert lines.failed == len(faults)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"", b"\r"])
+@pytest.mark.parametrize("size", [1, LINE_BYTES_MAX, LINE_BYTES_MAX + 1])
+def test_the_end_of_a_line_does_not_count_whatever_it_is(end: bytes, size: int) -> None:
+    value = b'"' + b"a" * (LINE_BYTES_MAX - 2) + b'"'
+    long = value + b" "
+    assert read([value + end, b"1"] if end.endswith(b"\n") else [value + end]).failed == 0
+    chunks = [(long + end)[at : at + size] for at in range(0, len(long + end), size)]
+    assert [fault.line for fault in read(chunks).faults] == [1]
+
+
+def test_only_so_many_faults_are_explained_and_all_are_counted() -> None:
+    run = Run(1, 5001, b"x\n" * 2000 + b"1\n" * 1000 + b"[1e999]\n" * 2000)
+    lines = result_of(line_steps(run, line_bytes_max=100, faults_told=3))
+    assert [fault.line for fault in lines.faults] == [1, 2, 3]
+    assert (lines.failed, len(lines.payloads), lines.numbers[0]) == (4000, 1000, 2001)
+
+
+@given(st.lists(_PIECES, max_size=30).map(b"".join), st.integers(0, 3))
+def test_what_is_not_explained_is_judged_alike(body: bytes, faults_told: int) -> None:
+    run = Run(1, 2 + body.count(b"\n"), body)
+    whole = result_of(line_steps(run, line_bytes_max=LINE_BYTES_MAX))
+    part = result_of(line_steps(run, line_bytes_max=LINE_BYTES_MAX, faults_told=faults_told))
+    assert (part.payloads, list(part.numbers), part.failed) == (
+        whole.payloads, list(whole.numbers), whole.failed
+    )  # fmt: skip
+    assert part.faults == whole.faults[:faults_told]
+
+
+def test_faulty_lines_take_a_turn_for_hundreds_of_them_not_each() -> None:
+    run = Run(1, 10_001, b"x\n" * 10_000)
+    assert sum(1 for _ in line_steps(run, line_bytes_max=100)) < 50
 
 
 @given(
