@@ -31,8 +31,10 @@ from bridge.flow.positions import end_of
 from bridge.flow.tails import Tails
 from bridge.groups.ledger import Folded, Ledger, Result
 from bridge.groups.ledger_topics import LedgerTopics
-from bridge.groups.records import Lease, Record, Renew, encoded
+from bridge.groups.records import Lease, Record, Renew, Scope, encoded
 from bridge.groups.snapshots import snapshot
+from bridge.groups.token_keys import token_key
+from bridge.groups.tokens import Tokens
 from bridge.messagelog import (
     FromOffset,
     MessageLog,
@@ -91,6 +93,7 @@ class Coordination:
         self._stream = stream
         self._clock = clock
         self._topics: LedgerTopics | None = None
+        self._token_key: bytes | None = None
         self._made_us = 0
         self._wanted = asyncio.Event()
         self._following = asyncio.Event()
@@ -116,6 +119,17 @@ class Coordination:
             numbers = struct.unpack(f">{_RANDOM_NUMBERS}Q", secrets.token_bytes(8 * _RANDOM_NUMBERS))
             self._random = [number >> 1 or 1 for number in numbers]
         return self._random.pop()
+
+    def tokens(self, scope: Scope) -> Tokens:
+        """The tokens of a group; the ledger was started at some time."""
+        if self._token_key is None:
+            raise RuntimeError("the key of the tokens is not known before the ledger is started")
+        return Tokens(scope, self._token_key)
+
+    @property
+    def has_token_key(self) -> bool:
+        """Whether the ledger was started at some time."""
+        return self._token_key is not None
 
     @property
     def is_followed(self) -> bool:
@@ -254,6 +268,7 @@ class Coordination:
     async def _start(self) -> LedgerTopics:
         deadline = Deadline.after(_STEP_TIMEOUT_S, self._clock)
         topics = await LedgerTopics.found(self._log, self._stream, deadline=deadline)
+        self._token_key = await token_key(self._log, topics.keys, known=self._token_key, deadline=deadline)
         state = await topics.newest_snapshot(self._log, deadline=deadline)
         if self._made_us != topics.made_us or (state is not None and state.offset > self.ledger.offset):
             self.ledger = Ledger(state)

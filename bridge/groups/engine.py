@@ -16,6 +16,7 @@ from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.config import GroupsConfig
 from bridge.errors import (
+    BadRequest,
     BridgeError,
     NotFound,
     Overloaded,
@@ -33,7 +34,6 @@ from bridge.groups.reading_ahead import ReadingAhead
 from bridge.groups.receiving import Order, Receiving
 from bridge.groups.records import Forget, Lease, Leave, Renew, Scope, Verb
 from bridge.groups.settling import answers, read_tokens, settle
-from bridge.groups.tokens import Tokens
 from bridge.groups.values import Delivery, GroupInfo, Moved, SeekTo, Settled
 from bridge.messagelog import MessageLog, TopicRef
 from bridge.telemetry.port import GroupObserver
@@ -174,9 +174,10 @@ class Groups:
     def give_back(self, topic: TopicRef, group: str, deliveries: Sequence[Delivery]) -> None:
         """Messages that never reached their consumer: others get them at once, and they do not count as given."""
         scope = scope_of(topic, group)
+        tokens = self._coordination.tokens(scope)
         by_lease: dict[int, list[tuple[int, int]]] = {}
         for delivery in deliveries:
-            token = Tokens(scope).read(delivery.token, path="token")
+            token = tokens.read(delivery.token, path="token")
             by_lease.setdefault(token.lease_id, []).append((token.partition_id, token.offset))
         for lease_id, offsets in by_lease.items():
             self._receiving.give_back(scope, lease_id, offsets)
@@ -342,8 +343,12 @@ class Groups:
     async def _settle(
         self, scope: Scope, verb: Verb, texts: Sequence[str], delay_ms: int, deadline: Deadline
     ) -> tuple[Settled, ...]:
-        tokens = read_tokens(scope, texts)
+        bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
+        if not self._coordination.has_token_key and not await self._has_ledger(deadline):
+            # Strangers' tokens should not make the ledger's topics.
+            raise BadRequest("This is no token of a message of this group.", path="tokens[0]")
         await self._start(deadline)
+        tokens = read_tokens(self._coordination.tokens(scope), texts)
         outcomes, until_us = await settle(
             self._coordination, scope, tokens, verb=verb, delay_ms=delay_ms, deadline=deadline
         )

@@ -1,4 +1,4 @@
-"""The two topics the ledger lives in: made where they are missing, and the newest snapshot found (shell)."""
+"""The topics the ledger lives in: made where they are missing, and the newest snapshot found (shell)."""
 
 from contextlib import suppress
 from typing import Final, NamedTuple
@@ -8,6 +8,7 @@ from bridge.clock import Deadline
 from bridge.errors import AlreadyExists, NotFound
 from bridge.groups.ledger import LedgerState
 from bridge.groups.snapshots import piece_of, restored
+from bridge.groups.token_keys import KEYS
 from bridge.messagelog import FromOffset, Last, Message, MessageLog, Retention, TopicRef
 
 __all__ = ("LEDGER", "LedgerTopics")
@@ -26,23 +27,29 @@ class LedgerTopics(NamedTuple):
 
     ledger: TopicRef
     snapshots: TopicRef
+    keys: TopicRef
     made_us: int
 
     @classmethod
     async def found(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics":
         """The topics in *stream*; made, with the stream, where they are missing."""
-        ledger, snapshots = TopicRef(stream, LEDGER), TopicRef(stream, "snapshots")
+        ledger, snapshots, keys = (TopicRef(stream, name) for name in (LEDGER, "snapshots", KEYS))
         try:
-            await log.partitions_count(snapshots, deadline=deadline)
+            for topic in (snapshots, keys):
+                await log.partitions_count(topic, deadline=deadline)
             made_us = (await log.topic(ledger, deadline=deadline)).created_at_us
         except NotFound:
             with suppress(AlreadyExists):
                 await log.create_stream(stream, deadline=deadline)
-            for topic, retention in ((ledger, _LEDGER_RETENTION), (snapshots, _SNAPSHOTS_RETENTION)):
+            for topic, retention in (
+                (ledger, _LEDGER_RETENTION),
+                (snapshots, _SNAPSHOTS_RETENTION),
+                (keys, Retention()),
+            ):
                 with suppress(AlreadyExists):
                     await log.create_topic(topic, partitions_count=1, retention=retention, deadline=deadline)
             made_us = (await log.topic(ledger, deadline=deadline)).created_at_us
-        return cls(ledger, snapshots, made_us)
+        return cls(ledger, snapshots, keys, made_us)
 
     async def newest_snapshot(self, log: MessageLog, *, deadline: Deadline) -> LedgerState | None:
         """The state in the newest snapshot of this ledger, None where there is none."""

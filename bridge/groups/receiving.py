@@ -17,7 +17,7 @@ from bridge.groups.desks import Desks
 from bridge.groups.ledger import LeaseResult
 from bridge.groups.picking import runs_of
 from bridge.groups.records import Advance, Hold, Lease, Scope, Seek, Settle, Start
-from bridge.groups.tokens import Token, Tokens
+from bridge.groups.tokens import Token
 from bridge.groups.values import Delivery
 from bridge.messagelog import Message, ToPartition
 from bridge.telemetry.port import GroupObserver
@@ -178,7 +178,7 @@ class Receiving:
         deliveries: list[Delivery] = []
         back: list[tuple[int, int]] = []
         redelivered = 0
-        tokens = Tokens(desk.scope)
+        tokens = context.coordination.tokens(desk.scope)
         for partition_id, granted in result.granted:
             by_offset = {each.offset: each for each in messages[partition_id]}
             for offset, count in granted:

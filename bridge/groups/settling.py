@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-from bridge import limits
 from bridge.clock import Deadline
-from bridge.groups.arguments import bounded
 from bridge.groups.coordination import Coordination
 from bridge.groups.ledger import SettleResult
 from bridge.groups.partition import SettledAs
@@ -16,16 +14,14 @@ from bridge.groups.values import Settled
 __all__ = ("answers", "read_tokens", "settle")
 
 
-def read_tokens(scope: Scope, texts: Sequence[str]) -> list[Token]:
+def read_tokens(tokens: Tokens, texts: Sequence[str]) -> list[Token]:
     """
-    What *texts* name.
+    What *texts* name, of the group of *tokens*.
 
     Raises:
-        BadRequest: if they are too many or none, or one is no token of this group; its path says which.
+        BadRequest: if one is no token of this group; its path says which.
     """
-    bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
-    reading = Tokens(scope)
-    return [reading.read(text, path=f"tokens[{index}]") for index, text in enumerate(texts)]
+    return [tokens.read(text, path=f"tokens[{index}]") for index, text in enumerate(texts)]
 
 
 async def settle(

@@ -1,25 +1,28 @@
 """
 The name of one message in one lease, as its consumer hands it back (pure).
 
-A token is not signed: the lease's id in it is random, known only to the consumer it was given to and to those who may read
-the ledger. Its checksum, over the group as well, tells a mangled or foreign one from one that came too late.
+A token is signed: its tag is keyed BLAKE2b (RFC 7693) over the group and the token, under a key that all bridges of one log
+share and nobody else knows. So whoever learned of a lease, but was not given it, can settle none of its messages.
 """
 
+import hmac
 from hashlib import blake2b
 from struct import Struct
 from typing import Final, NamedTuple
 
 from bridge.errors import BadRequest
 from bridge.groups.records import Scope
-from bridge.limits import OFFSET_MAX
 
-__all__ = ("Token", "Tokens")
+__all__ = ("TOKEN_KEY_BYTES", "Token", "Tokens")
 
-# Version, partition, offset, lease.
+#: As strong as the tag is long, twice over; BLAKE2b takes up to 64.
+TOKEN_KEY_BYTES: Final = 32
+
+# Version, partition, offset, lease. The first version had a checksum that anybody could compute.
 _FORM: Final = Struct(">BIQQ")
-_VERSION: Final = 1
-_CHECK_BYTES: Final = 6
-_LEASE_ID_MAX: Final = 2**63 - 1
+_VERSION: Final = 2
+_TAG_BYTES: Final = 16
+_PERSON: Final = b"bridge token"
 
 
 class Token(NamedTuple):
@@ -29,19 +32,23 @@ class Token(NamedTuple):
 
 
 class Tokens:
-    """The tokens of one group."""
+    """
+    The tokens of one group.
 
-    __slots__ = ("_check",)
+    Args:
+        key: `TOKEN_KEY_BYTES`; whoever has the same reads the same.
+    """
 
-    def __init__(self, scope: Scope) -> None:
-        self._check = blake2b("\0".join(scope).encode("utf-8", "surrogatepass"), digest_size=_CHECK_BYTES)
+    __slots__ = ("_tag",)
+
+    def __init__(self, scope: Scope, key: bytes) -> None:
+        names = "\0".join(scope).encode("utf-8", "surrogatepass")
+        self._tag = blake2b(names, digest_size=_TAG_BYTES, key=key, person=_PERSON)
 
     def text(self, token: Token) -> str:
-        """54 hexadecimal digits."""
+        """74 hexadecimal digits."""
         form = _FORM.pack(_VERSION, *token)
-        check = self._check.copy()
-        check.update(form)
-        return (form + check.digest()).hex()
+        return (form + self._signature(form)).hex()
 
     def read(self, text: str, *, path: str) -> Token:
         """
@@ -51,20 +58,22 @@ class Tokens:
             path: where it stood in the request, for the fault.
 
         Raises:
-            BadRequest: if it is no token, or one of another group, topic or version.
+            BadRequest: if it is no token, or one of another group, topic, log or version.
         """
         try:
             raw = bytes.fromhex(text)
         except ValueError:
             raw = b""
-        check = self._check.copy()
-        check.update(raw[: _FORM.size])
-        if len(raw) != _FORM.size + _CHECK_BYTES or raw[_FORM.size :] != check.digest():
+        form = raw[: _FORM.size]
+        if not hmac.compare_digest(raw[_FORM.size :], self._signature(form)):
             raise BadRequest("This is no token of a message of this group.", path=path)
-        version, partition_id, offset, lease_id = _FORM.unpack_from(raw)
+        version, partition_id, offset, lease_id = _FORM.unpack(form)
         if version != _VERSION:
             raise BadRequest("This token is of another version of the bridge.", path=path)
-        # Anybody can compute a checksum; what no record can hold must not be asked of the ledger.
-        if offset >= OFFSET_MAX or not 1 <= lease_id <= _LEASE_ID_MAX:
-            raise BadRequest("This is no token of a message of this group.", path=path)
         return Token(partition_id, offset, lease_id)
+
+    def _signature(self, form: bytes) -> bytes:
+        tag = self._tag.copy()
+        # The names end with a byte that none of them holds, so that no group's tokens are another's.
+        tag.update(b"\0" + form)
+        return tag.digest()

@@ -26,7 +26,7 @@ CHANGING = (
     (re.compile(r'"request_id":"[0-9a-f-]{36}"'), '"request_id":"ID"'),
     (re.compile(r"^retry: \d{4}$", re.MULTILINE), "retry: MS"),
     (re.compile(r'((?:^id: |"next_cursor":"))[A-Za-z0-9_-]{20,}', re.MULTILINE), r"\1CURSOR"),
-    (re.compile(r'"token":"[0-9a-f]{54}"'), '"token":"TOKEN"'),
+    (re.compile(r'"token":"[0-9a-f]{74}"'), '"token":"TOKEN"'),
 )
 
 

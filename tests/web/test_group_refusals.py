@@ -1,10 +1,14 @@
 """What is refused of groups over HTTP, and where the fault is said to be."""
 
+from hashlib import blake2b
+from struct import pack
 from typing import Any
 
 import pytest
 
-from bridge.messagelog import TopicRef
+from bridge.groups.records import Lease, decoded
+from bridge.groups.tokens import TOKEN_KEY_BYTES, Token, Tokens
+from bridge.messagelog import First, TopicRef
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
 from tests.support.group_calls import fill, receive, tokens
@@ -116,6 +120,26 @@ async def test_other_methods_and_queries_are_refused(bridge: BridgeApp, base: st
     assert (await bridge.call("POST", base, {})).status == 405
     wrong = await bridge.call("POST", f"{base}/receive", b"{}", headers={"Content-Type": "text/plain"})
     assert (wrong.status, wrong.json["path"]) == (415, "Content-Type")
+
+
+async def test_a_token_made_from_what_stands_in_the_ledger_settles_nothing(
+    bridge: BridgeApp, base: str
+) -> None:
+    await fill(bridge, 1)
+    given = await receive(bridge, base, visibility_ms=600_000)
+    page = await bridge.log.read(OWN, 0, First(), count=100, deadline=bridge.deadline())
+    (lease,) = [each for message in page.messages if isinstance(each := decoded(message.payload), Lease)]
+    form, names = pack(">BIQQ", 1, 0, 0, lease.id), "\0".join(lease.scope).encode()
+    # As the checksum of before was computed, and as this one is but for the key.
+    forged = [(form + blake2b(names + form, digest_size=6).digest()).hex()]
+    forged += [Tokens(lease.scope, key).text(Token(0, 0, lease.id)) for key in (b"", b"\0" * TOKEN_KEY_BYTES)]
+    for verb in ("ack", "nack", "extend"):
+        for token in forged:
+            answer = await bridge.call("POST", f"{base}/{verb}", {"tokens": [token]})
+            assert (answer.status, answer.json.get("path")) == (400, "$.tokens[0]"), verb
+    # Nobody else has settled it.
+    settled = await bridge.call("POST", f"{base}/ack", {"tokens": tokens(given)})
+    assert [each["outcome"] for each in settled.json["results"]] == ["done"]
 
 
 OWN = TopicRef("bridge-groups", "ledger")
