@@ -8,6 +8,7 @@ from itertools import accumulate
 from bridge.clock import Clock, Deadline
 from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
 from bridge.messagelog import Durability, Headers, NewRecords, Placement, TopicRef
+from bridge.tracebacks import let_go
 from bridge.web.keys import Appender
 from bridge.web.stored_ranges import StoredRanges
 
@@ -100,9 +101,12 @@ class BulkWriter:
         """End at once; of a batch in flight nothing is known."""
         self.task.cancel()
         await asyncio.wait((self.task,))
-        if not self.task.cancelled():
+        try:
             # Looked at, so that nothing warns of it.
-            self.task.exception()
+            self.task.result()
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001 (who waited for it has been told)
+            # Its frames hold what was not written, and this object, which holds the task.
+            let_go(error)
 
     def _is_full(self) -> bool:
         return len(self._payloads) >= NDJSON_BATCH_MESSAGES or self._bytes >= NDJSON_BATCH_BYTES

@@ -13,6 +13,7 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from bridge.tracebacks import let_go
 from bridge.web.arrivals import Arrival, ArrivalFactory
 from bridge.web.heads import HEAD_END, Known, KnownHeads
 from bridge.web.plain_answers import OnAnswer, plain_answer
@@ -57,6 +58,7 @@ class BridgeProtocol(web.RequestHandler):
         "_counted_as",
         "_last_head",
         "_owner",
+        "_room",
         "_unused_writer",
         "on_lost",
         "on_writable",
@@ -77,6 +79,8 @@ class BridgeProtocol(web.RequestHandler):
         self._last_head = b""
         # Plain answers leave it as it is, so that the next request can have it.
         self._unused_writer: StreamWriter | None = None
+        # Done when a connection that was full takes something again, or has ended.
+        self._room: asyncio.Future[None] | None = None
         self.on_lost: Callable[[], None] | None = None
         self.on_writable: Callable[[], None] | None = None
 
@@ -88,19 +92,35 @@ class BridgeProtocol(web.RequestHandler):
             return
         super().connection_made(transport)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 (see below)
         if self._counted_as is not None:
             self._owner.release(self._counted_as)
             self._counted_as = None
-        super().connection_lost(exc)
+        # Not with *exc*: aiohttp would give it to the future that a writer waits for, and writer, future and error would
+        # hold each other. Who writes on is told.
+        super().connection_lost(None)
+        self._unused_writer = self.on_writable = None
+        self._let_writer_go_on()
         on_lost, self.on_lost = self.on_lost, None
         if on_lost is not None:
             on_lost()
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._let_writer_go_on()
         if self.on_writable is not None:
             self.on_writable()
+
+    async def drained(self) -> bool:
+        """Wait until the client has taken nearly all that was written; False once the connection has ended."""
+        while self.writing_paused and self.transport is not None:
+            self._room = self._loop.create_future()
+            await self._room
+        return self.transport is not None
+
+    def _let_writer_go_on(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
 
     def handle_error(
         self,
@@ -166,9 +186,10 @@ class BridgeProtocol(web.RequestHandler):
         while not self._force_close:
             known: Known | None = None
             if not self._messages:
-                self._waiter = waiter = self._loop.create_future()
+                # In no name of this frame: its end is an error that names the frame, and the future would name that.
+                self._waiter = self._loop.create_future()
                 try:
-                    known = await waiter
+                    known = await cast("asyncio.Future[Known | None]", self._waiter)
                 finally:
                     self._waiter = None
             request = self._arrived(known)
@@ -179,6 +200,8 @@ class BridgeProtocol(web.RequestHandler):
                 return
             if not await self._serve(request):
                 break
+            # While nothing comes it would be held.
+            del request, known
             self._watch_idleness()
             if self._messages:
                 # Whoever sends many requests without waiting for answers must not keep the loop to himself.
@@ -228,6 +251,7 @@ class BridgeProtocol(web.RequestHandler):
                 response = await handler(request)
             except Exception as error:  # noqa: BLE001 (every middleware has let it pass)
                 response = self._last_answer(request, error)
+                let_go(error)
             self._current_request = None
             transport = self.transport
             if transport is None or not plain_answer(
@@ -237,8 +261,8 @@ class BridgeProtocol(web.RequestHandler):
                 response, gone = await self.finish_response(request, response, None)
                 if gone:
                     return False
-            elif self._paused:
-                await self._drain_helper()
+            elif self.writing_paused and not await self.drained():
+                return False
             kept = response.keep_alive
             self._keepalive = request.keep_alive if kept is None else kept
             payload = request._payload  # noqa: SLF001 (`content` would make one)
@@ -247,10 +271,12 @@ class BridgeProtocol(web.RequestHandler):
         except asyncio.CancelledError:
             self.force_close()
             raise
-        except ConnectionError:
+        except ConnectionError as error:
+            let_go(error)
             return False
-        except Exception:  # noqa: BLE001 (nobody is left who could be told)
+        except Exception as error:  # noqa: BLE001 (nobody is left who could be told)
             _log.exception("connection_failed")
+            let_go(error)
             self.force_close()
             return False
         finally:

@@ -6,6 +6,7 @@ from typing import NamedTuple, TypeAlias, cast
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from bridge.tracebacks import let_go
 from bridge.web.arrivals import Arrival
 
 __all__ = ("Answered", "Check", "Failed", "Gate", "as_middleware")
@@ -76,14 +77,17 @@ def as_middleware(gates: Sequence[Gate]) -> Middleware:
                     arrival.head.facts[pass_gates] = True
                 answer = await handler(request)
         except BaseException as error:  # noqa: BLE001 (what no gate answers is raised again)
-            return _gone_out(iter(out[passed]), arrival, error)
+            answer = _gone_out(iter(out[passed]), arrival, error)
+            let_go(error)
+            return answer
         outwards = iter(out[passed])
         try:
             for _, answered, _, _ in outwards:
                 if answered is not None:
                     answered(arrival, answer)
         except BaseException as error:  # noqa: BLE001 (goes on outwards in place of the answer)
-            return _gone_out(outwards, arrival, error)
+            answer = _gone_out(outwards, arrival, error)
+            let_go(error)
         return answer
 
     return pass_gates

@@ -27,7 +27,7 @@ OnAnswer: TypeAlias = Callable[[web.BaseRequest], Mapping[str, str]]
 
 # 204 and 304 have no length; aiohttp knows the rules.
 _BODILESS: Final = frozenset({204, 304})
-# Beyond this, joining copies more than a second write to the transport costs; aiohttp's own bound.
+# Beyond this, joining copies more than a second write to the transport costs.
 _JOINED_BYTES_MAX: Final = 64 * 1024
 
 
@@ -76,7 +76,6 @@ def plain_answer(
     body, status = response._body, response._status
     if (
         type(body) is not bytes
-        or len(body) > _JOINED_BYTES_MAX
         or status in _BODILESS
         or response._eof_sent
         or response._payload_writer is not None
@@ -112,7 +111,11 @@ def plain_answer(
         head[hdrs.CONNECTION] = "close"
     # It takes any mapping, other than its annotation says.
     written = _serialize_headers(f"HTTP/1.1 {status} {response._reason}", cast("CIMultiDict[str]", head))
-    transport.write(written + body)
+    if len(body) <= _JOINED_BYTES_MAX:
+        transport.write(written + body)
+    else:
+        transport.write(written)
+        transport.write(body)
     return True
 
 

@@ -17,6 +17,7 @@ from bridge.errors import BadRequest, BridgeError, InternalError, StartupError
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.request_ids import RequestIds
+from bridge.tracebacks import let_go
 from bridge.web.answer_headers import own_headers, stamper
 from bridge.web.arrivals import arrivals
 from bridge.web.connection import BridgeProtocol
@@ -136,6 +137,8 @@ class BridgeServer(web.Server):
         error = _unparsed(exc) if status == web.HTTPBadRequest.status_code else InternalError()
         if isinstance(error, InternalError):
             self._log.error("request_failed", code=error.code, request_id=given_id, exc_info=exc)
+        if exc is not None:
+            let_go(exc)
         response = problem_response(
             error, request_id=given_id, instance=f"urn:bridge:request:{given_id}", headers=headers
         )

@@ -102,6 +102,10 @@ class Publisher:
         for publication in tuple(self._pending.values()):
             self._answer(publication, error)
 
+    def forget_listener(self) -> None:
+        """Nobody is left to be told; until then this and who listens hold each other."""
+        self._answered = _unheard
+
     async def _run(self, lane: _Lane, queue: deque[Publication]) -> None:
         try:
             while queue:
@@ -151,3 +155,7 @@ class Publisher:
             return
         self._bytes -= len(publication.message.payload)
         self._answered(publication, answer)
+
+
+def _unheard(_: Publication, __: Receipt | BridgeError) -> None:
+    """The socket has ended."""

@@ -150,6 +150,7 @@ class Session:
             self._part()
             for task in self._calls:
                 task.cancel()
+            self._publisher.forget_listener()
             socket.close(CloseCode.GOING_AWAY if self._leaving else CloseCode.NORMAL)
 
     def _part(self) -> None:

@@ -57,6 +57,9 @@ async def receive(request: web.Request) -> web.StreamResponse:
         # Here, and not after the return, to see whether it can be written.
         await response.prepare(request)
         await response.write_eof()
+        if request.transport is None:
+            # It ended while part of the answer waited to be taken.
+            raise ConnectionResetError("the client is gone")
     except (ConnectionError, asyncio.CancelledError):
         services.groups.give_back(topic, group, deliveries)
         raise
