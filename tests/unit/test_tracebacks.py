@@ -26,6 +26,7 @@ def _caught() -> tuple[BaseException, "ref[Page]"]:
             raise ValueError("third") from second
     except ValueError as error:
         return error, ref(page)
+    raise AssertionError("unreachable")
 
 
 def test_what_the_frames_of_an_error_hold_is_freed_with_it_alive() -> None:
