@@ -120,7 +120,7 @@ class HttpConfig:
     trusted_proxies: tuple[str, ...] = setting(
         "TRUSTED_PROXIES",
         (),
-        "Networks (CIDR) whose X-Forwarded-For and X-Real-IP are believed, comma-separated",
+        "Networks (CIDR) whose X-Forwarded-For, X-Real-IP and Forwarded are believed, comma-separated",
     )
     api_key: str | None = setting("API_KEY", None, "The key that callers must send as X-API-Key", secret=True)
     cursor_key: str | None = setting(

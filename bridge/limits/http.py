@@ -24,6 +24,13 @@ CONNECTIONS_PER_ADDRESS_MAX: Final = 1_000
 LISTEN_BACKLOG: Final = 4096
 # RFC 7239 lists grow by one entry a proxy; nobody has ten.
 FORWARDED_ENTRIES_MAX: Final = 10
+# An IPv6 address that ends as IPv4 has 45; with a zone, brackets, quotes and a port it stays below this.
+FORWARDED_NODE_CHARS_MAX: Final = 128
+# All of `Forwarded`: ten elements with every name there is.
+FORWARDED_CHARS_MAX: Final = 4096
+# A proxy whose word cannot be used is told of once an hour, and no more of them than this.
+FORWARDED_TOLD_INTERVAL_S: Final = 3600.0
+FORWARDED_TOLD_PEERS_MAX: Final = 100
 # A person's JSON stays under 20; parsers of consumers break at a few hundred.
 JSON_DEPTH_MAX: Final = 64
 EVENT_TYPE_CHARS_MAX: Final = 256

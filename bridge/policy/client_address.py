@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final, TypeAlias
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
+from typing import Final, NamedTuple, TypeAlias
 
 from bridge.limits import FORWARDED_ENTRIES_MAX
+from bridge.policy.forwarded import Unread, address_of, elements_of, parsed_address
 
-__all__ = ("ClientAddresses", "limit_key")
+__all__ = ("Client", "ClientAddresses", "limit_key")
 
-_Address: TypeAlias = IPv4Address | IPv6Address
 _Network: TypeAlias = IPv4Network | IPv6Network
 
 # Answers kept, so that parsing costs nothing for callers that stay: one table for peers, one for limits.
@@ -18,11 +18,27 @@ _REMEMBERED: Final = 4096
 _LIMIT_PREFIX_BITS: Final = 64
 
 
+class Client(NamedTuple):
+    """
+    Whose request it is.
+
+    Attributes:
+        address: that limits and logs go by, in its normal form, IPv4 where it is IPv4-mapped; the peer's as it is
+            where that is no IP address.
+        unread: why the trusted proxy's own word for it could not be used; None where it could, or there was none.
+            *address* is then that of the nearest hop that is known, and whoever comes through it counts as one.
+    """
+
+    address: str
+    unread: Unread | None = None
+
+
 class ClientAddresses:
     """
     The rule of `TRUSTED_PROXIES`: only a trusted peer is believed, and then the right-most untrusted entry.
 
-    The left-most entry is what the caller himself wrote and is never used for its place alone.
+    The left-most entry is what the caller himself wrote and is never used for its place alone. Where all entries are
+    trusted it is the caller's own all the same: then the caller is one of the trusted.
 
     Args:
         trusted_proxies: networks in CIDR form, or single addresses.
@@ -40,37 +56,65 @@ class ClientAddresses:
         self._parsed_peer = lru_cache(_REMEMBERED)(_normalised)
         self.is_trusted = lru_cache(_REMEMBERED)(self._is_trusted)
 
-    def client(self, peer: str, forwarded_for: Sequence[str], real_ip: Sequence[str]) -> str:
+    def peer(self, peer: str) -> str:
+        """The address of a connection's other end in its normal form, as it is where it is no IP address."""
+        return self._parsed_peer(peer) or peer
+
+    def client(
+        self,
+        peer: str,
+        forwarded_for: Sequence[str] = (),
+        real_ip: Sequence[str] = (),
+        forwarded: Sequence[str] = (),
+    ) -> Client:
         """
-        The address that limits and logs go by.
+        Whose request it is that came from *peer*.
+
+        Of the three headers the first that says anything counts; `X-Real-IP` also where all of `X-Forwarded-For` is
+        trusted. So a proxy that writes one of them need not take the others off, as long as it writes the first.
 
         Args:
             peer: address of the connection's other end.
             forwarded_for: every `X-Forwarded-For` line, in order.
             real_ip: every `X-Real-IP` line; more than one is as good as none.
-
-        Returns:
-            An address in its normal form, IPv4 where it is IPv4-mapped; *peer* as it is where it is no IP address.
+            forwarded: every `Forwarded` line (RFC 7239), in order.
         """
-        own = self._parsed_peer(peer) or peer
+        own = self.peer(peer)
         if not self._networks or not self.is_trusted(own):
-            return own
-        if forwarded_for:
-            entries = ",".join(forwarded_for).rsplit(",", FORWARDED_ENTRIES_MAX)
-            for entry in entries[-1 : -FORWARDED_ENTRIES_MAX - 1 : -1]:
-                address = _normalised(entry.strip())
-                if address is None:
-                    return own
-                if not self.is_trusted(address):
-                    return address
-            if len(entries) > FORWARDED_ENTRIES_MAX:
-                return own
-        if len(real_ip) == 1:
-            return _normalised(real_ip[0].strip()) or own
-        return own
+            return Client(own)
+        entries = ",".join(forwarded_for).rsplit(",", FORWARDED_ENTRIES_MAX) if forwarded_for else []
+        found = self._right_most(own, entries)
+        if found is not None and (found.unread or not self.is_trusted(found.address)):
+            return found
+        if len(real_ip) == 1 and real_ip[0].strip():
+            address = address_of(real_ip[0])
+            if not isinstance(address, Unread):
+                return Client(str(address))
+            return Client(own if found is None else found.address, address)
+        if found is None and forwarded:
+            elements = elements_of(forwarded)
+            if isinstance(elements, Unread):
+                return Client(own, elements)
+            found = self._right_most(own, [each.get("for") or "unknown" for each in elements])
+        return found or Client(own)
+
+    def _right_most(self, own: str, entries: Sequence[str]) -> Client | None:
+        """The right-most untrusted of *entries*, else the left-most; None where there are none."""
+        known: str | None = None
+        for count, entry in enumerate(reversed(entries)):
+            # Empty elements of a list say nothing (RFC 9110, section 5.6.1.2).
+            if not entry.strip():
+                continue
+            address = address_of(entry) if count < FORWARDED_ENTRIES_MAX else Unread.TOO_LONG
+            if isinstance(address, Unread):
+                return Client(known or own, address)
+            known = str(address)
+            if not self.is_trusted(known):
+                return Client(known)
+        return None if known is None else Client(known)
 
     def _is_trusted(self, address: str) -> bool:
-        parsed = _parsed(address)
+        parsed = parsed_address(address)
         return parsed is not None and any(
             parsed.version == network.version and parsed in network for network in self._networks
         )
@@ -81,22 +125,12 @@ def limit_key(address: str) -> str:
     """What limits count by: the address itself, of an IPv6 address its /64."""
     if ":" not in address:
         return address
-    parsed = _parsed(address)
+    parsed = parsed_address(address)
     if not isinstance(parsed, IPv6Address):
         return address if parsed is None else str(parsed)
     return str(ip_network((int(parsed) >> _LIMIT_PREFIX_BITS << _LIMIT_PREFIX_BITS, _LIMIT_PREFIX_BITS)))
 
 
-def _parsed(text: str) -> _Address | None:
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
-
-
 def _normalised(text: str) -> str | None:
-    address = _parsed(text)
+    address = parsed_address(text)
     return None if address is None else str(address)

@@ -95,7 +95,7 @@ class BridgeServer(web.Server):
             A trusted proxy stands for many clients, so only the total holds for it.
         """
         peername = transport.get_extra_info("peername")
-        peer = self._rules.addresses.client(str(peername[0]) if peername else "", (), ())
+        peer = self._rules.addresses.peer(str(peername[0]) if peername else "")
         counted_as = "" if self._rules.addresses.is_trusted(peer) else limit_key(peer)
         if self._open_count >= limits.CONNECTIONS_MAX or (
             counted_as and self._by_address[counted_as] >= limits.CONNECTIONS_PER_ADDRESS_MAX
@@ -127,7 +127,7 @@ class BridgeServer(web.Server):
         """
         rules, metrics = self._rules, self._services.metrics
         given_id = request.get(REQUEST_ID) or self._ids.id_of(None)
-        client = rules.addresses.client(request.remote or "", (), ())
+        client = rules.addresses.peer(request.remote or "")
         headers = {**own_headers(given_id), "X-Effective-Timeout": str(rules.timeout_ms)}
         if rules.rate is not None:
             verdict = rules.rate.limiter.take(rules.rate.refill, limit_key(client))

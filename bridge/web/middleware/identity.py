@@ -2,8 +2,11 @@
 
 import os
 
+import structlog
 from aiohttp import web
 
+from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
+from bridge.policy.reminders import Reminders
 from bridge.policy.request_ids import RequestIds
 from bridge.telemetry.request_scope import REQUEST_SCOPE
 from bridge.web.answer_headers import ANSWER_HEADERS, own_headers
@@ -15,19 +18,33 @@ from bridge.web.rules import Rules
 __all__ = ("identity",)
 
 
-def identity(_: Services, rules: Rules) -> Gate:
+def identity(services: Services, rules: Rules) -> Gate:
     """Give every request its id and its client's address; both are in every log line that follows."""
-    client_of, proxied = rules.addresses.client, rules.addresses.proxied
+    addresses, clock = rules.addresses, services.clock
     id_of = RequestIds(os.urandom).id_of
+    log = structlog.get_logger("bridge.web")
+    reminders = Reminders(interval_s=FORWARDED_TOLD_INTERVAL_S, keys_max=FORWARDED_TOLD_PEERS_MAX)
+
+    def forwarded(request: Arrival) -> str:
+        peer = request.remote or ""
+        headers = request.head.message.headers
+        client, unread = addresses.client(
+            peer,
+            headers.getall("X-Forwarded-For", ()),
+            headers.getall("X-Real-IP", ()),
+            headers.getall("Forwarded", ()),
+        )
+        if unread is not None and reminders.is_due(peer, clock.monotonic_s()):
+            # What was written stays out of it: it came from outside.
+            log.warning(
+                "forwarded_client_not_read", proxy=addresses.peer(peer), why=unread.value, counted_as=client
+            )
+        return client
 
     def identify(request: Arrival) -> None:
-        headers, slots = request.head.message.headers, request.slots
-        given_id = id_of(headers.get("X-Request-Id"))
-        client = client_of(
-            request.remote or "",
-            headers.getall("X-Forwarded-For", ()) if proxied else (),
-            headers.getall("X-Real-IP", ()) if proxied else (),
-        )
+        slots = request.slots
+        given_id = id_of(request.head.message.headers.get("X-Request-Id"))
+        client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
         slots[REQUEST_ID] = given_id
         slots[CLIENT] = client
         slots[ANSWER_HEADERS] = own_headers(given_id)
