@@ -1,5 +1,6 @@
 """The entry of the process (wiring): the only place that knows which event loop is used."""
 
+import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -17,8 +18,23 @@ def _new_event_loop() -> "asyncio.AbstractEventLoop":
     return uvloop.new_event_loop()
 
 
+def _open_standard_streams() -> None:
+    """
+    Give the three standard descriptors something to be, where whoever started this has closed them.
+
+    The next file or socket would get the number of the log's, and its lines.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            # The lowest number that is free is this one.
+            os.open(os.devnull, os.O_RDWR)
+
+
 def main() -> NoReturn:
     """Run the command of this process and end with its exit code."""
+    _open_standard_streams()
     sys.exit(run_command(sys.argv[1:], loop_factory=_new_event_loop))
 
 

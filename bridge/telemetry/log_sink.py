@@ -1,4 +1,9 @@
-"""Lines on their way to a file descriptor (shell): the caller never waits for the reader of stdout."""
+"""
+Lines on their way to a file descriptor (shell): the caller never waits for the reader of stdout.
+
+A descriptor that fails (a full disk, a pipe whose reader is gone) is tried again for as long as the process lives. What
+was on its way goes on where it stopped, what comes meanwhile waits, and beyond the bound is dropped and counted.
+"""
 
 import os
 import time
@@ -19,6 +24,8 @@ Line: TypeAlias = bytes | Callable[[], bytes]
 _GATHER_S = 0.02
 # A descriptor that somebody set non-blocking is tried again after this.
 _FULL_PIPE_S = 0.01
+# One that fails, after this: for a disk that is full for hours it costs nothing.
+_FAILED_WRITE_S = 0.5
 
 
 class LineSink:
@@ -27,6 +34,7 @@ class LineSink:
     Args:
         fd: where the lines go.
         dropped_line: the line that tells how many were dropped.
+        again_line: the line that tells what writing failed of, and for how many seconds, once it goes on.
         alone: held while lines are written, where other processes write to *fd* as well.
     """
 
@@ -34,6 +42,7 @@ class LineSink:
         self,
         fd: int,
         dropped_line: Callable[[int], bytes],
+        again_line: Callable[[OSError, float], bytes],
         *,
         lines_max: int = LOG_LINES_WAITING_MAX,
         alone: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -41,13 +50,13 @@ class LineSink:
         self._fd = fd
         self._alone = alone
         self._dropped_line = dropped_line
+        self._again_line = again_line
         self._lines_max = lines_max
         # Appending and popping are each one step for the interpreter; swapping a list against an append is not.
         self._lines: deque[Line] = deque()
         self._dropped = 0
         self._wake = Event()
         self._closing = Event()
-        self._broken = False
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -85,7 +94,7 @@ class LineSink:
             dropped, self._dropped = self._dropped, 0
             if dropped:
                 lines.append(self._dropped_line(dropped))
-            if lines and not self._broken:
+            if lines:
                 data = b"".join(map(self._made, lines))
                 with self._alone():
                     self._write_all(data)
@@ -105,13 +114,22 @@ class LineSink:
             return b""
 
     def _write_all(self, data: bytes) -> None:
+        """Write it however long it takes; what failed and is tried in vain until the end is given up."""
         view = memoryview(data)
+        failed: OSError | None = None
+        failed_at_s = 0.0
         while view:
             try:
                 view = view[os.write(self._fd, view) :]
             except BlockingIOError:
                 time.sleep(_FULL_PIPE_S)
-            except OSError:
-                # The reader is gone for good (EPIPE) or the disk is full: serving goes on without a log.
-                self._broken = True
-                return
+            except OSError as error:
+                # A disk that is full gets room again, a pipe without a reader may get another one.
+                if failed is None:
+                    failed, failed_at_s = error, time.monotonic()
+                if self._closing.wait(_FAILED_WRITE_S):
+                    return
+            else:
+                if failed is not None and not view:
+                    view = memoryview(self._again_line(failed, time.monotonic() - failed_at_s))
+                    failed = None

@@ -7,6 +7,7 @@ loggers say (aiohttp, asyncio, warnings) takes the same way.
 
 import atexit
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
@@ -191,7 +192,8 @@ def configure(
         The sink; closing it writes what is waiting. It is also closed when the interpreter ends.
     """
     global _direct  # noqa: PLW0603 (as structlog's own configuration, there is one in a process)
-    colors = sys.stdout.isatty()
+    # Whoever started this may have closed it.
+    colors = sys.stdout is not None and sys.stdout.isatty()
     as_json = observe.log_format == "json" or (observe.log_format == "auto" and not colors)
     render = render_json if as_json else console_renderer(colors=colors)
     if worker is not None:
@@ -202,7 +204,15 @@ def configure(
         fields = {"event": "log_lines_dropped", "count": count, "waiting_max": LOG_LINES_WAITING_MAX}
         return processor.line("bridge.telemetry", "warning", fields)
 
-    sink = LineSink(fd, dropped_line, alone=alone)
+    def again_line(error: OSError, seconds: float) -> bytes:
+        fields = {
+            "event": "log_written_again",
+            "reason": os.strerror(error.errno or 0),
+            "seconds": round(seconds, 1),
+        }
+        return processor.line("bridge.telemetry", "warning", fields)
+
+    sink = LineSink(fd, dropped_line, again_line, alone=alone)
     atexit.register(sink.close)
     level = _LEVELS[observe.log_level]
     chain: list[Any] = [processor]

@@ -1,5 +1,6 @@
 """Claims of `telemetry.logs` and its sink."""
 
+import errno
 import json
 import logging
 import os
@@ -43,6 +44,11 @@ def configured(log_file: Path) -> Iterator[Callable[..., LineSink]]:
     access.propagate = True
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
+
+
+def again(error: OSError, seconds: float) -> bytes:
+    assert seconds >= 0
+    return f"again after {errno.errorcode[error.errno or 0]}\n".encode()
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -161,7 +167,7 @@ def test_a_reader_that_stops_reading_costs_lines_and_never_a_wait() -> None:
         told.set()
         return f"dropped {count}\n".encode()
 
-    sink = LineSink(writer, dropped_line, lines_max=100)
+    sink = LineSink(writer, dropped_line, again, lines_max=100)
     line = b"x" * 1023 + b"\n"
     for _ in range(1000):
         sink.write(line)
@@ -181,7 +187,7 @@ def test_a_reader_that_stops_reading_costs_lines_and_never_a_wait() -> None:
 
 def test_closing_gives_up_on_a_reader_that_never_reads() -> None:
     reader, writer = os.pipe()
-    sink = LineSink(writer, lambda _: b"", lines_max=1000)
+    sink = LineSink(writer, lambda _: b"", again, lines_max=1000)
     for _ in range(200):
         sink.write(b"x" * 1024)
     sink.close(timeout_s=0.01)
@@ -195,7 +201,7 @@ def test_closing_gives_up_on_a_reader_that_never_reads() -> None:
 def test_a_reader_that_is_gone_does_not_disturb_who_logs() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    sink = LineSink(writer, lambda _: b"")
+    sink = LineSink(writer, lambda _: b"", again)
     sink.write(b"x\n")
     sink.write(b"y\n")
     sink.close(timeout_s=10.0)
@@ -206,7 +212,7 @@ def test_a_reader_that_is_gone_does_not_disturb_who_logs() -> None:
 def test_a_descriptor_that_somebody_set_non_blocking_gets_every_line() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    sink = LineSink(writer, lambda _: b"")
+    sink = LineSink(writer, lambda _: b"", again)
     for _ in range(200):
         sink.write(b"x" * 1023 + b"\n")
     received = b""
@@ -220,7 +226,7 @@ def test_a_descriptor_that_somebody_set_non_blocking_gets_every_line() -> None:
 
 def test_a_line_may_be_made_by_the_writing_thread_and_one_that_cannot_ends_no_other() -> None:
     reader, writer = os.pipe()
-    sink = LineSink(writer, lambda count: b"dropped %d\n" % count)
+    sink = LineSink(writer, lambda count: b"dropped %d\n" % count, again)
 
     def broken() -> bytes:
         raise ZeroDivisionError
