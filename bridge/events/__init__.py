@@ -4,6 +4,7 @@ from bridge.events.amounts import amount_of
 from bridge.events.duplicates import are_surely_single, refuse_doubled_keys
 from bridge.events.event import Event, decode_event, event_steps, is_event
 from bridge.events.faults import fault_of
+from bridge.events.instants import instant_of
 from bridge.events.json_rules import (
     Steps,
     check_json,
@@ -37,6 +38,7 @@ __all__ = (
     "events_as_written",
     "fault_of",
     "has_plain_numbers",
+    "instant_of",
     "is_all_of",
     "is_event",
     "is_strict_json",

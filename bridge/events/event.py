@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 from bridge.errors import SerializationError
 from bridge.events.duplicates import duplicate_steps
 from bridge.events.faults import fault_of
+from bridge.events.instants import before_leap_second, instant_of
 from bridge.events.json_rules import Steps, check_json, result_of
 from bridge.events.payloads import Payload
 from bridge.events.plain import plain_id, plain_value
@@ -33,7 +34,7 @@ class Event(msgspec.Struct, frozen=True):
     Attributes:
         id: also the message's id in the log; never the nil UUID, which there means "give it a random one".
         event_type: 1..256 characters without control characters.
-        timestamp: RFC 3339 with a zone.
+        timestamp: RFC 3339 with a zone; a leap second is the moment a second later (`instants.instant_of`).
     """
 
     id: UUID
@@ -50,7 +51,12 @@ class Event(msgspec.Struct, frozen=True):
             raise ValueError("'event_type' must not hold control characters")
 
 
+class _Stamped(msgspec.Struct):
+    timestamp: str
+
+
 _DECODER: Final = msgspec.json.Decoder(Event)
+_STAMPED: Final = msgspec.json.Decoder(_Stamped)
 _PLAIN: Final = msgspec.json.Decoder(PlainEvent)
 
 
@@ -71,11 +77,26 @@ def event_steps(raw: bytes, *, at: str = "$") -> Steps[Event]:
         SerializationError: if it is no event; `path` says where.
     """
     try:
-        event = _DECODER.decode(raw)
+        event = _decoded(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise fault_of(error, at=at) from None
+        raise fault_of(error, at=at, written=raw) from None
     yield from duplicate_steps(raw, at=at)
     return event
+
+
+def _decoded(raw: bytes) -> Event:
+    try:
+        return _DECODER.decode(raw)
+    except msgspec.ValidationError:
+        if b":60" not in raw:
+            raise
+        # The decoder knows no leap seconds.
+        written = _STAMPED.decode(raw).timestamp
+        earlier = before_leap_second(written)
+        if earlier is None:
+            raise
+        event = _DECODER.decode(raw.replace(b'"%b"' % written.encode(), b'"%b"' % earlier.encode()))
+        return msgspec.structs.replace(event, timestamp=instant_of(written))
 
 
 def is_event(stored: bytes) -> bool:
@@ -85,7 +106,7 @@ def is_event(stored: bytes) -> bool:
         return True
     try:
         # Before anything dear: most of what is no event is no object either, or lacks a field.
-        _DECODER.decode(stored)
+        _decoded(stored)
         check_json(stored)
         result_of(duplicate_steps(stored, at="$"))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, SerializationError):

@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from bridge.errors import SerializationError
-from bridge.limits import FAULT_NAME_CHARS_MAX
+from bridge.events.half_surrogates import first_half_surrogate, path_at
+from bridge.limits import FAULT_NAME_CHARS_MAX, JSON_FAST_BYTES_MAX
 
 __all__ = ("fault_of",)
 
@@ -17,9 +18,15 @@ _SHOWABLE: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{FAULT_NAME_CHARS_MAX}}}")
 _ECHOES: Final = ("Invalid value ", "Invalid enum value ")
 _NOT_SAID: Final = "The value is not one of those allowed"
 _MALFORMED: Final = "JSON is malformed: "
+# What `msgspec` says of half a pair depends on what stands behind it; the first is said of a cut body too.
+_OF_SURROGATES: Final = (
+    "Input data was truncated",
+    "JSON is malformed: unexpected end of hex escape",
+    "JSON is malformed: invalid utf-16 surrogate pair",
+)
 
 
-def fault_of(error: Exception, *, at: str = "$") -> SerializationError:
+def fault_of(error: Exception, *, at: str = "$", written: bytes = b"") -> SerializationError:
     """
     The error for the caller.
 
@@ -27,6 +34,7 @@ def fault_of(error: Exception, *, at: str = "$") -> SerializationError:
         error: what `msgspec` raised while decoding: `DecodeError`, `ValidationError`, `UnicodeDecodeError` or
             `RecursionError`.
         at: JSON path of the part that was decoded.
+        written: that part; where the error does not say what is wrong with it, this does.
     """
     if isinstance(error, msgspec.ValidationError):
         return _misshapen(str(error), at)
@@ -34,10 +42,30 @@ def fault_of(error: Exception, *, at: str = "$") -> SerializationError:
         return SerializationError("The JSON is nested too deep.")
     if isinstance(error, UnicodeDecodeError):
         return SerializationError("A string of the JSON is not UTF-8.", path=at)
-    text = str(error)
+    return _malformed(str(error), at, written)
+
+
+def _malformed(text: str, at: str, written: bytes) -> SerializationError:
+    if text.startswith(_OF_SURROGATES) and (half := _half_surrogate(written, at)) is not None:
+        return half
     if text.startswith(_MALFORMED):
         return SerializationError(f"The body is not well-formed JSON: {text.removeprefix(_MALFORMED)}.")
+    if len(written) > JSON_FAST_BYTES_MAX:
+        return SerializationError(
+            "The body is not well-formed JSON: it ends too early, or a string holds half of a surrogate pair."
+        )
     return SerializationError("The body is not well-formed JSON: it ends too early.")
+
+
+def _half_surrogate(written: bytes, at: str) -> SerializationError | None:
+    # A large body is not looked through for the sake of a better word.
+    index = first_half_surrogate(written) if len(written) <= JSON_FAST_BYTES_MAX else None
+    if index is None:
+        return None
+    return SerializationError(
+        f"A string of the JSON holds half of a surrogate pair, at byte {index}: that is no character.",
+        path=at + path_at(written, index).removeprefix("$"),
+    )
 
 
 def _misshapen(text: str, at: str) -> SerializationError:

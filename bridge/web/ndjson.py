@@ -144,7 +144,7 @@ def _fault_of(number: int, payload: bytes) -> Steps[LineFault | None]:
     except SerializationError as error:
         return LineFault(number, error.detail)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return LineFault(number, fault_of(error).detail)
+        return LineFault(number, fault_of(error, written=payload).detail)
     return None
 
 

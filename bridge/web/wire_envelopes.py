@@ -51,7 +51,7 @@ def _decoded(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple[bytes,
     try:
         value = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise fault_of(error) from None
+        raise fault_of(error, written=body) from None
     if keys and not are_surely_single(body, keys):
         refuse_doubled_keys(body, at="$")
     return value

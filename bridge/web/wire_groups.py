@@ -46,10 +46,20 @@ _Visibility = Annotated[int, Meta(ge=GROUP_VISIBILITY_MS_MIN, le=GROUP_VISIBILIT
 _Tokens = Annotated[list[str], Meta(min_length=1, max_length=GROUP_TOKENS_MAX)]
 
 
-class ReceiveOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+_RECEIVE_MESSAGES: Final = 10
+
+
+class ReceiveOrder(msgspec.Struct, frozen=True):
     """What `POST .../receive` asks for; None takes what is configured."""
 
-    count: Annotated[int, Meta(ge=1, le=GROUP_RECEIVE_MESSAGES_MAX)] = 10
+    count: int
+    wait_ms: int
+    visibility_ms: int | None
+    max_deliveries: int | None
+
+
+class _ReceiveBody(msgspec.Struct, forbid_unknown_fields=True):
+    count: Annotated[int, Meta(ge=1)] | None = None
     wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = 0
     visibility_ms: _Visibility | None = None
     max_deliveries: Annotated[int, Meta(ge=1, le=GROUP_DELIVERIES_MAX)] | None = None
@@ -90,7 +100,7 @@ class SeekOrder(NamedTuple):
     dry_run: bool
 
 
-_RECEIVE: Final = msgspec.json.Decoder(ReceiveOrder)
+_RECEIVE: Final = msgspec.json.Decoder(_ReceiveBody)
 _RECEIVE_KEYS: Final = (b'"count"', b'"wait_ms"', b'"visibility_ms"', b'"max_deliveries"')
 _ACK: Final = msgspec.json.Decoder(_AckBody)
 _ACK_KEYS: Final = (b'"tokens"',)
@@ -102,17 +112,27 @@ _SEEK: Final = msgspec.json.Decoder(_SeekBody)
 _SEEK_KEYS: Final = (b'"to"', b'"dry_run"', b'"offsets"')
 
 
-def read_receive(body: bytes) -> ReceiveOrder:
+def read_receive(body: bytes, *, count_max: int) -> ReceiveOrder:
     """
     What `POST .../receive` asks for.
 
     Args:
         body: `{"count"?, "wait_ms"?, "visibility_ms"?, "max_deliveries"?}`, or nothing.
+        count_max: most messages of a page; more than that, or than `GROUP_RECEIVE_MESSAGES_MAX`, nobody gets, and whoever
+            asks for more is told so. A worker that counts on it would take fewer for the end of what there is.
 
     Raises:
         SerializationError: if it is anything else.
+        BadRequest: if it asks for too many messages.
     """
-    return decode_envelope(body, _RECEIVE, _RECEIVE_KEYS) if body else ReceiveOrder()
+    order = decode_envelope(body, _RECEIVE, _RECEIVE_KEYS) if body else _ReceiveBody()
+    count_max = min(count_max, GROUP_RECEIVE_MESSAGES_MAX)
+    if order.count is not None and order.count > count_max:
+        raise BadRequest(
+            f"A group gives at most {count_max} messages at once.", path="$.count", limit=count_max
+        )
+    count = min(_RECEIVE_MESSAGES, count_max) if order.count is None else order.count
+    return ReceiveOrder(count, order.wait_ms, order.visibility_ms, order.max_deliveries)
 
 
 def read_tokens(body: bytes) -> list[str]:

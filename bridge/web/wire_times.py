@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-import msgspec
+from bridge.events import instant_of
 
 __all__ = ("rfc3339", "time_us_of")
 
@@ -30,12 +30,14 @@ def time_us_of(text: str) -> int:
     """
     The moment that *text* tells, in microseconds since the epoch, UTC; one before it counts as the epoch.
 
+    A leap second counts as the second behind it.
+
     Raises:
         ValueError: if it is no RFC 3339 time with a zone.
     """
     try:
-        since = msgspec.convert(text, datetime) - _EPOCH_UTC
-    except (msgspec.ValidationError, OverflowError, TypeError) as error:
+        since = instant_of(text) - _EPOCH_UTC
+    except (ValueError, OverflowError, TypeError) as error:
         raise ValueError("no time") from error
     return max(0, since // timedelta(microseconds=1))
 

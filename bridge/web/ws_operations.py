@@ -218,7 +218,7 @@ def _decoded(message: bytes) -> Operation:
     try:
         return _DECODER.decode(message)
     except msgspec.DecodeError as error:
-        raise fault_of(error) from None
+        raise fault_of(error, written=message) from None
 
 
 def operation_id(message: bytes) -> str | None:

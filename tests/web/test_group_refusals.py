@@ -29,6 +29,7 @@ def base(topic: str) -> str:
     "path, body, place",
     [
         ("/receive", {"count": 0}, "$.count"),
+        ("/receive", {"count": 101}, "$.count"),
         ("/receive", {"count": 1001}, "$.count"),
         ("/receive", {"wait_ms": -1}, "$.wait_ms"),
         ("/receive", {"wait_ms": 60_001}, "$.wait_ms"),

@@ -239,7 +239,7 @@ async def test_a_bad_query_is_told_by_its_parameter(bridge: BridgeApp, query: st
         (b'{"event":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "serialization_error", None),
         (b'{"event":{"id":1e400}}', "serialization_error", "$.event"),
         (b'{"event":"\xff"}', "serialization_error", None),
-        (b'{"event":"\\ud800"}', "serialization_error", None),
+        (b'{"event":"\\ud800"}', "serialization_error", "$.event"),
         (b'{"event":{}}', "serialization_error", "$.event"),
         (b'{"evnt":{}}', "serialization_error", "$.evnt"),
         (b'{"event":null,"event":null}', "serialization_error", "$"),

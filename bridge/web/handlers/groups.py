@@ -47,8 +47,8 @@ async def receive(request: web.Request) -> web.StreamResponse:
     """
     refuse_query(request.query.items())
     topic, group = topic_of(request), request.match_info[_GROUP]
-    order = read_receive(await read_optional_body(request))
     services = request.app[SERVICES]
+    order = read_receive(await read_optional_body(request), count_max=services.http.poll_messages_max)
     deliveries = await _receive(request, topic, group, order)
     response = answer(deliveries_json(deliveries, services.pages))
     if not deliveries:
@@ -76,7 +76,7 @@ async def _receive(
             return await services.groups.receive(
                 topic,
                 group,
-                count=min(order.count, services.http.poll_messages_max),
+                count=order.count,
                 wait_s=wait_s,
                 visibility_ms=order.visibility_ms,
                 max_deliveries=order.max_deliveries,

@@ -1,6 +1,7 @@
 """Stored offsets, groups and topic changes as bodies spell them: what is taken, what is refused, and where."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import hypothesis.strategies as st
@@ -8,7 +9,7 @@ import orjson
 import pytest
 from hypothesis import example, given
 
-from bridge.errors import RequestError
+from bridge.errors import BadRequest, RequestError
 from bridge.groups.values import Delivery, Settled, SettledAs
 from bridge.messagelog import (
     First,
@@ -21,6 +22,7 @@ from bridge.messagelog import (
     StoredOffset,
 )
 from bridge.web.wire_groups import (
+    ReceiveOrder,
     deliveries_json,
     read_extension,
     read_receive,
@@ -36,7 +38,7 @@ from bridge.web.wire_places import read_partitions, read_retention
 READERS: list[Callable[[bytes], Any]] = [
     read_offset,
     read_offsets,
-    read_receive,
+    partial(read_receive, count_max=100),
     read_tokens,
     read_return,
     read_extension,
@@ -127,12 +129,20 @@ def test_a_group_is_sent_where_the_body_says(to: str, place: Any, dry_run: bool 
 
 
 def test_nothing_as_a_body_of_a_receive_takes_the_defaults() -> None:
-    assert read_receive(b"") == read_receive(b"{}")
-    assert (read_receive(b"").count, read_receive(b"").wait_ms, read_receive(b"").visibility_ms) == (
-        10,
-        0,
-        None,
-    )
+    assert read_receive(b"", count_max=100) == read_receive(b"{}", count_max=100)
+    assert read_receive(b"", count_max=100) == ReceiveOrder(10, 0, None, None)
+    assert read_receive(b"", count_max=5).count == 5
+
+
+@pytest.mark.parametrize("count_max, limit", [(5, 5), (100, 100), (10_000, 1_000)])
+def test_who_asks_for_more_messages_than_there_are_at_once_is_told_the_limit(
+    count_max: int, limit: int
+) -> None:
+    assert read_receive(b'{"count":%d}' % limit, count_max=count_max).count == limit
+    for count in (limit + 1, 2**63, 10**30):
+        with pytest.raises(BadRequest) as fault:
+            read_receive(b'{"count":%d}' % count, count_max=count_max)
+        assert (fault.value.path, fault.value.limit) == ("$.count", limit)
 
 
 def test_retention_that_is_left_out_or_null_is_never() -> None:
