@@ -12,7 +12,7 @@ from bridge.flow.entries import Entry, Run
 from bridge.flow.feed_in_use import FeedInUse
 from bridge.flow.feeds import Feed, FeedsBudget
 from bridge.flow.live_lanes import LiveLane, Manner
-from bridge.flow.positions import Positions, Start
+from bridge.flow.positions import Positions, Start, furthest
 from bridge.flow.tails import Tails
 from bridge.flow.timers import pause
 from bridge.limits import (
@@ -305,6 +305,7 @@ class Feeds:
         start: Start,
         *,
         partitions: Sequence[int] | None = None,
+        seen: Positions = (),
         deadline: Deadline,
     ) -> Follower:
         """
@@ -314,6 +315,7 @@ class Feeds:
             start: `Last` is the end as it is now. Positions may lack partitions, which are then read from their
                 beginning; those of other partitions than *partitions* are not looked at.
             partitions: None for all, those added later too.
+            seen: where the reader has been; it begins there in partitions in which that is further than *start*.
 
         Raises:
             BadRequest: if that is more partitions than a cursor holds.
@@ -343,7 +345,7 @@ class Feeds:
             feed = await used.opened(deadline)
             if isinstance(start, Last):
                 return Follower(feed, self._tails, None, release)
-            positions = await _positions(self._tails, feed, start, deadline)
+            positions = await _positions(self._tails, feed, start, seen, deadline)
             return Follower(feed, self._tails, positions, release)
         except BaseException:
             if used.failed and self._feeds.get(key) is used:
@@ -369,13 +371,15 @@ class Feeds:
         return self._budget.held_bytes
 
 
-async def _positions(tails: Tails, feed: Feed, start: Start, deadline: Deadline) -> Positions:
+async def _positions(
+    tails: Tails, feed: Feed, start: Start, seen: Positions, deadline: Deadline
+) -> Positions:
     partitions = [partition_id for partition_id, _ in feed.positions]
     if isinstance(start, First | FromTimestamp | Last):
 
         async def read(partition_id: int, position: Position, count: int) -> Page:
             return await tails.log.read(feed.topic, partition_id, position, count=count, deadline=deadline)
 
-        return await positions_at(read, partitions, start)
-    given = dict(start)
+        start = await positions_at(read, partitions, start)
+    given = dict(furthest(start, seen))
     return tuple((partition_id, given.get(partition_id, 0)) for partition_id in partitions)

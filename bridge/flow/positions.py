@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 
 from bridge.messagelog import First, FromTimestamp, Last, Page
 
-__all__ = ("Gap", "Positions", "Start", "end_of", "moved")
+__all__ = ("Gap", "Positions", "Start", "end_of", "furthest", "moved")
 
 Positions: TypeAlias = tuple[tuple[int, int], ...]
 """For each partition, in order of id, its id and the offset of the message to be read next."""
@@ -49,3 +49,11 @@ def moved(positions: Positions, partition_id: int, next_offset: int) -> Position
     index = bisect_left(positions, (partition_id,))
     found = index < len(positions) and positions[index][0] == partition_id
     return (*positions[:index], (partition_id, next_offset), *positions[index + found :])
+
+
+def furthest(one: Positions, other: Positions) -> Positions:
+    """For each partition of either, the position of those two that is further."""
+    found = dict(one)
+    for partition_id, next_offset in other:
+        found[partition_id] = max(next_offset, found.get(partition_id, 0))
+    return tuple(sorted(found.items()))

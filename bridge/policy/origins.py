@@ -13,16 +13,20 @@ _EXPOSED: Final = (
     "X-Effective-Timeout, X-End-Cursor, X-End-Offset, X-RateLimit-Limit, X-RateLimit-Remaining, X-Request-Id"
 )
 _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
-# All that any route looks at, also where browsers let some values pass unasked.
+# All that any route looks at, also where browsers let some values pass unasked; and what readers of event streams send of
+# themselves: `eventsource` up to 2, `react-native-sse`, and whoever takes the cache for stronger than `no-store`.
 _HEADERS: Final = (
     "Accept",
     "Accept-Encoding",
+    "Cache-Control",
     "Content-Encoding",
     "Content-Type",
     "Last-Event-ID",
+    "Pragma",
     "X-API-Key",
     "X-Request-Id",
     "X-Request-Timeout",
+    "X-Requested-With",
 )
 # Message headers have names of the caller's choice. A star would stand for all of them, but not in requests with
 # credentials, should they ever come, and not for older browsers; so each that is asked for is named again.

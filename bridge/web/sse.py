@@ -5,12 +5,14 @@ one JSON object: line breaks are in it only between tokens, where a space means 
 could matter to a reader (NUL, U+FEFF) stands behind a field's name. Ids are tokens of our own making.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 
 from bridge.flow.positions import Gap
+from bridge.messagelog import TopicRef
+from bridge.web.live_ends import EndReason
 
 __all__ = (
     "CONTENT_TYPE",
@@ -18,9 +20,9 @@ __all__ = (
     "bye_block",
     "chunk",
     "gap_block",
-    "id_block",
     "message_blocks",
-    "retry_block",
+    "open_block",
+    "progress_block",
 )
 
 CONTENT_TYPE: Final = "text/event-stream"
@@ -33,7 +35,7 @@ def chunk(blocks: bytes) -> bytes:
 
 
 #: A comment, which nobody is told of, in a chunk: it keeps proxies from closing and finds out who is gone.
-HEARTBEAT: Final = chunk(b":\n\n")
+HEARTBEAT: Final = chunk(b":\n")
 
 
 def message_blocks(ids: Iterable[bytes], objects: Sequence[bytes]) -> list[bytes]:
@@ -47,25 +49,33 @@ def message_blocks(ids: Iterable[bytes], objects: Sequence[bytes]) -> list[bytes
     return list(map(_MESSAGE.__mod__, zip(ids, _as_lines(objects), strict=True)))
 
 
-def id_block(position: bytes) -> bytes:
-    """Moves `Last-Event-ID` on and tells nobody of it."""
-    return b"id: %b\n\n" % position
+def open_block(position: bytes, *, topic: TopicRef, retry_ms: int) -> bytes:
+    """An event `open`: of which topic this stream is, where it begins, and how long to wait before the next one."""
+    told = {**topic._asdict(), "cursor": position.decode(), "retry_ms": retry_ms}
+    return b"retry: %d\n%b" % (retry_ms, _event(b"open", position, told))
 
 
-def retry_block(position: bytes, *, retry_ms: int) -> bytes:
-    """How a stream begins: where it does, and how long to wait before the next one."""
-    return b"retry: %d\nid: %b\n\n" % (retry_ms, position)
+def progress_block(position: bytes) -> bytes:
+    """An event `progress`: what lies before *position* and was not sent is not wanted."""
+    return _event(b"progress", position, {"cursor": position.decode()})
 
 
 def gap_block(position: bytes, *, gap: Gap) -> bytes:
     """An event `gap`: messages that the reader will not get."""
-    return b"id: %b\nevent: gap\ndata: %b\n\n" % (position, orjson.dumps(gap._asdict()))
+    return _event(b"gap", position, gap._asdict())
 
 
-def bye_block(position: bytes, *, retry_ms: int, reason: str) -> bytes:
+def bye_block(
+    position: bytes, *, retry_ms: int, reason: EndReason, problem: Mapping[str, object] | None = None
+) -> bytes:
     """An event `bye`: this stream ends here, the next one goes on at *position*."""
-    told = {"reason": reason, "cursor": position.decode(), "retry_ms": retry_ms}
-    return b"retry: %d\nid: %b\nevent: bye\ndata: %b\n\n" % (retry_ms, position, orjson.dumps(told))
+    more = {} if problem is None else {"problem": problem}
+    told = {"reason": reason, "cursor": position.decode(), "retry_ms": retry_ms, **more}
+    return b"retry: %d\n%b" % (retry_ms, _event(b"bye", position, told))
+
+
+def _event(name: bytes, position: bytes, told: Mapping[str, Any]) -> bytes:
+    return b"id: %b\nevent: %b\ndata: %b\n\n" % (position, name, orjson.dumps(told))
 
 
 def _as_lines(objects: Sequence[bytes]) -> Sequence[bytes]:

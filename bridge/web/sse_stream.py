@@ -14,13 +14,16 @@ from bridge.flow.live_lanes import Manner
 from bridge.flow.positions import Positions
 from bridge.limits import LIVE_WRITE_TIMEOUT_S
 from bridge.web import sse
+from bridge.web.keys import REQUEST_ID
+from bridge.web.live_ends import EndReason, reason_of
+from bridge.web.middleware.access_log import route_of
+from bridge.web.problems import problem_object
 from bridge.web.sse_entries import EventForm
 
 __all__ = ("SseStream",)
 
 # After it was told to end, for what it is just doing: mostly nothing, or one read of the log.
 _END_PATIENCE_S: Final = 1.0
-_SHUTDOWN: Final = "shutdown"
 
 
 class SseStream:
@@ -39,10 +42,12 @@ class SseStream:
     __slots__ = (
         "_bytes",
         "_bytes_at_beat",
+        "_ending",
         "_follower",
         "_form",
         "_gone",
         "_patience",
+        "_problem",
         "_protocol",
         "_reason",
         "_request",
@@ -70,7 +75,9 @@ class SseStream:
         self._form: EventForm | None = None
         self._retry_ms = retry_ms
         self._patience: asyncio.Timeout | None = None
-        self._reason = ""
+        self._ending = False
+        self._reason = EndReason.SHUTDOWN
+        self._problem: dict[str, object] | None = None
         self._bytes = self._bytes_at_beat = 0
         # Where the reader knows itself to be without an event: what was left out moves it on.
         self._told: Positions = ()
@@ -86,8 +93,11 @@ class SseStream:
         self._follower, self._form = follower, form
         self._told = follower.positions
         _give_up_after(self._transport, LIVE_WRITE_TIMEOUT_S)
-        await self._response.write(sse.retry_block(form.position(self._told), retry_ms=self._retry_ms))
-        reason = self._reason or await self._deliver(follower, form)
+        await self._response.write(
+            sse.open_block(form.position(self._told), topic=form.topic, retry_ms=self._retry_ms)
+        )
+        if not self._ending:
+            await self._deliver(follower, form)
         if self._gone:
             return
         if self._protocol.writing_paused:
@@ -95,13 +105,13 @@ class SseStream:
             self._transport.abort()
             raise ConnectionResetError("the client takes nothing")
         position = form.position(follower.positions)
-        self._write(sse.chunk(sse.bye_block(position, retry_ms=self._retry_ms, reason=reason)))
+        bye = sse.bye_block(position, retry_ms=self._retry_ms, reason=self._reason, problem=self._problem)
+        self._write(sse.chunk(bye))
         self._request.writer.output_size += self._bytes
         self._response.force_close()
         await self._response.write_eof()
 
-    async def _deliver(self, follower: Follower, form: EventForm) -> str:
-        """Why it ended."""
+    async def _deliver(self, follower: Follower, form: EventForm) -> None:
         try:
             async with asyncio.timeout(None) as self._patience:
                 manner = Manner(form.key, form.chunks, self._write)
@@ -113,13 +123,15 @@ class SseStream:
                         # Live for hours they would be held here.
                         del run, data
         except TimeoutError:
-            if not self._reason:
+            if not self._ending:
                 raise
         except BridgeError as error:
-            return error.code
+            self._reason = reason_of(error)
+            self._problem = problem_object(
+                error, request_id=self._request[REQUEST_ID], instance=route_of(self._request)
+            )
         finally:
             self._patience = None
-        return self._reason
 
     def _write(self, data: bytes) -> bool:
         self._bytes += len(data)
@@ -145,24 +157,30 @@ class SseStream:
         follower, form = self._follower, self._form
         is_silent = self._bytes == self._bytes_at_beat
         if is_silent and not self._protocol.writing_paused and not self._transport.is_closing():
-            if follower is not None and form is not None and follower.positions != self._told:
+            # Without a filter the reader knows its place by the last event.
+            if (
+                follower is not None
+                and form is not None
+                and form.event_types
+                and follower.positions != self._told
+            ):
                 self._told = follower.positions
-                self._write(sse.chunk(sse.id_block(form.position(self._told))))
+                self._write(sse.chunk(sse.progress_block(form.position(self._told))))
             else:
                 self._write(sse.HEARTBEAT)
         self._bytes_at_beat = self._bytes
 
     def farewell(self) -> None:
         """The process drains."""
-        self._end(_SHUTDOWN)
+        self._end()
 
     def left(self) -> None:
         """The client is gone."""
         self._gone = True
-        self._end("left")
+        self._end()
 
-    def _end(self, reason: str) -> None:
-        self._reason = self._reason or reason
+    def _end(self) -> None:
+        self._ending = True
         if self._follower is not None:
             self._follower.stop()
         patience = self._patience

@@ -8,7 +8,7 @@ import orjson
 from bridge.errors import BadRequest
 from bridge.flow.cursor_reads import CursorPage
 from bridge.flow.entries import Entry
-from bridge.flow.positions import Start
+from bridge.flow.positions import Positions, Start
 from bridge.limits import CURSOR_PARTITIONS_MAX, OFFSET_MAX
 from bridge.messagelog import First, Last, TopicRef
 from bridge.policy.cursors import Cursor, Cursors
@@ -94,7 +94,7 @@ def _start(given: dict[str, str], cursors: Cursors, topic: TopicRef) -> tuple[St
 
 def read_cursor(
     token: str, cursors: Cursors, topic: TopicRef, partitions: tuple[int, ...] | None
-) -> tuple[Start, tuple[int, ...] | None]:
+) -> tuple[Positions, tuple[int, ...] | None]:
     """
     Where *token* stands, and of which partitions: its own, or *partitions* of one that is of all.
 

@@ -1,4 +1,9 @@
-"""What a live stream asks for (pure): the query string and `Last-Event-ID` as checked values."""
+"""
+What a live stream asks for (pure): the query string and `Last-Event-ID` as checked values.
+
+Who cannot set a header when it comes back puts the id into the query: `event-source-polyfill` as `lastEventId`, which it
+writes in place of one that is there already, others as `last_event_id`, or once more behind the one from before.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
@@ -9,14 +14,23 @@ from bridge.messagelog import First, FromTimestamp, Last
 from bridge.web.wire_cursors import read_partitions
 from bridge.web.wire_queries import parse_time, unique_parameters
 
-__all__ = ("LiveQuery", "LiveStart", "read_live_query")
+__all__ = ("LAST_EVENT_ID", "LastSeen", "LiveQuery", "LiveStart", "read_live_query")
 
 LiveStart: TypeAlias = str | First | Last | FromTimestamp
 """The token of a cursor, or where else a stream begins; `Last` is after everything there is."""
 
 _EVENT_TYPE: Final = "event_type"
-_PARAMETERS: Final = frozenset({"cursor", "from", "partitions"})
-_LAST_EVENT_ID: Final = "Last-Event-ID"
+# `event-source-polyfill` adds `padding=true` where it takes React Native for a browser that needs some; nothing is done.
+_PARAMETERS: Final = frozenset({"cursor", "from", "partitions", "padding"})
+LAST_EVENT_ID: Final = "Last-Event-ID"
+_ID_PARAMETERS: Final = frozenset({"lastEventId", "last_event_id"})
+
+
+class LastSeen(NamedTuple):
+    """Where a reader says that it stands: the token, and which parameter or header said it."""
+
+    token: str
+    path: str
 
 
 class LiveQuery(NamedTuple):
@@ -24,14 +38,16 @@ class LiveQuery(NamedTuple):
     One stream.
 
     Attributes:
-        start_path: which parameter or header said it.
         partitions: in order; None for all, those added later too.
+        start: where a reader begins that has seen nothing yet.
+        last_seen: the reader has been at each of these places: the furthest of them holds, and *start* only where it is
+            further still.
         event_types: only events of these; all messages if empty.
     """
 
     partitions: tuple[int, ...] | None
     start: LiveStart
-    start_path: str
+    last_seen: tuple[LastSeen, ...]
     event_types: frozenset[str]
 
 
@@ -39,28 +55,28 @@ def read_live_query(pairs: Iterable[tuple[str, str]], last_event_ids: Sequence[s
     """
     The stream that a query string and the values of `Last-Event-ID` ask for.
 
-    A reader that comes back sends the same query as the first time, and where it stands in the header: that holds
-    against `cursor` and `from`.
+    A reader that comes back sends the same query as the first time, and where it stands in the header or in a parameter:
+    that holds against `cursor` and `from`.
 
     Raises:
-        BadRequest: if a parameter is unknown, there twice (but `event_type`), malformed or out of bounds, or two of them
-            contradict each other; `path` is its name.
+        BadRequest: if a parameter is unknown, there twice (but `event_type`, and ids), malformed or out of bounds, or two
+            of them contradict each other; `path` is its name.
     """
     others: list[tuple[str, str]] = []
     types: list[str] = []
+    last_seen = [LastSeen(value, LAST_EVENT_ID) for value in last_event_ids if value]
+    if len(last_event_ids) > 1:
+        raise BadRequest(f"There is more than one '{LAST_EVENT_ID}'.", path=LAST_EVENT_ID)
     for name, value in pairs:
         if name == _EVENT_TYPE:
             types += value.split(",")
-        else:
+        elif name not in _ID_PARAMETERS:
             others.append((name, value))
+        elif value:
+            last_seen.append(LastSeen(value, name))
     given = unique_parameters(others, _PARAMETERS)
     partitions = read_partitions(given.get("partitions"))
-    start = _start(given)
-    if len(last_event_ids) > 1:
-        raise BadRequest(f"There is more than one '{_LAST_EVENT_ID}'.", path=_LAST_EVENT_ID)
-    if last_event_ids and last_event_ids[0]:
-        return LiveQuery(partitions, last_event_ids[0], _LAST_EVENT_ID, _event_types(types))
-    return LiveQuery(partitions, start, "cursor", _event_types(types))
+    return LiveQuery(partitions, _start(given), tuple(last_seen), _event_types(types))
 
 
 def _start(given: dict[str, str]) -> LiveStart:

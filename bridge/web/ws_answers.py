@@ -9,6 +9,7 @@ from bridge.errors import BridgeError
 from bridge.flow.positions import Gap
 from bridge.limits import WS_PERMITS_MAX, WS_PING_INTERVAL_S, WS_SUBSCRIPTIONS_MAX
 from bridge.messagelog import TopicRef
+from bridge.web.live_ends import EndReason
 from bridge.web.problems import problem_object
 
 __all__ = (
@@ -87,7 +88,11 @@ def gap_json(subscription: str, cursor: str, gap: Gap) -> bytes:
 
 
 def ended_json(
-    left: Left, *, reason: str, operation_id: str | None = None, problem: Mapping[str, object] | None = None
+    left: Left,
+    *,
+    reason: EndReason,
+    operation_id: str | None = None,
+    problem: Mapping[str, object] | None = None,
 ) -> bytes:
     """A subscription has ended; nothing comes of it after this."""
     more: dict[str, Any] = {} if problem is None else {"problem": problem}
@@ -124,7 +129,7 @@ def pong_json(operation_id: str | None) -> bytes:
     return _json("pong", id=operation_id)
 
 
-def bye_json(left: Iterable[Left], *, reason: str, retry_ms: int) -> bytes:
+def bye_json(left: Iterable[Left], *, reason: EndReason, retry_ms: int) -> bytes:
     """The bridge ends this socket; whoever comes again does so after *retry_ms*, with these cursors."""
     subscriptions: Sequence[Mapping[str, object]] = [each._asdict() for each in left]
     return _json("bye", reason=reason, retry_ms=retry_ms, subscriptions=subscriptions)

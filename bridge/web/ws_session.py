@@ -32,6 +32,7 @@ from bridge.policy.settling import settling_key
 from bridge.policy.token_bucket import take
 from bridge.web.handlers.places import refuse_own
 from bridge.web.keys import Services
+from bridge.web.live_ends import EndReason, reason_of
 from bridge.web.live_streams import LiveKind
 from bridge.web.problems import problem_object, row_of
 from bridge.web.rules import Rules
@@ -159,7 +160,7 @@ class Session:
         if self._leaving and not self._parted:
             retry_ms = random.randint(LIVE_RETRY_MS_MIN, LIVE_RETRY_MS_MAX)  # noqa: S311 (to spread, not to hide)
             left = [subscription.left for subscription in ended]
-            self._socket.send(bye_json(left, reason="shutting_down", retry_ms=retry_ms))
+            self._socket.send(bye_json(left, reason=EndReason.SHUTDOWN, retry_ms=retry_ms))
         elif not self._leaving:
             for subscription in ended:
                 self._give_up(subscription)
@@ -198,7 +199,7 @@ class Session:
                 subscription = self._stop(operation.subscription)
                 self._give_up(subscription)
                 self._socket.send(
-                    ended_json(subscription.left, reason="unsubscribed", operation_id=operation.id)
+                    ended_json(subscription.left, reason=EndReason.UNSUBSCRIBED, operation_id=operation.id)
                 )
             case Ping():
                 self._socket.send(pong_json(operation.id))
@@ -282,9 +283,8 @@ class Session:
         if not subscription.begun:
             self._refuse(error, name)
             return
-        reason = "gone" if isinstance(error, NotFound) else "failed"
         problem = problem_object(error, request_id=self._request_id, instance=INSTANCE)
-        self._socket.send(ended_json(subscription.left, reason=reason, problem=problem))
+        self._socket.send(ended_json(subscription.left, reason=reason_of(error), problem=problem))
 
     def _named(self, name: str) -> Subscription:
         running = self._subscriptions.get(name)

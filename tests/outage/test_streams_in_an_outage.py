@@ -63,7 +63,7 @@ async def test_a_reader_gets_everything_across_kills_of_the_server_without_comin
                 await asyncio.to_thread(server.kill)
                 await asyncio.to_thread(bridge.until, "iggy_connection", state="reconnecting")
                 await asyncio.to_thread(server.start)
-        assert [event.type for event in reader.seen.events] == ["message"] * len(seen)
+        assert [event.type for event in reader.seen.events] == ["open", *["message"] * len(seen)]
     for partition_id in range(PARTITIONS):
         offsets = [offset for each, offset in places if each == partition_id]
         assert offsets == list(range(len(offsets)))

@@ -25,7 +25,8 @@ CHANGING = (
     (re.compile(r'"timestamp":"2\d{3}-[^"]+Z"'), '"timestamp":"TIME"'),
     (re.compile(r'"request_id":"[0-9a-f-]{36}"'), '"request_id":"ID"'),
     (re.compile(r"^retry: \d{4}$", re.MULTILINE), "retry: MS"),
-    (re.compile(r'((?:^id: |"next_cursor":"))[A-Za-z0-9_-]{20,}', re.MULTILINE), r"\1CURSOR"),
+    (re.compile(r'"retry_ms":\d{4}'), '"retry_ms":MS'),
+    (re.compile(r'((?:^id: |"(?:next_)?cursor":"))[A-Za-z0-9_-]{20,}', re.MULTILINE), r"\1CURSOR"),
     (re.compile(r'"token":"[0-9a-f]{74}"'), '"token":"TOKEN"'),
 )
 

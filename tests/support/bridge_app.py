@@ -15,6 +15,7 @@ from yarl import URL
 from bridge.background.stats_refresh import StatsCache, refresh_stats
 from bridge.clock import Deadline, SystemClock
 from bridge.config import GroupsConfig, HttpConfig, IggyConfig, LocalLogConfig, LogConfig
+from bridge.errors import AlreadyExists
 from bridge.flow.follow import Feeds
 from bridge.flow.gather import GatheredAppender
 from bridge.flow.tails import Tails
@@ -134,8 +135,13 @@ async def bridge_app(
     clock = SystemClock()
     defaults = defaults or LogConfig()
     topic = TopicRef(defaults.stream, defaults.topic)
-    await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
-    await log.create_topic(topic, partitions_count=defaults.partitions, deadline=Deadline.after(10, clock))
+    # A log that was opened again has them.
+    with contextlib.suppress(AlreadyExists):
+        await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
+    with contextlib.suppress(AlreadyExists):
+        await log.create_topic(
+            topic, partitions_count=defaults.partitions, deadline=Deadline.after(10, clock)
+        )
     news = StoredNews()
     appender = GatheredAppender(log, probe=log, ready=log, news=news)
     # As on Iggy: others may append past this appender.

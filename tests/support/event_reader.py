@@ -16,7 +16,8 @@ def datas(events: list[SeenEvent]) -> list[Any]:
 
 
 def offsets(events: list[SeenEvent]) -> list[int]:
-    return [told["offset"] for told in datas(events)]
+    """Of the messages among them."""
+    return [told["offset"] for told in datas([event for event in events if event.type == "message"])]
 
 
 class EventReader:
@@ -26,6 +27,7 @@ class EventReader:
         last_event_id: sent as a browser does: not at all if empty.
 
     Attributes:
+        opened: what its first event told, which is none of `events`.
         seen: everything since the stream began.
     """
 
@@ -45,12 +47,16 @@ class EventReader:
         self._taken = 0
         self.seen = EventStream()
         self.response: aiohttp.ClientResponse
+        self.opened: Any
 
     async def __aenter__(self) -> Self:
         self.response = await self._session.get(self._url, headers=self._headers)
         assert self.response.status == 200, await self.response.read()
-        while self.seen.retry_ms is None:
+        while not self.seen.events:
             await self._read()
+        (opened,) = self._take(1)
+        assert opened.type == "open"
+        self.opened = json.loads(opened.data)
         return self
 
     async def __aexit__(
@@ -74,13 +80,6 @@ class EventReader:
         """Return when there were so many."""
         while len(self.seen.comments) < count:
             await self._read()
-
-    async def moved(self) -> str:
-        """The id told next, with or without an event."""
-        before = self.seen.last_event_id
-        while self.seen.last_event_id == before:
-            await self._read()
-        return self.seen.last_event_id
 
     async def rest(self) -> list[SeenEvent]:
         """What comes until the stream ends; it must end as a body does, with its last chunk."""

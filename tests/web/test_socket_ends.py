@@ -110,6 +110,8 @@ async def test_at_the_end_of_the_process_everyone_is_told_where_to_go_on(
     told = await messages(client, 2)
     await bridge.services.live_streams.say_farewell()
     bye = await client.hear("bye")
+    # The word that event streams have for it, too.
+    assert bye["reason"] == "shutdown"
     assert bye["subscriptions"] == [{"subscription": "s", "cursor": told[1]["cursor"]}]
     assert 0 < bye["retry_ms"] < 60_000
     assert await client.code() == 1001

@@ -2,14 +2,14 @@
 
 import random
 from contextlib import closing
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 
 from bridge.errors import BadRequest, NotAcceptable
-from bridge.flow.positions import Start
+from bridge.flow.positions import Positions, Start, furthest
 from bridge.limits import LIVE_RETRY_MS_MAX, LIVE_RETRY_MS_MIN
-from bridge.messagelog import TopicRef
+from bridge.messagelog import FromTimestamp, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web import sse
 from bridge.web.admission_tickets import give_back
@@ -22,11 +22,10 @@ from bridge.web.sse_entries import EventForm
 from bridge.web.sse_stream import SseStream
 from bridge.web.wire_accept import takes_events
 from bridge.web.wire_cursors import read_cursor
-from bridge.web.wire_live import LiveQuery, read_live_query
+from bridge.web.wire_live import LAST_EVENT_ID, LiveQuery, read_live_query
 
 __all__ = ("stream", "stream_events")
 
-_LAST_EVENT_ID: Final = "Last-Event-ID"
 _HEADERS: Final = {
     hdrs.CONTENT_TYPE: sse.CONTENT_TYPE,
     # nginx would hold events back until it has a page of them.
@@ -47,16 +46,17 @@ async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResp
     Every message from `cursor` or `from` on, as it comes, until the client leaves or the process drains.
 
     An event of the default type for each message, its data the message as in a page with its `partition_id`, its id the
-    cursor after it. `Last-Event-ID` holds against `cursor` and `from`; without any of them, the stream begins with
-    what comes from now on. `partitions` names some of them, `event_type` the types of events wanted; other messages
-    are left out, and the id moves on past them by the next heartbeat.
+    cursor after it. `Last-Event-ID`, or `lastEventId` or `last_event_id` in the query, holds against `cursor` and `from`
+    (beside a time, whichever is later); without any of them, the stream begins with what comes from now on. `partitions`
+    names some of them, `event_type` the types of events wanted; other messages are left out, and an event `progress`
+    tells of the place behind them by the next heartbeat.
 
-    An event `gap` tells of messages that are no longer there, an event `bye` of the end of this stream, with the
-    cursor at which the next one goes on.
+    An event `open` comes first, with the cursor of the beginning; an event `gap` tells of messages that are no longer
+    there, an event `bye` of the end of this stream, with the cursor at which the next one goes on.
     """
     services = request.app[SERVICES]
-    query = read_live_query(request.query.items(), request.headers.getall(_LAST_EVENT_ID, ()))
-    start, partitions = _start(services.cursors, topic, query)
+    query = read_live_query(request.query.items(), request.headers.getall(LAST_EVENT_ID, ()))
+    begin = _begin(services.cursors, topic, query)
     response = web.StreamResponse(headers=_HEADERS)
     live = SseStream(
         request,
@@ -67,7 +67,11 @@ async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResp
         # Already: a thousand readers come back at once after a restart, and a browser that is refused never asks again.
         give_back(request)
         follower = await services.feeds.follow(
-            topic, start, partitions=partitions, deadline=request[DEADLINE]
+            topic,
+            begin.start,
+            partitions=begin.partitions,
+            seen=begin.seen,
+            deadline=request[DEADLINE],
         )
         with closing(follower):
             await response.prepare(request)
@@ -80,14 +84,30 @@ async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResp
     return response
 
 
-def _start(cursors: Cursors, topic: TopicRef, query: LiveQuery) -> tuple[Start, tuple[int, ...] | None]:
-    """Where to begin, and in which partitions."""
+class _Begin(NamedTuple):
+    """Where to begin, in which partitions, and where the reader has been before."""
+
+    start: Start
+    partitions: tuple[int, ...] | None
+    seen: Positions = ()
+
+
+def _begin(cursors: Cursors, topic: TopicRef, query: LiveQuery) -> _Begin:
     start, partitions = query.start, query.partitions
-    if not isinstance(start, str):
-        return start, partitions
-    try:
-        return read_cursor(start, cursors, topic, partitions)
-    except BadRequest as error:
-        if error.path == "cursor":
-            error.path = query.start_path
-        raise
+    if not query.last_seen:
+        if not isinstance(start, str):
+            return _Begin(start, partitions)
+        return _Begin(*read_cursor(start, cursors, topic, partitions))
+    seen: Positions = ()
+    for token, path in query.last_seen:
+        try:
+            positions, partitions = read_cursor(token, cursors, topic, partitions)
+        except BadRequest as error:
+            if error.path == "cursor":
+                error.path = path
+            raise
+        seen = furthest(seen, positions)
+    # A header is what a browser sends when it comes back, which many do at once: a time is not looked for again.
+    if isinstance(start, FromTimestamp) and all(path != LAST_EVENT_ID for _, path in query.last_seen):
+        return _Begin(start, partitions, seen)
+    return _Begin(seen, partitions)

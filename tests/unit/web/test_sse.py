@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.flow.positions import Gap
-from bridge.messagelog import Message
+from bridge.messagelog import Message, TopicRef
 from bridge.web import sse
+from bridge.web.live_ends import EndReason
 from bridge.web.wire_pages import PageEncoder
 from tests.support.event_source import EventStream, SeenEvent
 from tests.support.events import generic_event
@@ -125,35 +126,41 @@ def test_a_chunk_holds_what_was_put_in(blocks: bytes) -> None:
     assert dechunked(sse.chunk(blocks)) == blocks
 
 
-def test_a_stream_begins_with_its_place_and_a_time_to_come_back() -> None:
-    seen = _seen(sse.retry_block(_ID, retry_ms=2317))
-    assert (seen.events, seen.last_event_id, seen.retry_ms) == ([], _ID.decode(), 2317)
+def test_a_stream_begins_with_an_event_that_tells_its_place_and_a_time_to_come_back() -> None:
+    seen = _seen(sse.open_block(_ID, topic=TopicRef("s", "t"), retry_ms=2317))
+    told = '{"stream":"s","topic":"t","cursor":"AQAB-_09","retry_ms":2317}'
+    assert (seen.events, seen.retry_ms) == ([SeenEvent("open", told, _ID.decode())], 2317)
 
 
-def test_an_id_alone_moves_the_place_and_is_no_event() -> None:
-    seen = _seen(sse.retry_block(b"old", retry_ms=1) + sse.id_block(b"new"))
-    assert (seen.events, seen.last_event_id) == ([], "new")
-
-
-def test_a_heartbeat_is_a_comment() -> None:
-    seen = _seen(sse.id_block(_ID) + dechunked(sse.HEARTBEAT))
-    assert (seen.events, seen.comments, seen.last_event_id) == ([], [":"], _ID.decode())
+def test_a_heartbeat_is_a_comment_and_ends_no_block() -> None:
+    seen = _seen(sse.progress_block(_ID) + dechunked(sse.HEARTBEAT))
+    assert (len(seen.events), seen.comments, seen.last_event_id) == (1, [":"], _ID.decode())
+    assert b"\n\n" not in dechunked(sse.HEARTBEAT)
 
 
 @pytest.mark.parametrize(
     "block, expected",
     [
+        (sse.progress_block(_ID), SeenEvent("progress", '{"cursor":"AQAB-_09"}', _ID.decode())),
         (
             sse.gap_block(_ID, gap=Gap(2, 5, 9)),
             SeenEvent("gap", '{"partition_id":2,"from_offset":5,"to_offset":9}', _ID.decode()),
         ),
         (
-            sse.bye_block(_ID, retry_ms=900, reason="shutdown"),
+            sse.bye_block(_ID, retry_ms=900, reason=EndReason.SHUTDOWN),
             SeenEvent("bye", '{"reason":"shutdown","cursor":"AQAB-_09","retry_ms":900}', _ID.decode()),
+        ),
+        (
+            sse.bye_block(_ID, retry_ms=900, reason=EndReason.GONE, problem={"status": 404}),
+            SeenEvent(
+                "bye",
+                '{"reason":"gone","cursor":"AQAB-_09","retry_ms":900,"problem":{"status":404}}',
+                _ID.decode(),
+            ),
         ),
     ],
 )
-def test_a_gap_and_the_end_are_events_of_their_own_name(block: bytes, expected: SeenEvent) -> None:
+def test_whatever_else_is_told_is_an_event_of_its_own_name(block: bytes, expected: SeenEvent) -> None:
     assert _seen(block).events == [expected]
 
 

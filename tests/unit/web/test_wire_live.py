@@ -19,31 +19,43 @@ def _read(*pairs: tuple[str, str], ids: tuple[str, ...] = ()) -> LiveQuery:
         ((("cursor", "first"),), (), First()),
         ((("cursor", "AbC-_1"),), (), "AbC-_1"),
         ((("from", "1970-01-01T00:00:01Z"),), (), FromTimestamp(1_000_000)),
-        ((), ("AbC",), "AbC"),
-        ((("cursor", "old"),), ("AbC",), "AbC"),
-        ((("from", "first"),), ("AbC",), "AbC"),
         # A browser that was told no id sends none; one that was told an empty one sends nothing either.
         ((("from", "first"),), ("",), First()),
-        # Words are no ids: only a token is.
-        ((), ("last",), "last"),
+        ((("from", "first"), ("lastEventId", ""), ("last_event_id", "")), (), First()),
+        ((("padding", "true"),), (), Last()),
     ],
 )
-def test_a_stream_begins_where_the_reader_stands(
+def test_a_stream_of_a_reader_that_has_seen_nothing_begins_where_it_says(
     pairs: tuple[tuple[str, str], ...], ids: tuple[str, ...], start: LiveStart
 ) -> None:
-    assert _read(*pairs, ids=ids).start == start
+    assert _read(*pairs, ids=ids)[1:3] == (start, ())
+
+
+@pytest.mark.parametrize(
+    "pairs, ids, last_seen",
+    [
+        ((), ("AbC",), (("AbC", "Last-Event-ID"),)),
+        ((("cursor", "old"),), ("AbC",), (("AbC", "Last-Event-ID"),)),
+        ((("lastEventId", "AbC"), ("from", "first")), (), (("AbC", "lastEventId"),)),
+        ((("last_event_id", "AbC"),), ("",), (("AbC", "last_event_id"),)),
+        # Some write theirs behind the one that is there.
+        ((("lastEventId", "a"), ("lastEventId", "b")), (), (("a", "lastEventId"), ("b", "lastEventId"))),
+        ((("lastEventId", "a"),), ("b",), (("b", "Last-Event-ID"), ("a", "lastEventId"))),
+        # Words are no ids: only a token is.
+        ((), ("last",), (("last", "Last-Event-ID"),)),
+    ],
+)
+def test_where_a_reader_has_been_is_said_by_the_header_or_in_the_query(
+    pairs: tuple[tuple[str, str], ...], ids: tuple[str, ...], last_seen: tuple[tuple[str, str], ...]
+) -> None:
+    assert _read(*pairs, ids=ids).last_seen == last_seen
 
 
 def test_a_filter_is_a_list_or_said_again_and_the_key_is_no_part_of_it() -> None:
     query = _read(("event_type", "a,b"), ("api_key", "k"), ("event_type", "c"), ("partitions", "3,1,3"))
     assert query.event_types == {"a", "b", "c"}
     assert query.partitions == (1, 3)
-    assert _read() == LiveQuery(None, Last(), "cursor", frozenset())
-
-
-def test_the_fault_of_a_place_is_told_where_it_was_given() -> None:
-    assert _read(("cursor", "x")).start_path == "cursor"
-    assert _read(("cursor", "x"), ids=("y",)).start_path == "Last-Event-ID"
+    assert _read() == LiveQuery(None, Last(), (), frozenset())
 
 
 @pytest.mark.parametrize(
