@@ -86,6 +86,17 @@ LOG_TRACEBACK_CHARS_MAX: Final = 16_384
 # Lines that wait for a slow reader of stdout, about 4 MB; more are dropped and counted, requests never wait for a log.
 LOG_LINES_WAITING_MAX: Final = 10_000
 
+# --- clients that do not take what waits for them --------------------------------------------------------------
+# How long a client may take nothing of what waits for it; also when the kernel ends a connection whose peer
+# acknowledges nothing. A phone in a tunnel comes back before that, or not at all.
+WRITE_PATIENCE_S: Final = 30.0
+# What it must take in the long run, 128 kbit/s: below it a page of the largest size would take more than four minutes.
+WRITE_BYTES_PER_S_MIN: Final = 16 * 1024
+# What waits for all clients of one worker that take less than is written to them: an eighth of the memory that the manifests allow.
+SLOW_CLIENTS_BYTES_MAX: Final = 128 * 1024 * 1024
+# What the kernel takes of an answer beyond what is on its way already; more of it would be counted nowhere.
+UNSENT_BYTES_MAX: Final = 128 * 1024
+
 # --- bulk out ---------------------------------------------------------------------------------------------------
 # One read of a stream: as many as a program asks the SDK for at once, so that requests are no dearer by the message.
 BULK_PAGE_MESSAGES: Final = 1_000
@@ -93,8 +104,6 @@ BULK_PAGE_MESSAGES: Final = 1_000
 # their turn (two parts instead of one took 5 % more CPU).
 BULK_PART_MESSAGES: Final = 1_000
 BULK_PART_BYTES: Final = 512 * 1024
-# How long a client may take nothing at all; what it takes counts from 64 KiB on, which is aiohttp's buffer.
-BULK_WRITE_TIMEOUT_S: Final = 30.0
 # Streams at once: each holds two pages, of PAGE_BYTES_MAX at worst.
 BULK_READS_MAX: Final = 32
 

@@ -50,3 +50,9 @@ class LiveFigures:
         yield GaugeMetricFamily(
             "bridge_feeds_held_bytes", "Held of them for readers behind", value=now.feeds_held_bytes
         )
+        yield GaugeMetricFamily(
+            "bridge_slow_clients", "Connections whose client does not take what waits", value=now.slow_clients
+        )
+        yield GaugeMetricFamily(
+            "bridge_slow_clients_held_bytes", "Held for them", value=now.slow_clients_held_bytes
+        )

@@ -101,6 +101,7 @@ class Metrics(Collector):
         self._in_flight = 0
         self._rate_limited = 0
         self._overloaded = 0
+        self._slow_clients_cut: dict[str, int] = {}
         self._auth_failures: dict[str, int] = {}
         self._accept_failures: dict[str, int] = {}
         self._append_failures: dict[str, int] = {}
@@ -158,6 +159,10 @@ class Metrics(Collector):
     def overloaded(self) -> None:
         """A request was refused because too much is in flight."""
         self._overloaded += 1
+
+    def slow_client_cut(self, reason: str) -> None:
+        """A connection was ended because its client did not take what waited for it; *reason* is a word of ours."""
+        _add(self._slow_clients_cut, reason, 1)
 
     def auth_failed(self, reason: str) -> None:
         """A key was refused; *reason* is one of a few words of ours."""
@@ -240,6 +245,7 @@ class Metrics(Collector):
                 breaker=self._breaker.snapshot(),
                 reconnects=self._reconnects,
                 overloaded=self._overloaded,
+                slow_clients_cut=dict(self._slow_clients_cut),
                 accept_failures=dict(self._accept_failures),
                 groups=self.groups.snapshot(),
                 live=self.live.snapshot(),
@@ -264,6 +270,7 @@ class Metrics(Collector):
         for own, words in (
             (self._auth_failures, other.auth_failures),
             (self._accept_failures, other.accept_failures),
+            (self._slow_clients_cut, other.slow_clients_cut),
             (self._append_failures, other.append_failures),
         ):
             for word, count in words.items():
@@ -327,6 +334,12 @@ class Metrics(Collector):
             "Times that no connection could be taken, for want of descriptors or memory",
             "error",
             self._accept_failures,
+        )
+        yield _by_word(
+            "bridge_slow_clients_cut",
+            "Connections ended because their client did not take what waited for it",
+            "reason",
+            self._slow_clients_cut,
         )
         yield _by_word("bridge_auth_failures", "Keys refused", "reason", self._auth_failures)
 

@@ -60,6 +60,8 @@ class LiveSnapshot(msgspec.Struct, frozen=True, array_like=True):
     tails: int = 0
     feeds: int = 0
     feeds_held_bytes: int = 0
+    slow_clients: int = 0
+    slow_clients_held_bytes: int = 0
 
     def plus(self, other: "LiveSnapshot") -> "LiveSnapshot":
         """Both together."""
@@ -92,6 +94,7 @@ class Snapshot(msgspec.Struct, array_like=True):
     breaker: StateSnapshot
     reconnects: int
     overloaded: int
+    slow_clients_cut: dict[str, int]
     accept_failures: dict[str, int]
     groups: list[GroupSnapshot]
     live: LiveSnapshot

@@ -81,6 +81,7 @@ def build_app(
     )
     app[SERVICES] = services
     services.metrics.live.ask = partial(live_counts, services)
+    services.outflow.on_cut = services.metrics.slow_client_cut
     app[RULES] = rules
     app.on_response_prepare.append(stamp(rules.origins, services.lifecycle))
     for row in routes:

@@ -12,11 +12,11 @@ from bridge.limits import (
     BULK_PAGE_MESSAGES,
     BULK_PART_BYTES,
     BULK_PART_MESSAGES,
-    BULK_WRITE_TIMEOUT_S,
 )
 from bridge.messagelog import FromOffset, Last, MessageLog, Page, Position, Records, TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.web.compression import deflater_of
+from bridge.web.departures import protocol_of
 from bridge.web.wire_pages import PageEncoder
 from bridge.web.wire_queries import BulkQuery
 
@@ -134,7 +134,7 @@ class LineWriter:
         coding: what the response says of itself.
     """
 
-    __slots__ = ("_deflater", "_encoder", "_lead", "_request", "_response")
+    __slots__ = ("_deflater", "_encoder", "_lead", "_protocol", "_response")
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class LineWriter:
         lead: bytes,
         coding: Coding,
     ) -> None:
-        self._request = request
+        self._protocol = protocol_of(request)
         self._response = response
         self._encoder = encoder
         self._lead = lead
@@ -156,11 +156,16 @@ class LineWriter:
         One page; returns when the client has taken so much that only 64 KiB wait for it.
 
         Raises:
-            ConnectionResetError: if the client is gone, or took nothing for `BULK_WRITE_TIMEOUT_S`.
+            ConnectionResetError: if the client is gone, or was cut because it took too little (`outflow`).
         """
-        for part in records.parts(messages_max=BULK_PART_MESSAGES, bytes_max=BULK_PART_BYTES):
-            await self.write_lines(self._lines(part))
-        await self.flush()
+        # This page, and the next, which is read meanwhile.
+        self._protocol.also_held_bytes = 2 * records.payload_bytes
+        try:
+            for part in records.parts(messages_max=BULK_PART_MESSAGES, bytes_max=BULK_PART_BYTES):
+                await self.write_lines(self._lines(part))
+            await self.flush()
+        finally:
+            self._protocol.also_held_bytes = 0
 
     async def write_lines(self, lines: bytes) -> None:
         """
@@ -207,13 +212,5 @@ class LineWriter:
         return b"".join([line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for line in lines])
 
     async def _send(self, data: bytes) -> None:
-        if not data:
-            return
-        try:
-            async with asyncio.timeout(BULK_WRITE_TIMEOUT_S):
-                await self._response.write(data)
-        except TimeoutError:
-            if self._request.transport is not None:
-                # Closing would wait for what the client does not take.
-                self._request.transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
+        if data:
+            await self._response.write(data)

@@ -13,9 +13,11 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from bridge.policy.pace import Pace
 from bridge.tracebacks import let_go
 from bridge.web.arrivals import Arrival, ArrivalFactory
 from bridge.web.heads import HEAD_END, Known, KnownHeads
+from bridge.web.outflow import Outflow, bound_unsent, write_pace
 from bridge.web.plain_answers import OnAnswer, plain_answer
 
 __all__ = ("BridgeProtocol", "ConnectionOwner")
@@ -35,6 +37,8 @@ class ConnectionOwner(Protocol):
     arrived: ArrivalFactory
     #: Bound of a body.
     body_bytes_max: int
+    #: Is told when the connection is full.
+    outflow: Outflow
 
     def admit(self, transport: asyncio.BaseTransport) -> str | None: ...
     def release(self, counted_as: str) -> None: ...
@@ -51,6 +55,7 @@ class BridgeProtocol(web.RequestHandler):
     Attributes:
         on_lost: called once when the connection has ended; set by `departures` while a request waits for long.
         on_writable: called when a connection that was full takes something again; set by a WebSocket.
+        also_held_bytes: as of an `Outlet`; set by who writes page after page.
     """
 
     __slots__ = (
@@ -58,8 +63,11 @@ class BridgeProtocol(web.RequestHandler):
         "_counted_as",
         "_last_head",
         "_owner",
+        "_pace",
         "_room",
+        "_sink",
         "_unused_writer",
+        "also_held_bytes",
         "on_lost",
         "on_writable",
     )
@@ -81,6 +89,10 @@ class BridgeProtocol(web.RequestHandler):
         self._unused_writer: StreamWriter | None = None
         # Done when a connection that was full takes something again, or has ended.
         self._room: asyncio.Future[None] | None = None
+        # Also while aiohttp, which has closed it, has forgotten it, and something still waits to be taken.
+        self._sink: asyncio.Transport | None = None
+        self._pace: Pace | None = None
+        self.also_held_bytes = 0
         self.on_lost: Callable[[], None] | None = None
         self.on_writable: Callable[[], None] | None = None
 
@@ -91,6 +103,8 @@ class BridgeProtocol(web.RequestHandler):
             transport.abort()
             return
         super().connection_made(transport)
+        self._sink = self.transport
+        bound_unsent(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 (see below)
         if self._counted_as is not None:
@@ -99,14 +113,20 @@ class BridgeProtocol(web.RequestHandler):
         # Not with *exc*: aiohttp would give it to the future that a writer waits for, and writer, future and error would
         # hold each other. Who writes on is told.
         super().connection_lost(None)
-        self._unused_writer = self.on_writable = None
+        self._owner.outflow.freed(self)
+        self._unused_writer = self.on_writable = self._sink = None
         self._let_writer_go_on()
         on_lost, self.on_lost = self.on_lost, None
         if on_lost is not None:
             on_lost()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._owner.outflow.full(self)
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._owner.outflow.freed(self)
         self._let_writer_go_on()
         if self.on_writable is not None:
             self.on_writable()
@@ -117,6 +137,22 @@ class BridgeProtocol(web.RequestHandler):
             self._room = self._loop.create_future()
             await self._room
         return self.transport is not None
+
+    @property
+    def pace(self) -> Pace:
+        """As of an `Outlet`."""
+        if self._pace is None:
+            self._pace = write_pace()
+        return self._pace
+
+    def waiting_bytes(self) -> int:
+        """As `Outlet.waiting_bytes`."""
+        return 0 if self._sink is None else self._sink.get_write_buffer_size()
+
+    def cut(self) -> None:
+        """As `Outlet.cut`."""
+        if self._sink is not None:
+            self._sink.abort()
 
     def _let_writer_go_on(self) -> None:
         if self._room is not None and not self._room.done():

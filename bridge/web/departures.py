@@ -7,7 +7,15 @@ from aiohttp import web
 
 from bridge.web.connection import BridgeProtocol
 
-__all__ = ("on_departure",)
+__all__ = ("on_departure", "protocol_of")
+
+
+def protocol_of(request: web.Request) -> BridgeProtocol:
+    """The connection of *request*."""
+    protocol = request.protocol
+    if not isinstance(protocol, BridgeProtocol):
+        raise TypeError("only connections of BridgeServer tell of their end, and of room")
+    return protocol
 
 
 @contextmanager
@@ -17,9 +25,7 @@ def on_departure(request: web.Request, told: Callable[[], None]) -> Iterator[Non
 
     aiohttp tells a handler of it only at its next write, and a long wait writes nothing.
     """
-    protocol = request.protocol
-    if not isinstance(protocol, BridgeProtocol):
-        raise TypeError("only connections of BridgeServer tell of their end")
+    protocol = protocol_of(request)
     if protocol.transport is None:
         told()
         yield

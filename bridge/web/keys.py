@@ -22,6 +22,7 @@ from bridge.web.backstops import Backstops
 from bridge.web.bounded import Bounded
 from bridge.web.heartbeats import Heartbeats, system_heartbeats
 from bridge.web.live_streams import LiveStreams
+from bridge.web.outflow import Outflow, system_outflow
 from bridge.web.wire_pages import PageEncoder
 
 __all__ = ("CLIENT", "DEADLINE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
@@ -92,6 +93,8 @@ class Services:
     )
     #: The streams that live until their client leaves or the process drains.
     live_streams: LiveStreams = field(default_factory=LiveStreams)
+    #: What waits for clients that do not take it.
+    outflow: Outflow = field(default_factory=system_outflow)
     #: What keeps event streams from being silent.
     heartbeats: Heartbeats = field(default_factory=system_heartbeats)
     #: The clients that wait for messages.

@@ -17,4 +17,6 @@ def live_counts(services: Services) -> LiveSnapshot:
         tails=services.tails.tails_count,
         feeds=services.feeds.feeds_count,
         feeds_held_bytes=services.feeds.held_bytes,
+        slow_clients=len(services.outflow),
+        slow_clients_held_bytes=services.outflow.held_bytes,
     )

@@ -79,6 +79,7 @@ class BridgeServer(web.Server):
         self._ids = RequestIds(os.urandom)
         self._refusal_pace = RefusalPace()
         self.heads = KnownHeads()
+        self.outflow = services.outflow
         self._log = structlog.get_logger("bridge.web")
         self._access = structlog.get_logger("bridge.access")
         self._log_again_s = services.clock.monotonic_s()

@@ -1,8 +1,6 @@
 """One reader of server-sent events (shell): from its first byte to its last."""
 
 import asyncio
-import contextlib
-import socket
 from contextlib import aclosing
 from typing import Final
 
@@ -12,8 +10,8 @@ from bridge.errors import BridgeError
 from bridge.flow.follow import Follower
 from bridge.flow.live_lanes import Manner
 from bridge.flow.positions import Positions
-from bridge.limits import LIVE_WRITE_TIMEOUT_S
 from bridge.web import sse
+from bridge.web.departures import protocol_of
 from bridge.web.keys import REQUEST_ID
 from bridge.web.live_ends import EndReason, reason_of
 from bridge.web.middleware.access_log import route_of
@@ -70,7 +68,7 @@ class SseStream:
         self._request = request
         self._response = response
         self._transport = transport
-        self._protocol = request.protocol
+        self._protocol = protocol_of(request)
         self._follower: Follower | None = None
         self._form: EventForm | None = None
         self._retry_ms = retry_ms
@@ -88,11 +86,10 @@ class SseStream:
         Write what *follower* gives until the client leaves, the process drains, or the topic is no more.
 
         Raises:
-            ConnectionResetError: if the client took nothing for `LIVE_WRITE_TIMEOUT_S`, or left before it had anything.
+            ConnectionResetError: if the client left before it had anything, or was cut because it took too little (`outflow`).
         """
         self._follower, self._form = follower, form
         self._told = follower.positions
-        _give_up_after(self._transport, LIVE_WRITE_TIMEOUT_S)
         await self._response.write(
             sse.open_block(form.position(self._told), topic=form.topic, retry_ms=self._retry_ms)
         )
@@ -145,12 +142,8 @@ class SseStream:
         return not self._protocol.writing_paused
 
     async def _drain(self) -> None:
-        try:
-            async with asyncio.timeout(LIVE_WRITE_TIMEOUT_S):
-                await self._request.writer.drain()
-        except TimeoutError:
-            self._transport.abort()
-            raise ConnectionResetError("the client takes nothing") from None
+        if not await self._protocol.drained():
+            raise ConnectionResetError("the client is gone")
 
     def beat(self) -> None:
         """If nothing was written since the last beat: where the reader stands if it was not told, else a comment."""
@@ -186,11 +179,3 @@ class SseStream:
         patience = self._patience
         if patience is not None and not patience.expired():
             patience.reschedule(asyncio.get_running_loop().time() + _END_PATIENCE_S)
-
-
-def _give_up_after(transport: asyncio.Transport, seconds: float) -> None:
-    """Let the kernel end a connection whose peer acknowledges nothing for so long: one that is idle has no other sign."""
-    connection = transport.get_extra_info("socket")
-    if connection is not None and hasattr(socket, "TCP_USER_TIMEOUT"):
-        with contextlib.suppress(OSError):
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))

@@ -117,7 +117,7 @@ def test_every_command_of_make_that_is_named_exists() -> None:
         f"up to {limits.WAIT_MS_MAX}, never past",
         f"what others send to Iggy within {limits.TAIL_POLL_MS_MAX} ms",
         f"A stream is silent for {limits.LIVE_HEARTBEAT_S:.0f} s at most",
-        f"takes nothing for {limits.LIVE_WRITE_TIMEOUT_S:.0f} s is cut;",
+        f"takes nothing for {limits.WRITE_PATIENCE_S:.0f} s is cut;",
         f"is {limits.LIVE_RETRY_MS_MIN // 1000} to {limits.LIVE_RETRY_MS_MAX // 1000} s",
         f"at most {limits.LIVE_STREAMS_MAX:,} streams in a process",
         f"against {limits.LIVE_STREAMS_MAX:,} of all kinds",

@@ -28,6 +28,7 @@ from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.keys import Services
+from bridge.web.outflow import Outflow, system_outflow
 from bridge.web.server import make_runner
 
 __all__ = ("CURSOR_KEY", "Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
@@ -129,6 +130,7 @@ async def bridge_app(
     http: HttpConfig = UNLIMITED,
     defaults: LogConfig | None = None,
     metrics_here: bool = True,
+    outflow: Outflow | None = None,
     limit_tables: LimitTables | None = None,
 ) -> AsyncIterator[BridgeApp]:
     """The application over *log*, with its default stream and topic made; gone at the end, the log left open."""
@@ -163,6 +165,7 @@ async def bridge_app(
         feeds=Feeds(tails),
         groups=groups,
         metrics_here=metrics_here,
+        outflow=system_outflow() if outflow is None else outflow,
         limit_tables=limit_tables,
     )
     services.lifecycle.started = True

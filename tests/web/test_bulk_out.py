@@ -311,7 +311,8 @@ async def test_a_client_that_takes_nothing_is_cut_and_the_log_is_not_read_for_it
     large = json.dumps(generic_event("x" * 700_000)).encode()
     await _store(bridge, *[large] * 60)
     reads = Reads(bridge, monkeypatch)
-    monkeypatch.setattr("bridge.web.bulk_reads.BULK_WRITE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("bridge.web.outflow._LOOK_S", 0.01)
+    monkeypatch.setattr("bridge.web.outflow.WRITE_PATIENCE_S", 0.1)
     ended = told_end_of_bulk_reads(bridge)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -124,9 +124,10 @@ async def test_a_slow_reader_slows_nobody_holds_little_and_gets_everything(
 async def test_a_reader_that_takes_nothing_for_too_long_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    monkeypatch.setattr("bridge.web.sse_stream.LIVE_WRITE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("bridge.web.outflow._LOOK_S", 0.01 if by == "bridge" else 3600.0)
+    monkeypatch.setattr("bridge.web.outflow.WRITE_PATIENCE_S", 0.2)
     if by == "bridge":
-        monkeypatch.setattr("bridge.web.sse_stream._give_up_after", lambda *_: None)
+        monkeypatch.setattr("bridge.web.connection.bound_unsent", lambda _: None)
     async with _bridge(tmp_path) as bridge:
         with closing(SlowReader(bridge)) as dead:
             await _until(lambda: b"id: " in dead.got, dead.read)
