@@ -1,10 +1,13 @@
 """What every test starts from: none of our variables in the environment, and a loop that nothing may block."""
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from inspect import iscoroutinefunction
+from pathlib import Path
 
 import pytest
+import uvloop
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
@@ -16,6 +19,16 @@ settings.register_profile("search", deadline=None)
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")
 
+# Production runs on uvloop, whose transports are no subclass of asyncio's and close, pause and tell of an end at other
+# moments: what was proved on asyncio's loop held on asyncio's loop only. So what a client can reach is tried on uvloop,
+# and a rule that touches transports on both loops, by `tests.support.loops.BOTH_LOOPS`. What is left has no sockets, and
+# tests of it patch loops, which uvloop's does not allow.
+_ON_UVLOOP = frozenset({"hardening", "process", "web"})
+_LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "uvloop": uvloop.new_event_loop,
+    "asyncio": asyncio.new_event_loop,
+}
+
 _READS = (
     "io.BufferedReader.read",
     "io.TextIOWrapper.read",
@@ -24,6 +37,18 @@ _READS = (
     "os.path.abspath",
     "os.getcwd",
 )
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The loops that a test may name (`loops.BOTH_LOOPS`), or the one for its folder."""
+    marker = item.get_closest_marker("asyncio")
+    if marker is not None and "loop_factories" in marker.kwargs:
+        return _LOOPS
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    name = "uvloop" if folder in _ON_UVLOOP else "asyncio"
+    return {name: _LOOPS[name]}
 
 
 @pytest.fixture(autouse=True)

@@ -98,9 +98,10 @@ class BridgeProtocol(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._counted_as = self._owner.admit(transport)
-        if self._counted_as is None and isinstance(transport, asyncio.WriteTransport):
-            # No answer: whoever opens too many connections reads none, and writing one could block.
-            transport.abort()
+        if self._counted_as is None:
+            # No answer: whoever opens too many connections reads none, and writing one could block. Nobody asks what
+            # kind of transport it is: uvloop's are none of asyncio's classes.
+            cast("asyncio.WriteTransport", transport).abort()
             return
         super().connection_made(transport)
         self._sink = self.transport
@@ -173,7 +174,7 @@ class BridgeProtocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop, and by aiohttp with nothing where reading goes on."""
         if not self._between:
-            super().data_received(data)
+            self._parse(data)
             return
         # aiohttp's future, which it resolves with None; this loop looks at the result.
         waiter = cast("asyncio.Future[Known | None] | None", self._waiter)
@@ -183,9 +184,22 @@ class BridgeProtocol(web.RequestHandler):
                 waiter.set_result(known)
                 return
         begun = self._request_count
-        super().data_received(data)
+        self._parse(data)
         if data:
             self._between = self._request_count == begun + 1 and self._came_whole(data)
+
+    def _parse(self, data: bytes) -> None:
+        """As aiohttp; and where the parser refuses what should be the rest of a body, its reader hears of it."""
+        begun = self._request_count
+        super().data_received(data)
+        if self._request_count > begun and type(self._messages[-1][0]) is not RawRequestMessage:
+            # aiohttp queues the refusal behind the request that waits for its body, until that runs out of time.
+            waiting = [payload for message, payload in self._messages if type(message) is RawRequestMessage]
+            if self._current_request is not None:
+                waiting.append(self._current_request._payload)  # noqa: SLF001 (`content` would make one)
+            for payload in waiting:
+                if not payload.is_eof():
+                    payload.set_exception(web.RequestPayloadError("not what a body goes on with"))
 
     def _came_whole(self, data: bytes) -> bool:
         """Whether *data*, in which one request began, was that and nothing else; its head is learned the second time."""

@@ -12,7 +12,10 @@ from aiohttp import web
 
 from bridge.web import accepting
 from bridge.web.accepting import PromptSite
+from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import ask, request_bytes
+
+pytestmark = BOTH_LOOPS
 
 
 class Listener(socket.socket):

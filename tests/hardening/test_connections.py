@@ -9,7 +9,10 @@ from aiohttp import web
 from bridge.web.connection import BridgeProtocol
 from bridge.web.server import BridgeServer
 from tests.support.door import Row, open_door
+from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
+
+pytestmark = BOTH_LOOPS
 
 
 class Derived(web.Response):

@@ -9,7 +9,10 @@ from bridge import limits
 from bridge.config import HttpConfig
 from tests.support.clock import FakeClock
 from tests.support.door import Row, open_door
+from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
+
+pytestmark = BOTH_LOOPS
 
 GET = request_bytes("GET", "/things/a")
 

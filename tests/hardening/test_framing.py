@@ -6,7 +6,10 @@ import pytest
 
 from bridge.limits import HEADER_FIELD_BYTES_MAX, HEADER_FIELDS_MAX, REQUEST_LINE_BYTES_MAX
 from tests.support.door import Door
+from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
+
+pytestmark = BOTH_LOOPS
 
 POST = "POST /things/a HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
