@@ -6,10 +6,11 @@ from typing import Final
 import msgspec
 
 from bridge.errors import SerializationError
-from bridge.events.json_rules import Steps
+from bridge.events.json_marks import comma_steps
+from bridge.events.json_rules import Steps, result_of
 from bridge.limits import JSON_STEP_BYTES
 
-__all__ = ("are_surely_single", "duplicate_steps", "refuse_doubled_keys")
+__all__ = ("are_surely_single", "doubled_key_steps", "duplicate_steps", "refuse_doubled_keys")
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WHITESPACE: Final = b" \t\r\n"
@@ -41,12 +42,10 @@ def duplicate_steps(event: bytes, *, at: str) -> Steps[None]:
             break
     if single:
         return
-    payload = refuse_doubled_keys(event, at=at)["payload"]
-    yield
-    fields = refuse_doubled_keys(payload, at=f"{at}.payload")
-    yield
+    payload = (yield from doubled_key_steps(event, at=at))["payload"]
+    fields = yield from doubled_key_steps(bytes(payload), at=f"{at}.payload")
     if msgspec.json.decode(fields["type"]) != "Generic":
-        refuse_doubled_keys(fields["data"], at=f"{at}.payload.data")
+        yield from doubled_key_steps(bytes(fields["data"]), at=f"{at}.payload.data")
 
 
 def are_surely_single(written: bytes, quoted_keys: tuple[bytes, ...]) -> bool:
@@ -61,6 +60,11 @@ def are_surely_single(written: bytes, quoted_keys: tuple[bytes, ...]) -> bool:
 
 
 def refuse_doubled_keys(written: bytes | msgspec.Raw, *, at: str) -> dict[str, msgspec.Raw]:
+    """`doubled_key_steps` in one go."""
+    return result_of(doubled_key_steps(bytes(written), at=at))
+
+
+def doubled_key_steps(written: bytes, *, at: str) -> Steps[dict[str, msgspec.Raw]]:
     """
     The members of an object in which no key is there twice.
 
@@ -72,6 +76,10 @@ def refuse_doubled_keys(written: bytes | msgspec.Raw, *, at: str) -> dict[str, m
         SerializationError: if one is.
     """
     members = _OBJECT.decode(written)
+    if len(written) > JSON_STEP_BYTES:
+        if (yield from comma_steps(written, level=1)) >= max(1, len(members)):
+            raise SerializationError("An object names a key twice.", path=at)
+        return members
     # Between the braces stand, for each key, two quotes and a colon, and commas between them. A doubled key leaves
     # more than that, since the decoder kept only its last value.
     expected = (
@@ -79,7 +87,7 @@ def refuse_doubled_keys(written: bytes | msgspec.Raw, *, at: str) -> dict[str, m
         + max(0, len(members) - 1)
         + sum(_ink(key.encode()) + 3 + _ink(value) for key, value in members.items())
     )
-    if _ink(written) != expected and _has_doubled_key(bytes(written)):
+    if _ink(written) != expected and _has_doubled_key(written):
         raise SerializationError("An object names a key twice.", path=at)
     return members
 

@@ -8,14 +8,20 @@ steps of a few milliseconds, since a body of 10 MB in one go would hold up every
 import math
 import re
 from collections.abc import Generator
-from itertools import accumulate
 from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 import orjson
 
 from bridge.errors import SerializationError
-from bridge.limits import JSON_DEPTH_MAX, JSON_FAST_BYTES_MAX, JSON_WIDE_NUMBERS_MAX
+from bridge.events.json_marks import depths_of
+from bridge.limits import (
+    JSON_DEPTH_MAX,
+    JSON_FAST_BRACKETS_MAX,
+    JSON_FAST_BYTES_MAX,
+    JSON_STEP_BYTES,
+    JSON_WIDE_NUMBERS_MAX,
+)
 
 __all__ = (
     "Steps",
@@ -32,12 +38,9 @@ T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
 """Work in pieces of at most some milliseconds: whoever runs it lets others go first wherever it yields."""
 
-_NOT_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'"[]{}')
-_STEPS: Final = bytes.maketrans(b"[]{}", b"\x01\xff\x01\xff")
 _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
+_QUOTE: Final = ord('"')
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-# Brackets and quotes that are looked at in one step, 2 ms at most.
-_MARKS_PER_STEP: Final = 64 * 1024
 
 # An exponent outside of strings is an "e" that stands alone between structure once all that numbers are made of is
 # gone. UUIDs are full of digits around an "e", which is why no search for those will do.
@@ -50,18 +53,25 @@ _DIGITS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
 _LONG_NUMBER: Final = b"0" * 25
 
 _NUMBER: Final = re.compile(rb"[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+")
-# Strings, everything between, and numbers that are surely far from the end of a double: up to 200 digits with an
-# exponent of two make 1e299, up to 8 with one of at most 299 make 1e307.
+# Of a number of more digits than this is looked at by itself, whatever it comes to.
+_NUMBER_CHARS: Final = 400
+# Short strings, everything between, and numbers that are surely far from the end of a double: up to 200 digits with an
+# exponent of two make 1e299, up to 8 with one of at most 299 make 1e307. Each part and their number are bounded, so that
+# one call takes some milliseconds.
 _HARMLESS: Final = re.compile(
-    rb"""(?: [^"0-9]++
-        | "[^"\\]*+(?:\\.[^"\\]*+)*+"
-        | (?! [0-9]{201}
+    rb"""(?: [^"0-9]{1,256}+
+        | "[^"\\]{0,256}+(?:\\.[^"\\]{0,64}+){0,16}+"
+        | (?! [0-9.]{%d}
+            | [0-9]{201}
             | [0-9]{9}[0-9.]*+[eE]\+?[0-9]{3}
+            | [0-9.]++[eE][+-]?[0-9]{20}
             | [0-9.]++[eE]\+?0*+(?:[3-9][0-9]{2}|[0-9]{4})
             ) [0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+
-        ){0,20000}+""",
+        ){0,4000}+"""
+    % _NUMBER_CHARS,
     re.VERBOSE | re.DOTALL,
 )
+_IN_STRING: Final = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
 
 def result_of(steps: Steps[T]) -> T:
@@ -96,11 +106,12 @@ def json_steps(body: bytes, *, levels_around: int = 0, at: str | None = None) ->
     if not body:
         raise SerializationError("The body is empty; JSON is expected.", path=at)
     depth_max = JSON_DEPTH_MAX - levels_around
-    if body.count(b"[") + body.count(b"{") > depth_max and (yield from _depth_steps(body)) > depth_max:
+    brackets = body.count(b"[") + body.count(b"{")
+    if brackets > depth_max and (yield from _is_deeper(body, depth_max)):
         raise SerializationError(
             f"The JSON is nested deeper than {JSON_DEPTH_MAX} levels.", path=at, limit=JSON_DEPTH_MAX
         )
-    if len(body) <= JSON_FAST_BYTES_MAX and is_strict_json(body):
+    if len(body) <= JSON_FAST_BYTES_MAX and brackets <= JSON_FAST_BRACKETS_MAX and is_strict_json(body):
         return
     if body.startswith(_BYTE_ORDER_MARK):
         raise SerializationError("The JSON begins with a byte order mark, which JSON must not have.", path=at)
@@ -109,7 +120,7 @@ def json_steps(body: bytes, *, levels_around: int = 0, at: str | None = None) ->
     except UnicodeDecodeError as error:
         raise SerializationError(f"The JSON is not UTF-8 at byte {error.start}.", path=at) from None
     yield
-    if not has_plain_numbers(body):
+    if not (yield from _plain_number_steps(body)):
         yield
         yield from _number_steps(body, at)
 
@@ -121,10 +132,29 @@ def has_plain_numbers(values: bytes) -> bool:
     Args:
         values: well-formed JSON, one value or several with something of JSON's structure between them.
     """
+    return _has_plain_numbers(values, b" %b ")
+
+
+def _has_plain_numbers(values: bytes, framed: bytes) -> bool:
     # `find`, since `in` takes what it looks for to be a number at first: 0.15 us each.
-    if (b" %b " % values.translate(_STRUCTURE, _NUMERIC)).find(b" e ") >= 0:
+    if (framed % values.translate(_STRUCTURE, _NUMERIC)).find(b" e ") >= 0:
         return False
     return len(values) <= _PLAIN_DIGITS_MAX or values[::_STEP].translate(_DIGITS).find(_LONG_NUMBER) < 0
+
+
+def _plain_number_steps(body: bytes) -> Steps[bool]:
+    """`has_plain_numbers` of pieces, which overlap so far that each number that is none stands in one of them whole."""
+    if len(body) <= JSON_STEP_BYTES:
+        return has_plain_numbers(body)
+    for start in range(0, len(body), JSON_STEP_BYTES):
+        if start:
+            yield
+        end = start + JSON_STEP_BYTES
+        # What a cut leaves of a word is no exponent.
+        framed = (b"x" if start else b" ") + b"%b" + (b"x" if end < len(body) else b" ")
+        if not _has_plain_numbers(body[max(0, start - 2 * _PLAIN_DIGITS_MAX) : end], framed):
+            return False
+    return True
 
 
 def is_well_formed(body: bytes) -> bool:
@@ -138,28 +168,16 @@ def is_well_formed(body: bytes) -> bool:
 
 def depth_of(body: bytes) -> int:
     """How deep arrays and objects are nested, 0 for none; a bound from above where *body* is not well-formed."""
-    return result_of(_depth_steps(body))
+    return max(depths_of(body))
 
 
-def _depth_steps(body: bytes) -> Steps[int]:
-    """
-    The depth, by counting: a bracket stands in a string exactly if the number of quotes before it is odd.
-
-    That stays so when escaped characters, all that is neither quote nor bracket, and quotes side by side are taken out.
-    """
-    marks = (
-        body.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE).replace(b'""', b"")
-    )
-    depth = deepest = inside = 0
-    for start in range(0, len(marks), _MARKS_PER_STEP):
-        if start:
+def _is_deeper(body: bytes, depth_max: int) -> Steps[bool]:
+    for number, depth in enumerate(depths_of(body)):
+        if depth > depth_max:
+            return True
+        if number:
             yield
-        parts = marks[start : start + _MARKS_PER_STEP].split(b'"')
-        steps = b"".join(parts[inside::2]).translate(_STEPS)
-        depths = list(accumulate(memoryview(steps).cast("b"), initial=depth))
-        depth, deepest = depths[-1], max(deepest, *depths)
-        inside ^= (len(parts) - 1) & 1
-    return deepest
+    return False
 
 
 def is_strict_json(body: bytes) -> bool:
@@ -173,23 +191,36 @@ def is_strict_json(body: bytes) -> bool:
 
 def _number_steps(body: bytes, at: str | None) -> Steps[None]:
     position = wide = 0
-    while wide < JSON_WIDE_NUMBERS_MAX:
+    while position < len(body):
         harmless = _HARMLESS.match(body, position)
         end = position if harmless is None else harmless.end()
-        number = _NUMBER.match(body, end)
-        if number is not None and math.isinf(float(number.group())):
-            raise SerializationError(
-                f"The number at byte {number.start()} is beyond a double (about 1.8e308).", path=at
-            )
-        if number is not None:
+        if end > position:
+            position = end
+        elif body.startswith(b'"', position):
+            position = yield from _end_of_string(body, position)
+        elif (number := _NUMBER.match(body, position)) is not None:
             wide += 1
-            end = number.end()
-        elif end == position:
-            return
-        position = end
+            if wide > JSON_WIDE_NUMBERS_MAX:
+                raise SerializationError(
+                    f"A large body holds more than {JSON_WIDE_NUMBERS_MAX} numbers near the end of a double.",
+                    path=at,
+                    limit=JSON_WIDE_NUMBERS_MAX,
+                )
+            if math.isinf(float(number.group())):
+                raise SerializationError(
+                    f"The number at byte {position} is beyond a double (about 1.8e308).", path=at
+                )
+            position = number.end()
         yield
-    raise SerializationError(
-        f"A large body holds more than {JSON_WIDE_NUMBERS_MAX} numbers near the end of a double.",
-        path=at,
-        limit=JSON_WIDE_NUMBERS_MAX,
-    )
+
+
+def _end_of_string(body: bytes, begin: int) -> Steps[int]:
+    """Where the string that begins there ends, or where *body* does."""
+    position = begin + 1
+    while position < len(body) and body[position] != _QUOTE:
+        inside = _IN_STRING.match(body, position, position + JSON_STEP_BYTES)
+        end = position if inside is None else inside.end()
+        # An escape that the end of the piece cuts in two is passed over whole.
+        position = end if end > position else end + 2
+        yield
+    return position + 1

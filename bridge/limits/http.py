@@ -35,9 +35,14 @@ FORWARDED_TOLD_PEERS_MAX: Final = 100
 JSON_DEPTH_MAX: Final = 64
 EVENT_TYPE_CHARS_MAX: Final = 256
 # Up to here a body is checked by building its objects, which costs up to 24 bytes for each of its own and is let
-# go at once; beyond, it is only scanned. At 10 ms a MiB, this is what the event loop can wait for.
+# go at once; beyond, it is only scanned. At 10 to 40 ms a MiB, this is what the event loop can wait for ...
 JSON_FAST_BYTES_MAX: Final = 512 * 1024
-# Events of a large batch that are looked at in one go: 1 ms where they are plain, 8 where they are not.
+# ... unless there are more arrays and objects in it than this: 0.5 us each, 8 ms of them.
+JSON_FAST_BRACKETS_MAX: Final = 16_384
+# What of JSON is looked at in one go, and events of a large batch: 1 ms where they are plain, 8 where they are not. What
+# is heavy is cut into such steps; a few passes cannot be cut and take up to 5 ms a MiB, 50 ms of the largest body by
+# default: a parser's, to find where an event begins and ends, and that for UTF-8. Threads would not help: such a pass
+# keeps the lock of the interpreter.
 JSON_STEP_BYTES: Final = 128 * 1024
 # Numbers of more than 200 digits or beyond 1e299 in a body of more than that; each is looked at in Python, at 2 us.
 JSON_WIDE_NUMBERS_MAX: Final = 10_000

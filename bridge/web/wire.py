@@ -13,9 +13,11 @@ from bridge.events import (
     PlainEvent,
     PlainIds,
     Steps,
+    comma_steps,
     event_steps,
     events_as_written,
     is_all_of,
+    is_well_formed,
     json_steps,
     plain_id,
     plain_ids,
@@ -30,7 +32,7 @@ from bridge.limits import (
     PARTITION_KEY_BYTES_MAX,
 )
 from bridge.messagelog import Balanced, ByKey, NewEvent, NewMessage, NewRecords, Placement
-from bridge.web.wire_envelopes import decode_outline
+from bridge.web.wire_envelopes import outline_steps
 
 __all__ = (
     "Submission",
@@ -76,16 +78,6 @@ class _PlainBatch(msgspec.Struct):
     partition_key: str | UnsetType | None = UNSET
 
 
-class _Identified(msgspec.Struct):
-    id: UUID
-
-
-class _BatchOutline(msgspec.Struct):
-    """What tells a list of things that can be events from one of ten million numbers, at the first that cannot."""
-
-    events: list[_Identified]
-
-
 _ANYWHERE: Final = Balanced()
 _MESSAGE_KEYS: Final = (b'"event"', b'"partition_key"')
 _BATCH_KEYS: Final = (b'"events"', b'"partition_key"')
@@ -93,7 +85,6 @@ _BATCH_BEGIN: Final = b'{"events":['
 
 _MESSAGE: Final = msgspec.json.Decoder(_MessageBody)
 _BATCH: Final = msgspec.json.Decoder(_BatchBody)
-_OUTLINE: Final = msgspec.json.Decoder(_BatchOutline)
 _PLAIN_MESSAGE: Final = msgspec.json.Decoder(_PlainMessage)
 _PLAIN_BATCH: Final = msgspec.json.Decoder(_PlainBatch)
 _PLAIN_EVENTS: Final = msgspec.json.Decoder(list[PlainEvent])
@@ -147,9 +138,11 @@ def message_steps(body: bytes) -> Steps[Submission]:
     submission = plain_message(body)
     if submission is not None:
         return submission
-    outline = decode_outline(body, _MESSAGE, _MESSAGE_KEYS)
+    outline = yield from outline_steps(body, _MESSAGE, _MESSAGE_KEYS)
     placement = _placement(outline.partition_key)
     payload = bytes(outline.event)
+    if len(payload) > JSON_STEP_BYTES:
+        yield
     event_id = yield from _checked_steps(payload, "$.event", _LEVELS_AROUND_EVENT)
     return Submission((str(event_id),), (NewEvent(payload, event_id.int),), placement)
 
@@ -175,22 +168,35 @@ def batch_steps(body: bytes, *, messages_max: int) -> Steps[Submission]:
                 records = NewRecords(payloads, ids.packed, events=True)
                 return Submission(ids.texts, records, _placement(plain.partition_key))
     else:
-        decode_outline(body, _OUTLINE, ())
-        yield
-    outline = decode_outline(body, _BATCH, _BATCH_KEYS)
+        yield from _refuse_ten_million_numbers(body, messages_max)
+    outline = yield from outline_steps(body, _BATCH, _BATCH_KEYS)
     if not outline.events:
         raise BadRequest("A batch holds at least one event.", path="$.events", limit=1)
-    if len(outline.events) > messages_max:
-        raise BadRequest(
-            f"The batch holds {len(outline.events)} events; at most {messages_max} are taken.",
-            path="$.events",
-            limit=messages_max,
-        )
+    _check_count(len(outline.events), messages_max)
     placement = _placement(outline.partition_key)
     yield
     payloads = list(map(bytes, outline.events))
     ids = yield from _ids_of_runs(payloads)
     return Submission(ids.texts, NewRecords(payloads, ids.packed, events=True), placement)
+
+
+def _refuse_ten_million_numbers(body: bytes, messages_max: int) -> Steps[None]:
+    """Each would become an object before it is known that they are too many, or no events."""
+    if not is_well_formed(body):
+        # For the parser to say why.
+        return
+    yield
+    commas = yield from comma_steps(body, level=_LEVELS_AROUND_EVENTS)
+    _check_count(commas + 1, messages_max)
+
+
+def _check_count(count: int, messages_max: int) -> None:
+    if count > messages_max:
+        raise BadRequest(
+            f"The batch holds {count} events; at most {messages_max} are taken.",
+            path="$.events",
+            limit=messages_max,
+        )
 
 
 def _plain_payloads(plain: _PlainBatch, body: bytes) -> list[bytes] | None:
@@ -250,9 +256,9 @@ def _plain_ids(events: Sequence[PlainEvent], payloads: list[bytes]) -> PlainIds 
 def _checked_steps(payload: bytes, at: str, levels_around: int) -> Steps[UUID]:
     """The id of an event, once all of it was looked at."""
     yield from json_steps(payload, levels_around=levels_around, at=at)
-    event = yield from event_steps(payload, at=at)
+    event_id = yield from event_steps(payload, at=at)
     _check_size(payload, at)
-    return event.id
+    return event_id
 
 
 def _check_size(payload: bytes, at: str) -> None:

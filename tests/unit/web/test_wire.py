@@ -148,10 +148,14 @@ def test_a_batch_holds_one_event_to_as_many_as_configured(count: int, limit: int
     assert (fault.value.path, fault.value.limit) == ("$.events", limit)
 
 
-def test_a_large_batch_of_what_can_be_no_event_is_refused_at_the_first() -> None:
-    with pytest.raises(SerializationError) as fault:
+def test_a_large_batch_of_too_much_is_refused_before_any_of_it_is_an_object() -> None:
+    with pytest.raises(BadRequest) as fault:
         read_batch(b'{"events":[' + b"1," * JSON_FAST_BYTES_MAX + b"1]}", messages_max=1000)
-    assert fault.value.path == "$.events[0]"
+    assert (fault.value.path, fault.value.limit) == ("$.events", 1000)
+    numbers = b"1" * JSON_FAST_BYTES_MAX
+    with pytest.raises(SerializationError) as other:
+        read_batch(b'{"events":[%b,1]}' % numbers, messages_max=1000)
+    assert other.value.path == "$.events[0]"
 
 
 def test_a_large_batch_is_taken() -> None:
