@@ -79,7 +79,7 @@ async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics, news: St
     )
     # Shown from the start: an alert on a series that is not there never fires.
     metrics.breaker_changed("closed")
-    appender = GatheredAppender(log, probe=log, ready=log, news=news)
+    appender = GatheredAppender(log, probe=log, news=news)
 
     async def run() -> None:
         # Here rather than before the ports are taken: probes are answered while Iggy is not there yet.

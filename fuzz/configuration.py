@@ -72,7 +72,8 @@ def check_connection_string(text: str) -> None:
         return
     if MARK in repr(address):
         raise AssertionError("the address shows its password")
-    if not (address.host and 1 <= address.port <= PORT_MAX):
+    places = [place.rpartition(":") for place in address.server_addresses]
+    if not places or not all(host and 1 <= int(port) <= PORT_MAX for host, _, port in places):
         raise AssertionError("accepted, yet nowhere to connect to")
 
 

@@ -1,7 +1,7 @@
 """Appends that wait for their turn, and those that are in flight (pure)."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -10,9 +10,9 @@ import msgspec
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.flow.batches import Weight, taken
-from bridge.messagelog import Balanced, NewMessage, Receipt, ToPartition, TopicRef, in_a_row
+from bridge.messagelog import Balanced, NewMessage, Outgoing, Receipt, ToPartition, TopicRef, in_a_row
 
-__all__ = ("Entry", "Lane", "Place", "latest_deadline", "messages_of")
+__all__ = ("Departure", "Entry", "Lane", "Place", "latest_deadline", "messages_of")
 
 Place = tuple[TopicRef, int | None]
 """A partition of a topic; None: wherever the log puts it next."""
@@ -95,6 +95,44 @@ class Lane:
             self.messages_count -= sum(map(_COUNT_OF, self.storing))
         for entry in self.storing:
             entry.lane = None
+
+    def put_back(self) -> list[Entry]:
+        """
+        The batch was surely not written: who still waits for it waits here again, before all others.
+
+        Returns:
+            those whose callers have gone, or were told that nobody knows.
+        """
+        batch, self.storing, self.storing_bytes = self.storing, [], 0
+        staying = [entry for entry in batch if not entry.receipt.done()]
+        for entry in staying:
+            entry.lane = self
+            self.messages_count += entry.messages_count
+            self.size_bytes += entry.size_bytes
+        self.waiting = staying + self.waiting
+        return [entry for entry in batch if entry.receipt.done()]
+
+
+class Departure(Outgoing):
+    """
+    What waits in a lane, as it is when it leaves.
+
+    Args:
+        forget: told of entries that `Lane.put_back` gave.
+    """
+
+    __slots__ = ("_forget", "_lane")
+
+    def __init__(self, lane: Lane, forget: Callable[[list[Entry]], None]) -> None:
+        self._lane = lane
+        self._forget = forget
+
+    def leave(self) -> Sequence[NewMessage]:
+        self._lane.take()
+        return messages_of(self._lane.storing)
+
+    def stay(self) -> None:
+        self._forget(self._lane.put_back())
 
 
 def messages_of(batch: Sequence[Entry]) -> Sequence[NewMessage]:

@@ -6,10 +6,12 @@ from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from bridge.errors import ConfigError
+from bridge.limits import IGGY_NODES_MAX
 
 __all__ = ("IggyAddress", "parse_connection_string")
 
 _NAME: Final = "IGGY_CONNECTION_STRING"
+_MALFORMED: Final = f"{_NAME}: not of the form iggy://user:password@host:port"
 _SCHEMES: Final = ("iggy", "iggy+tcp")
 _OTHER_SCHEMES: Final = ("iggy+quic", "iggy+http", "iggy+https", "iggy+ws", "iggy+wss", "http", "https")
 _PORT_DEFAULT: Final = 8090
@@ -30,13 +32,12 @@ class IggyAddress:
     Where Iggy is and who we are there.
 
     Attributes:
-        host: name or address; IPv6 without brackets.
+        server_addresses: host:port as sockets want it, of each node that is named; one at least.
         token: personal access token; then *username* and *password* are empty.
         tls_domain: name in the certificate; empty takes the host.
     """
 
-    host: str
-    port: int
+    server_addresses: tuple[str, ...]
     username: str = ""
     password: str = field(default="", repr=False)
     token: str | None = field(default=None, repr=False)
@@ -46,18 +47,14 @@ class IggyAddress:
     tls_validate_certificate: bool = True
     nodelay: bool = True
 
-    @property
-    def server_address(self) -> str:
-        """host:port as sockets want it."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
 
 def parse_connection_string(text: str) -> IggyAddress:
     """
     Take `iggy://user:password@host:port?tls=true` or `iggy://TOKEN@host:port` apart.
 
-    Credentials are percent-decoded, so that they may hold `:`, `@`, `/` and `?`. Unlike the SDK, IPv6 in brackets is
-    understood, the port may be left out (8090), and no fault ever shows a part of the string.
+    The nodes of a cluster stand behind each other, `host:port,host:port`; `IGGY_NODES_MAX` at most. Credentials are
+    percent-decoded, so that they may hold `:`, `@`, `/` and `?`. Unlike the SDK, IPv6 in brackets is understood, the port
+    may be left out (8090), and no fault ever shows a part of the string.
 
     Raises:
         ConfigError: with every fault found.
@@ -65,28 +62,23 @@ def parse_connection_string(text: str) -> IggyAddress:
     faults: list[str] = []
     try:
         parts = urlsplit(text)
-        port = parts.port if parts.port is not None else _PORT_DEFAULT
     except ValueError:
-        raise ConfigError((f"{_NAME}: not of the form iggy://user:password@host:port",)) from None
+        raise ConfigError((_MALFORMED,)) from None
     if parts.scheme in _OTHER_SCHEMES:
         raise ConfigError((f"{_NAME}: only TCP is spoken: use iggy:// or iggy+tcp://",))
     if parts.scheme not in _SCHEMES:
         raise ConfigError((f"{_NAME}: must start with iggy:// or iggy+tcp://",))
-    if parts.hostname is None or _HOST.fullmatch(parts.hostname) is None:
-        faults.append(f"{_NAME}: the host is missing or malformed")
-    if port == 0:
-        faults.append(f"{_NAME}: the port must be 1..65535")
     if parts.path not in ("", "/") or parts.fragment:
         faults.append(
             f"{_NAME}: nothing may stand between host:port and the options (is a / or # in the password?)"
         )
+    addresses = _addresses(parts.netloc, faults)
     username, password, token = _credentials(parts, faults)
     flags, texts = _options(parts.query, faults)
     if faults:
         raise ConfigError(tuple(faults))
     return IggyAddress(
-        host=parts.hostname or "",
-        port=port,
+        server_addresses=addresses,
         username=username,
         password=password,
         token=token,
@@ -96,6 +88,32 @@ def parse_connection_string(text: str) -> IggyAddress:
         tls_validate_certificate=flags.get("tls_validate_certificate", True),
         nodelay=flags.get("nodelay", True),
     )
+
+
+def _addresses(netloc: str, faults: list[str]) -> tuple[str, ...]:
+    nodes = netloc.rpartition("@")[2].split(",")
+    if len(nodes) > IGGY_NODES_MAX:
+        faults.append(f"{_NAME}: at most {IGGY_NODES_MAX} nodes may be named")
+        return ()
+    addresses = [_address(node, faults) for node in nodes]
+    return tuple(dict.fromkeys(address for address in addresses if address is not None))
+
+
+def _address(node: str, faults: list[str]) -> str | None:
+    try:
+        # A node alone is a URL's network location as well.
+        parts = urlsplit(f"//{node}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        faults.append(_MALFORMED)
+        return None
+    if host is None or _HOST.fullmatch(host) is None:
+        faults.append(f"{_NAME}: the host is missing or malformed")
+        return None
+    if port == 0:
+        faults.append(f"{_NAME}: the port must be 1..65535")
+    port = _PORT_DEFAULT if port is None else port
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _credentials(parts: SplitResult, faults: list[str]) -> tuple[str, str, str | None]:

@@ -118,10 +118,6 @@ class IggyAdministration(IggyCatalogue):
     async def _read_lane_call(
         self, code: int, body: bytes, operation: Operation, *, write: bool, deadline: Deadline
     ) -> bytes:
-        if not write:
-            reply = await self._quick_reads.read(code, body, operation, deadline=deadline)
-            if reply is not None:
-                return reply
         return await self._session.call(
             self._connection.read_lane,
             lambda client: client.send_binary_request(code, body),

@@ -12,7 +12,6 @@ from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest, LogError, Outcome, PartitionNotFound, StreamNotFound, TopicNotFound
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation
-from bridge.iggy.quick_reads import QuickReads
 from bridge.iggy.session import IggySession
 from bridge.iggy.topics import KnownTopic, TopicCache, stream_info, topic_info, topic_options
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
@@ -46,7 +45,6 @@ class IggyCatalogue:
     def __init__(self, connection: IggyConnection, *, durability: Durability, clock: Clock) -> None:
         self._connection = connection
         self._session = IggySession(connection)
-        self._quick_reads = QuickReads(connection, self._session)
         self._durability = durability
         self._clock = clock
         self._topics = TopicCache()

@@ -3,25 +3,28 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import timedelta
+from functools import partial
 from importlib import metadata
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from apache_iggy import AutoLogin, IggyClient, TcpConfig, TcpReconnectionConfig
 
+from bridge import limits
 from bridge.iggy.address import IggyAddress
 from bridge.iggy.faults import Operation, Verdict, explain
+from bridge.iggy.pool import Slot
+from bridge.iggy.roster import CLUSTER_METADATA, RosterError, parse_roster
 
-__all__ = ("Dialled", "Refusal", "SdkCalls", "dial", "new_client", "refusal")
+__all__ = ("Dialled", "Refusal", "SdkCalls", "dial", "new_client", "refusal", "roster_of")
 
 _T = TypeVar("_T")
-_C = TypeVar("_C")
 _SDK_VERSION = metadata.version("apache-iggy")
 
 
-class Dialled(NamedTuple, Generic[_C]):
+class Dialled(NamedTuple):
     """A client that is logged in; *server_version* is None where our user may not ask for it."""
 
-    client: _C
+    client: IggyClient
     server_version: str | None
 
 
@@ -39,7 +42,13 @@ class Refusal(NamedTuple):
 
 
 class SdkCalls:
-    """The SDK's futures that somebody gave up on: cancelling them would only hide that they still run."""
+    """
+    Waiting for calls that the SDK has begun.
+
+    Such a call cannot be taken back: cancelling its future would only hide that it still runs. So each caller waits for
+    an answer of its own, which is settled once, by whoever is first: the SDK, or the end of the client (`Slot.let_go`).
+    What the SDK says later is heard by nobody, and the call is remembered until then.
+    """
 
     __slots__ = ("_abandoned",)
 
@@ -47,30 +56,33 @@ class SdkCalls:
         self._abandoned: set[asyncio.Future[object]] = set()
 
     def __len__(self) -> int:
+        """Calls that run on for nobody."""
         return len(self._abandoned)
 
-    async def answer(self, call: Awaitable[_T]) -> _T:
+    async def answer(self, call: Awaitable[_T], slot: Slot | None = None) -> _T:
         """
-        The result of a call that the SDK has begun. Cancelling this wait leaves the call running, and remembered.
+        The result of *call*. Cancelling this wait leaves the call running, and remembered.
+
+        Args:
+            slot: whose client carries the call; letting go of the client ends this wait.
 
         Raises:
-            RuntimeError, ValueError: whatever the SDK raises; `Client shutdown` where `close` ended it.
+            RuntimeError, ValueError: whatever the SDK raises; `Client shutdown` where `close` ended it, `Disconnected`
+                where the client was let go of.
         """
         future: asyncio.Future[_T] = asyncio.ensure_future(call)
+        answer: asyncio.Future[_T] = future.get_loop().create_future()
+        future.add_done_callback(partial(_settle, answer))
+        if slot is not None:
+            slot.answer = answer
         try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            if future.cancelled():
-                raise RuntimeError("Client shutdown") from None
-            self._abandoned.add(future)  # type: ignore[arg-type]
-            future.add_done_callback(self._ended)
-            raise
-
-    def _ended(self, future: "asyncio.Future[_T]") -> None:
-        self._abandoned.discard(future)
-        if not future.cancelled():
-            # Nobody waits for it any more; an error that is not looked at would be logged as one forgotten.
-            future.exception()
+            return await answer
+        finally:
+            if slot is not None:
+                slot.answer = None
+            if not future.done():
+                self._abandoned.add(future)  # type: ignore[arg-type]
+                future.add_done_callback(self._abandoned.discard)
 
     def close(self) -> None:
         """Stop listening to all of them."""
@@ -79,15 +91,26 @@ class SdkCalls:
         self._abandoned.clear()
 
 
-def new_client(address: IggyAddress) -> IggyClient:
-    """A client that has not dialled; the settings and their reasons are in iggy.md, section 12."""
+def _settle(answer: "asyncio.Future[_T]", future: "asyncio.Future[_T]") -> None:
+    # An error that is not looked at would be logged as one forgotten.
+    error = RuntimeError("Client shutdown") if future.cancelled() else future.exception()
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(future.result())
+    else:
+        answer.set_exception(error)
+
+
+def new_client(address: IggyAddress, server_address: str) -> IggyClient:
+    """A client for the node at *server_address* that has not dialled; iggy.md has the reasons for the settings."""
     if address.token is not None:
         login = AutoLogin.personal_access_token(address.token)
     else:
         login = AutoLogin.username_password(address.username, address.password)
     return IggyClient(
         TcpConfig(
-            server_address=address.server_address,
+            server_address=server_address,
             auto_login=login,
             # The state machine owns reconnection; the SDK's own would hide an outage behind a call.
             reconnection=TcpReconnectionConfig(
@@ -96,7 +119,7 @@ def new_client(address: IggyAddress) -> IggyClient:
                 interval=timedelta(milliseconds=100),
                 reestablish_after=timedelta(0),
             ),
-            heartbeat_interval=timedelta(seconds=1),
+            heartbeat_interval=timedelta(seconds=limits.IGGY_HEARTBEAT_S),
             tls_enabled=address.tls,
             tls_domain=address.tls_domain,
             tls_ca_file=address.tls_ca_file,
@@ -107,11 +130,13 @@ def new_client(address: IggyAddress) -> IggyClient:
     )
 
 
-async def dial(address: IggyAddress, calls: SdkCalls, *, timeout_s: float) -> Dialled[IggyClient] | Refusal:
+async def dial(
+    address: IggyAddress, server_address: str, calls: SdkCalls, *, timeout_s: float
+) -> Dialled | Refusal:
     """A client that is connected, logged in, and talks to a server of our minor; or why there is none."""
     try:
         async with asyncio.timeout(timeout_s):
-            client = new_client(address)
+            client = new_client(address, server_address)
             await calls.answer(client.connect())
             version = await _server_version(client, calls)
     except TimeoutError:
@@ -121,6 +146,16 @@ async def dial(address: IggyAddress, calls: SdkCalls, *, timeout_s: float) -> Di
     if version is not None and _minor(version) != _minor(_SDK_VERSION):
         return _other_protocol(version, f"server {version}")
     return Dialled(client, version)
+
+
+async def roster_of(client: IggyClient, calls: SdkCalls, *, timeout_s: float) -> tuple[str, ...]:
+    """Where the nodes of *client*'s cluster take clients; empty if the server does not say."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return parse_roster(await calls.answer(client.send_binary_request(CLUSTER_METADATA, b"")))
+    except (TimeoutError, RuntimeError, RosterError):
+        # Whoever knows no other node goes on with this one.
+        return ()
 
 
 async def _server_version(client: IggyClient, calls: SdkCalls) -> str | None:

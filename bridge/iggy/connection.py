@@ -3,10 +3,8 @@
 import asyncio
 import random
 from collections.abc import Iterator
-from typing import Any
 
 import structlog
-from apache_iggy import IggyClient
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
@@ -14,9 +12,8 @@ from bridge.config import IggyConfig
 from bridge.errors import StartupError
 from bridge.iggy import backoff
 from bridge.iggy.address import IggyAddress
-from bridge.iggy.breaker import Breaker, BreakerState, Permit
-from bridge.iggy.client import Dialled, Refusal, SdkCalls, dial
-from bridge.iggy.line import Line, dial_line
+from bridge.iggy.breaker import Breaker, BreakerState
+from bridge.iggy.client import Dialled, Refusal, SdkCalls, dial, roster_of
 from bridge.iggy.pool import Lane
 from bridge.iggy.state import (
     Action,
@@ -43,9 +40,10 @@ class IggyConnection:
     Attributes:
         gate: set while requests need not wait: connected, or never again.
         generation: counts the connections; clients of an older one are dead.
-        calls: what the SDK still does for nobody.
+        calls: waits for the SDK, and knows what it still does for nobody.
         next_dial_at_s: when the next attempt is due.
         detail: one sentence on the state when not connected, else empty.
+        probe_lane: for signs of life alone, so that none waits behind anything.
         lanes: all of them.
     """
 
@@ -82,10 +80,19 @@ class IggyConnection:
         self.detail = "The Iggy server has not been reached yet."
         self.server_version: str | None = None
         waiting_max = limits.IGGY_CALLS_WAITING_MAX
-        self.send_lanes = tuple(Lane[Line](1, waiting_max) for _ in range(limits.IGGY_SEND_LANES))
-        self.read_lane = Lane[Line](limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
-        self.admin_lane = Lane[IggyClient](1, waiting_max)
-        self.lanes: tuple[Lane[Any], ...] = (*self.send_lanes, self.read_lane, self.admin_lane)
+        self.send_lanes = tuple(Lane(1, waiting_max) for _ in range(limits.IGGY_SEND_LANES))
+        self.read_lane = Lane(limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
+        self.admin_lane = Lane(1, waiting_max)
+        self.probe_lane = Lane(1, waiting_max)
+        self.lanes: tuple[Lane, ...] = (
+            *self.send_lanes,
+            self.read_lane,
+            self.admin_lane,
+            self.probe_lane,
+        )
+        # The node in use comes first.
+        self._nodes: list[str] = list(address.server_addresses)
+        self._last_answer_s = 0.0
 
     @property
     def ready(self) -> bool:
@@ -122,41 +129,53 @@ class IggyConnection:
                 self._delay_s = 0.0
             await self._attempt(limits.IGGY_CONNECT_TIMEOUT_S)
 
-    async def dial(self, lane: Lane[Any], *, timeout_s: float) -> Dialled[Any] | Refusal:
-        """A client for *lane*: of the SDK for administration, else a line of our own; or why there is none."""
-        if lane is self.admin_lane:
-            return await dial(self.address, self.calls, timeout_s=timeout_s)
-        return await dial_line(self.address, timeout_s=timeout_s)
+    async def dial(self) -> Dialled | Refusal:
+        """One more client for the node in use; or why there is none."""
+        return await dial(self.address, self._nodes[0], self.calls, timeout_s=limits.IGGY_CONNECT_TIMEOUT_S)
 
     def close(self) -> None:
         """Let go of every client and end whoever waits."""
         if self.state is State.CLOSED:
             return
+        self._last_answer_s = 0.0
         self._apply(CloseRequested())
         self._dial_wanted.set()
         self.calls.close()
 
     async def _attempt(self, timeout_s: float) -> None:
-        """Dial once and tell the state machine what came of it."""
+        """Dial each node once, until one takes us, and tell the state machine what came of it."""
         if self.state not in (State.CONNECTING, State.RECONNECTING):
             return
         self._dial_wanted.clear()
-        slot = self.admin_lane.slots[0]
-        result = await dial(self.address, self.calls, timeout_s=timeout_s)
-        if self.state not in (State.CONNECTING, State.RECONNECTING):
-            return
-        if not isinstance(result, Refusal):
-            slot.client, slot.generation = result.client, self.generation
-            slot.used_at_s = self.clock.monotonic_s()
-            self._apply(ConnectionMade(result.server_version))
-            return
-        self._tell(result)
+        refusals: list[Refusal] = []
+        for node in tuple(self._nodes):
+            result = await dial(self.address, node, self.calls, timeout_s=timeout_s)
+            if self.state not in (State.CONNECTING, State.RECONNECTING):
+                return
+            if not isinstance(result, Refusal):
+                await self._use(node, result)
+                return
+            self._tell(result)
+            refusals.append(result)
         delay_s = next(self._delays, None)
         if delay_s is None:
-            self._apply(AttemptsExhausted(result.detail))
-            raise StartupError(f"{result.detail} The attempts to connect have run out.")
+            self._apply(AttemptsExhausted(refusals[0].detail))
+            raise StartupError(f"{refusals[0].detail} The attempts to connect have run out.")
         self._delay_s = delay_s
-        self._apply(AttemptFailed(result.detail))
+        self._apply(AttemptFailed(refusals[0].detail))
+
+    async def _use(self, node: str, dialled: Dialled) -> None:
+        # The nodes that operators named are kept, those that the server named before are not: it may have lost them.
+        # A server alone names itself, perhaps by an address that is none on this side of a proxy.
+        named = await roster_of(dialled.client, self.calls, timeout_s=limits.IGGY_ROSTER_TIMEOUT_S)
+        if self.state not in (State.CONNECTING, State.RECONNECTING):
+            return
+        others = named if len(named) > 1 else ()
+        self._nodes = list(dict.fromkeys((node, *self.address.server_addresses, *others)))
+        slot = self.probe_lane.slots[0]
+        slot.client, slot.generation = dialled.client, self.generation
+        slot.used_at_s = self.clock.monotonic_s()
+        self._apply(ConnectionMade(dialled.server_version))
 
     def _tell(self, result: Refusal) -> None:
         """Log each reason once an outage: a log full of the same line hides what else happens."""
@@ -215,17 +234,7 @@ class IggyConnection:
     def _drop_clients(self) -> None:
         for lane in self.lanes:
             for slot in lane.slots:
-                slot.let_go()
-
-    @property
-    def is_clear(self) -> bool:
-        """It is there, and nobody doubts it: a request may go past the session."""
-        return self.state is State.CONNECTED and self.breaker.state is BreakerState.CLOSED
-
-    def silent(self, permit: Permit) -> None:
-        """A request got no answer in its time."""
-        self.breaker.failed(permit, self.clock.monotonic_s())
-        self.tell_breaker()
+                slot.let_go(self._last_answer_s)
 
     def tell_breaker(self) -> None:
         """Pass on where the breaker stands, if that is news."""
@@ -234,7 +243,17 @@ class IggyConnection:
             self._observer.breaker_changed(self._breaker_told)
             _log.warning("iggy_breaker", state=self._breaker_told.value)
 
-    def lost(self, generation: int, detail: str) -> None:
-        """News that the clients of *generation* are dead; old news is no news."""
-        if generation == self.generation and self.state is State.CONNECTED:
-            self._apply(ConnectionLost(detail))
+    def lost(self, generation: int, detail: str, *, silent: bool = False) -> None:
+        """
+        News that the clients of *generation* are dead; old news is no news.
+
+        Args:
+            silent: the server does not answer; then nobody waits any more for what it was asked, and its node is the
+                last to be dialled. Else one connection broke, and what others were asked may have its answer yet.
+        """
+        if generation != self.generation or self.state is not State.CONNECTED:
+            return
+        self._last_answer_s = 0.0 if silent else limits.IGGY_LAST_ANSWER_S
+        if silent:
+            self._nodes.append(self._nodes.pop(0))
+        self._apply(ConnectionLost(detail))

@@ -64,6 +64,8 @@ class Verdict(Enum):
     TOO_LARGE = auto()
     MALFORMED = auto()
     FULL = auto()
+    #: A partition keeps so many consumers' offsets and no more.
+    OFFSETS_FULL = auto()
     #: The bridge's own user may not do this.
     FORBIDDEN = auto()
     #: The session of the connection is gone; the request was not looked at.
@@ -94,6 +96,7 @@ ROWS: tuple[Row, ...] = (
     Row("Partition with ID", Verdict.PARTITION_MISSING, "was not found."),
     Row("Resource with key", Verdict.PLACE_MISSING, "was not found."),
     Row("Consumer offset for consumer with ID", Verdict.OFFSET_MISSING, "was not found."),
+    Row("Consumer offset limit reached", Verdict.OFFSETS_FULL),
     Row("Invalid offset", Verdict.OFFSET_BEYOND_END),
     Row("Too big message payload", Verdict.TOO_LARGE),
     Row("Too big headers payload", Verdict.MALFORMED),
@@ -142,11 +145,14 @@ _REQUEST_ERRORS: Mapping[Verdict, Callable[[], BridgeError]] = {
     Verdict.OFFSET_BEYOND_END: lambda: BadRequest("The offset is beyond the newest message.", path="offset"),
     Verdict.TOO_LARGE: lambda: PayloadTooLarge("A message is too large.", limit=MESSAGE_PAYLOAD_BYTES_MAX),
     Verdict.MALFORMED: lambda: BadRequest("The Iggy server does not take this request."),
+    Verdict.FULL: lambda: BadRequest("The Iggy server takes no more of these: its limit is reached."),
+    Verdict.OFFSETS_FULL: lambda: BadRequest(
+        "The Iggy server keeps no more consumers' offsets of this partition: its limit is reached."
+    ),
 }
 #: Refused for reasons that neither the caller nor time will change.
 _REFUSED: Mapping[Verdict, str] = {
     Verdict.FORBIDDEN: "The bridge's user may not do this on the Iggy server.",
-    Verdict.FULL: "The Iggy server takes no more of these.",
 }
 _NOT_WRITTEN: Mapping[Verdict, type[LogError]] = {
     Verdict.CREDENTIALS: ConnectionFailed,

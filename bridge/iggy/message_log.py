@@ -40,7 +40,6 @@ from bridge.messagelog import (
     StoredOffset,
     TopicRef,
 )
-from bridge.messagelog.ready import ReadyLog
 from bridge.telemetry.port import LogObserver
 
 __all__ = ("IggyMessageLog",)
@@ -106,6 +105,7 @@ class IggyMessageLog(IggyAppending):
         await self._connection.run()
 
     async def close(self) -> None:
+        self._session.close()
         self._connection.close()
 
     # --- messages ---------------------------------------------------------------------------------------------
@@ -258,6 +258,5 @@ class IggyMessageLog(IggyAppending):
 
 if TYPE_CHECKING:
     _log_conforms: type[MessageLog] = IggyMessageLog
-    _ready_conforms: type[ReadyLog] = IggyMessageLog
     _probe_conforms: type[HealthProbe] = IggyMessageLog
     _stats_conforms: type[StatsSource] = IggyMessageLog

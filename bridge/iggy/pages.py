@@ -2,7 +2,8 @@
 Pages of a partition: how many messages to ask for at once, and those that are asked for often (pure).
 
 Iggy puts no bound on the bytes of a poll: a hundred messages of 64 MB come back in one reply. So a page is read in
-steps whose size follows from what the partition's messages weighed so far.
+steps whose size follows from what the partition's messages weighed so far, and none is larger than
+`IGGY_POLL_MESSAGES_MAX`: that is what messages far heavier than all before them can cost, once.
 """
 
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from bridge.iggy.wire import POLL_HEAD_BYTES, PolledPage, parse_page, with_head_
 from bridge.limits import (
     HOT_PAGES_BYTES_MAX,
     IGGY_FIRST_READ_MESSAGES,
+    IGGY_POLL_MESSAGES_MAX,
     PAGE_BYTES_MAX,
     TOPIC_CACHE_ENTRIES_MAX,
 )
@@ -73,7 +75,7 @@ class MessageSizes:
         mean_bytes = self._mean_bytes.get((topic, partition_id))
         if mean_bytes is None:
             return min(wanted, IGGY_FIRST_READ_MESSAGES)
-        return max(1, min(wanted, (PAGE_BYTES_MAX - page_bytes) // mean_bytes))
+        return max(1, min(wanted, IGGY_POLL_MESSAGES_MAX, (PAGE_BYTES_MAX - page_bytes) // mean_bytes))
 
     def learn(self, topic: TopicRef, partition_id: int, *, messages: int, record_bytes: int) -> None:
         """*messages* of the partition weighed *record_bytes* together; the larger of old and new mean counts half."""

@@ -1,18 +1,19 @@
 """
-Requests to Iggy, carried over the clients of one connection (shell).
+Requests to Iggy, carried over the SDK's clients of one connection (shell).
 
-One request at a time is handed to a client (of the SDK, or a `Line`), under the caller's own deadline. What is handed over
-cannot be taken back: when the caller gives up, the SDK's call runs on and holds its client, and a line owes an answer that
-nobody waits for; so the one is left behind, the other cut, and either replaced.
+One request at a time is handed to a client, under the caller's own deadline. What is handed over cannot be taken back: when
+the caller gives up, the SDK's call runs on and holds its client; so the client is left behind, and replaced.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
+from apache_iggy import IggyClient
 
 from bridge import limits
 from bridge.clock import Deadline
@@ -29,15 +30,13 @@ from bridge.errors import (
 from bridge.iggy.breaker import Permit, Refused
 from bridge.iggy.client import Refusal
 from bridge.iggy.connection import IggyConnection
-from bridge.iggy.faults import Fault, Operation, Verdict, explain
-from bridge.iggy.line import Line
+from bridge.iggy.faults import Operation, Verdict, explain
 from bridge.iggy.pool import Lane, Slot
 from bridge.iggy.state import State
 
 __all__ = ("IggySession",)
 
 _T = TypeVar("_T")
-_C = TypeVar("_C")
 _log = structlog.get_logger("bridge.iggy")
 
 # Between two tries of a request that the server did not admit: a new topic takes about 50 ms to be ready.
@@ -49,6 +48,7 @@ class _Phase(Enum):
 
     CONNECTION = auto()
     QUEUE = auto()
+    #: A client is dialled, or asked for a sign of life.
     DIAL = auto()
     HANDED_OVER = auto()
 
@@ -69,6 +69,7 @@ class _Call:
     operation: Operation
     write: bool
     deadline: Deadline
+    not_done: Callable[[], None] | None = None
     phase: _Phase = _Phase.QUEUE
     ending: _Ending = _Ending.CANCELLED
 
@@ -91,26 +92,32 @@ class IggySession:
     def __init__(self, connection: IggyConnection) -> None:
         self._connection = connection
         self._waiting = 0
+        self._doubt: asyncio.Task[None] | None = None
 
     async def call(
         self,
-        lane: Lane[_C],
-        request: Callable[[_C], Awaitable[_T]],
+        lane: Lane,
+        request: Callable[[IggyClient], Awaitable[_T]],
         operation: Operation,
         *,
         write: bool,
         deadline: Deadline,
+        not_done: Callable[[], None] | None = None,
     ) -> _T:
         """
         The SDK's answer to *request*, made when the connection is there and a client of *lane* is free.
 
         Repeated within the deadline where it is a read or surely was not written; never where nobody knows.
 
+        Args:
+            request: hands the request to the SDK; called once for each try.
+            not_done: called when a try of a write came to nothing, surely, before the next one.
+
         Raises:
-            BridgeError: what the SDK's text means, see `faults`.
+            BridgeError: what the SDK's text means, see `faults`; whatever *request* raises.
             CircuitOpen, Disconnected, ConnectionFailed, Overloaded, DeadlineExceeded: as `MessageLog` says.
         """
-        call = _Call(operation, write, deadline)
+        call = _Call(operation, write, deadline, not_done)
         permit = self._admit(call)
         begun_s = self._connection.clock.monotonic_s()
         try:
@@ -132,23 +139,9 @@ class IggySession:
             self._conclude(permit, call)
         return result
 
-    def understood(
-        self, slot: Slot[Any], generation: int, text: str, operation: Operation, *, write: bool
-    ) -> Fault:
-        """What *text* from the client of *slot* means; let go of it where it must not be used again."""
-        fault = explain(text, operation, write=write)
-        if fault.connection_lost:
-            slot.let_go()
-            self._connection.lost(generation, "The connection to the Iggy server broke.")
-        if fault.verdict is Verdict.UNEXPLAINED:
-            _log.error(
-                "iggy_unexplained", operation=operation.value, fault=text[: limits.LOG_FIELD_CHARS_MAX]
-            )
-        return fault
-
     async def probe(self, deadline: Deadline) -> None:
         """
-        A sign of life over the administration's client, whatever the breaker says; a dead connection is made again.
+        A sign of life over a client of its own, whatever the breaker says; a dead connection is made again.
 
         Raises:
             LogError: if there is none.
@@ -159,15 +152,30 @@ class IggySession:
         call = _Call(Operation.STREAM, write=False, deadline=deadline)
         try:
             async with asyncio.timeout(deadline.remaining_s()):
-                await self._until_answered(self._connection.admin_lane, lambda client: client.ping(), call)
+                await self._until_answered(self._connection.probe_lane, lambda client: client.ping(), call)
             call.ending = _Ending.ANSWERED
         except TimeoutError:
             call.ending = _Ending.SILENT
-            self._connection.lost(generation, "The Iggy server does not answer.")
+            self._connection.lost(generation, "The Iggy server does not answer.", silent=True)
             raise self._timed_out(call) from None
         finally:
             if isinstance(permit, Permit):
                 self._conclude(permit, call)
+
+    def close(self) -> None:
+        """Ask no more whether the server lives."""
+        if self._doubt is not None:
+            self._doubt.cancel()
+
+    def _begin_doubt(self) -> None:
+        """A request got no answer for long: find out whether any would."""
+        if self._doubt is None or self._doubt.done():
+            self._doubt = asyncio.get_running_loop().create_task(self._ask_for_life(), name="iggy probe")
+
+    async def _ask_for_life(self) -> None:
+        # What it finds out is told by the state of the connection.
+        with suppress(LogError):
+            await self.probe(Deadline.after(limits.IGGY_PROBE_S, self._connection.clock))
 
     def _admit(self, call: _Call) -> Permit:
         permit = self._connection.breaker.admit(self._connection.clock.monotonic_s())
@@ -190,18 +198,19 @@ class IggySession:
         self._connection.tell_breaker()
 
     def _timed_out(self, call: _Call) -> LogError:
-        if call.phase is _Phase.CONNECTION:
+        if call.phase is _Phase.HANDED_OVER:
+            return DeadlineExceeded(outcome=Outcome.UNKNOWN if call.write else None)
+        # It never left: for want of a server that answers, or of a turn.
+        if call.ending is _Ending.SILENT:
             return self._disconnected(call)
-        handed_over = call.phase is _Phase.HANDED_OVER
-        outcome = Outcome.UNKNOWN if call.write and handed_over else call.not_written
-        return DeadlineExceeded(outcome=outcome)
+        return DeadlineExceeded(outcome=call.not_written)
 
     def _disconnected(self, call: _Call) -> LogError:
         wait_s = self._connection.next_dial_at_s - self._connection.clock.monotonic_s()
         return Disconnected(outcome=call.not_written, retry_after_ms=max(1000, round(wait_s * 1000)))
 
     async def _until_answered(
-        self, lane: Lane[_C], request: Callable[[_C], Awaitable[_T]], call: _Call
+        self, lane: Lane, request: Callable[[IggyClient], Awaitable[_T]], call: _Call
     ) -> _T:
         repeats = 0
         while True:
@@ -212,7 +221,7 @@ class IggySession:
             try:
                 # The connection may have gone while this request queued.
                 if self._connection.state is State.CONNECTED:
-                    return await self._over(lane, slot, request, call)
+                    return await self._over(slot, request, call)
             except _Again as again:
                 repeats += 1
                 if repeats > limits.IGGY_REPEATS_MAX and not again.pause_s:
@@ -246,58 +255,68 @@ class IggySession:
         finally:
             self._waiting -= 1
 
-    async def _over(
-        self, lane: Lane[_C], slot: Slot[_C], request: Callable[[_C], Awaitable[_T]], call: _Call
-    ) -> _T:
-        """One try over *slot*; its client is replaced where it must not be used again."""
-        client = await self._client(lane, slot, call)
+    async def _over(self, slot: Slot, request: Callable[[IggyClient], Awaitable[_T]], call: _Call) -> _T:
+        """One try over *slot*; its client is left behind where it must not be used again."""
+        connection = self._connection
+        call.phase = _Phase.DIAL
+        client = await self._client(slot, call)
         generation = slot.generation
+        doubt: asyncio.TimerHandle | None = None
         try:
-            if call.write and self._connection.clock.monotonic_s() - slot.used_at_s > limits.IGGY_IDLE_S:
-                await self._answer(client, client.ping())  # type: ignore[attr-defined]
+            if call.write and connection.clock.monotonic_s() - slot.used_at_s > limits.IGGY_IDLE_S:
+                await connection.calls.answer(client.ping(), slot)
             # The SDK writes at the call, not at the await; a timeout of 0 would strike only after it.
             if not call.deadline.remaining_s():
                 raise DeadlineExceeded(outcome=call.not_written)
+            begun = request(client)
             call.phase = _Phase.HANDED_OVER
-            result = await self._answer(client, request(client))
+            doubt = asyncio.get_running_loop().call_later(limits.IGGY_SILENCE_S, self._begin_doubt)
+            result = await connection.calls.answer(begun, slot)
         except asyncio.CancelledError:
-            slot.give_up()
+            slot.client = None
             raise
         except (RuntimeError, ValueError, OverflowError) as error:
             raise self._failed(slot, generation, call, str(error)) from None
-        slot.used_at_s = self._connection.clock.monotonic_s()
+        finally:
+            if doubt is not None:
+                doubt.cancel()
+        slot.used_at_s = connection.clock.monotonic_s()
         return result
 
-    async def _answer(self, client: object, call: Awaitable[_T]) -> _T:
-        # Ours is nobody else's and may be cancelled; the SDK's runs on.
-        return await (call if isinstance(client, Line) else self._connection.calls.answer(call))
-
-    def _failed(self, slot: Slot[Any], generation: int, call: _Call, text: str) -> Exception:
+    def _failed(self, slot: Slot, generation: int, call: _Call, text: str) -> Exception:
         written = call.write and call.phase is _Phase.HANDED_OVER
-        fault = self.understood(slot, generation, text, call.operation, write=written)
+        fault = explain(text, call.operation, write=written)
+        if fault.connection_lost:
+            slot.client = None
+            self._connection.lost(generation, "The connection to the Iggy server broke.")
+        if fault.verdict is Verdict.UNEXPLAINED:
+            _log.error(
+                "iggy_unexplained", operation=call.operation.value, fault=text[: limits.LOG_FIELD_CHARS_MAX]
+            )
         if fault.repeatable:
+            if written and call.not_done is not None:
+                call.not_done()
             pause_s = _NOT_ACCEPTED_PAUSE_S if fault.verdict is Verdict.NOT_ACCEPTED else 0.0
             return _Again(_with_outcome(fault.error, call), pause_s)
         return fault.error
 
-    async def _client(self, lane: Lane[_C], slot: Slot[_C], call: _Call) -> _C:
-        client = slot.client
-        if client is not None and not (isinstance(client, Line) and client.closed):
-            return client
-        if len(self._connection.calls) >= limits.IGGY_CALLS_ABANDONED_MAX:
+    async def _client(self, slot: Slot, call: _Call) -> IggyClient:
+        if slot.client is not None:
+            return slot.client
+        connection = self._connection
+        if len(connection.calls) >= limits.IGGY_CALLS_ABANDONED_MAX:
             raise Overloaded(outcome=call.not_written, retry_after_ms=1000)
-        call.phase = _Phase.DIAL
-        generation = self._connection.generation
-        result = await self._connection.dial(lane, timeout_s=limits.IGGY_CONNECT_TIMEOUT_S)
+        generation = connection.generation
+        result = await connection.dial()
         if isinstance(result, Refusal):
-            self._connection.lost(generation, result.detail)
+            connection.lost(generation, result.detail)
             raise _Again(ConnectionFailed(outcome=call.not_written))
-        if generation != self._connection.generation:
+        if generation != connection.generation:
+            # Made for a connection that is gone; its socket goes with it.
             raise _Again(self._disconnected(call))
         slot.client, slot.generation = result.client, generation
-        slot.used_at_s = self._connection.clock.monotonic_s()
-        found: _C = result.client
-        return found
+        slot.used_at_s = connection.clock.monotonic_s()
+        return result.client
 
 
 def _with_outcome(error: BridgeError, call: _Call) -> BridgeError:

@@ -96,12 +96,26 @@ IGGY_FIRST_CONNECT_WAIT_S: Final = 0.75
 IGGY_CALLS_ABANDONED_MAX: Final = 64
 # A request that breaks the connection whenever it is made must not break it until its deadline.
 IGGY_REPEATS_MAX: Final = 3
-# A client idle for longer is asked for a sign of life before a write, so that a dead one leaves no doubt.
-IGGY_IDLE_S: Final = 1.0
+# A client idle for longer is asked for a sign of life before a write, so that a dead one leaves no doubt. The SDK says
+# "cannot establish connection" both for a write that it sent and for one that it could not send (iggy.md, section 2).
+IGGY_IDLE_S: Final = 0.1
+# A request without an answer for so long raises the question whether the server lives, which is asked over a connection
+# of its own; no answer within the second bound means that it does not. So a node that hangs is left after 5 s, and
+# writes go on elsewhere within 10.
+IGGY_SILENCE_S: Final = 2.0
+IGGY_PROBE_S: Final = 3.0
+# What one broken connection means for the others is not known: their requests may have an answer for so much longer.
+IGGY_LAST_ANSWER_S: Final = 1.0
+# The server ends a session after 36 s without a sign (measured); the SDK's own interval.
+IGGY_HEARTBEAT_S: Final = 5.0
+# Nodes of a cluster that are remembered: more than any Iggy cluster has; and the time to ask for them.
+IGGY_NODES_MAX: Final = 32
+IGGY_ROSTER_TIMEOUT_S: Final = 1.0
 # Messages of a first read from a partition whose messages' size is not known: 8 of the largest fit in memory.
 IGGY_FIRST_READ_MESSAGES: Final = 8
-# A reply: as much as such a first read may bring; a size beyond it is no size but a sign of another protocol.
-IGGY_REPLY_BYTES_MAX: Final = 1024 * 1024 * 1024
+# Messages of any one poll. The reply to 256 of 1 MB, after none but small ones, is 256 MB; more in one poll is hardly
+# faster: 256 messages are taken apart in about the time that the poll itself takes.
+IGGY_POLL_MESSAGES_MAX: Final = 256
 # Segments of topics with retention: whole sealed segments are removed, so they must be small (Iggy: 1 MiB..1 GiB).
 IGGY_SEGMENT_BYTES_MIN: Final = 1024 * 1024
 IGGY_SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024

@@ -42,6 +42,7 @@ from bridge.messagelog import (
     Last,
     LogHealth,
     LogTotals,
+    Messages,
     NewMessage,
     Page,
     Placement,
@@ -53,6 +54,7 @@ from bridge.messagelog import (
     ToPartition,
     TopicRef,
     check_append,
+    leaving,
     payload_bytes_of,
 )
 from bridge.messagelog.ready import Ending
@@ -180,9 +182,10 @@ class LocalMessageLog(LocalAdministration):
     # --- messages -----------------------------------------------------------------------------------------------
 
     async def append(
-        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+        self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
         self._check_write(deadline)
+        messages = leaving(messages)
         size_bytes = check_append(messages)
         partition = self._catalog.topic(topic).place(placement)
         change = Append(partition, messages, size_bytes)

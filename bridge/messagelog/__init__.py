@@ -4,6 +4,7 @@ from bridge.messagelog.bounds import check_append, check_placement
 from bridge.messagelog.columns import ID_BYTES
 from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.new_records import NewRecords, id_of, in_a_row, payload_bytes_of, payloads_of
+from bridge.messagelog.outgoing import Messages, Outgoing, leaving
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
 from bridge.messagelog.records import NO_RECORDS, Records
@@ -53,10 +54,12 @@ __all__ = (
     "LogTotals",
     "Message",
     "MessageLog",
+    "Messages",
     "NewEvent",
     "NewMessage",
     "NewRecords",
     "Next",
+    "Outgoing",
     "Page",
     "PartitionInfo",
     "Placement",
@@ -76,6 +79,7 @@ __all__ = (
     "check_placement",
     "id_of",
     "in_a_row",
+    "leaving",
     "partition_of_key",
     "payload_bytes_of",
     "payloads_of",

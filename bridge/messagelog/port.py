@@ -1,16 +1,15 @@
 """What any log behind the bridge must promise (pure)."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from bridge.clock import Deadline
+from bridge.messagelog.outgoing import Messages
 from bridge.messagelog.placement import Placement
 from bridge.messagelog.values import (
     ConsumerKey,
     Durability,
     LogHealth,
     LogTotals,
-    NewMessage,
     Page,
     Position,
     Receipt,
@@ -177,7 +176,7 @@ class MessageLog(Protocol):
         ...
 
     async def append(
-        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+        self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
         """
         Store messages, all or none, one after the other in one partition, at the topic's durability on return.
@@ -186,7 +185,7 @@ class MessageLog(Protocol):
         order. Cancelling the caller does not take the messages back.
 
         Args:
-            messages: 1 or more, at most `APPEND_BYTES_MAX` bytes in all.
+            messages: 1 or more, at most `APPEND_BYTES_MAX` bytes in all; or what gives them when they can leave.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing; nothing was written.

@@ -37,7 +37,7 @@ Made = Callable[[IggyClient, TopicRef], Awaitable[Any]]
 
 
 async def _client(address: str, username: str = "iggy", password: str = "iggy") -> IggyClient:
-    client = new_client(parse_connection_string(f"iggy://{username}:{password}@{address}"))
+    client = new_client(parse_connection_string(f"iggy://{username}:{password}@{address}"), address)
     await client.connect()
     return client
 

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.iggy
 
 @pytest.fixture
 async def sdk(server: IggyServer) -> IggyClient:
-    client = new_client(parse_connection_string(server.connection_string))
+    client = new_client(parse_connection_string(server.connection_string), server.address)
     await client.connect()
     return client
 

@@ -145,7 +145,9 @@ async def bridge_app(
             topic, partitions_count=defaults.partitions, deadline=Deadline.after(10, clock)
         )
     news = StoredNews()
-    appender = GatheredAppender(log, probe=log, ready=log, news=news)
+    appender = GatheredAppender(
+        log, probe=log, ready=log if isinstance(log, LocalMessageLog) else None, news=news
+    )
     # As on Iggy: others may append past this appender.
     tails = Tails(log, clock=clock, pushes=False)
     news.listen(tails.stored)

@@ -22,12 +22,14 @@ from bridge.messagelog import (
     Durability,
     LogHealth,
     MessageLog,
+    Messages,
     NewMessage,
     Placement,
     Receipt,
     StoredNews,
     ToPartition,
     TopicRef,
+    leaving,
     partition_of_key,
 )
 from bridge.messagelog.ready import Ending
@@ -78,11 +80,11 @@ class ReadyRecorder:
         self,
         topic: TopicRef,  # noqa: ARG002 (the port's)
         placement: Placement,
-        messages: Sequence[NewMessage],
+        messages: Messages,
         *,
         deadline: Deadline,  # noqa: ARG002 (the port's)
     ) -> Receipt:
-        texts = [message.payload.decode() for message in messages]
+        texts = [message.payload.decode() for message in leaving(messages)]
         if "bad" in texts:
             raise BadRequest
         self.appended.append(texts)
@@ -193,10 +195,9 @@ async def test_what_cannot_be_done_at_once_is_done_by_append(
     await turns()
     if begins:
         log.end(None)
-        await turns()
-        log.end(102)
     assert [(await task).offset for task in (*tasks, *waiting)] == [100, 101, 102][: 2 + len(waiting)]
-    assert log.appended == [["a", "b"]]
+    # What came meanwhile goes along.
+    assert log.appended == [["a", "b", "c"][: 2 + len(waiting)]]
 
 
 async def test_a_refusal_is_sorted_out_by_append(appender: GatheredAppender, log: ReadyRecorder) -> None:
@@ -312,3 +313,19 @@ async def test_closing_waits_for_what_was_begun(appender: GatheredAppender, log:
     log.end()
     await closing
     await accepted
+
+
+async def test_an_append_that_ends_twice_ends_nothing_but_itself(
+    appender: GatheredAppender, log: ReadyRecorder
+) -> None:
+    first = send(appender, "first")
+    await turns()
+    ended = log.begun[0][-1]
+    log.end(0)
+    second = send(appender, "second")
+    await turns()
+    ended(Receipt(0, 0, 1, Durability.PERSISTED))
+    await turns()
+    assert not second.done()
+    log.end(1)
+    assert [(await task).offset for task in (first, second)] == [0, 1]

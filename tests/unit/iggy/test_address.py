@@ -10,7 +10,7 @@ from bridge.iggy.address import IggyAddress, parse_connection_string
 
 def test_a_plain_string_is_taken_apart() -> None:
     assert parse_connection_string("iggy://user:pass@host.example:1234") == IggyAddress(
-        host="host.example", port=1234, username="user", password="pass"
+        server_addresses=("host.example:1234",), username="user", password="pass"
     )
 
 
@@ -20,9 +20,14 @@ def test_everything_at_once() -> None:
         "&tls_validate_certificate=false&nodelay=false"
     )
     assert (address.username, address.password) == ("us@er", "p:/?ss")
-    assert address.server_address == "[::1]:8090"
+    assert address.server_addresses == ("[::1]:8090",)
     assert (address.tls, address.tls_domain, address.tls_ca_file) == (True, "iggy.test", "/ca.pem")
     assert (address.tls_validate_certificate, address.nodelay) == (False, False)
+
+
+def test_the_nodes_of_a_cluster_stand_behind_each_other() -> None:
+    address = parse_connection_string("iggy://user:pass@a,b:8091,[::1]:8092,a:8090?tls=true")
+    assert address.server_addresses == ("a:8090", "b:8091", "[::1]:8092")
 
 
 def test_a_name_without_a_password_is_a_token() -> None:
@@ -48,6 +53,9 @@ def test_nothing_secret_is_shown() -> None:
         ("iggy://user:s3cret@[::1", "not of the form"),
         ("iggy://user:s3cret@", "host"),
         ("iggy://user:s3cret@ho st", "host"),
+        ("iggy://user:s3cret@a,", "host"),
+        ("iggy://user:s3cret@a:1,b:x", "not of the form"),
+        ("iggy://user:s3cret@" + ",".join(["a"] * 33), "at most 32 nodes"),
         ("iggy://host:8090", "missing before"),
         ("iggy://user:s3cret@host/path", "nothing may stand"),
         ("iggy://u:s3cret@host", "user must be"),
