@@ -160,7 +160,7 @@ class Scene:
                     self.callers[which % len(self.callers)][1].cancel()
             case ("pass", seconds):
                 await pass_s(self.loop, seconds)
-            case ("turn",):
+            case _:
                 await asyncio.sleep(0)
                 return
         await settled()
