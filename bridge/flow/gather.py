@@ -300,6 +300,9 @@ class GatheredAppender:
 
     async def _store(self, lane: Lane) -> None:
         """Store what waits in *lane* when its turn comes; every entry that left has its answer afterwards."""
+        if not lane.waiting:
+            # All have gone away since the task was made.
+            return
         deadline = latest_deadline(lane.waiting)
         try:
             receipt = await self._log.append(

@@ -129,7 +129,7 @@ class Departure(Outgoing):
 
     def leave(self) -> Sequence[NewMessage]:
         self._lane.take()
-        return messages_of(self._lane.storing)
+        return messages_of(self._lane.storing) if self._lane.storing else ()
 
     def stay(self) -> None:
         self._forget(self._lane.put_back())

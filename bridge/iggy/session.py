@@ -118,6 +118,8 @@ class IggySession:
             CircuitOpen, Disconnected, ConnectionFailed, Overloaded, DeadlineExceeded: as `MessageLog` says.
         """
         call = _Call(operation, write, deadline, not_done)
+        if not deadline.remaining_s():
+            raise DeadlineExceeded(outcome=call.not_written)
         permit = self._admit(call)
         begun_s = self._connection.clock.monotonic_s()
         try:

@@ -167,8 +167,9 @@ async def test_a_paused_server_ends_requests_by_their_deadline_and_opens_the_bre
             assert caught.value.outcome is not None
             assert time.monotonic() - begun_s < LONG_S
             ends.append(caught.value.code)
-        # None was handed over: a lane that was idle is asked for a sign of life first.
-        assert ends[:5] == ["disconnected"] * 5
+        # The first may have been handed over; before the next there is a sign of life to wait for.
+        assert ends[0] in ("timeout", "disconnected")
+        assert ends[1:5] == ["disconnected"] * 4
         assert "circuit_open" in ends
         with pytest.raises(LogError):
             await log.read(topic, 0, First(), count=1, deadline=soon(0.2))
@@ -202,7 +203,7 @@ async def test_a_queue_that_does_not_move_opens_the_breaker_too(
     holding = asyncio.create_task(log.totals(deadline=soon(60)))
     await asyncio.sleep(0)
     for _ in range(3):
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(Disconnected):
             await log.streams(deadline=soon(0.05))
     with pytest.raises(CircuitOpen):
         await log.streams(deadline=soon(0.05))

@@ -56,8 +56,10 @@ async def _paused(server: IggyServer, *, bridge_port: int, call: Call) -> None:
             ready, health = await caller.get("/ready"), await caller.get("/health")
         finally:
             server.resume()
-        assert {answer.status for answer in answers} == {503, 504}
-        assert {answer.outcome for answer in answers} == {"not_written", "unknown"}
+        assert {answer.status for answer in answers} <= {503, 504}
+        # Most are kept back for want of a sign of life; of what was on its way nobody knows.
+        assert "not_written" in {answer.outcome for answer in answers}
+        assert {answer.outcome for answer in answers} <= {"not_written", "unknown"}
         opened = [answer for answer in answers if answer.body["error"] == "circuit_open"]
         assert opened
         assert {answer.outcome for answer in opened} == {"not_written"}

@@ -1,6 +1,7 @@
 """Claims of the gathered appends, against a recorder of the port whose answers are given by hand."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from typing import cast
 
@@ -72,6 +73,8 @@ class Recorder:
     ) -> Receipt:
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         texts = [item.payload.decode() for item in leaving(messages)]
+        if not texts:
+            raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
         self.calls.put_nowait((placement, texts, deadline, answer))
         receipt = await answer
         self.stored.extend(texts)
@@ -477,3 +480,20 @@ async def test_what_stays_waits_again_before_all_others(
     departing.may_leave.set()
     assert await departing.answer() == ["first", "second"]
     assert [(await task).offset for task in (first, second)] == [0, 1]
+
+
+@pytest.mark.parametrize("turns_before", range(6))
+async def test_a_lane_whose_only_caller_goes_away_at_any_moment_ends_quietly(
+    behind: GatheredAppender, departing: Departing, turns_before: int
+) -> None:
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    only = send(behind, "only")
+    for _ in range(turns_before):
+        await asyncio.sleep(0)
+    only.cancel()
+    await turns()
+    departing.may_leave.set()
+    await turns()
+    gc.collect()
+    assert faults == []
