@@ -110,6 +110,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
     stop.listen()
     clock = SystemClock()
     metrics = place.metrics
+    metrics.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)

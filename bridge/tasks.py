@@ -38,7 +38,12 @@ def background_tasks(
 
     async def stats() -> None:
         await refresh_stats(
-            opened.stats, services.stats, clock=clock, timeout_s=config.http.operation_timeout_s
+            opened.stats,
+            opened.log,
+            services.stats,
+            own_stream=config.groups.stream,
+            clock=clock,
+            timeout_s=config.http.operation_timeout_s,
         )
 
     async def health() -> None:

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from bridge.clock import Clock, Deadline
-from bridge.messagelog import LogTotals, StatsSource
+from bridge.errors import NotFound
+from bridge.messagelog import LogTotals, MessageLog, StatsSource
 
 __all__ = ("STALE_AFTER_TTLS", "StatsCache", "StatsSnapshot", "refresh_stats")
 
@@ -48,11 +49,37 @@ class StatsCache:
         return StatsSnapshot(self._totals, age_s, stale)
 
 
-async def refresh_stats(source: StatsSource, cache: StatsCache, *, clock: Clock, timeout_s: float) -> None:
+async def refresh_stats(
+    source: StatsSource,
+    log: MessageLog,
+    cache: StatsCache,
+    *,
+    own_stream: str,
+    clock: Clock,
+    timeout_s: float,
+) -> None:
     """
     Ask once and keep the answer; one step for `supervise`.
+
+    Args:
+        own_stream: of the bridge, which no user sent anything to: it is left out.
 
     Raises:
         LogError: if the log does not answer within *timeout_s*; the cache keeps what it has.
     """
-    cache.update(await source.totals(deadline=Deadline.after(timeout_s, clock)))
+    deadline = Deadline.after(timeout_s, clock)
+    try:
+        # Before the totals, which so are never less.
+        own = await log.stream(own_stream, deadline=deadline)
+    except NotFound:
+        cache.update(await source.totals(deadline=deadline))
+        return
+    totals = await source.totals(deadline=deadline)
+    cache.update(
+        LogTotals(
+            streams_count=totals.streams_count - 1,
+            topics_count=totals.topics_count - own.topics_count,
+            messages_count=totals.messages_count - own.messages_count,
+            size_bytes=max(0, totals.size_bytes - own.size_bytes),
+        )
+    )

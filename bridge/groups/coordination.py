@@ -31,7 +31,7 @@ from bridge.flow.positions import end_of
 from bridge.flow.tails import Tails
 from bridge.groups.ledger import Folded, Ledger, Result
 from bridge.groups.ledger_topics import LedgerTopics
-from bridge.groups.records import Lease, Record, Renew, Scope, encoded
+from bridge.groups.records import Lease, Leave, Record, Renew, Scope, encoded
 from bridge.groups.snapshots import snapshot
 from bridge.groups.token_keys import token_key
 from bridge.groups.tokens import Tokens
@@ -51,6 +51,8 @@ __all__ = ("Appender", "Coordination")
 _log = structlog.get_logger("bridge.groups")
 # One step of starting or following; callers leave at their own deadline.
 _STEP_TIMEOUT_S: Final = 10.0
+# Intervals that a snapshot is late before somebody makes it whose turn it is not.
+_OVERDUE_TIMES: Final = 10
 # A reading for many ids.
 _RANDOM_NUMBERS: Final = 256
 # Attempts to tell a record to a ledger that is there.
@@ -77,6 +79,7 @@ class Coordination:
 
     Attributes:
         ledger: what is folded so far; a new object when the ledger began anew.
+        active_us: the newest stamp of a record that is about a group, of those folded one by one.
         on_folded: called after each record.
         on_orphan: called with a lease that was given after its caller had left.
     """
@@ -85,6 +88,7 @@ class Coordination:
         self, log: MessageLog, appender: Appender, tails: Tails, *, stream: str, clock: Clock
     ) -> None:
         self.ledger = Ledger()
+        self.active_us = 0
         self.on_folded: Callable[[Folded], None] = lambda _folded: None
         self.on_orphan: Callable[[Folded], None] = lambda _folded: None
         self._log = log
@@ -106,6 +110,7 @@ class Coordination:
         self._orphans: OrderedDict[int, None] = OrderedDict()
         self._random: list[int] = []
         self._since_snapshot = 0
+        self._told_since = False
         self._snapshot_s = clock.monotonic_s()
 
     def now_us(self) -> int:
@@ -192,6 +197,7 @@ class Coordination:
                 ledger, ToPartition(0), [NewMessage(encoded(record))], deadline=deadline
             )
             self._told_more = True
+            self._told_since |= not isinstance(record, Renew | Leave)
             if self._waiting is not None:
                 _wake(self._waiting)
             result: Result = await future
@@ -246,12 +252,20 @@ class Coordination:
         """Take no further record."""
         self._closed = True
 
-    async def snapshot(self, *, at_once: bool = False, deadline: Deadline) -> None:
-        """Store the state if that is due, or *at_once*; called by the one process that does it for all."""
+    async def snapshot(self, *, at_once: bool = False, alone: bool = True, deadline: Deadline) -> None:
+        """
+        Store the state if that is due, or *at_once*.
+
+        Args:
+            alone: this process does it for all. If not, nobody is known to: whoever told something does it in time, the
+                others only where it is long overdue.
+        """
         topics = self._topics
+        interval_s = limits.GROUP_SNAPSHOT_INTERVAL_S
+        if not alone and not self._told_since:
+            interval_s, at_once = _OVERDUE_TIMES * interval_s, False
         due = self._since_snapshot >= limits.GROUP_SNAPSHOT_RECORDS or (
-            self._since_snapshot > 0
-            and self._clock.monotonic_s() - self._snapshot_s >= limits.GROUP_SNAPSHOT_INTERVAL_S
+            self._since_snapshot > 0 and self._clock.monotonic_s() - self._snapshot_s >= interval_s
         )
         if topics is None or not (due or (at_once and self._since_snapshot)):
             return
@@ -263,6 +277,7 @@ class Coordination:
             self._begin_anew("deleted")
             return
         self._since_snapshot -= min(since, self._since_snapshot)
+        self._told_since = self._since_snapshot > 0
         self._snapshot_s = self._clock.monotonic_s()
 
     async def _start(self) -> LedgerTopics:
@@ -338,7 +353,9 @@ class Coordination:
                 _log.debug("groups_record_skipped", offset=offset)
                 continue
             record = folded.record
-            self._since_snapshot += not isinstance(record, Renew)
+            if not isinstance(record, Renew | Leave):
+                self._since_snapshot += 1
+                self.active_us = ledger.now_us
             told = self._told.get(record.id)
             if told is not None and not told.done():
                 told.set_result(folded.result)

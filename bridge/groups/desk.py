@@ -85,8 +85,8 @@ class Desk:
     def own(self) -> tuple[int, ...]:
         """The partitions that this process looks after; all of them before it told that it is there."""
         context = self._context
-        coordination = context.coordination
-        members = coordination.ledger.members(self.scope, now_us=coordination.now_us())
+        ledger = context.coordination.ledger
+        members = ledger.members(self.scope, now_us=ledger.now_us)
         if context.member_id not in members:
             return tuple(range(self.partitions_count))
         return own_partitions(context.member_id, members, self.scope, self.partitions_count)

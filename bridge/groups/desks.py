@@ -33,8 +33,15 @@ class Desks:
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
-        """The groups served that the ledger knows, in order."""
-        return tuple(sorted(scope for scope, desk in self._desks.items() if desk.partitions))
+        """The groups that somebody receives from, or did a moment ago, and that the ledger knows; in order."""
+        now_s = self._context.clock.monotonic_s()
+        return tuple(
+            sorted(
+                scope
+                for scope, desk in self._desks.items()
+                if desk.partitions and (desk.receivers or now_s - desk.used_s < limits.GROUP_MEMBER_LINGER_S)
+            )
+        )
 
     async def open(self, scope: Scope, deadline: Deadline) -> Desk:
         """

@@ -10,6 +10,7 @@ from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError, RequestError
 from bridge.groups.desk import Context
+from bridge.groups.ledger import Ledger
 from bridge.groups.records import Leave, Renew, Scope
 from bridge.groups.shares import is_first, own_partitions
 from bridge.messagelog import TopicRef
@@ -18,7 +19,8 @@ __all__ = ("Duties", "consumer_name")
 
 _log = structlog.get_logger("bridge.groups")
 _TIMEOUT_S: Final = 5.0
-_RENEW_S: Final = limits.GROUP_MEMBER_TTL_MS / 3000
+_TTL_US: Final = limits.GROUP_MEMBER_TTL_MS * 1000
+_RENEW_US: Final = _TTL_US // 3
 
 
 class _Mark(NamedTuple):
@@ -39,8 +41,10 @@ class Duties:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._renewed_s: float | None = None
         self._scopes: tuple[Scope, ...] = ()
+        #: Where, and at which of its times, that was said.
+        self._ledger: Ledger | None = None
+        self._renewed_us = 0
         #: What was stored last, by this process.
         self._stored: dict[tuple[Scope, int], int] = {}
         #: The state of each group, and who served it, when its marks were last looked at.
@@ -55,33 +59,45 @@ class Duties:
         """
         Say that this process lives and serves *scopes*, where that is due or they have changed.
 
+        It is due by the ledger's own time, which stands still where no group is used: then nobody writes to say that he
+        is there. What others say of themselves does not count as use, else all would answer each other for ever.
+
         Raises:
             LogError: if that could not be said.
         """
-        context = self._context
-        now_s = context.clock.monotonic_s()
-        due = self._renewed_s is None or now_s - self._renewed_s >= _RENEW_S
-        if not due and scopes == self._scopes:
+        coordination = self._context.coordination
+        due = coordination.active_us - self._renewed_us >= _RENEW_US or self.is_out
+        if scopes == self._scopes and not (due and scopes):
             return
-        record = Renew(context.coordination.new_id(), context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
-        await context.coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, context.clock))
-        self._renewed_s, self._scopes = now_s, scopes
+        if not scopes:
+            await self.leave()
+            return
+        record = Renew(coordination.new_id(), self._context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
+        await coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
+        self._scopes = scopes
+        self._ledger, self._renewed_us = coordination.ledger, coordination.ledger.now_us
+
+    @property
+    def is_out(self) -> bool:
+        """Whether others do not know any more, or never knew, that this process serves what it does."""
+        ledger = self._context.coordination.ledger
+        return ledger is not self._ledger or ledger.now_us - self._renewed_us >= _TTL_US
 
     async def leave(self) -> None:
-        """Say that this process serves no group any more, if it ever said that it did."""
-        if self._renewed_s is not None:
-            context = self._context
-            self._renewed_s = None
-            record = Leave(context.coordination.new_id(), context.member_id)
-            await context.coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, context.clock))
+        """Say that this process serves no group any more, if it said that it did."""
+        if self._scopes:
+            coordination = self._context.coordination
+            record = Leave(coordination.new_id(), self._context.member_id)
+            await coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
+            self._scopes = ()
 
     async def snapshot(self, *, at_once: bool = False) -> None:
-        """Store the ledger's state, where this process is the one that does."""
+        """Store the ledger's state, where this process is the one that does, or nobody has said that he is there."""
         coordination = self._context.coordination
         members = coordination.ledger.members(now_us=coordination.now_us())
-        if is_first(self._context.member_id, members):
+        if not members or is_first(self._context.member_id, members):
             deadline = Deadline.after(_TIMEOUT_S, self._context.clock)
-            await coordination.snapshot(at_once=at_once, deadline=deadline)
+            await coordination.snapshot(at_once=at_once, alone=bool(members), deadline=deadline)
 
     async def store_marks(self) -> None:
         """Store the low-water marks of the partitions looked after here that have moved."""

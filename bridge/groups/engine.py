@@ -363,6 +363,9 @@ class Groups:
         if isinstance(record, Renew | Leave):
             # Who looks after what may have changed; nothing came free by it.
             return
+        if self._duties.scopes and self._duties.is_out:
+            # Groups are used again after a rest, in which nobody said that he is there.
+            self._beat.set()
         if isinstance(record, Forget):
             self._duties.forget(record.scope)
         self._desks.folded(record.scope, folded)

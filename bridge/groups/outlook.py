@@ -31,7 +31,7 @@ class Outlook:
         coordination = self._context.coordination
         group = coordination.ledger.groups[scope]
         now_us = coordination.now_us()
-        members = coordination.ledger.members(scope, now_us=now_us)
+        members = coordination.ledger.members(scope, now_us=coordination.ledger.now_us)
         owners = {
             partition_id: f"{member:016x}"
             for member in members

@@ -57,7 +57,12 @@ class GroupPartition(NamedTuple):
 
 
 class GroupInfo(NamedTuple):
-    """A group; *members* are the processes that have receivers for it now, or had within 10 s."""
+    """
+    A group; *members* are the processes that have receivers for it, or had within 10 s.
+
+    While no group at all is used nobody says that he is there: a process that is killed then stands among them until 10 s
+    after the next use.
+    """
 
     name: str
     members: tuple[str, ...]

@@ -25,8 +25,10 @@ GROUPS_MAX: Final = 1_000
 GROUP_PARTITIONS_MAX: Final = 20_000
 # Bridge processes that serve groups of one log.
 GROUP_MEMBERS_MAX: Final = 1_000
-# A process that was killed is out after so long, and told to be there three times in it.
+# A process that was killed is out after so long of the ledger's time, and told to be there three times in it.
 GROUP_MEMBER_TTL_MS: Final = 10_000
+# A process has receivers of a group for so long after the last one left: who polls comes again within seconds.
+GROUP_MEMBER_LINGER_S: Final = 10.0
 # Parts of one record: partitions, and runs of offsets in them.
 GROUP_RECORD_PARTS_MAX: Final = 1_000
 # Largest record: a thousand scopes of three names of 255 bytes.

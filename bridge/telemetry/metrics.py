@@ -81,6 +81,7 @@ class Metrics(Collector):
     What the log tells may come from its threads and is counted under a lock; the rest belongs to the event loop.
 
     Attributes:
+        own_stream: the bridge's own, whose messages are no user's: they are not counted; None where there is none.
         messages_sent: messages acknowledged by the log since the start.
         messages_received: messages read from the log since the start.
         groups: what groups did.
@@ -90,6 +91,7 @@ class Metrics(Collector):
     def __init__(
         self, *, topics_max: int = METRICS_TOPICS_MAX, process: Collector | EllipsisType | None = ...
     ) -> None:
+        self.own_stream: str | None = None
         self.messages_sent = 0
         self.messages_received = 0
         self.groups = GroupFigures()
@@ -180,12 +182,13 @@ class Metrics(Collector):
 
     def appended(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
         with self._lock:
-            self.messages_sent += messages
-            cell = self._topics.cell(stream, topic)
-            cell.messages_in += messages
-            cell.bytes_in += payload_bytes
             self._append_s.observe(seconds)
             self._append_messages.observe(messages)
+            if stream != self.own_stream:
+                self.messages_sent += messages
+                cell = self._topics.cell(stream, topic)
+                cell.messages_in += messages
+                cell.bytes_in += payload_bytes
 
     def append_failed(self, stream: str, topic: str, *, code: str) -> None:  # noqa: ARG002 (names may be made up: no label)
         with self._lock:
@@ -194,7 +197,7 @@ class Metrics(Collector):
     def read(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
         with self._lock:
             self._read_s.observe(seconds)
-            if messages:
+            if messages and stream != self.own_stream:
                 self.messages_received += messages
                 cell = self._topics.cell(stream, topic)
                 cell.messages_out += messages

@@ -89,7 +89,14 @@ class BridgeApp:
 
     async def refresh_stats(self) -> None:
         """What the background does every few seconds."""
-        await refresh_stats(self.log, self.services.stats, clock=self.services.clock, timeout_s=10)
+        await refresh_stats(
+            self.log,
+            self.log,
+            self.services.stats,
+            own_stream=GroupsConfig().stream,
+            clock=self.services.clock,
+            timeout_s=10,
+        )
 
 
 @asynccontextmanager
@@ -151,6 +158,7 @@ async def bridge_app(
     # As on Iggy: others may append past this appender.
     tails = Tails(log, clock=clock, pushes=False)
     news.listen(tails.stored)
+    metrics.own_stream = GroupsConfig().stream
     groups = Groups(log, appender, tails, config=GroupsConfig(), clock=clock, observer=metrics.groups)
     groups_running = asyncio.create_task(groups.run())
     services = Services(

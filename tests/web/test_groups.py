@@ -273,3 +273,24 @@ async def test_a_group_misses_nothing_of_a_topic_that_began_again(
     assert seen == [(number, 1, {"new": number}) for number in range(8)]
     stale = await bridge.call("POST", f"{base}/ack", {"tokens": tokens(given)[4:]})
     assert stale.json["results"][0]["outcome"] == "expired"
+
+
+async def test_the_figures_count_what_users_sent_and_not_what_groups_note(
+    bridge: BridgeApp, base: str
+) -> None:
+    await bridge.refresh_stats()
+    before = (await bridge.call("GET", "/stats")).json
+    for _ in range(3):
+        assert (await bridge.call("POST", "/messages", {"event": user_event()})).status == 201
+    for _ in range(5):
+        given = await receive(bridge, base)
+        if given.json["count"]:
+            await bridge.call("POST", f"{base}/ack", {"tokens": tokens(given)})
+    await bridge.refresh_stats()
+    after = (await bridge.call("GET", "/stats")).json
+    more = {
+        name: after[name] - before[name] for name in after if name.endswith(("_count", "_messages", "_sent"))
+    }
+    assert more == {"streams_count": 0, "topics_count": 0, "total_messages": 3, "messages_sent": 3}
+    figures = (await bridge.call("GET", "/metrics")).body.decode()
+    assert 'stream="bridge-groups"' not in figures

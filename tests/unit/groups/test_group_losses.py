@@ -11,6 +11,7 @@ from bridge.messagelog import ConsumerKey, First, TopicRef
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Gate, Scene
 from tests.support.groups import GROUP, Replica, offsets_of
 from tests.support.local_logs import TOPIC
+from tests.support.turns import until
 
 
 async def half_acked(scene: Scene, replica: Replica) -> None:
@@ -146,16 +147,20 @@ async def test_a_mark_that_cannot_be_stored_is_stored_later(
 async def test_duties_that_fail_are_done_again(scene: Scene) -> None:
     replica = await scene.start()
     assert await replica.receive(TOPIC) == ()
+    await until(lambda: replica.groups._duties.scopes)
     gate = Gate(replica, LEDGER)
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     gate.open.set()
-    scene.clock.advance(5)
+    # Nobody receives any more, which is told, and told again.
+    scene.clock.advance(limits.GROUP_MEMBER_LINGER_S)
     replica.groups._beat.set()
     await gate.reached.wait()
     gate.before = None
-    scene.clock.advance(5)
     gate.reached.clear()
     replica.groups._beat.set()
     await gate.reached.wait()
+    await until(lambda: not replica.groups._duties.scopes)
+    assert await replica.receive(TOPIC) == ()
+    await until(lambda: replica.groups._duties.scopes)
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     await replica.groups.release()
