@@ -11,6 +11,7 @@ import uvloop
 from blockbuster import BlockBuster, blockbuster_ctx
 from hypothesis import settings
 
+from bridge import limits
 from bridge.config import SETTINGS
 
 # The same examples at every run, so that neither a test nor the coverage it gives hangs on luck; new ones are looked for
@@ -58,6 +59,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in (setting.env, setting.file_env):
             if name in os.environ:
                 monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def small_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of logs are made in a run: what each keeps back on the disk must not fill it."""
+    monkeypatch.setattr(limits, "LOCAL_RESERVE_BYTES", 1024 * 1024)
 
 
 @pytest.fixture(autouse=True)

@@ -60,8 +60,18 @@ LOCAL_READS_WAITING_MAX: Final = 1_000
 # Retention looks once a minute, as Iggy does, and removes so many rows (chunks) at a time that a commit stays short.
 RETENTION_INTERVAL_S: Final = 60.0
 RETENTION_ROWS_PER_COMMIT: Final = 1_000
-# What SQLite may keep of the write-ahead log after a checkpoint.
-LOCAL_WAL_BYTES_MAX: Final = 64 * 1024 * 1024
+# SQLite's default, which the bridge does not change.
+LOCAL_PAGE_BYTES: Final = 4_096
+# What SQLite may keep of the write-ahead log after a checkpoint: one, and the largest commit but for single huge messages.
+LOCAL_WAL_BYTES_MAX: Final = 16 * 1024 * 1024
+# Kept back on the disk, so that a full one can be left: twice what waits in the write-ahead log between two checkpoints.
+LOCAL_RESERVE_BYTES: Final = 8 * 1024 * 1024
+# The reserve is this part of the disk at most.
+LOCAL_RESERVE_SHARE: Final = 16
+# A probe must fail where an append would: it needs some pages, not a corner of one.
+LOCAL_PROBE_BYTES: Final = 64 * 1024
+# A full log looks so often whether it still is, and lets retention look.
+LOCAL_FULL_RETRY_S: Final = 5.0
 
 # Messages that share one stored row: a page of 100 is then two rows, and a read in the middle decodes no more than this.
 LOCAL_CHUNK_MESSAGES_MAX: Final = 128

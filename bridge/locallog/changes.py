@@ -9,10 +9,12 @@ from bridge.locallog.schema import chunk_key
 from bridge.locallog.transaction import Change, Transaction
 from bridge.messagelog import Retention, StreamInfo, TopicInfo, TopicRef
 
-__all__ = ("CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Probe", "Purge", "leave_to_purge")
+__all__ = (
+    "CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Fill", "Probe", "Purge", "Unfill", "leave_to_purge",
+)  # fmt: skip
 
-# A probe must fail where an append would: it needs some pages, not a corner of one.
-_FILLER_BYTES: Final = 64 * 1024
+_FILL: Final = "insert or replace into probes values (1, zeroblob(?))"
+_UNFILL: Final = "delete from probes"
 
 
 class CreateStream(Change):
@@ -46,6 +48,7 @@ class CreateStream(Change):
 class DeleteStream(Change):
     __slots__ = ("_name", "_stream")
     alone: ClassVar[bool] = True
+    frees: ClassVar[bool] = True
     _stream: StreamState
 
     def __init__(self, name: str) -> None:
@@ -120,6 +123,7 @@ class DeleteTopic(Change):
 
     __slots__ = ("_ref", "_topic")
     alone: ClassVar[bool] = True
+    frees: ClassVar[bool] = True
     _topic: TopicState
 
     def __init__(self, ref: TopicRef) -> None:
@@ -143,12 +147,14 @@ class Purge(Change):
 
     __slots__ = ("_finished",)
     alone: ClassVar[bool] = True
+    frees: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
         self._finished = False
 
     def apply(self, transaction: Transaction) -> None:
+        self._finished = False
         base_key, count = transaction.catalog.purges[0]
         connection = transaction.connection
         start, end = chunk_key(base_key, 0), chunk_key(base_key + count, 0)
@@ -184,16 +190,48 @@ class Purge(Change):
 
 
 class Probe(Change):
-    """A write like any other, so that a log that was full finds out that it is not."""
+    """A write like any other, to find out whether the log takes one."""
 
     __slots__ = ()
     alone: ClassVar[bool] = True
 
     def apply(self, transaction: Transaction) -> None:
-        transaction.connection.execute(
-            "insert or replace into probes values (1, zeroblob(?))", (_FILLER_BYTES,)
-        )
-        transaction.connection.execute("delete from probes")
+        transaction.connection.execute(_FILL, (limits.LOCAL_PROBE_BYTES,))
+        transaction.connection.execute(_UNFILL)
+
+
+class Fill(Change):
+    """
+    So many bytes, there for good once committed: the proof that a log which was full has room again.
+
+    `Probe` takes its pages back within the commit, and SQLite need not write them; these it must.
+    """
+
+    __slots__ = ("_size_bytes",)
+    alone: ClassVar[bool] = True
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__()
+        self.taken = True
+        self._size_bytes = size_bytes
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.connection.execute(_FILL, (self._size_bytes,))
+
+
+class Unfill(Change):
+    """Takes back what `Fill` wrote."""
+
+    __slots__ = ()
+    alone: ClassVar[bool] = True
+    frees: ClassVar[bool] = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken = True
+
+    def apply(self, transaction: Transaction) -> None:
+        transaction.connection.execute(_UNFILL)
 
 
 def leave_to_purge(transaction: Transaction, topic: TopicState) -> None:

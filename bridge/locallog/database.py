@@ -12,16 +12,19 @@ from bridge import limits
 from bridge.errors import StartupError
 from bridge.locallog import schema
 from bridge.locallog.catalog import Catalog, KeyRange, Marks, PartitionState, StreamState, TopicState
+from bridge.locallog.faults import Fault, fault_of
+from bridge.locallog.space import Space, StatVfs
 from bridge.messagelog import Retention
 
-__all__ = ("Tuning", "load_catalog", "open_reader", "open_writer")
+__all__ = ("FILE_NAME", "NoSpaceLeft", "Tuning", "load_catalog", "open_reader", "open_writer")
 
 FILE_NAME: Final = "messages.db"
 
 _DAMAGED: Final = (
     "The embedded log in DATA_DIR is damaged; restore it from a copy, or set DATA_DIR to an empty directory."
 )
-_UNUSABLE: Final = "The embedded log in DATA_DIR cannot be used: the disk or its space fails."
+_UNUSABLE: Final = "The embedded log in DATA_DIR cannot be used: its disk fails."
+_NO_SPACE: Final = "There is no space left for the embedded log in DATA_DIR: free some, 1 MiB at least."
 _FOREIGN: Final = (
     f"DATA_DIR holds a {FILE_NAME} that is no log of a bridge; set DATA_DIR to another directory."
 )
@@ -37,18 +40,25 @@ class Tuning:
         synchronous: "off" makes a test suite fast and a log unsafe.
         connect: makes connections; faults are put in here.
         pages_max: size of the database in pages, to fill a "disk".
+        statvfs: tells how large the disk is, and what of it is free.
     """
 
     synchronous: Literal["full", "off"] = "full"
     connect: Callable[[str, int], apsw.Connection] = apsw.Connection
     pages_max: int | None = None
+    statvfs: StatVfs = os.statvfs
 
 
-def open_writer(directory: Path, tuning: Tuning) -> apsw.Connection:
+class NoSpaceLeft(StartupError):
+    """The log cannot be opened for want of space."""
+
+
+def open_writer(directory: Path, tuning: Tuning, space: Space) -> apsw.Connection:
     """
     The one connection that writes.
 
     Raises:
+        NoSpaceLeft: if there is not even space to open it.
         StartupError: if the file is foreign, damaged, of a newer schema, or cannot be opened.
     """
     try:
@@ -58,7 +68,9 @@ def open_writer(directory: Path, tuning: Tuning) -> apsw.Connection:
     except apsw.Error as error:
         raise StartupError("The embedded log in DATA_DIR cannot be opened.") from error
     try:
-        _prepare(connection, directory, tuning)
+        _prepare(connection, directory, tuning, space)
+        # What a process that was killed left in the write-ahead log may have to stay there.
+        space.settle(connection, unmoved_pages=space.wal_pages)
     except (apsw.CorruptError, apsw.FormatError) as error:
         connection.close(True)
         raise StartupError(_DAMAGED) from error
@@ -66,10 +78,9 @@ def open_writer(directory: Path, tuning: Tuning) -> apsw.Connection:
         connection.close(True)
         raise StartupError(_FOREIGN) from error
     except apsw.Error as error:
+        full = fault_of(error, connection.system_errno) is Fault.FULL
         connection.close(True)
-        raise StartupError(
-            "The embedded log in DATA_DIR cannot be used: the disk or its space fails."
-        ) from error
+        raise (NoSpaceLeft(_NO_SPACE) if full else StartupError(_UNUSABLE)) from error
     except StartupError:
         connection.close(True)
         raise
@@ -105,19 +116,20 @@ def load_catalog(connection: apsw.Connection) -> Catalog:
         raise StartupError(_DAMAGED) from error
 
 
-def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning) -> None:
+def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning, space: Space) -> None:
     connection.set_busy_timeout(limits.LOCAL_BUSY_TIMEOUT_MS)
+    # What SQLite keeps of a statement while it runs belongs on no disk, least of all a full one.
+    connection.pragma("temp_store", "memory")
     new = _is_new(connection)
     if connection.pragma("journal_mode", "wal") != "wal":
         raise StartupError("The file system of DATA_DIR cannot hold the embedded log; use a local disk.")
     connection.pragma("synchronous", tuning.synchronous)
     connection.pragma("fullfsync", True)
     connection.pragma("checkpoint_fullfsync", True)
-    connection.pragma("journal_size_limit", limits.LOCAL_WAL_BYTES_MAX)
+    connection.pragma("journal_size_limit", space.wal_bytes_max)
     # The writer checkpoints by itself: SQLite's automatic one swallows errors, a failed sync among them.
     connection.pragma("wal_autocheckpoint", 0)
-    if tuning.pages_max is not None:
-        connection.pragma("max_page_count", tuning.pages_max)
+    space.lift(connection)
     if new:
         connection.execute(
             f"begin immediate; {schema.TABLES}"

@@ -1,10 +1,24 @@
 """What an error of SQLite means for the log (pure)."""
 
+import errno
 from enum import Enum, auto
+from typing import Final
 
 import apsw
 
-__all__ = ("Fault", "LocalLogFailed", "fault_of")
+from bridge import limits
+from bridge.errors import Outcome, Overloaded
+
+__all__ = ("DiskFull", "Fault", "LocalLogFailed", "disk_full", "fault_of")
+
+# A quota and a limit on the size of files are as full as a disk; SQLite has a code of its own for the disk alone.
+_NO_SPACE: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+# After a failed sync nobody knows what is on the disk, whatever the reason was.
+_OF_A_SYNC: Final = frozenset((apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC))
+
+
+class DiskFull(Overloaded):
+    """There is no space for what was to be written; nothing of it was."""
 
 
 class LocalLogFailed(Exception):
@@ -27,11 +41,24 @@ class Fault(Enum):
     FATAL = auto()
 
 
-def fault_of(error: Exception) -> Fault:
+def fault_of(error: Exception, system_errno: int) -> Fault:
+    """*system_errno* is what the operating system told SQLite last, 0 if it told nothing."""
     match error:
         case apsw.FullError():
             return Fault.FULL
         case apsw.BusyError() | apsw.LockedError():
             return Fault.BUSY
+        case apsw.IOError() | apsw.CantOpenError() if (
+            system_errno in _NO_SPACE and getattr(error, "extendedresult", 0) not in _OF_A_SYNC
+        ):
+            return Fault.FULL
         case _:
             return Fault.FATAL
+
+
+def disk_full() -> DiskFull:
+    return DiskFull(
+        "There is no space left for the log.",
+        outcome=Outcome.NOT_WRITTEN,
+        retry_after_ms=int(limits.LOCAL_FULL_RETRY_S * 1_000),
+    )

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import apsw
 import structlog
 
 from bridge import limits
@@ -16,22 +16,22 @@ from bridge.errors import (
     BridgeError,
     LogError,
     NotFound,
-    StartupError,
     TopicNotFound,
 )
 from bridge.locallog import queries
 from bridge.locallog.administration import LocalAdministration
-from bridge.locallog.catalog import EMPTY, Catalog, PartitionState, TopicState
+from bridge.locallog.catalog import EMPTY, PartitionState, TopicState
 from bridge.locallog.changes import Probe
+from bridge.locallog.commits import Commits
 from bridge.locallog.completions import Completions
-from bridge.locallog.database import Tuning, load_catalog, open_reader, open_writer
-from bridge.locallog.faults import LocalLogFailed
+from bridge.locallog.database import Tuning
+from bridge.locallog.faults import DiskFull, LocalLogFailed
+from bridge.locallog.files import Files, open_files
 from bridge.locallog.hot_reads import HotReads
-from bridge.locallog.lock import DirectoryLock
 from bridge.locallog.reader import Readers
 from bridge.locallog.retention import Trim
 from bridge.locallog.transaction import Append, StoreOffset
-from bridge.locallog.writer import LogState, Writer
+from bridge.locallog.writer import FULL_ADVICE, LogState, Writer
 from bridge.messagelog import (
     NO_RECORDS,
     Balanced,
@@ -68,7 +68,7 @@ _NO_TUNING: Final = Tuning()
 _RETENTION_DEADLINE_S: Final = 30.0
 _DETAILS: Final = {
     LogState.OPEN: "",
-    LogState.FULL: "There is no space left for the log.",
+    LogState.FULL: FULL_ADVICE,
     LogState.FAILED: "The disk or the database under the log failed.",
     LogState.CLOSED: "The log is closed.",
 }
@@ -80,26 +80,24 @@ class LocalMessageLog(LocalAdministration):
     def __init__(
         self,
         *,
-        lock: DirectoryLock,
-        writer_connection: apsw.Connection,
-        reader_connections: list[apsw.Connection],
-        catalog: Catalog,
+        files: Files,
         clock: Clock,
         observer: LogObserver,
         news: StoredNews,
     ) -> None:
         completions = Completions(asyncio.get_running_loop())
-        self._lock = lock
+        self._lock = files.lock
         self._clock = clock
         self._observer = observer
         self._news = news
-        self._failed = asyncio.Event()
+        self._state_news = asyncio.Event()
         self._hot_reads = HotReads()
+        commits = Commits(files.writer, files.catalog, files.space, clock)
         super().__init__(
-            catalog,
-            Writer(writer_connection, catalog, completions, clock=clock, state_changed=self._state_changed),
+            files.catalog,
+            Writer(commits, completions, state_changed=self._state_changed, full=files.full),
         )
-        self._readers = Readers(reader_connections, completions)
+        self._readers = Readers(files.readers, completions)
 
     @classmethod
     async def open(
@@ -121,18 +119,10 @@ class LocalMessageLog(LocalAdministration):
             StartupError: if the directory is in use or unusable, or the log in it is damaged, foreign or newer.
         """
         started_s = clock.monotonic_s()
-        lock, writer, readers, catalog = await asyncio.to_thread(_open_files, Path(config.data_dir), tuning)
-        log = cls(
-            lock=lock,
-            writer_connection=writer,
-            reader_connections=readers,
-            catalog=catalog,
-            clock=clock,
-            observer=observer,
-            news=news or StoredNews(),
-        )
-        observer.connection_changed(LogState.OPEN)
-        totals = catalog.totals()
+        files = await asyncio.to_thread(open_files, Path(config.data_dir), tuning)
+        log = cls(files=files, clock=clock, observer=observer, news=news or StoredNews())
+        observer.connection_changed(log.health().state)
+        totals = files.catalog.totals()
         _LOG.info(
             "embedded log opened",
             streams=totals.streams_count,
@@ -144,16 +134,23 @@ class LocalMessageLog(LocalAdministration):
 
     async def run(self) -> None:
         """
-        The log's own background part: retention once a minute, and the news of a failed disk.
+        The log's own background part: retention once a minute, the way out of a full disk, the news of a failed one.
 
         Raises:
             LocalLogFailed: as soon as the writer has failed; the process must end.
         """
-        while not self._failed.is_set():
+        while (state := self._writer.state) is not LogState.FAILED:
+            self._state_news.clear()
+            full = state is LogState.FULL
             try:
-                await asyncio.wait_for(self._failed.wait(), limits.RETENTION_INTERVAL_S)
+                await asyncio.wait_for(
+                    self._state_news.wait(),
+                    limits.LOCAL_FULL_RETRY_S if full else limits.RETENTION_INTERVAL_S,
+                )
             except TimeoutError:
                 await self.retain()
+                if full:
+                    await self._look_again()
         raise LocalLogFailed(
             "The disk or the database under the embedded log failed."
         ) from self._writer.failure
@@ -167,8 +164,15 @@ class LocalMessageLog(LocalAdministration):
                         Trim(topic), deadline=Deadline.after(_RETENTION_DEADLINE_S, self._clock)
                     ):
                         pass
+        except DiskFull:
+            # The log has told of it, once.
+            pass
         except LogError as error:
             _LOG.warning("retention put off", reason=error.code)
+
+    async def _look_again(self) -> None:
+        with suppress(LogError):
+            await self._writer.perform(Probe(), deadline=Deadline.after(_RETENTION_DEADLINE_S, self._clock))
 
     async def close(self) -> None:
         """Finish what was accepted, move it into the database, let the directory go."""
@@ -334,13 +338,14 @@ class LocalMessageLog(LocalAdministration):
 
     async def probe(self, *, deadline: Deadline) -> None:
         """
-        Write and read something; a log that was full opens again by this.
+        Write and read something; a log that was full opens again by this. That it is full is no error: `health` says it.
 
         Raises:
             LogError: if either fails.
         """
         self._check_write(deadline)
-        await self._writer.perform(Probe(), deadline=deadline)
+        with suppress(DiskFull):
+            await self._writer.perform(Probe(), deadline=deadline)
         await self._readers.run(lambda connection: connection.execute("select 1").get, deadline=deadline)
 
     async def totals(self, *, deadline: Deadline) -> LogTotals:
@@ -357,8 +362,7 @@ class LocalMessageLog(LocalAdministration):
 
     def _state_changed(self, state: LogState) -> None:
         self._observer.connection_changed(state)
-        if state is LogState.FAILED:
-            self._failed.set()
+        self._state_news.set()
 
 
 def _is_surely_empty(partition: PartitionState, position: Position) -> bool:
@@ -370,22 +374,3 @@ def _is_surely_empty(partition: PartitionState, position: Position) -> bool:
             return marks.first_offset == marks.next_offset
         case _:
             return False
-
-
-def _open_files(
-    directory: Path, tuning: Tuning
-) -> tuple[DirectoryLock, apsw.Connection, list[apsw.Connection], Catalog]:
-    lock = DirectoryLock(directory)
-    try:
-        writer = open_writer(directory, tuning)
-    except StartupError:
-        lock.release()
-        raise
-    try:
-        catalog = load_catalog(writer)
-        readers = [open_reader(directory, tuning) for _ in range(limits.LOCAL_READERS)]
-    except StartupError:
-        writer.close(True)
-        lock.release()
-        raise
-    return lock, writer, readers, catalog

@@ -20,6 +20,7 @@ class Trim(Change):
 
     __slots__ = ("_marks", "_topic")
     alone: ClassVar[bool] = True
+    frees: ClassVar[bool] = True
 
     def __init__(self, topic: TopicState) -> None:
         super().__init__()
@@ -27,6 +28,7 @@ class Trim(Change):
         self._marks: dict[PartitionState, Marks] = {}
 
     def apply(self, transaction: Transaction) -> bool:
+        self._marks = {}
         if self._topic.deleted:
             return False
         retention = self._topic.retention

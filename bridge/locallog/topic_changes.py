@@ -36,6 +36,7 @@ class PurgeTopic(TopicChange):
     """
 
     __slots__ = ("_keys", "_left")
+    frees: ClassVar[bool] = True
     _keys: KeyRange
     _left: tuple[KeyRange, ...]
 
@@ -55,7 +56,10 @@ class PurgeTopic(TopicChange):
 
 
 class UpdateRetention(TopicChange):
+    """Kept for longer or shorter; it frees space, if not by itself."""
+
     __slots__ = ("_retention",)
+    frees: ClassVar[bool] = True
 
     def __init__(self, ref: TopicRef, retention: Retention) -> None:
         super().__init__(ref)

@@ -139,6 +139,8 @@ class Change:
 
     Attributes:
         alone: in a transaction of its own, because what it changes is looked up rather than gathered.
+        grows: it can only need more space; a log that is full refuses it untried.
+        frees: there is space after it, sooner or later; a log that is full gives its reserve for it.
         size_bytes: what it holds in memory while it waits.
         told: called on the event loop once it is committed or failed; None once nobody waits any more.
         timer: ends the wait for it; None for what the writer does by itself.
@@ -148,6 +150,8 @@ class Change:
 
     __slots__ = ("messages_count", "size_bytes", "taken", "timer", "told", "withdrawn")
     alone: ClassVar[bool] = False
+    grows: ClassVar[bool] = False
+    frees: ClassVar[bool] = False
 
     def __init__(self, *, messages_count: int = 1, size_bytes: int = 0) -> None:
         self.told: Told | None = None
@@ -159,7 +163,8 @@ class Change:
 
     def apply(self, transaction: Transaction) -> Any:
         """
-        Do it within the transaction; the value becomes the future's result.
+        Do it within the transaction; the value becomes the future's result. It may be asked for again, in another
+        transaction, when the first was taken back.
 
         Raises:
             BridgeError: before anything was changed; only this one fails then.
@@ -174,6 +179,7 @@ class Append(Change):
     """Messages to the end of a partition; the result is their `Receipt`."""
 
     __slots__ = ("_messages", "_partition", "_stored")
+    grows: ClassVar[bool] = True
 
     def __init__(self, partition: PartitionState, messages: Sequence[NewMessage], size_bytes: int) -> None:
         super().__init__(messages_count=len(messages), size_bytes=size_bytes)

@@ -1,9 +1,11 @@
 """
 The one thread that writes: everything that waits goes into one transaction, then all are told at once (shell).
 
-    open --no space--> full --a later commit--> open
+    open --no space--> full --a later write of some size--> open
     open, full --any other error--> failed        (stays; the process is to end with exit 70)
     any --close--> closed
+
+A full log refuses what can only need space, at once; it takes what frees some, and removes what was deleted.
 """
 
 import asyncio
@@ -12,25 +14,28 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final
 
-import apsw
 import structlog
 
 from bridge import limits
-from bridge.clock import Clock, Deadline
+from bridge.clock import Deadline
 from bridge.errors import BridgeError, ConnectionFailed, DeadlineExceeded, Outcome, Overloaded
-from bridge.locallog.catalog import Catalog
-from bridge.locallog.changes import Purge
+from bridge.locallog.changes import Probe, Purge
+from bridge.locallog.commits import Answer, CommitFailed, Commits
 from bridge.locallog.completions import Completions
-from bridge.locallog.faults import Fault, fault_of
-from bridge.locallog.transaction import Change, Told, Transaction
+from bridge.locallog.faults import Fault, disk_full
+from bridge.locallog.transaction import Change, Told
 
-__all__ = ("LogState", "Writer")
+__all__ = ("FULL_ADVICE", "LogState", "Writer")
 
 _LOG = structlog.get_logger("bridge.locallog")
 _BUSY_RETRY_MS: Final = 1_000
-_FULL_RETRY_MS: Final = 5_000
+
+FULL_ADVICE: Final = (
+    "There is no space left for the log: what is there can be read and deleted. Delete topics or messages, keep them for"
+    " shorter, or make room on the disk of DATA_DIR."
+)
 
 
 class LogState(StrEnum):
@@ -38,9 +43,6 @@ class LogState(StrEnum):
     FULL = "full"
     FAILED = "failed"
     CLOSED = "closed"
-
-
-_Answer: TypeAlias = tuple[Change, Any, BridgeError | None]
 
 
 class _Stop(Change):
@@ -60,32 +62,33 @@ class Writer:
     Attributes:
         state: read from any thread.
         failure: what made the state `FAILED`.
+
+    Args:
+        full: it is known already that there is no space.
     """
 
     def __init__(
         self,
-        connection: apsw.Connection,
-        catalog: Catalog,
+        commits: Commits,
         completions: Completions,
         *,
-        clock: Clock,
         state_changed: Callable[[LogState], None],
+        full: bool = False,
     ) -> None:
         self.state = LogState.OPEN
         self.failure: Exception | None = None
-        self._connection = connection
-        self._catalog = catalog
+        self._commits = commits
         self._completions = completions
-        self._clock = clock
         self._state_changed = state_changed
         self._queue: SimpleQueue[Change] = SimpleQueue()
         self._held: list[Change] = []
         self._claims = threading.Lock()
         self._waiting = 0
         self._waiting_bytes = 0
-        self._wal_pages = 0
-        self._checkpoint_at_pages = limits.LOCAL_CHECKPOINT_PAGES
-        connection.set_wal_hook(self._committed_pages)
+        # Rows that nobody can reach any more could not be removed; they are not tried again before something else could.
+        self._stalled = False
+        if full:
+            self._enter(LogState.FULL)
         self._thread = threading.Thread(target=self._serve, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -132,6 +135,8 @@ class Writer:
     def _refusal(self, change: Change) -> BridgeError | None:
         if self.state is LogState.FAILED:
             return _stopped(Outcome.NOT_WRITTEN)
+        if self.state is LogState.FULL and change.grows:
+            return disk_full()
         if (
             self._waiting >= limits.LOCAL_APPENDS_WAITING_MAX
             or self._waiting_bytes + change.size_bytes > limits.LOCAL_BYTES_WAITING_MAX
@@ -192,7 +197,7 @@ class Writer:
     def _next(self) -> Change:
         if self._held:
             return self._held.pop()
-        if not self._catalog.purges or self.state is not LogState.OPEN:
+        if not self._commits.catalog.purges or self._stalled:
             return self._queue.get()
         # Between other work, a slice at a time: whoever comes waits for one slice at most.
         try:
@@ -208,93 +213,87 @@ class Writer:
         with self._claims:
             for change in changes:
                 change.taken = not change.withdrawn
-        answers: list[_Answer] = []
-        committing = False
-        try:
-            transaction = Transaction(self._connection, self._catalog, self._clock.now_us())
-            self._connection.execute("begin immediate")
-            for change in changes:
-                try:
-                    answers.append((change, change.apply(transaction) if change.taken else None, None))
-                except BridgeError as refusal:
-                    answers.append((change, None, refusal))
-            transaction.flush()
-            committing = True
-            self._connection.execute("commit")
-            for change, _, refused in answers:
-                if refused is None and change.taken:
-                    change.publish(self._catalog)
-            transaction.publish()
-        except Exception as error:  # noqa: BLE001 (whatever it is, nobody may wait for ever, nothing may be acknowledged)
-            self._refuse(changes, self._give_up(error, committing=committing))
-            return
         if self.state is LogState.FULL:
+            changes = self._without_growing(changes)
+            if not changes:
+                return
+        try:
+            answers = self._commits.commit(changes)
+        except CommitFailed as failed:
+            self._refuse(changes, self._give_up(failed, changes))
+            return
+        self._stalled = False
+        if self.state is LogState.FULL and (changes[0].frees or isinstance(changes[0], Probe)):
             # Before the answers: whoever is told that the log takes messages again finds it so.
-            self._enter(LogState.OPEN)
+            self._look_again()
         self._answer(answers)
 
-    def _give_up(self, error: Exception, *, committing: bool) -> Callable[[], BridgeError]:
-        """Take the transaction back; gives what each of its callers is told."""
-        fault = fault_of(error)
-        if fault is not Fault.FATAL:
-            try:
-                if self._connection.in_transaction:
-                    self._connection.execute("rollback")
-            except apsw.Error as rollback_error:
-                fault, error = Fault.FATAL, rollback_error
-        if fault is Fault.FULL:
-            self._enter(LogState.FULL)
-            return _no_space
-        if fault is Fault.BUSY:
+    def _look_again(self) -> None:
+        try:
+            if self._commits.has_room():
+                self._enter(LogState.OPEN)
+        except CommitFailed as failed:
+            self._fail(failed.cause)
+
+    def _without_growing(self, changes: Sequence[Change]) -> list[Change]:
+        """What a full log tries all the same; the rest is refused."""
+        self._refuse([change for change in changes if change.grows], disk_full)
+        return [change for change in changes if not change.grows]
+
+    def _give_up(self, failed: CommitFailed, changes: Sequence[Change]) -> Callable[[], BridgeError]:
+        """Draw the consequences; gives what each of the callers is told."""
+        self._stalled = True
+        if failed.fault is Fault.BUSY:
             return _held_elsewhere
-        self._fail(error)
-        outcome = Outcome.UNKNOWN if committing else Outcome.NOT_WRITTEN
+        if failed.fault is Fault.FULL:
+            size_bytes = sum(change.size_bytes for change in changes)
+            try:
+                # One that is too large for what is left leaves the others theirs.
+                if size_bytes <= self._commits.space.proof_bytes or not self._commits.has_room():
+                    self._enter(LogState.FULL)
+            except CommitFailed as failed_for_good:
+                self._fail(failed_for_good.cause)
+            return disk_full
+        self._fail(failed.cause)
+        outcome = Outcome.UNKNOWN if failed.committing else Outcome.NOT_WRITTEN
         return lambda: _stopped(outcome)
 
     def _checkpoint(self) -> None:
-        if self._wal_pages < self._checkpoint_at_pages or self.state is LogState.FAILED:
+        if self.state is LogState.FAILED:
             return
         try:
-            pages, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        except apsw.Error as error:
-            if fault_of(error) is Fault.FATAL:
-                self._fail(error)
-                return
-            pages, moved = self._wal_pages, 0
-        # Readers may hold it back; then it is tried again after as many pages more, not after every commit.
-        self._checkpoint_at_pages = limits.LOCAL_CHECKPOINT_PAGES + (0 if moved >= pages else pages)
+            self._commits.checkpoint()
+        except CommitFailed as failed:
+            self._fail(failed.cause)
 
     def _let_go(self) -> None:
-        if self.state is not LogState.FAILED:
-            try:
-                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            except apsw.Error:
-                # What it would have moved is safe where it is, and is moved after the next start.
-                _LOG.warning("write-ahead log left for the next start")
-        self._connection.close(True)
+        self._commits.close(failed=self.state is LogState.FAILED)
         self._enter(LogState.CLOSED)
-
-    def _committed_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._wal_pages = pages
-        return apsw.SQLITE_OK
 
     def _fail(self, error: Exception) -> None:
         _LOG.error("embedded log failed", error=type(error).__name__)
+        self._stalled = True
         self.failure = error
         self._enter(LogState.FAILED)
 
     def _enter(self, state: LogState) -> None:
         if self.state is not state:
+            if state is LogState.FULL:
+                _LOG.warning(
+                    "embedded log full", free_bytes=self._commits.space.free_bytes, advice=FULL_ADVICE
+                )
+            elif self.state is LogState.FULL and state is LogState.OPEN:
+                _LOG.info("embedded log has space again")
             self.state = state
             self._completions.post(lambda: self._state_changed(state))
 
     def _refuse(self, changes: Iterable[Change], make_error: Callable[[], BridgeError]) -> None:
         self._answer([(change, None, make_error()) for change in changes])
 
-    def _answer(self, answers: Sequence[_Answer]) -> None:
+    def _answer(self, answers: Sequence[Answer]) -> None:
         self._completions.post(lambda: self._tell(answers))
 
-    def _tell(self, answers: Sequence[_Answer]) -> None:
+    def _tell(self, answers: Sequence[Answer]) -> None:
         for change, value, error in answers:
             timer = change.timer
             if timer is None:
@@ -319,12 +318,6 @@ def _settle(future: asyncio.Future[Any], value: Any, error: BridgeError | None) 
 
 def _stopped(outcome: Outcome) -> BridgeError:
     return ConnectionFailed("The embedded log stopped after a fault of its disk.", outcome=outcome)
-
-
-def _no_space() -> BridgeError:
-    return Overloaded(
-        "There is no space left for the log.", outcome=Outcome.NOT_WRITTEN, retry_after_ms=_FULL_RETRY_MS
-    )
 
 
 def _held_elsewhere() -> BridgeError:

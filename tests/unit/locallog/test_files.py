@@ -89,7 +89,8 @@ async def test_a_damaged_table_is_found_at_the_start(tmp_path: Path) -> None:
     [
         ("connect", apsw.CantOpenError, "cannot be opened"),
         ("pragma application_id", apsw.CorruptError, "damaged"),
-        ("begin immediate", apsw.FullError, "cannot be used"),
+        ("begin immediate", apsw.FullError, "no space left"),
+        ("begin immediate", apsw.IOError, "cannot be used"),
         ("select id, name", apsw.IOError, "damaged"),
         ("pragma query_only", apsw.IOError, "cannot be used"),
     ],

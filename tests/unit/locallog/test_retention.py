@@ -156,13 +156,14 @@ async def test_the_background_part_removes_what_is_due(
 ) -> None:
     clock = FakeClock()
     log = await open_kept(tmp_path, Retention(age_s=1), clock=clock)
-    await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
-    clock.advance(5)
     monkeypatch.setattr(limits, "RETENTION_INTERVAL_S", 0.001)
     running = asyncio.create_task(log.run())
-    while await offsets(log):
-        # A page read often is answered at once, which lets nothing else run; a write waits for the writer.
-        await log.probe(deadline=soon())
+    for _ in range(2):
+        await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+        clock.advance(5)
+        while await offsets(log):
+            # A page read often is answered at once, which lets nothing else run; a write waits for the writer.
+            await log.probe(deadline=soon())
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
