@@ -9,11 +9,13 @@ import structlog
 
 from bridge.adapters import OpenLog
 from bridge.background.default_topic import make_default_topic
+from bridge.background.figures_tidy import tidy_figures
 from bridge.background.health_watch import watch_health
 from bridge.background.stats_refresh import refresh_stats
 from bridge.background.supervise import Pace, retry_until_done, supervise
 from bridge.config import Config
 from bridge.errors import LogError
+from bridge.limits import METRICS_TIDY_INTERVAL_S
 from bridge.messagelog import TopicRef
 from bridge.telemetry.loop_lag import watch_loop_lag
 from bridge.web.keys import Services
@@ -46,6 +48,9 @@ def background_tasks(
             timeout_s=config.http.operation_timeout_s,
         )
 
+    async def tidy() -> None:
+        await tidy_figures(services.log, metrics, clock=clock, timeout_s=config.http.operation_timeout_s)
+
     async def health() -> None:
         await watch_health(services.probe, clock=clock, timeout_s=_PROBE_TIMEOUT_S)
 
@@ -60,6 +65,10 @@ def background_tasks(
     yield (
         "stats-refresh",
         supervise("stats-refresh", stats, pace=pace(services.stats.ttl_s), observer=metrics),
+    )
+    yield (
+        "figures-tidy",
+        supervise("figures-tidy", tidy, pace=pace(METRICS_TIDY_INTERVAL_S), observer=metrics),
     )
     yield "groups", services.groups.run()
     yield "loop-lag", watch_loop_lag(metrics, clock=clock, sleep=asyncio.sleep)

@@ -5,7 +5,11 @@ from typing import Final
 # --- figures ----------------------------------------------------------------------------------------------------
 # Topics that get their own label in the metrics; the rest is counted as "other".
 METRICS_TOPICS_MAX: Final = 1_000
-# Groups likewise: five series each.
+# How often is looked which topics are still there: series of those that are not end so soon.
+METRICS_TIDY_INTERVAL_S: Final = 30.0
+# An hour of these without use, and a topic's series make room for others where there is none: scrapes have seen them.
+METRICS_TOPIC_IDLE_ROUNDS: Final = 120
+# Groups likewise: eight series each.
 METRICS_GROUPS_MAX: Final = 200
 LOOP_LAG_INTERVAL_S: Final = 0.25
 

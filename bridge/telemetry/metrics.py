@@ -5,7 +5,7 @@ A scrape comes every few seconds, requests by the thousand: so observing is an a
 """
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from threading import Lock
 from types import EllipsisType
 from typing import TYPE_CHECKING, TypeVar
@@ -22,7 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 import bridge
-from bridge.limits import METRICS_TOPICS_MAX
+from bridge.limits import METRICS_TOPIC_IDLE_ROUNDS, METRICS_TOPICS_MAX
 from bridge.telemetry.figures import OTHER, Histogram, TopicCells
 from bridge.telemetry.group_figures import GroupFigures
 from bridge.telemetry.live_figures import LiveFigures
@@ -177,6 +177,19 @@ class Metrics(Collector):
     def task_failed(self, task: str, code: str) -> None:
         """A step of a background task failed in an expected way."""
         self._task_failures[task, code] = self._task_failures.get((task, code), 0) + 1
+
+    # --- topics: any thread ------------------------------------------------------------------------------------
+
+    def begin_round(self) -> tuple[str, ...]:
+        """The streams of whose topics there are series; `keep_topics` of each follows."""
+        with self._lock:
+            self._topics.begin_round(idle_rounds=METRICS_TOPIC_IDLE_ROUNDS)
+            return self._topics.streams()
+
+    def keep_topics(self, stream: str, topics: Collection[str]) -> None:
+        """Of *stream* there are only *topics*: the series of others end."""
+        with self._lock:
+            self._topics.keep(stream, topics)
 
     # --- LogObserver: any thread ------------------------------------------------------------------------------
 

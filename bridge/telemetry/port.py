@@ -1,8 +1,9 @@
 """What the rooms below the web tell of themselves (pure); `metrics.py` listens, tests and tools need not."""
 
+from collections.abc import Collection
 from typing import Protocol
 
-__all__ = ("GroupObserver", "LogObserver", "NullObserver", "TaskObserver")
+__all__ = ("GroupObserver", "LogObserver", "NullObserver", "TaskObserver", "TopicSeries")
 
 
 class LogObserver(Protocol):
@@ -50,6 +51,16 @@ class GroupObserver(Protocol):
 
     def groups_stand(self, standing: dict[tuple[str, str, str], tuple[int, int]]) -> None:
         """Messages in flight, and lag, of the partitions that this process looks after; of no other group any."""
+
+
+class TopicSeries(Protocol):
+    """Has series of topics, and ends those of topics that are gone."""
+
+    def begin_round(self) -> tuple[str, ...]:
+        """The streams of whose topics there are series; `keep_topics` of each follows."""
+
+    def keep_topics(self, stream: str, topics: Collection[str]) -> None:
+        """Of *stream* there are only *topics*: the series of others end."""
 
 
 class NullObserver:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from bridge.background.figures_tidy import tidy_figures
 from bridge.config import HttpConfig, LogConfig
-from bridge.messagelog import First, NewMessage, ToPartition, partition_of_key
+from bridge.messagelog import First, NewMessage, ToPartition, TopicRef, partition_of_key
 from bridge.telemetry.metrics import Metrics
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
 from tests.support.events import user_event
@@ -200,3 +201,22 @@ async def test_pages_of_other_origins_may_put_and_patch(tmp_path: Any) -> None:
         )
         allowed = set(answer.headers["Access-Control-Allow-Methods"].replace(" ", "").split(","))
         assert allowed == {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+
+
+async def test_the_series_of_what_was_deleted_end_whoever_deleted_it(bridge: BridgeApp) -> None:
+    stream, metrics = bridge.topic.stream, bridge.services.metrics
+    for name in ("kept", "gone"):
+        await bridge.call("POST", f"/streams/{stream}/topics", {"name": name})
+        sent = await bridge.call("POST", f"/streams/{stream}/topics/{name}/messages", {"event": user_event()})
+        assert sent.status == 201
+    await bridge.log.create_stream(f"{stream}-2", deadline=bridge.deadline())
+    await bridge.log.create_topic(
+        TopicRef(f"{stream}-2", "gone"), partitions_count=1, deadline=bridge.deadline()
+    )
+    await bridge.call("POST", f"/streams/{stream}-2/topics/gone/messages", {"event": user_event()})
+    await bridge.log.delete_topic(TopicRef(stream, "gone"), deadline=bridge.deadline())
+    await bridge.log.delete_stream(f"{stream}-2", deadline=bridge.deadline())
+    await tidy_figures(bridge.log, metrics, clock=bridge.services.clock, timeout_s=10)
+    figures = (await bridge.call("GET", "/metrics")).body.decode()
+    assert f'bridge_messages_in_total{{stream="{stream}",topic="kept"}} 1.0' in figures
+    assert 'topic="gone"' not in figures

@@ -2,6 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bridge.limits import METRICS_TOPIC_IDLE_ROUNDS
 from bridge.telemetry.metrics import Metrics
 
 
@@ -105,9 +106,46 @@ def test_topics_beyond_the_bound_share_one_label() -> None:
 
 def test_a_topic_named_as_the_shared_label_does_not_break_the_scrape() -> None:
     metrics = Metrics(topics_max=1)
-    for topic in ("other", "b"):
+    for topic in ("other", "a", "b"):
         metrics.appended("other", topic, messages=1, payload_bytes=1, seconds=0.001)
     assert value(metrics, "bridge_messages_in_total", stream="other", topic="other") == 2
+
+
+def write(metrics: Metrics, topic: str) -> None:
+    metrics.appended("s", topic, messages=1, payload_bytes=1, seconds=0.001)
+
+
+def stored(metrics: Metrics, topic: str) -> float | None:
+    return value(metrics, "bridge_messages_in_total", stream="s", topic=topic)
+
+
+def test_series_end_with_their_topic_and_make_room_for_new_ones() -> None:
+    metrics = Metrics(topics_max=10)
+    for number in range(100):
+        write(metrics, f"t{number}")
+        # All but the newest were deleted.
+        assert metrics.begin_round() == ("s",)
+        write(metrics, "late")
+        metrics.keep_topics("s", {f"t{number}"})
+        assert stored(metrics, f"t{number}") == 1
+        assert stored(metrics, f"t{number - 1}") is None
+        # It is not known of yet, and was written to since one began to look.
+        assert stored(metrics, "late") == number + 1
+    assert value(metrics, "bridge_messages_in_total", stream="other", topic="other") is None
+
+
+def test_where_there_is_no_room_topics_that_nobody_uses_give_theirs_up() -> None:
+    metrics = Metrics(topics_max=2)
+    write(metrics, "old")
+    for _ in range(METRICS_TOPIC_IDLE_ROUNDS):
+        write(metrics, "busy")
+        metrics.begin_round()
+        write(metrics, "new")
+        assert stored(metrics, "new") is None
+    metrics.begin_round()
+    write(metrics, "new")
+    assert (stored(metrics, "new"), stored(metrics, "old")) == (1, None)
+    assert stored(metrics, "busy") == METRICS_TOPIC_IDLE_ROUNDS
 
 
 def test_a_poll_of_an_empty_topic_takes_no_label() -> None:
