@@ -8,7 +8,8 @@ from bridge.clock import Clock
 from bridge.config import Config, Fault, Rule
 from bridge.errors import BadRequest, ConfigError
 from bridge.flow.gather import GatheredAppender
-from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource, StoredNews
+from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
+from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.names import check_name
 from bridge.telemetry.metrics import Metrics
 from bridge.web.keys import Appender
@@ -21,6 +22,9 @@ class OpenLog:
     """A log that is open, by the parts the rest of the bridge sees.
 
     Attributes:
+        log, appender: in which the default topic is never missing.
+        bare_log: in which it may be.
+        kept_topic: whether it is there; who makes it says so.
         tells_all: nobody can append without the news being told.
         run: the adapter's background part, None where it has none; ends only by cancellation or by raising.
         closers: what to close, first to last, each with a name for the log.
@@ -28,6 +32,8 @@ class OpenLog:
 
     log: MessageLog
     appender: Appender
+    bare_log: MessageLog
+    kept_topic: KeptTopic
     probe: HealthProbe
     stats: StatsSource
     tells_all: bool
@@ -56,9 +62,12 @@ async def _open_local(config: Config, *, clock: Clock, metrics: Metrics, news: S
 
     log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics, news=news)
     appender = GatheredAppender(log, probe=log, ready=log)
+    kept_topic = _kept_topic(config)
     return OpenLog(
-        log=log,
-        appender=appender,
+        log=KeptLog(log, kept_topic),
+        appender=KeptAppender(appender, kept_topic),
+        bare_log=log,
+        kept_topic=kept_topic,
         probe=log,
         stats=log,
         tells_all=True,
@@ -86,15 +95,22 @@ async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics, news: St
         await log.start()
         await log.run()
 
+    kept_topic = _kept_topic(config)
     return OpenLog(
-        log=log,
-        appender=appender,
+        log=KeptLog(log, kept_topic),
+        appender=KeptAppender(appender, kept_topic),
+        bare_log=log,
+        kept_topic=kept_topic,
         probe=log,
         stats=log,
         tells_all=False,
         closers=(("appender", appender.close), ("log", log.close)),
         run=run,
     )
+
+
+def _kept_topic(config: Config) -> KeptTopic:
+    return KeptTopic(TopicRef(config.log.stream, config.log.topic))
 
 
 def names_are_names(config: Config) -> Iterator[Fault]:

@@ -12,7 +12,7 @@
     |  `- MisdirectedRequest  UpgradeRequired  HttpVersionNotSupported
     `- LogError                         the log did not do it, or did not say whether it did
        |- ConnectionFailed  Disconnected  ConnectionReset  CircuitOpen  Overloaded   retry after a while
-       |- DeadlineExceeded
+       |- DeadlineExceeded  TopicNotReady
        `- StreamError  TopicError  SendError  PollError  InternalError               what nobody expected
 
 A class is one condition that a caller acts on. Its docstring is the sentence an operator reads. Which HTTP status
@@ -57,6 +57,7 @@ __all__ = (
     "TooManyFailedKeys",
     "TopicError",
     "TopicNotFound",
+    "TopicNotReady",
     "Unauthorized",
     "UnsupportedMediaType",
     "UpgradeRequired",
@@ -272,6 +273,14 @@ class ConnectionFailed(LogError):
 class Disconnected(LogError):
     """The connection to the log is down; it is being made again."""
 
+    code = "disconnected"
+    retryable = True
+
+
+class TopicNotReady(LogError):
+    """The default topic is not there; it is being made."""
+
+    #: As of a log that is not there yet: callers do the same about it.
     code = "disconnected"
     retryable = True
 

@@ -44,7 +44,7 @@ from bridge.policy.cursors import Cursors
 from bridge.shutdown import Stop, Watchdog, bounded_step
 from bridge.tasks import background_tasks
 from bridge.telemetry.logs import configure
-from bridge.web.keys import Lifecycle, Services
+from bridge.web.keys import Services
 
 __all__ = ("LoopFactory", "run", "run_logged", "serve")
 
@@ -136,7 +136,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
                 clock=clock,
                 observer=metrics.groups,
             ),
-            lifecycle=Lifecycle(),
+            kept_topic=opened.kept_topic,
             limit_tables=place.limit_tables,
         )
         listeners = Listeners(

@@ -8,15 +8,15 @@ from typing import Any, Final, NoReturn
 import structlog
 
 from bridge.adapters import OpenLog
-from bridge.background.default_topic import make_default_topic
+from bridge.background.default_topic import DefaultTopic
 from bridge.background.figures_tidy import tidy_figures
 from bridge.background.health_watch import watch_health
 from bridge.background.stats_refresh import refresh_stats
 from bridge.background.supervise import Pace, retry_until_done, supervise
 from bridge.config import Config
 from bridge.errors import LogError
-from bridge.limits import METRICS_TIDY_INTERVAL_S
-from bridge.messagelog import TopicRef
+from bridge.flow.kept_topic import KeptTopic
+from bridge.limits import DEFAULT_TOPIC_LOOK_S, METRICS_TIDY_INTERVAL_S
 from bridge.telemetry.loop_lag import watch_loop_lag
 from bridge.web.keys import Services
 
@@ -32,7 +32,7 @@ _RETRY_S_MAX: Final = 15.0
 def background_tasks(
     config: Config, services: Services, opened: OpenLog
 ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-    """Every task by name, to be started in one task group; the last one ends once the bridge is ready."""
+    """Every task by name, to be started in one task group; the last one makes the bridge ready."""
     clock, metrics = services.clock, services.metrics
 
     def pace(interval_s: float) -> Pace:
@@ -41,7 +41,7 @@ def background_tasks(
     async def stats() -> None:
         await refresh_stats(
             opened.stats,
-            opened.log,
+            opened.bare_log,
             services.stats,
             own_stream=config.groups.stream,
             clock=clock,
@@ -49,7 +49,7 @@ def background_tasks(
         )
 
     async def tidy() -> None:
-        await tidy_figures(services.log, metrics, clock=clock, timeout_s=config.http.operation_timeout_s)
+        await tidy_figures(opened.bare_log, metrics, clock=clock, timeout_s=config.http.operation_timeout_s)
 
     async def health() -> None:
         await watch_health(services.probe, clock=clock, timeout_s=_PROBE_TIMEOUT_S)
@@ -72,7 +72,14 @@ def background_tasks(
     )
     yield "groups", services.groups.run()
     yield "loop-lag", watch_loop_lag(metrics, clock=clock, sleep=asyncio.sleep)
-    yield "default-topic", _become_ready(config, services, pace(1.0), stats)
+    default_topic = DefaultTopic(
+        opened.bare_log,
+        opened.kept_topic,
+        partitions_count=config.log.partitions,
+        clock=clock,
+        timeout_s=config.http.operation_timeout_s,
+    )
+    yield "default-topic", _keep_ready(services, opened.kept_topic, default_topic, pace(1.0), stats)
 
 
 async def _endless(name: str, work: Callable[[], Awaitable[None]]) -> NoReturn:
@@ -80,23 +87,20 @@ async def _endless(name: str, work: Callable[[], Awaitable[None]]) -> NoReturn:
     raise RuntimeError(f"the background part of the {name} ended by itself")
 
 
-async def _become_ready(
-    config: Config, services: Services, pace: Pace, stats: Callable[[], Awaitable[None]]
-) -> None:
-    topic = TopicRef(config.log.stream, config.log.topic)
-
-    async def step() -> None:
-        await make_default_topic(
-            services.log,
-            topic,
-            partitions_count=config.log.partitions,
-            clock=services.clock,
-            timeout_s=config.http.operation_timeout_s,
-        )
-
-    await retry_until_done("default-topic", step, pace=pace, observer=services.metrics)
-    services.lifecycle.started = True
-    _log.info("ready")
-    with suppress(LogError):
-        # The first figures should know what was just made; the next round comes anyway.
-        await stats()
+async def _keep_ready(
+    services: Services,
+    kept: KeptTopic,
+    default_topic: DefaultTopic,
+    pace: Pace,
+    stats: Callable[[], Awaitable[None]],
+) -> NoReturn:
+    while True:
+        await retry_until_done("default-topic", default_topic.look, pace=pace, observer=services.metrics)
+        kept.made()
+        if not services.lifecycle.started:
+            services.lifecycle.started = True
+            _log.info("ready")
+            with suppress(LogError):
+                # The first figures should know what was just made; the next round comes anyway.
+                await stats()
+        await kept.until_missed(DEFAULT_TOPIC_LOOK_S)

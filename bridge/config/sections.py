@@ -157,8 +157,10 @@ class HttpConfig:
 class LogConfig:
     """What both logs need: the default topic and what an acknowledgement means."""
 
-    stream: str = setting("IGGY_STREAM", "sample-stream", "Default stream, made at start")
-    topic: str = setting("IGGY_TOPIC", "events", "Default topic, made at start")
+    stream: str = setting(
+        "IGGY_STREAM", "sample-stream", "Default stream, made at start, and again when somebody deleted it"
+    )
+    topic: str = setting("IGGY_TOPIC", "events", "Default topic, likewise")
     partitions: int = setting(
         "IGGY_PARTITIONS", 3, "Partitions of the default topic", minimum=1, maximum=limits.PARTITIONS_MAX
     )

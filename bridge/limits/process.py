@@ -13,6 +13,12 @@ METRICS_TOPIC_IDLE_ROUNDS: Final = 120
 METRICS_GROUPS_MAX: Final = 200
 LOOP_LAG_INTERVAL_S: Final = 0.25
 
+# --- default topic ----------------------------------------------------------------------------------------------
+# How often it is looked for, in case somebody deleted it past the bridge and nobody asks for it: one call of the log.
+DEFAULT_TOPIC_LOOK_S: Final = 5.0
+# How often one request asks again after it was told that the topic is there: a second deletion meanwhile, not a loop.
+DEFAULT_TOPIC_TRIES_MAX: Final = 3
+
 # --- workers ----------------------------------------------------------------------------------------------------
 # Beyond this the clients of Iggy (nine a worker) are more than its server has threads for.
 WORKERS_MAX: Final = 64

@@ -11,6 +11,7 @@ from bridge.clock import Clock, Deadline
 from bridge.config import HttpConfig, LogConfig
 from bridge.errors import Outcome
 from bridge.flow.follow import Feeds
+from bridge.flow.kept_topic import KeptTopic
 from bridge.flow.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
@@ -79,6 +80,8 @@ class Services:
     #: Who was given what, agreed with other replicas.
     groups: Groups
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    #: Whether the default topic is there; None where nobody sees to that.
+    kept_topic: KeptTopic | None = None
     #: Makes the answers to reads; knows the payloads that were checked at the door.
     pages: PageEncoder = field(default_factory=PageEncoder)
     #: The streams being read.

@@ -90,6 +90,7 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     # Never out: where the log is, how often it was tried, how long the queue is.
     _row(errors.ConnectionFailed, 503, "Log not reachable"),
     _row(errors.Disconnected, 503, "Log not connected"),
+    _row(errors.TopicNotReady, 503, "Default topic not there yet"),
     _row(errors.ConnectionReset, 503, "Connection to the log broke"),
     _row(errors.CircuitOpen, 503, "Log left alone for a while"),
     _row(errors.Overloaded, 503, "Overloaded"),

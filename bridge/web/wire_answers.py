@@ -144,10 +144,16 @@ def health_json(health: LogHealth, now_us: int) -> bytes:
     )
 
 
-def ready_json(health: LogHealth, *, started: bool, draining: bool, now_us: int) -> tuple[bool, bytes]:
+def ready_json(
+    health: LogHealth, *, started: bool, topic_there: bool, draining: bool, now_us: int
+) -> tuple[bool, bytes]:
     """Whether requests should be sent here, and each check that says so or not."""
     checks: dict[str, dict[str, Any]] = {
         "started": {"ok": started, "detail": "" if started else "The bridge is starting."},
+        "default_topic": {
+            "ok": topic_there,
+            "detail": "" if topic_there else "The default topic is missing; it is being made.",
+        },
         "not_draining": {"ok": not draining, "detail": "The bridge is shutting down." if draining else ""},
         "log": {"ok": health.ready, "detail": health.detail, "state": health.state},
     }

@@ -1,6 +1,7 @@
 from datetime import datetime
 
 import bridge as package
+from bridge.flow.kept_topic import KeptTopic
 from tests.support.bridge_app import BridgeApp
 
 
@@ -33,6 +34,7 @@ async def test_ready_shows_each_check(bridge: BridgeApp) -> None:
     assert answer.json["status"] == "ready"
     assert {name: check["ok"] for name, check in answer.json["checks"].items()} == {
         "started": True,
+        "default_topic": True,
         "not_draining": True,
         "log": True,
     }
@@ -48,6 +50,17 @@ async def test_a_bridge_that_starts_or_drains_is_not_ready(bridge: BridgeApp) ->
     assert (draining.status, draining.json["checks"]["not_draining"]["ok"]) == (503, False)
     assert starting.json["status"] == draining.json["status"] == "not_ready"
     assert int(draining.headers["Retry-After"]) >= 1
+
+
+async def test_a_bridge_whose_default_topic_is_missing_is_not_ready(bridge: BridgeApp) -> None:
+    kept = KeptTopic(bridge.topic)
+    kept.made()
+    object.__setattr__(bridge.services, "kept_topic", kept)
+    assert (await bridge.call("GET", "/ready")).status == 200
+    kept.missed()
+    answer = await bridge.call("GET", "/ready")
+    assert (answer.status, answer.json["checks"]["default_topic"]["ok"]) == (503, False)
+    assert "default topic" in answer.json["checks"]["default_topic"]["detail"]
 
 
 async def test_probes_may_come_as_head(bridge: BridgeApp) -> None:

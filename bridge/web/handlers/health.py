@@ -25,6 +25,7 @@ async def ready(request: web.Request) -> web.Response:
     is_ready, body = ready_json(
         services.probe.health(),
         started=services.lifecycle.started,
+        topic_there=services.kept_topic is None or services.kept_topic.is_there,
         draining=services.lifecycle.draining,
         now_us=services.clock.now_us(),
     )

@@ -36,18 +36,21 @@ def test_a_log_that_is_not_well_makes_health_degraded_with_its_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    "started, draining, log_ready, ready",
+    "started, topic_there, draining, log_ready, ready",
     [
-        (True, False, True, True),
-        (False, False, True, False),
-        (True, True, True, False),
-        (True, False, False, False),
+        (True, True, False, True, True),
+        (False, True, False, True, False),
+        (True, False, False, True, False),
+        (True, True, True, True, False),
+        (True, True, False, False, False),
     ],
 )
 def test_every_check_must_hold_to_be_ready(
-    started: bool, draining: bool, log_ready: bool, ready: bool
+    started: bool, topic_there: bool, draining: bool, log_ready: bool, ready: bool
 ) -> None:
-    is_ready, body = ready_json(_health(ready=log_ready), started=started, draining=draining, now_us=0)
+    is_ready, body = ready_json(
+        _health(ready=log_ready), started=started, topic_there=topic_there, draining=draining, now_us=0
+    )
     assert is_ready is ready
     assert json.loads(body)["status"] == ("ready" if ready else "not_ready")
 
