@@ -294,6 +294,7 @@ class Groups:
         self._desks.close()
 
     async def _do_duties(self) -> NoReturn:
+        told: str | None = None
         while True:
             await self._coordination.followed()
             with contextlib.suppress(TimeoutError):
@@ -303,7 +304,12 @@ class Groups:
                 try:
                     await self._do_duty()
                 except BridgeError as error:
-                    _log.warning("group_duty_failed", code=error.code, detail=error.detail)
+                    # Told when it changes: a full disk, for one, may stay so for hours.
+                    if error.code != told:
+                        _log.warning("group_duty_failed", code=error.code, detail=error.detail)
+                    told = error.code
+                else:
+                    told = None
 
     async def _do_duty(self) -> None:
         self._desks.tidy()

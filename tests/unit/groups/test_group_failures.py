@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 
 import pytest
+from structlog.testing import capture_logs
 
 from bridge import limits
-from bridge.errors import ConnectionFailed, DeadlineExceeded, Disconnected, Outcome
+from bridge.errors import ConnectionFailed, DeadlineExceeded, Disconnected, Outcome, Overloaded
 from bridge.groups.dead_letters import dead_letter_topic
 from bridge.groups.records import Lease, Scope
 from bridge.messagelog import (
@@ -133,6 +134,32 @@ async def test_an_outage_while_the_ledger_is_followed_is_waited_out(scene: Scene
     assert unknown.value.outcome is Outcome.UNKNOWN
     scene.log.read = read  # type: ignore[method-assign]
     assert await replica.ack(TOPIC, *given) == ["settled"]
+
+
+async def test_a_duty_that_fails_again_and_again_is_told_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GROUP_COMMIT_INTERVAL_S", 0.001)
+    replica = await scene.start()
+    await scene.send(b"a")
+    turns: asyncio.Queue[None] = asyncio.Queue()
+    working = replica.groups._do_duty
+    failing = asyncio.Event()
+
+    async def duty() -> None:
+        turns.put_nowait(None)
+        if failing.is_set():
+            raise Overloaded("There is no space left for the log.")
+        await working()
+
+    with capture_logs() as told:
+        monkeypatch.setattr(replica.groups, "_do_duty", duty)
+        await replica.receive(TOPIC)
+        for turn in (failing.set, failing.clear, failing.set):
+            turn()
+            for _ in range(5):
+                await turns.get()
+    assert [line["event"] for line in told].count("group_duty_failed") == 2
 
 
 async def test_a_dead_letter_that_cannot_be_written_is_tried_again(scene: Scene) -> None:
