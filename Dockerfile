@@ -2,7 +2,7 @@
 # Behind a package mirror:                     docker build --secret id=pip_conf,src=pip.conf -t bridge:0.1.0 .
 #
 # HOST is 0.0.0.0 in here, so the bridge refuses to start without a key: give API_KEY (or API_KEY_FILE), or say
-# ALLOW_ANONYMOUS=true where something in front of it checks who calls.
+# ALLOW_ANONYMOUS=true where something in front of it checks who calls, and then in ALLOWED_HOSTS the names it is called by.
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS builder

@@ -11,6 +11,10 @@ __all__ = ("RULES", "Fault", "Rule", "advice", "is_loopback")
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@,*]+", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:%_-]*[A-Za-z0-9])?|::[A-Fa-f0-9.:]*", re.ASCII)
+_ALLOWED_HOST = re.compile(
+    r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f]*:[0-9A-Fa-f:.]+",
+    re.ASCII,
+)
 _BYPASS_PATH = re.compile(r"/[^\s?#]*", re.ASCII)
 # Half of what fits a 128 bit key in base64; below this a key can be guessed.
 _KEY_CHARS_ADVISED = 16
@@ -96,6 +100,16 @@ def bypass_paths_are_paths(config: Config) -> Iterator[Fault]:
             )
 
 
+def allowed_hosts_are_hosts(config: Config) -> Iterator[Fault]:
+    for host in config.http.allowed_hosts:
+        if not _ALLOWED_HOST.fullmatch(host):
+            yield Fault(
+                ("ALLOWED_HOSTS",),
+                f"{host[:64]!r} is no name; write bridge.example.com, *.example.com or an address, without "
+                "scheme, port or path, or * for any",
+            )
+
+
 def origins_are_origins(config: Config) -> Iterator[Fault]:
     origins = config.http.cors_allowed_origins
     if "*" in origins:
@@ -147,6 +161,7 @@ RULES: tuple[Rule, ...] = (
     drain_fits_the_grace,
     proxies_are_networks,
     bypass_paths_are_paths,
+    allowed_hosts_are_hosts,
     origins_are_origins,
     cursor_key_is_hard_to_guess,
     ports_differ,
@@ -162,5 +177,10 @@ def advice(config: Config) -> Iterator[str]:
         yield f"API_KEY has fewer than {_KEY_CHARS_ADVISED} characters and can be guessed"
     if config.iggy.connection_string is None and config.log.durability != "persisted":
         yield "DURABILITY is for Iggy; the embedded log always syncs"
+    if key is None and not is_loopback(config.http.host) and not config.http.allowed_hosts:
+        yield (
+            "without API_KEY only requests to an address or to localhost are served: name in ALLOWED_HOSTS what else "
+            "callers use, such as the name of a service"
+        )
     if config.http.cors_allowed_origins == ("*",) and key is None:
         yield "CORS_ALLOWED_ORIGINS=* without an API key lets every web page use this bridge"

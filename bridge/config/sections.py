@@ -133,6 +133,12 @@ class HttpConfig:
     allow_anonymous: bool = setting(
         "ALLOW_ANONYMOUS", False, "Serve without an API key on an address other than loopback"
     )
+    allowed_hosts: tuple[str, ...] = setting(
+        "ALLOWED_HOSTS",
+        (),
+        "Names that Host may have besides this machine's own (without API_KEY, or where this is set), comma-separated; "
+        "*.example.com for all below it, * for any",
+    )
     auth_bypass_paths: tuple[str, ...] = setting(
         "AUTH_BYPASS_PATHS",
         ("/health", "/ready"),

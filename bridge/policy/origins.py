@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from bridge.policy.same_origin import Site, parsed_origin
+
 __all__ = ("Origins",)
 
 # What a page's script may read of an answer, besides the few that are always readable.
@@ -35,11 +37,14 @@ _MESSAGE_HEADERS_MAX: Final = 64
 # Browsers keep a preflight's answer so long at most before they ask again; Chromium's own cap is 7200.
 _MAX_AGE_S: Final = "600"
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+# What a page can be to this server; `none` is the user himself, who comes without `Origin`.
+_OWN: Final = "same-origin"
+_FETCH_SITES: Final = frozenset({_OWN, "same-site", "cross-site"})
 
 
 class Origins:
     """
-    The rule of `CORS_ALLOWED_ORIGINS`: none, a list compared byte for byte, or `*` for every origin.
+    The rule of `CORS_ALLOWED_ORIGINS`: none, a list compared as RFC 6454 does, or `*` for every origin.
 
     Credentials are never allowed: the key travels in a header that the page sets itself.
 
@@ -61,22 +66,31 @@ class Origins:
                 "Access-Control-Expose-Headers": _EXPOSED,
                 **self._refused,
             }
-            for origin in allowed
+            for origin in map(_normal, allowed)
         }
 
     def allows(self, origin: str) -> bool:
         """Whether pages of *origin* may call."""
-        return self._any or origin in self._by_origin
+        return self._any or origin in self._by_origin or _normal(origin) in self._by_origin
 
-    def may_call(self, origin: str | None, host: str | None) -> bool:
+    def may_call(self, named: Sequence[str], fetch_site: str | None, site: Site) -> bool:
         """
         Whether a request may come from where it says: no page at all, one of this server, or one that is allowed.
 
         Args:
-            origin: the `Origin` header, which every browser's page sends; None without one.
-            host: the `Host` header.
+            named: every `Origin` line. Pages send one with all that is not a plain GET, and with that where they mean to
+                read the answer.
+            fetch_site: `Sec-Fetch-Site` (Fetch Metadata), which browsers send on secure and loopback addresses, and a
+                page cannot change: the browser itself compared the two.
+            site: how the request names this server.
         """
-        return origin is None or self.allows(origin) or origin.partition("://")[2] == host
+        if len(named) > 1:
+            return False
+        if self._any or (named and self.allows(named[0])):
+            return True
+        if fetch_site in _FETCH_SITES:
+            return fetch_site == _OWN
+        return not named or site.is_origin_of(named[0])
 
     def answer_headers(self, origin: str | None) -> Mapping[str, str]:
         """What any answer carries, errors included, for a request with this `Origin` header (None: without one)."""
@@ -84,7 +98,7 @@ class Origins:
             return self._by_origin["*"]
         if origin is None:
             return self._refused
-        return self._by_origin.get(origin, self._refused)
+        return self._by_origin.get(origin) or self._by_origin.get(_normal(origin), self._refused)
 
     def preflight_headers(self, origin: str, asked: str = "") -> Mapping[str, str] | None:
         """
@@ -104,3 +118,8 @@ class Origins:
             ),
             "Access-Control-Max-Age": _MAX_AGE_S,
         }
+
+
+def _normal(origin: str) -> str:
+    """*origin* as browsers write it; what is none stays as it is."""
+    return str(parsed_origin(origin) or origin)

@@ -7,8 +7,10 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 
 from bridge.clock import Clock
 from bridge.config import HttpConfig
+from bridge.config.rules import is_loopback
 from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
 from bridge.policy.admission import Admission
+from bridge.policy.allowed_hosts import AllowedHosts
 from bridge.policy.api_keys import ApiKeyRule
 from bridge.policy.client_address import ClientAddresses
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
@@ -40,10 +42,12 @@ class Rules:
     Attributes:
         rate: None where the limit is off.
         timeout_ms: longest time for one request.
+        hosts: None where any will do: whoever must show a key cannot be had by a name that leads astray.
     """
 
     addresses: ClientAddresses
     origins: Origins
+    hosts: AllowedHosts | None
     key: ApiKeyRule
     lockout: Lockout
     rate: RateRule | None
@@ -77,6 +81,7 @@ class Rules:
         return cls(
             addresses=ClientAddresses(config.trusted_proxies),
             origins=Origins(config.cors_allowed_origins),
+            hosts=cls.hosts_of(config) if config.api_key is None or config.allowed_hosts else None,
             key=ApiKeyRule(config.api_key),
             lockout=Lockout(tables.failures, clock),
             rate=rate,
@@ -85,6 +90,11 @@ class Rules:
                 requests_max=config.in_flight_requests_max, bytes_max=config.in_flight_body_bytes_max
             ),
         )
+
+    @staticmethod
+    def hosts_of(config: HttpConfig) -> AllowedHosts:
+        """Under which names a listener without a key is called."""
+        return AllowedHosts((*config.allowed_hosts, config.host), addresses=not is_loopback(config.host))
 
 
 RULES = web.AppKey("rules", Rules)

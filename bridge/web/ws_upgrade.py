@@ -8,8 +8,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
-from bridge.errors import BadRequest, Forbidden, UpgradeRequired
-from bridge.policy.origins import Origins
+from bridge.errors import BadRequest, UpgradeRequired
 from bridge.web.ws_answers import SUBPROTOCOL
 
 __all__ = ("upgraded",)
@@ -21,19 +20,15 @@ _SWITCHING_PROTOCOLS: Final = 101
 _KEY_BYTES: Final = 16
 
 
-def upgraded(request: web.Request, origins: Origins) -> web.StreamResponse:
+def upgraded(request: web.Request) -> web.StreamResponse:
     """
     The answer that makes this connection a WebSocket of the subprotocol `bridge.v1`, not sent yet. No extension is taken.
 
     Raises:
-        Forbidden: if a page of another origin asks; browsers ask no permission before they open a WebSocket.
         UpgradeRequired: if it asks for no WebSocket, or for one of another version.
         BadRequest: if the subprotocol is not offered, the handshake is malformed, or the request has a body.
     """
     headers = request.headers
-    found = headers.getall(hdrs.ORIGIN, ())
-    if len(found) > 1 or not origins.may_call(found[0] if found else None, headers.get(hdrs.HOST)):
-        raise Forbidden("Pages of this origin may not call.", path="Origin")
     if request.method != hdrs.METH_GET or request.version < HttpVersion11 or not _asks(request):
         raise UpgradeRequired("This resource speaks WebSocket only.", path="Upgrade")
     if headers.getall(hdrs.SEC_WEBSOCKET_VERSION, ()) != [_VERSION]:

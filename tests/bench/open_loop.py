@@ -34,7 +34,7 @@ def request_bytes(*, batch: int) -> bytes:
     path, body = "/messages", b'{"event":%s}' % event_json(0)
     if batch > 1:
         path, body = "/messages/batch", b'{"events":[%s]}' % b",".join(map(event_json, range(batch)))
-    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 

@@ -1,13 +1,16 @@
 """Claims about what the bridge makes of the variables that `deploy/` and the image give it (shell)."""
 
+import re
 from collections.abc import Mapping
 
 import pytest
 
 from bridge.adapters import WIRING_RULES
+from bridge.clock import SystemClock
 from bridge.config import Effective, Inputs, SecretFile, parse
 from bridge.errors import ConfigError
-from tests.deploy.manifests import compose, dockerfile_environment, manifest
+from bridge.web.rules import Rules
+from tests.deploy.manifests import KUBERNETES, compose, dockerfile_environment, manifest
 
 KEY = "0123456789abcdef0123456789abcdef"
 CURSOR_KEY = "fedcba9876543210fedcba9876543210"
@@ -60,6 +63,36 @@ def test_the_compose_service_starts_with_its_secrets_and_without_a_warning() -> 
     effective = started(compose()["services"]["bridge"]["environment"], files)
     assert effective.config.iggy.connection_string == CONNECTION
     assert effective.warnings == ()
+
+
+def test_a_pod_without_a_key_answers_to_every_name_of_its_service() -> None:
+    text = (KUBERNETES / "configmap.yaml").read_text()
+    written = dict(re.findall(r'^  # ([A-Z_]+): "?([^"\n]+)"?$', text, re.MULTILINE))
+    environ = {**manifest("ConfigMap")["data"], **written}
+    effective = started(environ, {})
+    service = manifest("Service")["metadata"]
+    hosts = Rules.of(effective.config.http, SystemClock()).hosts
+    assert effective.warnings == ()
+    assert hosts is not None
+    name = f"{service['name']}.{service['namespace']}.svc.cluster.local"
+    for host in (
+        service["name"],
+        name.removesuffix(".svc.cluster.local"),
+        name.removesuffix(".cluster.local"),
+        name,
+    ):
+        assert hosts.allows(host)
+    assert hosts.allows("10.1.2.3:8000"), "probes and Prometheus call pods by their addresses"
+    assert not hosts.allows("evil.example")
+
+
+def test_with_its_key_a_pod_answers_to_any_name() -> None:
+    files = {
+        "/run/secrets/bridge/api-key": KEY,
+        "/run/secrets/bridge/cursor-key": CURSOR_KEY,
+        "/run/secrets/bridge/iggy-connection-string": CONNECTION,
+    }
+    assert Rules.of(started(pod_environment(), files).config.http, SystemClock()).hosts is None
 
 
 def test_the_bare_image_refuses_to_start_until_somebody_decides_about_keys() -> None:

@@ -86,7 +86,7 @@ async def test_an_older_http_version_is_served_between_newer_ones() -> None:
         connection = await RawConnection.open(door.port)
         await connection.send(request_bytes("GET", "/things/a"))
         assert (await connection.answer()).status == 200
-        await connection.send(b"GET /things/b HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\n\r\n")
+        await connection.send(b"GET /things/b HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n")
         assert (await connection.answer()).status == 200
         await connection.send(request_bytes("GET", "/things/c"))
         assert (await connection.answer()).status == 200

@@ -11,14 +11,14 @@ from tests.support.raw_http import RawConnection, ask, request_bytes
 
 pytestmark = BOTH_LOOPS
 
-POST = "POST /things/a HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+POST = "POST /things/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def post(*lines: str, body: str = "{}") -> bytes:
     return (POST + "\r\n".join([*lines, "", ""]) + body).encode("latin-1")
 
 
-def get(*lines: str, first: str = "GET /things/a HTTP/1.1", host: str = "Host: x\r\n") -> bytes:
+def get(*lines: str, first: str = "GET /things/a HTTP/1.1", host: str = "Host: localhost\r\n") -> bytes:
     return (first + "\r\n" + host + "\r\n".join([*lines, "", ""])).encode("latin-1")
 
 
@@ -39,7 +39,7 @@ REFUSED = {
     "B11 space before colon": post("Content-Length : 2"),
     "B13 no Host": get(host=""),
     "B14 two Hosts": get("Host: y"),
-    "B16 bare LF": b"GET /things/a HTTP/1.1\nHost: x\n\n",
+    "B16 bare LF": b"GET /things/a HTTP/1.1\nHost: localhost\n\n",
     "B17 folded header": get("X-A: one", "  two"),
     "B18 NUL in value": get("X-A: a\0b"),
     "B19 CR in value": get("X-A: a\rb"),
@@ -52,7 +52,7 @@ REFUSED = {
     "B26 many headers": get(*[f"X-{n}: 1" for n in range(HEADER_FIELDS_MAX + 1)]),
     "B40 unknown method": get(first="FOO /things/a HTTP/1.1"),
     "B40 lower-case method": get(first="get /things/a HTTP/1.1"),
-    "raw UTF-8 in the path": "GET /things/é HTTP/1.1\r\nHost: x\r\n\r\n".encode(),
+    "raw UTF-8 in the path": "GET /things/é HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
     "version of nothing": get(first="GET /things/a HTTP/x.y"),
 }
 
@@ -140,7 +140,7 @@ async def test_b30_sixty_thousand_chunks_of_one_byte_are_one_body(door: Door) ->
 async def test_b42_an_upgrade_with_a_body_hides_no_second_request(door: Door) -> None:
     hidden = request_bytes("GET", "/things/hidden")
     data = (
-        f"POST /things/a HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"POST /things/a HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(hidden)}\r\n\r\n"
     ).encode() + hidden
     connection = await RawConnection.open(door.port)

@@ -24,7 +24,7 @@ _PAGE_BYTES: Final = 4 * _MESSAGES * _MESSAGE_BYTES // 3
 _LOOPS: Final = pytest.mark.parametrize(
     "new_loop", [uvloop.new_event_loop, asyncio.new_event_loop], ids=["uvloop", "asyncio"]
 )
-_HEAD: Final = b"HTTP/1.1\r\nHost: x\r\n"
+_HEAD: Final = b"HTTP/1.1\r\nHost: localhost\r\n"
 _ASKS: Final = {
     "pages": b"GET /messages?partition_id=0&offset=0&count=3 " + _HEAD + b"\r\n",
     "lines": b"GET /messages?partition_id=0 " + _HEAD + b"Accept: application/x-ndjson\r\n\r\n",

@@ -39,7 +39,7 @@ class Case(NamedTuple):
 
 
 def _get(target: str, *lines: str) -> bytes:
-    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: x", *lines, "", ""]).encode()
+    return "\r\n".join([f"GET {target} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
 
 
 def _post(target: str, *lines: str) -> bytes:

@@ -52,7 +52,7 @@ def test_when_its_terminal_goes_a_request_that_was_begun_is_answered_and_the_bri
         port = port_told_by(terminal)
         with socket.create_connection(("127.0.0.1", port)) as client:
             body = b'{"name":"begun-on-a-terminal"}'
-            head = f"POST /streams HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = f"POST /streams HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body[:5])
             while b"in_flight 2.0" not in get(port, "/metrics")[1]:
                 pass

@@ -174,9 +174,9 @@ def _left_of_socket(got: bytes) -> tuple[list[int], str]:
 def test_whatever_is_open_when_the_end_comes_is_finished_or_told_where_to_go_on_in_time(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    stream = b"GET /messages/stream HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n"
+    stream = b"GET /messages/stream HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
     body = json.dumps({"event": generic_event(2)}).encode()
-    head = b"POST /messages HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
+    head = b"POST /messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
     post = head + b"Content-Length: %d\r\n\r\n" % len(body)
     with BridgeProcess(tmp_path, settings) as bridge, ExitStack() as stack:
         port = bridge.started()

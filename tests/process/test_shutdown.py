@@ -25,7 +25,7 @@ def test_a_request_whose_body_is_still_coming_is_answered_before_the_end(tmp_pat
             other.request("GET", "/health")
             assert other.getresponse().read()
             body = b'{"name":"made-while-draining"}'
-            head = f"POST /streams HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = f"POST /streams HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             client.sendall(head.encode() + body[:5])
             # A request on a second connection is answered after the first one was taken up.
             while b"in_flight 2.0" not in get(port, "/metrics")[1]:
@@ -59,7 +59,7 @@ def test_a_second_signal_cuts_a_request_that_never_ends(tmp_path: Path) -> None:
         port = bridge.started()
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(
-                b"POST /streams HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+                b"POST /streams HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
             )
             while b"in_flight 2.0" not in get(port, "/metrics")[1]:
                 pass
@@ -75,7 +75,7 @@ def test_the_grace_bounds_the_drain_and_what_is_cut_is_told(tmp_path: Path) -> N
         port = bridge.started()
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(
-                b"POST /streams HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+                b"POST /streams HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
             )
             while b"in_flight 2.0" not in get(port, "/metrics")[1]:
                 pass

@@ -163,7 +163,7 @@ def test_a_drain_reaches_every_worker_and_finishes_what_they_serve(tmp_path: Pat
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(12)]
         for number, client in enumerate(clients):
             text = body % number
-            head = f"POST /streams HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+            head = f"POST /streams HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
             client.sendall(head.encode() + text[:4])
         while figure(port, "bridge_http_requests_in_flight") < 13:
             pass
@@ -278,7 +278,7 @@ def test_a_second_signal_cuts_what_the_workers_wait_for(tmp_path: Path, iggy: Ig
         port = all_ready(bridge)
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(
-                b"POST /streams HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+                b"POST /streams HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
             )
             while figure(port, "bridge_http_requests_in_flight") < 2:
                 pass

@@ -99,7 +99,7 @@ async def ask(port: int, data: bytes) -> Answer:
 
 def request_bytes(method: str, target: str, *lines: str, body: bytes | None = None) -> bytes:
     """A well-formed request, for tests where only one thing is odd."""
-    head = [f"{method} {target} HTTP/1.1", "Host: x", *lines]
+    head = [f"{method} {target} HTTP/1.1", "Host: localhost", *lines]
     if body is not None:
         head.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*head, "", ""]).encode("latin-1") + (body or b"")

@@ -245,7 +245,7 @@ async def test_a_body_whose_framing_breaks_is_a_400(bridge: BridgeApp) -> None:
     host, port = bridge.base.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(
-        b"POST /messages?partition_id=0 HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-ndjson\r\n"
+        b"POST /messages?partition_id=0 HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n4\r\n1\n2\n\r\nZZ\r\n"
     )
     head = await reader.readuntil(b"\r\n")

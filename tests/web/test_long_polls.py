@@ -129,7 +129,7 @@ async def test_a_client_that_leaves_ends_its_wait(bridge: BridgeApp) -> None:
     polls = told_long_polls(bridge)
     host, port = bridge.base.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /messages?wait_ms=20000 HTTP/1.1\r\nHost: a\r\n\r\n")
+    writer.write(b"GET /messages?wait_ms=20000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await polls.are(1)
     writer.transport.abort()
     await polls.are(0)

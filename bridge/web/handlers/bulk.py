@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
-from bridge.errors import BadRequest, BridgeError, Forbidden, SerializationError
+from bridge.errors import BadRequest, BridgeError, SerializationError
 from bridge.messagelog import NewMessage, TopicRef
 from bridge.policy.body_kinds import BodyKind
 from bridge.web.answer_headers import ANSWER_HEADERS
@@ -17,7 +17,6 @@ from bridge.web.encoded_body import check_coding, read_any
 from bridge.web.handlers.answers import answer, created
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.line_intake import LineIntake
-from bridge.web.rules import RULES
 from bridge.web.wire_bulk import message_headers, progress, raw_receipt_json, read_send_query, stored_json
 
 __all__ = ("send_lines", "send_raw")
@@ -33,8 +32,6 @@ async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web
     accepted_us = services.clock.now_us()
     query = read_send_query(request.query.items(), lines=False)
     headers = message_headers(request.headers.items())
-    if kind is BodyKind.TEXT:
-        _check_page(request)
     body = await read_any(request)
     if not body:
         raise BadRequest("The body is empty; a message has at least one byte.", path="body", limit=1)
@@ -121,15 +118,3 @@ def _members(writer: BulkWriter, intake: LineIntake) -> dict[str, Any]:
 def _problem_members(writer: BulkWriter, intake: LineIntake) -> dict[str, Any]:
     members = _members(writer, intake)
     return {"stored_lines": members.pop("stored"), "resume_line": writer.stored_to + 1, **members}
-
-
-def _check_page(request: web.Request) -> None:
-    """
-    Refuse text from a web page that may not call: browsers send `text/plain` anywhere without asking first.
-
-    Raises:
-        Forbidden: if the page is of another origin than this server and is not allowed.
-    """
-    headers = request.headers
-    if not request.app[RULES].origins.may_call(headers.get(hdrs.ORIGIN), headers.get(hdrs.HOST)):
-        raise Forbidden("Pages of this origin may not call.", path="Origin")

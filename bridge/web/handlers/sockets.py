@@ -27,7 +27,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
     """`GET /ws`: a WebSocket that speaks `bridge.v1`, until the client leaves or the process drains."""
     services, rules = request.app[SERVICES], request.app[RULES]
     refuse_query(request.query.items())
-    response = upgraded(request, rules.origins)
+    response = upgraded(request)
     if services.lifecycle.draining:
         raise Overloaded("The bridge is shutting down.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)
     protocol, transport = request.protocol, request.transport

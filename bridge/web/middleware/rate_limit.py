@@ -13,11 +13,11 @@ from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, Services
 from bridge.web.rules import RateRule, Rules
 
-__all__ = ("policy_header", "rate_limit", "state_header")
+__all__ = ("PROBES", "policy_header", "rate_limit", "state_header")
 
-# Whole targets, as they stand in the request line: a probe that is refused takes a healthy process out of service.
-# They cost no more than a refusal would, so letting them through gives a flood nothing.
-_PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
+#: Whole targets, as they stand in the request line: a probe that is refused takes a healthy process out of service.
+#: They cost no more than a refusal would, so letting them through gives a flood nothing.
+PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
 
 
 _ADDRESS: Final = "address"
@@ -51,7 +51,7 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
         name, key = _ADDRESS, limit_key(request.slots[CLIENT])
         if settles(method, target):
             name, key = SETTLING, settling_key(key)
-        verdict = take(key, 0 if (method, target) in _PROBES else 1)
+        verdict = take(key, 0 if (method, target) in PROBES else 1)
         headers = request.slots[ANSWER_HEADERS]
         headers["RateLimit-Policy"] = policies[name]
         headers["RateLimit"] = state_header(verdict, name)

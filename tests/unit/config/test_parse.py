@@ -144,6 +144,12 @@ def test_a_value_is_read_as_it_is_meant(env: str, text: str, value: object) -> N
         ("API_KEY", "schlüssel"),
         ("AUTH_BYPASS_PATHS", "health"),
         ("AUTH_BYPASS_PATHS", "/health?x"),
+        ("ALLOWED_HOSTS", "bridge:8000"),
+        ("ALLOWED_HOSTS", "http://bridge"),
+        ("ALLOWED_HOSTS", "bridge/"),
+        ("ALLOWED_HOSTS", "*bridge"),
+        ("ALLOWED_HOSTS", "a.*.example"),
+        ("ALLOWED_HOSTS", "-bridge"),
         ("CORS_ALLOWED_ORIGINS", "*,https://a.example"),
         ("CORS_ALLOWED_ORIGINS", "https://a.example/"),
         ("CORS_ALLOWED_ORIGINS", "a.example"),
@@ -290,6 +296,22 @@ def test_what_works_and_is_probably_not_meant_is_warned_of() -> None:
     warnings = parsed({"API_KEY": "short", "DURABILITY": "replicated"}).warnings
     assert [warning.split()[0] for warning in warnings] == ["API_KEY", "DURABILITY"]
     assert parsed({"CORS_ALLOWED_ORIGINS": "*"}).warnings[0].startswith("CORS_ALLOWED_ORIGINS")
+
+
+def test_whoever_serves_others_without_a_key_is_told_of_the_names_that_they_use() -> None:
+    anonymous = {"HOST": "0.0.0.0", "ALLOW_ANONYMOUS": "true"}
+    (warning,) = parsed(anonymous).warnings
+    assert "ALLOWED_HOSTS" in warning
+    assert parsed({**anonymous, "ALLOWED_HOSTS": "bridge"}).warnings == ()
+    assert parsed({"HOST": "0.0.0.0", "API_KEY": "0123456789abcdef"}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["bridge", "b_1.Example.com", "example.com.", "*.example.com", "*", "10.0.0.1", "::1", "[2001:db8::1]"],
+)
+def test_names_and_addresses_are_hosts(host: str) -> None:
+    assert parsed({"ALLOWED_HOSTS": f" {host} , x"}).config.http.allowed_hosts == (host, "x")
 
 
 def test_a_rule_of_another_room_is_told_with_the_rest_unless_its_setting_is_faulty_already() -> None:

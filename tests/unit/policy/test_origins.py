@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.policy.origins import Origins
+from bridge.policy.same_origin import Site
 
 ONE = Origins(("https://app.example",))
 ANY = Origins(("*",))
@@ -30,14 +31,62 @@ def test_any_other_origin_is_told_nothing_but_caches_are(origin: str | None) -> 
     [
         "null",
         "http://app.example",
-        "https://APP.example",
         "https://app.example.evil",
         "https://app.example/",
         "*",
     ],
 )
-def test_origins_are_compared_byte_for_byte(origin: str) -> None:
+def test_no_other_origin_is_allowed(origin: str) -> None:
     assert not ONE.allows(origin)
+
+
+@pytest.mark.parametrize("origin", ["https://app.example:443", "https://APP.example", "HTTPS://app.example"])
+@pytest.mark.parametrize("listed", ["https://app.example", "https://app.example:443"])
+def test_an_origin_is_allowed_however_it_is_written_and_named_as_browsers_do(
+    listed: str, origin: str
+) -> None:
+    origins = Origins((listed,))
+    assert origins.allows(origin)
+    assert origins.answer_headers(origin)["Access-Control-Allow-Origin"] == "https://app.example"
+    assert origins.preflight_headers(origin)
+
+
+HERE = Site(None, "x.example", None)
+
+
+@pytest.mark.parametrize(
+    "named,fetch_site,allowed",
+    [
+        ([], None, True),
+        ([], "none", True),
+        ([], "same-origin", True),
+        ([], "same-site", False),
+        ([], "cross-site", False),
+        ([], "a-word-of-the-future", True),
+        (["https://x.example"], None, True),
+        (["https://x.example"], "cross-site", False),
+        (["https://y.example"], None, False),
+        (["https://y.example"], "none", False),
+        (["https://y.example"], "a-word-of-the-future", False),
+        (["null"], None, False),
+        # Behind a proxy that gave us another name, and from pages that hide where they are.
+        (["https://y.example"], "same-origin", True),
+        (["null"], "same-origin", True),
+        (["https://x.example", "https://x.example"], None, False),
+    ],
+)
+def test_a_page_may_call_if_it_is_of_this_server_or_allowed(
+    named: list[str], fetch_site: str | None, allowed: bool
+) -> None:
+    assert NONE.may_call(named, fetch_site, HERE) is allowed
+    assert ONE.may_call(named, fetch_site, HERE) is allowed
+    assert ANY.may_call(named, fetch_site, HERE) is (len(named) < 2)
+
+
+@pytest.mark.parametrize("fetch_site", [None, "same-site", "cross-site"])
+def test_a_page_that_is_allowed_may_call_from_anywhere(fetch_site: str | None) -> None:
+    assert ONE.may_call(["https://app.example"], fetch_site, HERE)
+    assert not ONE.may_call(["https://app.example"] * 2, fetch_site, HERE)
 
 
 @pytest.mark.parametrize("origins", [ANY, Origins(("https://app.example", "*"))])

@@ -1,0 +1,89 @@
+"""What web pages may ask for that nobody let in (shell over `policy.allowed_hosts`, `.origins` and `.same_origin`)."""
+
+from typing import Final
+
+from aiohttp import hdrs
+
+from bridge.config.rules import is_loopback
+from bridge.errors import Forbidden, MisdirectedRequest
+from bridge.policy.allowed_hosts import AllowedHosts
+from bridge.policy.same_origin import Forwarding
+from bridge.web.arrivals import Arrival
+from bridge.web.gates import Gate
+from bridge.web.keys import Services
+from bridge.web.middleware.rate_limit import PROBES
+from bridge.web.rules import Rules
+
+__all__ = ("pages", "pages_of_figures")
+
+_FETCH_SITE: Final = "Sec-Fetch-Site"
+_NOTHING: Final = Forwarding()
+
+
+def pages(services: Services, rules: Rules) -> Gate:
+    """
+    Refuse what a page sends that nobody let in, before it changes or tells anything; probes pass.
+
+    Two ways lead a browser here. A name of the page's own that suddenly means this machine (DNS rebinding): the browser
+    takes the page for ours, and only `Host` tells (421). And what browsers send anywhere without asking, such as simple
+    requests, navigations and WebSocket handshakes: that the page may not read the answer does not help a topic that is
+    purged (403). For what needs a header of the page's own they ask first (`cors`), so a key in its header shows that
+    they did, or that there is no browser. Requests without `Origin` and `Sec-Fetch-Site` come from programs.
+    """
+    return _gate(rules, rules.hosts, keyed=services.http.api_key is not None)
+
+
+def pages_of_figures(services: Services, rules: Rules) -> Gate:
+    """
+    The same for the port that has figures alone and asks for no key.
+
+    There any name will do where others than this machine can reach it: Prometheus calls it by the name of a service, and
+    the network keeps strangers away.
+    """
+    return _gate(
+        rules, Rules.hosts_of(services.http) if is_loopback(services.http.host) else None, keyed=False
+    )
+
+
+def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
+    origins, addresses = rules.origins, rules.addresses
+
+    def forwarding(request: Arrival) -> Forwarding:
+        """What the peer says, if it is believed."""
+        if not addresses.proxied or not addresses.is_trusted(addresses.peer(request.remote or "")):
+            return _NOTHING
+        headers = request.head.message.headers
+        return Forwarding(
+            headers.getall("X-Forwarded-Host", ()),
+            headers.getall("X-Forwarded-Proto", ()),
+            headers.getall("X-Forwarded-Port", ()),
+            headers.getall("Forwarded", ()),
+        )
+
+    def check_page(request: Arrival) -> None:
+        message = request.head.message
+        if (message.method, message.path) in PROBES:
+            return
+        headers = message.headers
+        host = headers.get(hdrs.HOST, "")
+        said = forwarding(request)
+        if hosts is not None and not (
+            hosts.allows(host) and (said is _NOTHING or all(map(hosts.allows, said.named_hosts())))
+        ):
+            raise MisdirectedRequest(
+                "The bridge is not known by this name: list it in ALLOWED_HOSTS if callers use it, or set API_KEY.",
+                path=hdrs.HOST,
+            )
+        named, fetch_site = headers.getall(hdrs.ORIGIN, ()), headers.get(_FETCH_SITE)
+        if not named and fetch_site is None:
+            return
+        if keyed and "X-API-Key" in headers and hdrs.UPGRADE not in headers:
+            return
+        if not origins.may_call(named, fetch_site, said.site(host)):
+            raise Forbidden(
+                "Pages of this origin may not call, unless CORS_ALLOWED_ORIGINS names it.",
+                path=hdrs.ORIGIN if named else _FETCH_SITE,
+            )
+
+    # What proxies say counts by the peer, not by the head alone.
+    return Gate(check_page, of_head=not addresses.proxied)
