@@ -26,6 +26,8 @@ MESSAGE_ID_MAX: Final = 2**128 - 1
 CONSUMER_ID_MAX: Final = 1_000_000_000
 # A page is one answer in memory: what 8 slow pollers may hold at once must fit beside everything else.
 PAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+# What of a page is looked at and encoded in one go, 1 to 20 ms; more is made ready in turns with other requests.
+PAGE_LIGHT_BYTES: Final = 512 * 1024
 # Iggy puts no cap on a poll (one returned 1.2 million messages): this one keeps building a page below 10 ms.
 PAGE_MESSAGES_MAX: Final = 10_000
 # Pages that many read, as the log gave them and as JSON, each within this: some 300 pages of 100 small messages.

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
+from types import MappingProxyType
 from typing import Final
 
 from bridge.limits import HOT_PAGES_MESSAGE_BYTES
@@ -10,6 +11,8 @@ from bridge.messagelog.columns import ID_BYTES, Columns, joined_headers
 from bridge.messagelog.values import NO_HEADERS, Headers, Message
 
 __all__ = ("NO_RECORDS", "Records")
+
+NOTHING_SHOWN: Final[Mapping[int, object]] = MappingProxyType({})
 
 
 class Records(Columns[Message]):
@@ -26,7 +29,7 @@ class Records(Columns[Message]):
         events: every payload is known to be a domain event; False says nothing.
     """
 
-    __slots__ = ("events", "kept", "offsets", "timestamps_us")
+    __slots__ = ("events", "kept", "offsets", "shown", "timestamps_us")
 
     def __init__(
         self,
@@ -44,6 +47,8 @@ class Records(Columns[Message]):
         self.events = events
         #: Set by a log that keeps this object to give it again: what is made of it is then worth keeping too.
         self.kept = False
+        #: By index, what whoever shows these messages found out of them beforehand, since it takes long.
+        self.shown: Mapping[int, object] = NOTHING_SHOWN
 
     @property
     def weight_bytes(self) -> int:
@@ -93,7 +98,7 @@ class Records(Columns[Message]):
         """Those numbered *start* up to, not including, *stop*; all of them is it itself."""
         if start <= 0 and stop >= len(self):
             return self
-        return Records(
+        part = Records(
             self.offsets[start:stop],
             self.timestamps_us[start:stop],
             self._ids_of(start, stop),
@@ -101,6 +106,12 @@ class Records(Columns[Message]):
             self._headers_of(start, stop),
             events=self.events,
         )
+        if self.shown:
+            numbers = range(*slice(start, stop).indices(len(self)))
+            part.shown = {
+                place: self.shown[index] for place, index in enumerate(numbers) if index in self.shown
+            }
+        return part
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Records | tuple):

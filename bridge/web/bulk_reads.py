@@ -17,7 +17,8 @@ from bridge.messagelog import FromOffset, Last, MessageLog, Page, Position, Reco
 from bridge.policy.body_kinds import Coding
 from bridge.web.compression import deflater_of
 from bridge.web.departures import protocol_of
-from bridge.web.wire_pages import PageEncoder
+from bridge.web.heavy_pages import made_ready
+from bridge.web.wire_pages import ONE_LINE, PageEncoder
 from bridge.web.wire_queries import BulkQuery
 
 __all__ = ("BulkRead", "LineWriter")
@@ -162,6 +163,7 @@ class LineWriter:
         self._protocol.also_held_bytes = 2 * records.payload_bytes
         try:
             for part in records.parts(messages_max=BULK_PART_MESSAGES, bytes_max=BULK_PART_BYTES):
+                await made_ready(self._encoder, part, deadline=None, once=True)
                 await self.write_lines(self._lines(part))
             await self.flush()
         finally:
@@ -209,7 +211,7 @@ class LineWriter:
         # Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means the
         # same.
         lines = self._encoder.lines(records, lead=self._lead, once=True)
-        return b"".join([line.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n" for line in lines])
+        return b"".join([line.translate(ONE_LINE) + b"\n" for line in lines])
 
     async def _send(self, data: bytes) -> None:
         if data:

@@ -4,16 +4,26 @@ import secrets
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from bridge.errors import SerializationError
-from bridge.events import PlainEvent, check_json, is_event, is_well_formed, plain_ids, plain_value
-from bridge.limits import KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
+from bridge.events import (
+    PlainEvent,
+    Steps,
+    is_event_steps,
+    is_well_formed,
+    json_steps,
+    plain_ids,
+    plain_value,
+    result_of,
+)
+from bridge.limits import JSON_STEP_BYTES, KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
 from bridge.messagelog import NewMessage, payloads_of
 
-__all__ = ("Form", "PayloadForms", "are_plain_events", "form_of")
+__all__ = ("Form", "PayloadForms", "are_plain_events", "fitting", "form_of", "form_steps")
 
 # Below, each is looked at by itself.
 _SPLIT_MIN: Final = 8
@@ -34,20 +44,45 @@ class Form(Enum):
 
 
 def form_of(payload: bytes) -> Form:
+    """`form_steps` in one go."""
+    return result_of(form_steps(payload))
+
+
+def form_steps(payload: bytes) -> Steps[Form]:
     """What *payload*, which anybody may have written, is."""
-    if is_event(payload):
+    if (yield from is_event_steps(payload)):
         return Form.EVENT
+    # Each of these takes its time of what is large.
+    large = len(payload) > JSON_STEP_BYTES
     try:
-        check_json(payload)
+        if large:
+            yield
+        yield from json_steps(payload)
+        if large:
+            yield
         if is_well_formed(payload):
             return Form.JSON
     except SerializationError:
         pass
+    if large:
+        yield
     try:
         payload.decode()
     except UnicodeDecodeError:
         return Form.BYTES
     return Form.TEXT
+
+
+def fitting(payloads: Sequence[bytes], first: int, *, bytes_max: int) -> list[bytes]:
+    """Those from *first* on that have so many bytes together; one at least."""
+    run: list[bytes] = []
+    run_bytes = 0
+    for payload in islice(payloads, first, None):
+        run_bytes += len(payload)
+        if run and run_bytes > bytes_max:
+            break
+        run.append(payload)
+    return run
 
 
 class PayloadForms:
@@ -86,18 +121,14 @@ class PayloadForms:
 
     def forms_of(self, payloads: Sequence[bytes], *, remember: bool = True) -> list[Form]:
         """
-        The form of each.
+        The form of each, in one go.
 
         Args:
             remember: False for somebody who reads everything once, and would drive out what is read often.
         """
-        if self._noted:
-            self._take_in()
-        found = list(map(self._young.get, payloads))
+        found = self._found(payloads)
         if None not in found:
             return found  # type: ignore[return-value]
-        if self._older:
-            found = [form or self._older.get(payload) for form, payload in zip(found, payloads, strict=True)]
         if any(found):
             judged = iter(_judged([p for form, p in zip(found, payloads, strict=True) if form is None]))
             forms = [form or next(judged) for form in found]
@@ -106,6 +137,30 @@ class PayloadForms:
         if remember:
             self._remember(payloads, forms)
         return forms
+
+    def form_steps(self, payloads: Sequence[bytes], *, remember: bool = True) -> Steps[list[Form]]:
+        """The same in pieces, of payloads that are large, one or together."""
+        found = self._found(payloads)
+        yield
+        unknown = [p for form, p in zip(found, payloads, strict=True) if form is None]
+        judged: list[Form] = []
+        while len(judged) < len(unknown):
+            run = fitting(unknown, len(judged), bytes_max=JSON_STEP_BYTES)
+            judged += _judged(run) if len(run) > 1 else [(yield from form_steps(run[0]))]
+            yield
+        rest = iter(judged)
+        forms = [form or next(rest) for form in found]
+        if remember:
+            self._remember(payloads, forms)
+        return forms
+
+    def _found(self, payloads: Sequence[bytes]) -> list[Form | None]:
+        if self._noted:
+            self._take_in()
+        found = list(map(self._young.get, payloads))
+        if self._older and None in found:
+            found = [form or self._older.get(payload) for form, payload in zip(found, payloads, strict=True)]
+        return found
 
     def _remember(self, payloads: Sequence[bytes], forms: Sequence[Form]) -> None:
         for payload, form in zip(payloads, forms, strict=True):

@@ -1,7 +1,6 @@
 """Request bodies that hold events (pure): bytes in, checked messages out."""
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Final
 from uuid import UUID
 
@@ -32,6 +31,7 @@ from bridge.limits import (
     PARTITION_KEY_BYTES_MAX,
 )
 from bridge.messagelog import Balanced, ByKey, NewEvent, NewMessage, NewRecords, Placement
+from bridge.web.payload_forms import fitting
 from bridge.web.wire_envelopes import outline_steps
 
 __all__ = (
@@ -222,7 +222,7 @@ def _ids_of_runs(payloads: list[bytes]) -> Steps[PlainIds]:
     packed: list[bytes] = []
     while len(texts) < len(payloads):
         first = len(texts)
-        run = _run(payloads, first)
+        run = fitting(payloads, first, bytes_max=JSON_STEP_BYTES)
         plain = plain_value(b"[%b]" % b",".join(run), _PLAIN_EVENTS) if len(run) > 1 else None
         ids = None if plain is None else _plain_ids(plain, run)
         if ids is not None:
@@ -236,17 +236,6 @@ def _ids_of_runs(payloads: list[bytes]) -> Steps[PlainIds]:
             packed.append(event_id.bytes)
         yield
     return PlainIds(texts, b"".join(packed))
-
-
-def _run(payloads: list[bytes], first: int) -> list[bytes]:
-    run: list[bytes] = []
-    run_bytes = 0
-    for payload in islice(payloads, first, None):
-        run_bytes += len(payload)
-        if run and run_bytes > JSON_STEP_BYTES:
-            break
-        run.append(payload)
-    return run
 
 
 def _plain_ids(events: Sequence[PlainEvent], payloads: list[bytes]) -> PlainIds | None:

@@ -13,7 +13,7 @@ from bridge.limits import CURSOR_PARTITIONS_MAX, OFFSET_MAX
 from bridge.messagelog import First, Last, TopicRef
 from bridge.policy.cursors import Cursor, Cursors
 from bridge.policy.names import parse_integer
-from bridge.web.wire_pages import PageEncoder
+from bridge.web.wire_pages import ONE_LINE, PageEncoder
 from bridge.web.wire_queries import PARTITION_ID_MAX, read_wait, unique_parameters
 
 __all__ = (
@@ -159,6 +159,6 @@ def cursor_lines(entry: Entry, cursors: Cursors, cursor: Cursor, pages: PageEnco
     for token, line in zip(tokens, lines, strict=True):
         # Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means
         # the same.
-        flat = line.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in line or b"\r" in line else line
+        flat = line.translate(ONE_LINE) if b"\n" in line or b"\r" in line else line
         found.append(b'{"cursor":"%b",%b\n' % (token, flat))
     return b"".join(found)

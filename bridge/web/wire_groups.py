@@ -20,7 +20,7 @@ from bridge.limits import (
     PARTITIONS_MAX,
     WAIT_MS_MAX,
 )
-from bridge.messagelog import First, FromOffset, FromTimestamp, Last
+from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Records
 from bridge.web.wire_envelopes import decode_envelope
 from bridge.web.wire_pages import PageEncoder
 from bridge.web.wire_queries import PARTITION_ID_MAX
@@ -33,6 +33,7 @@ __all__ = (
     "delivery_lines",
     "group_json",
     "groups_json",
+    "messages_of",
     "moved_json",
     "read_extension",
     "read_receive",
@@ -214,18 +215,29 @@ def _place(text: str) -> SeekTo:
         ) from None
 
 
-def deliveries_json(deliveries: Sequence[Delivery], pages: PageEncoder) -> bytes:
+def messages_of(deliveries: Sequence[Delivery]) -> Records:
+    """What was delivered."""
+    return Records.of([each.message for each in deliveries])
+
+
+def deliveries_json(deliveries: Sequence[Delivery], messages: Records, pages: PageEncoder) -> bytes:
     """`{"messages": [...], "count"}`: each as `delivery_lines` shows it."""
-    return b'{"messages":[%b],"count":%d}' % (b",".join(delivery_lines(deliveries, pages)), len(deliveries))
+    return b'{"messages":[%b],"count":%d}' % (
+        b",".join(delivery_lines(deliveries, messages, pages)),
+        len(deliveries),
+    )
 
 
-def delivery_lines(deliveries: Sequence[Delivery], pages: PageEncoder) -> list[bytes]:
+def delivery_lines(deliveries: Sequence[Delivery], messages: Records, pages: PageEncoder) -> list[bytes]:
     """
     Each as in a page (`PageEncoder.lines`), with what its lease is.
 
     That is `partition_id`, `token`, `delivery_count` and `lease_expires_at`.
+
+    Args:
+        messages: of *deliveries* (`messages_of`).
     """
-    lines = pages.lines([each.message for each in deliveries])
+    lines = pages.lines(messages)
     return [
         b'{"partition_id":%d,"token":"%b","delivery_count":%d,"lease_expires_at":"%b",%b'
         % (

@@ -2,23 +2,34 @@
 
 import math
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple, cast
 
 import orjson
 
-from bridge.limits import HOT_PAGES_BYTES_MAX
+from bridge.events import Steps
+from bridge.limits import HOT_PAGES_BYTES_MAX, JSON_STEP_BYTES, PAGE_LIGHT_BYTES
 from bridge.messagelog import Headers, HeaderValue, HotPages, Message, Page, Records
 from bridge.web.payload_forms import Form, PayloadForms
 from bridge.web.wire_times import rfc3339
 
-__all__ = ("PageEncoder",)
+__all__ = ("ONE_LINE", "PageEncoder", "Shown")
 
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
 _HEAD: Final = b'"offset":%d,"timestamp":"%b","id":"%b","size":%d,'
 _EVENT: Final = b'"event":%b}'
+#: Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means the same.
+ONE_LINE: Final = bytes.maketrans(b"\n\r", b"  ")
+_FIELDS: Final = {Form.JSON: b"payload", Form.TEXT: b"text", Form.BYTES: b"payload_base64"}
 _PAGE: Final = b'{"messages":[%b],"count":%d,"partition_id":%d,"current_offset":%d}'
+
+
+class Shown(NamedTuple):
+    """A payload, and as what it goes out: what stands behind the name of its field."""
+
+    form: Form
+    text: bytes
 
 
 class PageEncoder:
@@ -71,10 +82,38 @@ class PageEncoder:
             return b"".join([line + end for line in lines]) if end else b",".join(lines)
         return _whole(records, lead, end) if records else b""
 
+    def shown_steps(self, records: Records, *, once: bool = False) -> Steps[None]:
+        """
+        Find out what takes long of *records*, and leave it with them, so that to encode them is only to put it together.
+
+        Nothing is done for those that are not heavy: up to `PAGE_LIGHT_BYTES` of payloads, or known to be events.
+        """
+        if records.shown or records.events or records.payload_bytes <= PAGE_LIGHT_BYTES:
+            return
+        payloads = records.payloads
+        forms = yield from self.forms.form_steps(payloads, remember=not once)
+        if forms.count(Form.EVENT) == len(forms):
+            records.events = True
+            return
+        shown: dict[int, object] = {}
+        done_bytes = 0
+        for index, (form, payload) in enumerate(zip(forms, payloads, strict=True)):
+            pieces: list[bytes] = []
+            for piece in _pieces(form, payload):
+                pieces.append(piece)
+                done_bytes += len(piece)
+                if done_bytes > PAGE_LIGHT_BYTES:
+                    done_bytes = 0
+                    yield
+            shown[index] = Shown(form, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        records.shown = shown
+
     def _forms(self, records: Records, *, once: bool) -> Sequence[Form] | None:
         """The form of each; None where there is nothing but events without headers."""
         if records.events:
             return [Form.EVENT] * len(records) if records.headers else None
+        if records.shown:
+            return [_shown(records, index).form for index in range(len(records))]
         forms = self.forms.forms_of(records.payloads, remember=not once)
         return None if not records.headers and forms.count(Form.EVENT) == len(forms) else forms
 
@@ -94,7 +133,12 @@ def _lines(records: Records, head: bytes, forms: Sequence[Form] | None) -> list[
     if forms is None:
         return list(map((head + _EVENT).__mod__, zip(*_columns(records), payloads, strict=True)))
     return [
-        head % fields + _tail(form, payload, records.headers.get(index))
+        head % fields
+        + _tail(
+            form,
+            _shown(records, index).text if records.shown else _text_of(form, payload),
+            records.headers.get(index),
+        )
         for index, (fields, form, payload) in enumerate(
             zip(zip(*_columns(records), strict=True), forms, payloads, strict=True)
         )
@@ -147,19 +191,46 @@ def _id_texts(ids: bytes) -> list[bytes]:
     return bytes(text).split(b"\0")
 
 
-def _tail(form: Form, payload: bytes, headers: Headers | None) -> bytes:
-    """The rest of a message's object, from `event` on."""
+def _tail(form: Form, text: bytes, headers: Headers | None) -> bytes:
+    """
+    The rest of a message's object, from `event` on.
+
+    Args:
+        text: as `Shown.text`.
+    """
     if form is Form.EVENT:
-        return (
-            b'"event":%b,"headers":%b}' % (payload, _headers_json(headers)) if headers else _EVENT % payload
-        )
-    if form is Form.JSON:
-        shown = b'"payload":%b' % payload
-    elif form is Form.TEXT:
-        shown = b'"text":%b' % orjson.dumps(payload.decode())
-    else:
-        shown = b'"payload_base64":"%b"' % b64encode(payload)
-    return b'"event":null,"headers":%b,%b}' % (_headers_json(headers or {}), shown)
+        return b'"event":%b,"headers":%b}' % (text, _headers_json(headers)) if headers else _EVENT % text
+    return b'"event":null,"headers":%b,"%b":%b}' % (_headers_json(headers or {}), _FIELDS[form], text)
+
+
+def _shown(records: Records, index: int) -> Shown:
+    return cast("Shown", records.shown[index])
+
+
+def _text_of(form: Form, payload: bytes) -> bytes:
+    """As what *payload* goes out, in one go."""
+    if form is Form.TEXT:
+        return orjson.dumps(payload.decode())
+    return b'"%b"' % b64encode(payload) if form is Form.BYTES else payload
+
+
+def _pieces(form: Form, payload: bytes) -> Iterator[bytes]:
+    """`_text_of` in pieces, each of which is soon made."""
+    match form:
+        case Form.EVENT | Form.JSON:
+            yield payload
+        case Form.TEXT:
+            text = payload.decode()
+            yield b'"'
+            for start in range(0, len(text), JSON_STEP_BYTES):
+                yield orjson.dumps(text[start : start + JSON_STEP_BYTES])[1:-1]
+            yield b'"'
+        case Form.BYTES:
+            yield b'"'
+            # Each of a number of bytes that leaves no rest.
+            for start in range(0, len(payload), 3 * JSON_STEP_BYTES):
+                yield b64encode(payload[start : start + 3 * JSON_STEP_BYTES])
+            yield b'"'
 
 
 def _headers_json(headers: Headers) -> bytes:

@@ -18,8 +18,9 @@ from bridge.limits import (
 )
 from bridge.messagelog import TopicRef
 from bridge.policy.names import check_name
+from bridge.web.heavy_pages import made_ready
 from bridge.web.keys import Services
-from bridge.web.wire_groups import delivery_lines, settled_json
+from bridge.web.wire_groups import delivery_lines, messages_of, settled_json
 from bridge.web.ws_answers import Left, message_head, settled_frame_json, subscribed_json
 from bridge.web.ws_operations import Ack, Extend, Nack, Settlement, Subscribe
 from bridge.web.ws_permits import Permits
@@ -89,7 +90,7 @@ class GroupSubscription:
                 continue
             delay_s = TAIL_RETRY_S_MIN
             if deliveries:
-                self._send(deliveries)
+                await self._send(deliveries)
 
     async def _begin(self) -> None:
         if len(self._group) > GROUP_NAME_CHARS_MAX:
@@ -117,13 +118,15 @@ class GroupSubscription:
             deadline=self._deadline(WS_RECEIVE_WAIT_S),
         )
 
-    def _send(self, deliveries: tuple[Delivery, ...]) -> None:
+    async def _send(self, deliveries: tuple[Delivery, ...]) -> None:
         if self._socket.gone:
             self._services.groups.give_back(self._topic, self._group, deliveries)
             return
         self.permits.count -= len(deliveries)
         self.unsettled.update(dict.fromkeys(each.token for each in deliveries))
-        lines = delivery_lines(deliveries, self._services.pages)
+        messages = messages_of(deliveries)
+        await made_ready(self._services.pages, messages, deadline=None)
+        lines = delivery_lines(deliveries, messages, self._services.pages)
         self._socket.send(*(_MESSAGE % (self._head, line) for line in lines))
 
     async def settle(self, asked: Settlement) -> bytes:

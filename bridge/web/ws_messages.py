@@ -6,6 +6,7 @@ from typing import Final
 from bridge.flow.entries import Entry
 from bridge.limits import CURSOR_CHARS_MAX
 from bridge.web.live_forms import LiveForm
+from bridge.web.wire_pages import ONE_LINE
 from bridge.web.ws_answers import SUBPROTOCOL
 
 __all__ = ("CURSOR_WITHIN", "MessageForm", "cursor_of")
@@ -39,7 +40,7 @@ class MessageForm(LiveForm):
             return b""
         tokens, objects = shown
         if b"\n" in b"".join(entry.records.payloads):
-            objects = [each.replace(b"\n", b" ") for each in objects]
+            objects = [each.translate(ONE_LINE) for each in objects]
         return b"\n".join(map(_PIECE.__mod__, zip(tokens, objects, strict=True)))
 
 

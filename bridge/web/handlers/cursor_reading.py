@@ -16,6 +16,7 @@ from bridge.policy.cursors import Cursor
 from bridge.web.bulk_reads import LineWriter
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.waiting import waiting_for
+from bridge.web.heavy_pages import made_ready
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.wire_accept import preferred_coding
 from bridge.web.wire_cursors import (
@@ -47,6 +48,8 @@ async def poll_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamRes
     if query.wait_s and not _is_enough(page, query) and request.method == hdrs.METH_GET:
         with waiting_for(request, query.wait_s) as waiting:
             page = await _page_when_there(reads, topic, query, page, waiting)
+    for _, records in page.runs:
+        await made_ready(services.pages, records, deadline=deadline)
     cursor = Cursor(topic, page.positions, every=query.partitions is None)
     return answer(cursor_page_json(page, services.pages, services.cursors.token(cursor)))
 
@@ -105,6 +108,7 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
             async with aclosing(_cut(reads.entries(positions, ends), query.messages_max)) as entries:
                 async for entry in entries:
                     cursor = Cursor(topic, entry.positions_before, every=every)
+                    await made_ready(services.pages, entry.records, deadline=None, once=True)
                     await writer.write_lines(cursor_lines(entry, services.cursors, cursor, services.pages))
                     await writer.flush()
                     if services.lifecycle.draining:

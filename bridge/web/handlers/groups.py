@@ -7,7 +7,7 @@ from typing import Final
 
 from aiohttp import web
 
-from bridge.errors import BadRequest
+from bridge.errors import BadRequest, DeadlineExceeded
 from bridge.groups.values import Delivery, Settled
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
@@ -16,6 +16,7 @@ from bridge.web.body import read_body
 from bridge.web.departures import on_departure
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import topic_of
+from bridge.web.heavy_pages import made_ready
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.optional_body import read_optional_body, refuse_body
 from bridge.web.wire_groups import (
@@ -23,6 +24,7 @@ from bridge.web.wire_groups import (
     deliveries_json,
     group_json,
     groups_json,
+    messages_of,
     moved_json,
     read_extension,
     read_receive,
@@ -50,17 +52,19 @@ async def receive(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     order = read_receive(await read_optional_body(request), count_max=services.http.poll_messages_max)
     deliveries = await _receive(request, topic, group, order)
-    response = answer(deliveries_json(deliveries, services.pages))
-    if not deliveries:
-        return response
+    messages = messages_of(deliveries)
     try:
+        await made_ready(services.pages, messages, deadline=request[DEADLINE])
+        response = answer(deliveries_json(deliveries, messages, services.pages))
+        if not deliveries:
+            return response
         # Here, and not after the return, to see whether it can be written.
         await response.prepare(request)
         await response.write_eof()
         if request.transport is None:
             # It ended while part of the answer waited to be taken.
             raise ConnectionResetError("the client is gone")
-    except (ConnectionError, asyncio.CancelledError):
+    except (ConnectionError, DeadlineExceeded, asyncio.CancelledError):
         services.groups.give_back(topic, group, deliveries)
         raise
     return response

@@ -16,6 +16,7 @@ from bridge.web.handlers.cursor_reading import poll_by_cursor, stream_by_cursor
 from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.places import topic_of
 from bridge.web.handlers.waiting import waiting_for
+from bridge.web.heavy_pages import page_json
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.wire_accept import preferred_coding, wants_events, wants_ndjson
 from bridge.web.wire_queries import read_bulk_query, read_poll_query
@@ -69,7 +70,7 @@ async def poll(request: web.Request) -> web.StreamResponse:
                 deadline=request[DEADLINE],
             )
             left = waiting.given_up
-    body = services.pages.page_json(page)
+    body = await page_json(services.pages, page, deadline=request[DEADLINE])
     if query.commit and page.messages and request.method == hdrs.METH_GET and not left:
         await services.log.store_offset(
             topic, query.partition_id, query.consumer, page.messages[-1].offset, deadline=request[DEADLINE]

@@ -24,6 +24,7 @@ from bridge.messagelog import (
 from bridge.web.wire_groups import (
     ReceiveOrder,
     deliveries_json,
+    messages_of,
     read_extension,
     read_receive,
     read_return,
@@ -161,7 +162,8 @@ def test_a_delivery_is_json_whatever_its_message_is(
     payload: bytes, offset: int, headers: dict[str, str]
 ) -> None:
     message = Message(offset, 1_700_000_000_000_000, 5, payload, headers)
-    shown = orjson.loads(deliveries_json([Delivery("t-_", 2, message, 3, 0)] * 2, PageEncoder()))
+    deliveries = [Delivery("t-_", 2, message, 3, 0)] * 2
+    shown = orjson.loads(deliveries_json(deliveries, messages_of(deliveries), PageEncoder()))
     assert shown["count"] == 2
     for each in shown["messages"]:
         assert (each["partition_id"], each["token"], each["delivery_count"], each["offset"]) == (
