@@ -243,6 +243,13 @@ class GroupsConfig:
         minimum=limits.GROUP_VISIBILITY_MS_MIN,
         maximum=limits.GROUP_VISIBILITY_MS_MAX,
     )
+    unused_s: float = setting(
+        "GROUPS_UNUSED_SECS",
+        limits.GROUP_UNUSED_S,
+        "A group that nobody used for so long ends, and goes on at its committed offset when it comes again; 0 keeps it",
+        minimum=0,
+        maximum=limits.RETENTION_AGE_S_MAX,
+    )
     max_deliveries: int = setting(
         "GROUPS_MAX_DELIVERIES",
         5,

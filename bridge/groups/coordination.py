@@ -98,6 +98,7 @@ class Coordination:
         self._clock = clock
         self._topics: LedgerTopics | None = None
         self._token_key: bytes | None = None
+        self._seen = False
         self._made_us = 0
         self._wanted = asyncio.Event()
         self._following = asyncio.Event()
@@ -231,7 +232,9 @@ class Coordination:
         """Follow the ledger from the first use on, and from the next one after `rest`; ends by cancellation only."""
         failures = 0
         while True:
-            await self._wanted.wait()
+            if not await self._wanted_within(limits.GROUP_STANDING_INTERVAL_S):
+                await self._look()
+                continue
             try:
                 topics = await self._start()
                 failures = 0
@@ -243,6 +246,35 @@ class Coordination:
                 self._stop(error)
                 _log.warning("groups_ledger_put_off", reason=error.code, detail=error.detail)
                 await asyncio.sleep(min(_RETRY_S_MIN * 2.0 ** min(failures, 10), _RETRY_S_MAX))
+
+    async def _wanted_within(self, timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._wanted.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _look(self) -> None:
+        """While nobody asks: fold what others told, so that it is known how groups stand; nothing is made or written."""
+        self._seen = False
+        try:
+            deadline = Deadline.after(_STEP_TIMEOUT_S, self._clock)
+            topics = await LedgerTopics.present(self._log, self._stream, deadline=deadline)
+            if topics is not None:
+                await self._catch_up(topics, deadline)
+            elif self._made_us:
+                self._forget("deleted")
+            self._seen = True
+        except LogError as error:
+            _log.debug("groups_ledger_not_seen", reason=error.code)
+        except NotFound:
+            self._forget("deleted")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether `ledger` is what it is now, or was some seconds ago."""
+        return self._seen or self._topics is not None
 
     def rest(self) -> None:
         """Follow no more, until somebody asks again."""
@@ -284,6 +316,15 @@ class Coordination:
         deadline = Deadline.after(_STEP_TIMEOUT_S, self._clock)
         topics = await LedgerTopics.found(self._log, self._stream, deadline=deadline)
         self._token_key = await token_key(self._log, topics.keys, known=self._token_key, deadline=deadline)
+        await self._catch_up(topics, deadline)
+        self._topics = topics
+        self._following.set()
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_result(None)
+        return topics
+
+    async def _catch_up(self, topics: LedgerTopics, deadline: Deadline) -> None:
+        """Fold all there is, from the newest snapshot on where that is further."""
         state = await topics.newest_snapshot(self._log, deadline=deadline)
         if self._made_us != topics.made_us or (state is not None and state.offset > self.ledger.offset):
             self.ledger = Ledger(state)
@@ -293,11 +334,6 @@ class Coordination:
             self._forget("emptied")
             self._made_us = topics.made_us
             await self._read(topics)
-        self._topics = topics
-        self._following.set()
-        if self._ready is not None and not self._ready.done():
-            self._ready.set_result(None)
-        return topics
 
     async def _follow(self, topics: LedgerTopics) -> None:
         ledger = self.ledger

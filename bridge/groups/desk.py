@@ -14,7 +14,7 @@ from bridge.groups.ledger import Folded
 from bridge.groups.partition import Partition
 from bridge.groups.picking import Reserved
 from bridge.groups.reading_ahead import ReadingAhead
-from bridge.groups.records import Forget, Lease, Scope, Seek, Settle
+from bridge.groups.records import Expire, Forget, Lease, Scope, Seek, Settle
 from bridge.groups.shares import own_partitions
 from bridge.messagelog import MessageLog, TopicRef
 
@@ -204,7 +204,7 @@ class Desk:
         record = folded.record
         if isinstance(record, Lease) or (isinstance(record, Settle) and record.verb == 0):
             return
-        if isinstance(record, Seek | Forget):
+        if isinstance(record, Seek | Forget | Expire):
             # The topic may have been emptied: nothing is believed, and who waits looks for himself once.
             self._ends.clear()
             self._context.ahead.forget(self.topic)

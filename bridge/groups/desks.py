@@ -10,7 +10,7 @@ from bridge.errors import BadRequest, NotFound
 from bridge.groups.desk import Context, Desk
 from bridge.groups.duties import consumer_name
 from bridge.groups.ledger import Folded
-from bridge.groups.records import Forget, Open, Scope, Start
+from bridge.groups.records import Expire, Forget, Open, Scope, Start
 from bridge.messagelog import TopicRef
 
 __all__ = ("Desks",)
@@ -43,6 +43,13 @@ class Desks:
             )
         )
 
+    def idle_s(self, scope: Scope) -> float | None:
+        """For how long nobody has received from that group here, or waited; None where nobody did lately."""
+        desk = self._desks.get(scope)
+        if desk is None:
+            return None
+        return 0.0 if desk.receivers else self._context.clock.monotonic_s() - desk.used_s
+
     async def open(self, scope: Scope, deadline: Deadline) -> Desk:
         """
         The desk of *scope*, all of whose partitions the ledger knows.
@@ -59,14 +66,43 @@ class Desks:
             desk = self._desks[scope] = Desk(scope, self._context)
         desk.used_s = self._context.clock.monotonic_s()
         desk.partitions_count = count
-        missing = [each for each in range(count) if each not in desk.partitions]
-        if missing:
-            await self._take_up(desk, missing, deadline)
-        if not desk.partitions and not desk.receivers:
-            self._desks.pop(scope, None)
-        if not desk.partitions:
-            raise BadRequest("There are as many groups as there may be.", limit=limits.GROUPS_MAX)
+        try:
+            missing = [each for each in range(count) if each not in desk.partitions]
+            if missing:
+                self._check_room(scope, len(missing))
+                await self._take_up(desk, missing, deadline)
+                # Others may have taken the room meanwhile: a group without all its partitions would keep messages back.
+                self._check_room(scope, sum(each not in desk.partitions for each in missing))
+        except BadRequest:
+            if not desk.receivers:
+                self._desks.pop(scope, None)
+            raise
         return desk
+
+    def _check_room(self, scope: Scope, partitions: int) -> None:
+        """
+        Whether *partitions* more of a group may be taken up.
+
+        Raises:
+            BadRequest: if not; it says which bound was met.
+        """
+        ledger = self._context.coordination.ledger
+        if not partitions:
+            return
+        if scope not in ledger.groups and len(ledger.groups) >= limits.GROUPS_MAX:
+            raise BadRequest(
+                f"There are {limits.GROUPS_MAX} groups, as many as there may be: delete one, or wait until an unused "
+                "one ends (GROUPS_UNUSED_SECS).",
+                path="group",
+                limit=limits.GROUPS_MAX,
+            )
+        if ledger.partitions_count + partitions > limits.GROUP_PARTITIONS_MAX:
+            raise BadRequest(
+                f"All groups together have {limits.GROUP_PARTITIONS_MAX} partitions at most: delete one, or wait "
+                "until an unused one ends (GROUPS_UNUSED_SECS).",
+                path="group",
+                limit=limits.GROUP_PARTITIONS_MAX,
+            )
 
     async def look(self) -> None:
         """
@@ -102,7 +138,7 @@ class Desks:
 
     def folded(self, scope: Scope, folded: Folded) -> None:
         """A record of this group was folded."""
-        if isinstance(folded.record, Forget):
+        if isinstance(folded.record, Forget | Expire):
             # Its topic may have been emptied or made anew: what was read of it holds no more.
             self._context.ahead.forget(TopicRef(scope.stream, scope.topic))
         desk = self._desks.get(scope)
@@ -111,9 +147,8 @@ class Desks:
 
     def tidy(self) -> None:
         """Watch no longer for those that nobody waits at, and give up those that nobody came to for long."""
-        now_s = self._context.clock.monotonic_s()
         for scope, desk in tuple(self._desks.items()):
-            idle_s = 0.0 if desk.receivers else now_s - desk.used_s
+            idle_s = self.idle_s(scope) or 0.0
             if idle_s >= _LINGER_S:
                 desk.stop_watching()
             if idle_s >= limits.GROUP_IDLE_S:

@@ -10,8 +10,8 @@ from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError, RequestError
 from bridge.groups.desk import Context
-from bridge.groups.ledger import Ledger
-from bridge.groups.records import Leave, Renew, Scope
+from bridge.groups.ledger import Group, Ledger
+from bridge.groups.records import Expire, Leave, Renew, Scope
 from bridge.groups.shares import is_first, own_partitions
 from bridge.messagelog import TopicRef
 
@@ -144,6 +144,21 @@ class Duties:
             self._seen.pop(scope, None)
             return
         self._stored[scope, partition_id] = low
+
+    async def expire(self, scope: Scope, group: Group, *, keep_marks: bool) -> None:
+        """
+        End a group that nobody uses any more, unless somebody does meanwhile; its marks stay with the log's topic.
+
+        Raises:
+            LogError: if that could not be said.
+        """
+        for partition_id, partition in tuple(group.partitions.items()):
+            if keep_marks and partition.low and self._stored.get((scope, partition_id), 0) != partition.low:
+                await self._store(_Mark(scope, partition_id, partition.low))
+        coordination = self._context.coordination
+        record = Expire(coordination.new_id(), scope, group.used_us)
+        await coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
+        _log.info("group_expired", **scope._asdict(), used_us=group.used_us)
 
     def forget(self, scope: Scope) -> None:
         """The group is no more."""

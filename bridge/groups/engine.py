@@ -27,16 +27,16 @@ from bridge.groups.coordination import Appender, Coordination
 from bridge.groups.desk import Context, Desk
 from bridge.groups.desks import Desks
 from bridge.groups.duties import Duties, consumer_name
-from bridge.groups.ledger import Folded, SettleResult
+from bridge.groups.ledger import Folded, Group, SettleResult
 from bridge.groups.ledger_topics import LEDGER
 from bridge.groups.outlook import Outlook
 from bridge.groups.reading_ahead import ReadingAhead
 from bridge.groups.receiving import Order, Receiving
-from bridge.groups.records import Forget, Lease, Leave, Renew, Scope, Verb
+from bridge.groups.records import Expire, Forget, Lease, Leave, Renew, Scope, Verb
 from bridge.groups.settling import answers, read_tokens, settle
 from bridge.groups.values import Delivery, GroupInfo, Moved, SeekTo, Settled
 from bridge.messagelog import MessageLog, TopicRef
-from bridge.telemetry.port import GroupObserver
+from bridge.telemetry.port import GroupObserver, GroupStanding
 
 __all__ = ("Groups",)
 
@@ -277,6 +277,7 @@ class Groups:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._coordination.run(), name="groups ledger")
             group.create_task(self._do_duties(), name="groups duties")
+            group.create_task(self._watch_standing(), name="groups standing")
         raise RuntimeError("the groups ended by themselves")
 
     def end_waits(self) -> None:
@@ -316,11 +317,48 @@ class Groups:
         await self._duties.renew(self._desks.scopes)
         await self._duties.store_marks()
         await self._duties.snapshot()
-        self._observer.groups_stand({desk.scope: self._outlook.standing(desk) for desk in self._desks})
         await self._desks.look()
         if not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S:
             await self._duties.finish()
             self._coordination.rest()
+
+    async def _watch_standing(self) -> NoReturn:
+        rest_s = limits.GROUP_STANDING_INTERVAL_S
+        while True:
+            await asyncio.sleep(rest_s)
+            began_s = self._clock.monotonic_s()
+            try:
+                await self._look()
+            except BridgeError as error:
+                _log.debug("group_standing_not_known", code=error.code)
+            took_s = self._clock.monotonic_s() - began_s
+            rest_s = max(limits.GROUP_STANDING_INTERVAL_S, took_s / limits.GROUP_STANDING_SHARE)
+
+    async def _look(self) -> None:
+        """Tell how every group stands, whoever uses it or not, and end those that nobody used for long."""
+        standing: dict[Scope, GroupStanding | None] | None = None
+        try:
+            if self._coordination.is_known:
+                deadline = Deadline.after(limits.GROUP_STANDING_TIMEOUT_S, self._clock)
+                standing = await self._outlook.standing(deadline=deadline)
+        finally:
+            self._observer.groups_stand(
+                None if standing is None else {(*scope,): stands for scope, stands in standing.items()}
+            )
+        for scope, stands in (standing or {}).items():
+            group = self._coordination.ledger.groups.get(scope)
+            if group is not None and self._is_over(scope, group, topic_is_there=stands is not None):
+                await self._duties.expire(scope, group, keep_marks=stands is not None)
+
+    def _is_over(self, scope: Scope, group: Group, *, topic_is_there: bool) -> bool:
+        """Whether a group is of no use any more; who receives without getting anything uses it too."""
+        idle_s = self._desks.idle_s(scope)
+        if idle_s == 0.0:
+            return False
+        unused_s = (self._clock.now_us() - group.used_us) / 1_000_000
+        if idle_s is not None:
+            unused_s = min(unused_s, idle_s)
+        return not topic_is_there or 0 < self._config.unused_s <= unused_s
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -372,7 +410,7 @@ class Groups:
         if self._duties.scopes and self._duties.is_out:
             # Groups are used again after a rest, in which nobody said that he is there.
             self._beat.set()
-        if isinstance(record, Forget):
+        if isinstance(record, Forget | Expire):
             self._duties.forget(record.scope)
         self._desks.folded(record.scope, folded)
 

@@ -140,6 +140,11 @@ class Ledger:
         )
 
     @property
+    def partitions_count(self) -> int:
+        """Partitions taken up, over all groups."""
+        return self._partitions_count
+
+    @property
     def held_count(self) -> int:
         """Messages given out or come back and not settled, over all groups."""
         return self._held_count
@@ -181,8 +186,12 @@ class Ledger:
                 self._open(record)
             case Seek() | Advance():
                 self._move(record)
+            case Forget():
+                self._forget(record.scope)
             case _:
-                self._forget(record)
+                group = self.groups.get(record.scope)
+                if group is not None and group.used_us == record.used_us:
+                    self._forget(record.scope)
         return Folded(record, result)
 
     # --- processes ----------------------------------------------------------------------------------------------
@@ -212,8 +221,8 @@ class Ledger:
                 group.partitions[partition_id] = Partition.starting(offset)
                 self._partitions_count += 1
 
-    def _forget(self, record: Forget) -> None:
-        group = self.groups.pop(record.scope, None)
+    def _forget(self, scope: Scope) -> None:
+        group = self.groups.pop(scope, None)
         if group is not None:
             self._partitions_count -= len(group.partitions)
             self._held_count -= _held(group.partitions.values())

@@ -31,6 +31,16 @@ class LedgerTopics(NamedTuple):
     made_us: int
 
     @classmethod
+    async def present(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics | None":
+        """The topics in *stream*, None where the ledger is missing; nothing is made."""
+        ledger, snapshots, keys = (TopicRef(stream, name) for name in (LEDGER, "snapshots", KEYS))
+        try:
+            made_us = (await log.topic(ledger, deadline=deadline)).created_at_us
+        except NotFound:
+            return None
+        return cls(ledger, snapshots, keys, made_us)
+
+    @classmethod
     async def found(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics":
         """The topics in *stream*; made, with the stream, where they are missing."""
         ledger, snapshots, keys = (TopicRef(stream, name) for name in (LEDGER, "snapshots", KEYS))

@@ -1,17 +1,20 @@
 """How far groups came, and where they go on (shell)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from bridge import limits
 from bridge.clock import Deadline
-from bridge.errors import PartitionNotFound
-from bridge.groups.desk import Context, Desk
+from bridge.errors import NotFound, PartitionNotFound
+from bridge.groups.dead_letters import dead_letter_topic
+from bridge.groups.desk import Context
 from bridge.groups.partition import Partition
 from bridge.groups.records import Scope, Seek, Start
 from bridge.groups.shares import own_partitions
 from bridge.groups.values import GroupInfo, GroupPartition, SeekTo
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, PartitionInfo, TopicInfo, TopicRef
+from bridge.telemetry.port import GroupStanding
 
 __all__ = ("Outlook",)
 
@@ -47,15 +50,63 @@ class Outlook:
             group.used_us,
         )
 
-    def standing(self, desk: Desk) -> tuple[int, int]:
-        """Messages in flight, and lag as far as is known, of the partitions that this process looks after."""
-        now_us = self._context.coordination.now_us()
-        partitions = desk.partitions
-        own = [(each, partitions[each]) for each in desk.own() if each in partitions]
-        return (
-            sum(partition.in_flight(now_us) for _, partition in own),
-            sum(max(0, desk.end(each) - partition.low) for each, partition in own),
+    async def standing(self, *, deadline: Deadline) -> dict[Scope, GroupStanding | None]:
+        """
+        Every group of the ledger and how it stands; None where its topic is not there any more.
+
+        Raises:
+            LogError: if the log could not be asked.
+        """
+        scopes = tuple(self._context.coordination.ledger.groups)
+        letters = {
+            stream: await self._messages_by_topic(stream, deadline)
+            for stream in sorted({scope.stream for scope in scopes})
+        }
+        infos = await self._infos(sorted({TopicRef(*scope[:2]) for scope in scopes}), deadline)
+        standing: dict[Scope, GroupStanding | None] = {}
+        for scope in scopes:
+            standing[scope] = self._stands(scope, infos.get(TopicRef(*scope[:2])), letters[scope.stream])
+            # To count what is out of a large group takes a millisecond.
+            await asyncio.sleep(0)
+        return standing
+
+    def _stands(
+        self, scope: Scope, info: TopicInfo | None, messages: Mapping[str, int]
+    ) -> GroupStanding | None:
+        coordination = self._context.coordination
+        group = coordination.ledger.groups.get(scope)
+        if group is None or info is None:
+            return None
+        now_us = coordination.now_us()
+        partitions = [
+            _progress(each, group.partitions.get(each.id), None, now_us) for each in info.partitions
+        ]
+        return GroupStanding(
+            sum(each.lag for each in partitions),
+            sum(each.in_flight for each in partitions),
+            sum(each.waiting for each in partitions),
+            sum(each.delayed(now_us) for each in group.partitions.values()),
+            messages.get(dead_letter_topic(scope).topic, 0),
         )
+
+    async def _messages_by_topic(self, stream: str, deadline: Deadline) -> dict[str, int]:
+        try:
+            topics = await self._context.log.topics(stream, deadline=deadline)
+        except NotFound:
+            return {}
+        return {each.name: each.messages_count for each in topics}
+
+    async def _infos(self, topics: Sequence[TopicRef], deadline: Deadline) -> dict[TopicRef, TopicInfo]:
+        """Those of *topics* that are there."""
+
+        async def look(topic: TopicRef) -> None:
+            with suppress(NotFound):
+                found[topic] = await self._context.log.topic(topic, deadline=deadline)
+
+        found: dict[TopicRef, TopicInfo] = {}
+        for at in range(0, len(topics), limits.GROUP_READS_AT_ONCE):
+            await asyncio.gather(*map(look, topics[at : at + limits.GROUP_READS_AT_ONCE]))
+        return found
 
     async def starts(
         self, topic: TopicRef, to: SeekTo | Mapping[int, SeekTo], *, deadline: Deadline

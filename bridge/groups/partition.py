@@ -124,6 +124,10 @@ class Partition:
         """Messages that are out at this time."""
         return sum(each.until_us > now_us and each.lease_id != _NOBODY for each in self._held.values())
 
+    def delayed(self, now_us: int) -> int:
+        """Messages that came back and are not to be given out before a later time."""
+        return sum(each.until_us > now_us and each.lease_id == _NOBODY for each in self._held.values())
+
     def deliveries(self, offset: int) -> int:
         """How often a message that is not settled was given out."""
         held = self._held.get(offset)

@@ -14,6 +14,7 @@ from bridge import limits
 
 __all__ = (
     "Advance",
+    "Expire",
     "Forget",
     "Hold",
     "Lease",
@@ -130,6 +131,13 @@ class Forget(_Told, frozen=True, array_like=True, gc=False, tag=6):
     scope: Scope
 
 
+class Expire(_Told, frozen=True, array_like=True, gc=False, tag=9):
+    """The group is no more, if it was last used at *used_us*: its marks are stored, and it goes on there if it comes again."""
+
+    scope: Scope
+    used_us: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
 class Renew(_Told, frozen=True, array_like=True, gc=False, tag=7):
     """This process lives, and has receivers in these groups; replaces what it told before."""
 
@@ -144,7 +152,7 @@ class Leave(_Told, frozen=True, array_like=True, gc=False, tag=8):
     member_id: _Id
 
 
-Record: TypeAlias = Open | Lease | Settle | Seek | Advance | Forget | Renew | Leave
+Record: TypeAlias = Open | Lease | Settle | Seek | Advance | Forget | Expire | Renew | Leave
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)

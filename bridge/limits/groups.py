@@ -56,6 +56,13 @@ GROUP_RECEIVERS_MAX: Final = 10_000
 GROUP_GRACE_S: Final = 0.05
 # A process in which nobody asked for a group so long stops following the ledger, and leaves its partitions.
 GROUP_IDLE_S: Final = 60.0
+# How often it is looked at how groups stand, for the figures; where that takes long, so that it is a tenth of the time.
+GROUP_STANDING_INTERVAL_S: Final = 5.0
+GROUP_STANDING_SHARE: Final = 0.1
+# For one such look: a thousand groups of as many topics, each asked for in a millisecond or some.
+GROUP_STANDING_TIMEOUT_S: Final = 30.0
+# A week, as long as Kafka keeps the offsets of a group without members.
+GROUP_UNUSED_S: Final = 7 * 24 * 3600
 # Low-water marks of a partition are stored so often at most.
 GROUP_COMMIT_INTERVAL_S: Final = 1.0
 # Partitions read or looked up at a time for one request.

@@ -1,36 +1,50 @@
 """What groups did, as plain numbers (pure); `metrics.py` shows them on a scrape."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from operator import add
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from bridge.limits import METRICS_GROUPS_MAX
 from bridge.telemetry.figures import OTHER
-from bridge.telemetry.port import GroupObserver
+from bridge.telemetry.port import GroupObserver, GroupStanding
 from bridge.telemetry.snapshot import GroupSnapshot
 
 __all__ = ("GroupFigures",)
 
 _LABELS = ("stream", "topic", "group")
+_OTHERS = (OTHER, OTHER, OTHER)
+_NONE = GroupStanding(0, 0, 0, 0, 0)
+# In the order of `GroupStanding`.
+_GAUGES = (
+    (
+        "bridge_group_lag",
+        "Messages after the committed offsets of the whole group, the same from every process",
+    ),
+    ("bridge_group_in_flight", "Messages out under a lease, likewise"),
+    ("bridge_group_waiting", "Messages that came back and are to be given out again, likewise"),
+    ("bridge_group_delayed", "Of them, those that are not to be given out yet"),
+    ("bridge_group_dead_letters", "Messages in the dead-letter topic, likewise"),
+)
 
 
 class _Cell:
-    __slots__ = ("dead_lettered", "delivered", "in_flight", "lag", "redelivered")
+    __slots__ = ("dead_lettered", "delivered", "redelivered", "standing")
 
     def __init__(self) -> None:
         self.delivered = 0
         self.redelivered = 0
         self.dead_lettered = 0
-        self.in_flight = 0
-        self.lag = 0
+        self.standing: GroupStanding | None = None
 
 
 class GroupFigures:
     """
     A cell for each of the first *groups_max* groups, and one for all others together.
 
-    In flight and lag are told of the partitions that this process looks after: the sum over all processes is the group's.
+    How a group stands is told of the whole group, and each process that knows it tells the same: of several, the most is
+    what holds, never the sum. Where nothing is known there is no series.
     """
 
     def __init__(self, groups_max: int = METRICS_GROUPS_MAX) -> None:
@@ -47,32 +61,42 @@ class GroupFigures:
     def group_dead_lettered(self, stream: str, topic: str, group: str, *, messages: int) -> None:
         self._cell((stream, topic, group)).dead_lettered += messages
 
-    def groups_stand(self, standing: dict[tuple[str, str, str], tuple[int, int]]) -> None:
+    def groups_stand(self, standing: Mapping[tuple[str, str, str], GroupStanding | None] | None) -> None:
+        if standing is not None:
+            # Series end with their group, so that new ones get their own.
+            self._cells = {
+                key: cell for key, cell in self._cells.items() if key in standing or key == _OTHERS
+            }
         for cell in self._cells.values():
-            cell.in_flight = cell.lag = 0
-        for key, (in_flight, lag) in standing.items():
+            cell.standing = None
+        unknown = False
+        for key, stands in (standing or {}).items():
             cell = self._cell(key)
-            cell.in_flight += in_flight
-            cell.lag += lag
+            if cell is not self._cells.get(_OTHERS):
+                cell.standing = stands
+            elif stands is None:
+                unknown = True
+            else:
+                cell.standing = GroupStanding(*map(add, cell.standing or _NONE, stands))
+        if unknown:
+            self._cells[_OTHERS].standing = None
 
     def snapshot(self) -> list[GroupSnapshot]:
         """All of them as plain values."""
         return [
-            GroupSnapshot(
-                *key, cell.delivered, cell.redelivered, cell.dead_lettered, cell.in_flight, cell.lag
-            )
+            GroupSnapshot(*key, cell.delivered, cell.redelivered, cell.dead_lettered, cell.standing)
             for key, cell in self._cells.items()
         ]
 
     def absorb(self, others: list[GroupSnapshot], *, alive: bool) -> None:
-        """Add another's; of one that is no longer alive only what it counted."""
+        """Add what another counted; of one that is alive, take how groups stand."""
         for other in others:
             cell = self._cell((other.stream, other.topic, other.group))
             cell.delivered += other.delivered
             cell.redelivered += other.redelivered
             cell.dead_lettered += other.dead_lettered
-            cell.in_flight += other.in_flight if alive else 0
-            cell.lag += other.lag if alive else 0
+            if alive and other.standing is not None:
+                cell.standing = GroupStanding(*map(max, cell.standing or _NONE, other.standing))
 
     def families(self) -> Iterator[Metric]:
         """As Prometheus wants them."""
@@ -83,25 +107,20 @@ class GroupFigures:
         dead_lettered = CounterMetricFamily(
             "bridge_group_dead_lettered", "Messages moved to dead-letter topics", labels=_LABELS
         )
-        in_flight = GaugeMetricFamily(
-            "bridge_group_in_flight", "Messages out under a lease, of the partitions owned", labels=_LABELS
-        )
-        lag = GaugeMetricFamily(
-            "bridge_group_lag", "Messages after the committed offsets of the partitions owned", labels=_LABELS
-        )
+        gauges = [GaugeMetricFamily(name, text, labels=_LABELS) for name, text in _GAUGES]
         for key, cell in tuple(self._cells.items()):
             delivered.add_metric(key, cell.delivered)
             redelivered.add_metric(key, cell.redelivered)
             dead_lettered.add_metric(key, cell.dead_lettered)
-            in_flight.add_metric(key, cell.in_flight)
-            lag.add_metric(key, cell.lag)
-        yield from (delivered, redelivered, dead_lettered, in_flight, lag)
+            for gauge, value in zip(gauges, cell.standing or (), strict=False):
+                gauge.add_metric(key, value)
+        yield from (delivered, redelivered, dead_lettered, *gauges)
 
     def _cell(self, key: tuple[str, str, str]) -> _Cell:
         found = self._cells.get(key)
         if found is None:
-            if len(self._cells) >= self._groups_max:
-                key = (OTHER, OTHER, OTHER)
+            if len(self._cells) - (_OTHERS in self._cells) >= self._groups_max:
+                key = _OTHERS
             found = self._cells.setdefault(key, _Cell())
         return found
 

@@ -1,9 +1,9 @@
 """What the rooms below the web tell of themselves (pure); `metrics.py` listens, tests and tools need not."""
 
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from typing import NamedTuple, Protocol
 
-__all__ = ("GroupObserver", "LogObserver", "NullObserver", "TaskObserver", "TopicSeries")
+__all__ = ("GroupObserver", "GroupStanding", "LogObserver", "NullObserver", "TaskObserver", "TopicSeries")
 
 
 class LogObserver(Protocol):
@@ -38,6 +38,25 @@ class TaskObserver(Protocol):
         """The event loop came back this much later than it was asked to."""
 
 
+class GroupStanding(NamedTuple):
+    """
+    A whole group, in all partitions.
+
+    Attributes:
+        lag: messages after the committed offsets.
+        in_flight: messages out under a lease.
+        waiting: messages that came back, or were passed over, and are to be given out again.
+        delayed: of them, those that are not to be given out yet.
+        dead_letters: messages in its dead-letter topic.
+    """
+
+    lag: int
+    in_flight: int
+    waiting: int
+    delayed: int
+    dead_letters: int
+
+
 class GroupObserver(Protocol):
     """Told of what groups do. Each call returns at once and never raises."""
 
@@ -49,8 +68,8 @@ class GroupObserver(Protocol):
     def group_dead_lettered(self, stream: str, topic: str, group: str, *, messages: int) -> None:
         """So many messages went to the dead-letter topic."""
 
-    def groups_stand(self, standing: dict[tuple[str, str, str], tuple[int, int]]) -> None:
-        """Messages in flight, and lag, of the partitions that this process looks after; of no other group any."""
+    def groups_stand(self, standing: Mapping[tuple[str, str, str], GroupStanding | None] | None) -> None:
+        """Every group there is and how it stands, None where that is not known; None where not even that is known."""
 
 
 class TopicSeries(Protocol):

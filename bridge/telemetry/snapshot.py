@@ -46,8 +46,7 @@ class GroupSnapshot(msgspec.Struct, frozen=True, array_like=True):
     delivered: int
     redelivered: int
     dead_lettered: int
-    in_flight: int
-    lag: int
+    standing: tuple[int, int, int, int, int] | None
 
 
 class LiveSnapshot(msgspec.Struct, frozen=True, array_like=True):

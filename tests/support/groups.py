@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,7 @@ from bridge.flow.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, Placement, Receipt, ToPartition, TopicRef
+from bridge.telemetry.port import GroupStanding
 from tests.support.log_backends import AnyLog
 
 __all__ = (
@@ -46,7 +47,7 @@ class Figures:
     delivered: int = 0
     redelivered: int = 0
     dead_lettered: int = 0
-    standing: dict[tuple[str, str, str], tuple[int, int]] = field(default_factory=dict)
+    standing: dict[tuple[str, str, str], GroupStanding | None] | None = None
     lettered: asyncio.Event = field(default_factory=asyncio.Event)
 
     def group_delivered(self, *_names: str, messages: int, redelivered: int) -> None:
@@ -57,8 +58,8 @@ class Figures:
         self.dead_lettered += messages
         self.lettered.set()
 
-    def groups_stand(self, standing: dict[tuple[str, str, str], tuple[int, int]]) -> None:
-        self.standing = standing
+    def groups_stand(self, standing: Mapping[tuple[str, str, str], GroupStanding | None] | None) -> None:
+        self.standing = None if standing is None else dict(standing)
 
 
 class Telling:

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from bridge import limits
+from bridge.config import GroupsConfig
 from bridge.errors import BadRequest, Overloaded
-from bridge.groups.records import Lease, Settle
+from bridge.groups.records import Lease, Open, Settle
 from bridge.messagelog import (
     FromOffset,
     NewMessage,
@@ -203,15 +204,36 @@ async def test_too_many_receivers_are_refused(scene: Scene, monkeypatch: pytest.
         await replica.receive(TOPIC)
 
 
-async def test_too_many_groups_are_refused(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_groups_are_refused_until_one_ends(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(limits, "GROUPS_MAX", 1)
     replica = await scene.start()
     assert await replica.receive(TOPIC) == ()
-    with pytest.raises(BadRequest, match="as many groups"):
+    told = await scene.told(Open)
+    with pytest.raises(BadRequest, match="There are 1 groups") as refused:
         await replica.receive(TOPIC, group="another")
-    # What was refused leaves nothing behind.
+    assert (refused.value.path, refused.value.limit) == ("group", 1)
+    # What was refused leaves nothing behind, in the ledger neither.
     assert [each.group for each in replica.groups._desks.scopes] == [GROUP]
     assert len(list(replica.groups._desks)) == 1
+    assert await scene.told(Open) == told
+    scene.clock.advance(GroupsConfig().unused_s)
+    replica.groups._desks.tidy()
+    await replica.groups._look()
+    assert await replica.receive(TOPIC, group="another") == ()
+
+
+async def test_a_group_is_taken_up_with_all_its_partitions_or_refused(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GROUP_PARTITIONS_MAX", 3)
+    replica = await scene.start()
+    assert await replica.receive(TOPIC) == ()
+    with pytest.raises(BadRequest, match="3 partitions at most") as refused:
+        await replica.receive(TOPIC, group="another")
+    assert (refused.value.path, refused.value.limit) == ("group", 3)
+    assert [each.group for each in replica.groups._coordination.ledger.groups] == [GROUP]
 
 
 async def test_who_waits_where_no_partition_can_be_watched_looks_for_himself(
@@ -227,16 +249,6 @@ async def test_who_waits_where_no_partition_can_be_watched_looks_for_himself(
             await scene.log.probe(deadline=scene.soon())
             await asyncio.sleep(0.01)
     assert offsets_of(waiting.result()) == [(0, 0)]
-
-
-async def test_the_figures_tell_what_is_in_flight_and_the_lag(scene: Scene) -> None:
-    replica = await scene.start()
-    await scene.send(b"a", b"b", b"c")
-    given = await replica.receive(TOPIC, 2)
-    await replica.ack(TOPIC, given[0])
-    await replica.groups._do_duty()
-    assert replica.figures.standing == {(*TOPIC, GROUP): (1, 2)}
-    assert replica.figures.delivered == 2
 
 
 async def test_the_own_stream_is_known(scene: Scene) -> None:

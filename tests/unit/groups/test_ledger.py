@@ -5,6 +5,7 @@ from bridge.groups.ledger import Folded, LeaseResult, Ledger, SettleResult
 from bridge.groups.partition import SettledAs
 from bridge.groups.records import (
     Advance,
+    Expire,
     Forget,
     Hold,
     Lease,
@@ -75,6 +76,21 @@ def test_there_are_no_more_groups_and_partitions_than_their_bounds(monkeypatch: 
     fold(ledger, Forget(11, SCOPE))
     fold(ledger, Open(12, OTHER, (Start(0, 0),)))
     assert set(ledger.groups) == {OTHER}
+
+
+def test_a_group_ends_as_unused_only_if_it_was_not_used_meanwhile() -> None:
+    ledger = opened(SCOPE, OTHER)
+    lease(ledger, SCOPE, 0, 0, 3)
+    used_us = ledger.groups[SCOPE].used_us
+    fold(ledger, Advance(2, SCOPE, (Start(1, 5),)), used_us + 7)
+    # Whoever said so did not know of that.
+    fold(ledger, Expire(3, SCOPE, used_us))
+    assert SCOPE in ledger.groups
+    fold(ledger, Expire(4, SCOPE, used_us + 7))
+    fold(ledger, Expire(5, SCOPE, used_us + 7))
+    assert set(ledger.groups) == {OTHER}
+    assert ledger.held_count == 0
+    assert Ledger(ledger.state()).state() == ledger.state()
 
 
 def test_all_groups_together_hold_no_more_than_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:

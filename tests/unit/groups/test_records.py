@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from bridge import limits
 from bridge.groups.records import (
     Advance,
+    Expire,
     Forget,
     Hold,
     Lease,
@@ -31,6 +32,7 @@ RECORDS: tuple[Record, ...] = (
     Forget(6, SCOPE),
     Renew(7, 2**63 - 1, 10_000, (SCOPE, SCOPE)),
     Leave(8, 1),
+    Expire(9, SCOPE, 1_700_000_000_000_000),
 )
 
 
