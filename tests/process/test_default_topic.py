@@ -4,7 +4,7 @@ import json
 import select
 import socket
 from collections import Counter
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from threading import Event, Thread
 from typing import Final
@@ -156,6 +156,30 @@ def test_deleting_the_default_stream_hurts_nobody_who_uses_it(tmp_path: Path) ->
         assert get(port, "/ready")[0] == 200
     assert set(seen) == {200, 201}, seen
     assert deletions == 20
+
+
+def line_of(answer: HTTPResponse, start: bytes) -> bytes:
+    """The next line that begins so, without that."""
+    while line := answer.readline():
+        if line.startswith(start):
+            return line.removeprefix(start)
+    raise EOFError(start)
+
+
+def test_a_live_reader_of_the_default_topic_is_told_what_was_deleted_and_goes_on(tmp_path: Path) -> None:
+    with BridgeProcess(tmp_path, {"RATE_LIMIT_RPS": "0", "IGGY_PARTITIONS": "1"}) as bridge:
+        port = bridge.started()
+        assert answered(port, "POST", "/messages", JSON, EVENT) == 201
+        with connected(port) as reader:
+            reader.request("GET", "/messages/stream?from=first")
+            events = reader.getresponse()
+            line_of(events, b'data: {"partition_id":0,"offset":0,')
+            assert answered(port, "DELETE", "/streams/sample-stream", "", b"") == 204
+            assert answered(port, "POST", "/messages", JSON, EVENT) == 201
+            line_of(events, b"event: gap")
+            told = json.loads(line_of(events, b"data: "))
+            assert told == {"partition_id": 0, "from_offset": 1, "to_offset": 0}
+            line_of(events, b'data: {"partition_id":0,"offset":0,')
 
 
 def answered(port: int, method: str, path: str, headers: str, body: bytes) -> int:
