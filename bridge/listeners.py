@@ -18,7 +18,7 @@ from bridge.web.handlers.routes import Route
 from bridge.web.keys import Services
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
-from bridge.web.middleware.pages import pages, pages_of_figures
+from bridge.web.middleware.foreign_pages import foreign_pages, foreign_pages_of_figures
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.server import BridgeRunner, make_runner
 
@@ -28,7 +28,7 @@ __all__ = ("Listeners",)
 _IDLE_LOOK_S: Final = 0.01
 # A port of its own is kept from strangers by the network, and Prometheus comes without a key, at its own pace.
 _METRICS_MIDDLEWARES: Final = tuple(
-    pages_of_figures if each is pages else each
+    foreign_pages_of_figures if each is foreign_pages else each
     for each in MIDDLEWARES
     if each not in (admission, api_key, rate_limit)
 )

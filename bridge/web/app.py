@@ -16,8 +16,8 @@ from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
 from bridge.web.middleware.cors import cors
 from bridge.web.middleware.deadline import deadline
+from bridge.web.middleware.foreign_pages import foreign_pages
 from bridge.web.middleware.identity import identity
-from bridge.web.middleware.pages import pages
 from bridge.web.middleware.problem_boundary import problem_boundary
 from bridge.web.middleware.protocol import protocol
 from bridge.web.middleware.rate_limit import rate_limit
@@ -37,7 +37,7 @@ MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     rate_limit,  # before anything that costs: a flood must not reach even the checks
     admission,  # after the limit of each address: one of them must not take all places
     protocol,  # before CORS and the key look at methods, paths and hosts
-    pages,  # before the key is looked at: a page's guesses must not lock its reader out
+    foreign_pages,  # before the key is looked at: a page's guesses must not lock its reader out
     cors,  # before the key: a preflight cannot carry one
     api_key,  # last: handlers need not ask who calls
 )

@@ -14,13 +14,13 @@ from bridge.web.keys import Services
 from bridge.web.middleware.rate_limit import PROBES
 from bridge.web.rules import Rules
 
-__all__ = ("pages", "pages_of_figures")
+__all__ = ("foreign_pages", "foreign_pages_of_figures")
 
 _FETCH_SITE: Final = "Sec-Fetch-Site"
 _NOTHING: Final = Forwarding()
 
 
-def pages(services: Services, rules: Rules) -> Gate:
+def foreign_pages(services: Services, rules: Rules) -> Gate:
     """
     Refuse what a page sends that nobody let in, before it changes or tells anything; probes pass.
 
@@ -33,7 +33,7 @@ def pages(services: Services, rules: Rules) -> Gate:
     return _gate(rules, rules.hosts, keyed=services.http.api_key is not None)
 
 
-def pages_of_figures(services: Services, rules: Rules) -> Gate:
+def foreign_pages_of_figures(services: Services, rules: Rules) -> Gate:
     """
     The same for the port that has figures alone and asks for no key.
 
@@ -65,8 +65,11 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
         if (message.method, message.path) in PROBES:
             return
         headers = message.headers
-        host = headers.get(hdrs.HOST, "")
-        said = forwarding(request)
+        named, fetch_site = headers.getall(hdrs.ORIGIN, ()), headers.get(_FETCH_SITE)
+        by_a_page = bool(named) or fetch_site is not None
+        if hosts is None and not by_a_page:
+            return
+        host, said = headers.get(hdrs.HOST, ""), forwarding(request)
         if hosts is not None and not (
             hosts.allows(host) and (said is _NOTHING or all(map(hosts.allows, said.named_hosts())))
         ):
@@ -74,8 +77,7 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
                 "The bridge is not known by this name: list it in ALLOWED_HOSTS if callers use it, or set API_KEY.",
                 path=hdrs.HOST,
             )
-        named, fetch_site = headers.getall(hdrs.ORIGIN, ()), headers.get(_FETCH_SITE)
-        if not named and fetch_site is None:
+        if not by_a_page:
             return
         if keyed and "X-API-Key" in headers and hdrs.UPGRADE not in headers:
             return
