@@ -76,6 +76,17 @@ class _LineProcessor:
             shown["exception"] = clean_traceback(_traceback_text(exc_info))
         return self._render(shown)
 
+    def dropped(self, count: int) -> bytes:
+        """The line that says how many were dropped."""
+        fields = {"event": "log_lines_dropped", "count": count, "waiting_max": LOG_LINES_WAITING_MAX}
+        return self.line("bridge.telemetry", "warning", fields)
+
+    def again(self, error: OSError, seconds: float) -> bytes:
+        """The line after a gap: what writing failed of, and for how long."""
+        reason = os.strerror(error.errno or 0)
+        fields = {"event": "log_written_again", "reason": reason, "seconds": round(seconds, 1)}
+        return self.line("bridge.telemetry", "warning", fields)
+
 
 def _with_context(
     logger: Any, method_name: str, fields: MutableMapping[str, Any]
@@ -200,19 +211,7 @@ def configure(
         render = _of_worker(render, worker)
     processor = _LineProcessor(render)
 
-    def dropped_line(count: int) -> bytes:
-        fields = {"event": "log_lines_dropped", "count": count, "waiting_max": LOG_LINES_WAITING_MAX}
-        return processor.line("bridge.telemetry", "warning", fields)
-
-    def again_line(error: OSError, seconds: float) -> bytes:
-        fields = {
-            "event": "log_written_again",
-            "reason": os.strerror(error.errno or 0),
-            "seconds": round(seconds, 1),
-        }
-        return processor.line("bridge.telemetry", "warning", fields)
-
-    sink = LineSink(fd, dropped_line, again_line, alone=alone)
+    sink = LineSink(fd, processor.dropped, processor.again, alone=alone)
     atexit.register(sink.close)
     level = _LEVELS[observe.log_level]
     chain: list[Any] = [processor]
