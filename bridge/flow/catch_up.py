@@ -1,12 +1,13 @@
 """Reading from where a reader stands up to where it joins others (shell): page by page, fair between partitions."""
 
+import asyncio
 from bisect import bisect_left
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
-from bridge.flow.entries import Entry
+from bridge.flow.entries import Entry, parts_for
 from bridge.flow.positions import Gap, Positions, end_of, moved
-from bridge.limits import FEED_ENTRY_BYTES, FEED_ENTRY_MESSAGES, TAIL_PAGE_MESSAGES
+from bridge.limits import PARTITIONS_AT_ONCE, TAIL_PAGE_MESSAGES
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Page, Position, Records
 
 __all__ = ("ReadPage", "caught_up", "checked", "positions_at")
@@ -63,7 +64,7 @@ async def caught_up(
                 after = moved(positions, partition_id, first)
                 yield Entry.of_gap(Gap(partition_id, asked, first), positions, after)
                 positions = after
-            for part in records.parts(messages_max=FEED_ENTRY_MESSAGES, bytes_max=FEED_ENTRY_BYTES):
+            for part in parts_for(positions, records):
                 after = moved(positions, partition_id, part.offsets[-1] + 1)
                 yield Entry(partition_id, part, positions, after)
                 positions = after
@@ -76,15 +77,18 @@ async def positions_at(
     read: ReadPage, partitions: Sequence[int], start: First | Last | FromTimestamp
 ) -> Positions:
     """Where *start* is in each of *partitions*: the oldest kept, the end, or the first message at or after a time."""
-    found: list[tuple[int, int]] = []
-    for partition_id in sorted(partitions):
+
+    async def found(partition_id: int) -> tuple[int, int]:
         page = await read(partition_id, start, 1)
         if not page.messages and isinstance(start, FromTimestamp):
             # Of a single message that is older, only the newest tells.
             page = await read(partition_id, Last(), 1)
-            found.append((partition_id, end_of(page)))
         elif page.messages and not isinstance(start, Last):
-            found.append((partition_id, page.messages[0].offset))
-        else:
-            found.append((partition_id, end_of(page)))
-    return tuple(found)
+            return partition_id, page.messages[0].offset
+        return partition_id, end_of(page)
+
+    positions: list[tuple[int, int]] = []
+    ordered = sorted(partitions)
+    for begin in range(0, len(ordered), PARTITIONS_AT_ONCE):
+        positions += await asyncio.gather(*map(found, ordered[begin : begin + PARTITIONS_AT_ONCE]))
+    return tuple(positions)

@@ -1,12 +1,25 @@
 """What readers are given: runs of messages, and the bytes made of them once for all readers (pure)."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from bridge.flow.positions import Gap, Positions, moved
-from bridge.limits import FEED_FORMS_MAX
+from bridge.limits import (
+    CURSOR_PARTITION_CHARS,
+    ENTRY_CURSORS_CHARS_MAX,
+    FEED_ENTRY_BYTES,
+    FEED_ENTRY_MESSAGES,
+    FEED_FORMS_MAX,
+)
 from bridge.messagelog import NO_RECORDS, Records
 
-__all__ = ("Entry", "Run")
+__all__ = ("Entry", "Run", "parts_for")
+
+
+def parts_for(positions: Positions, records: Records) -> Iterator[Records]:
+    """*records* in pieces for an entry each: with each message goes a cursor, the longer the more *positions* there are."""
+    cursor_chars = CURSOR_PARTITION_CHARS * max(1, len(positions))
+    messages_max = max(1, min(FEED_ENTRY_MESSAGES, ENTRY_CURSORS_CHARS_MAX // cursor_chars))
+    return records.parts(messages_max=messages_max, bytes_max=FEED_ENTRY_BYTES)
 
 
 class Entry:
@@ -92,6 +105,12 @@ class Entry:
                 if self._grew is not None:
                     self._grew(self, len(found))
         return found
+
+    @property
+    def written_bytes(self) -> int:
+        """About what it takes where it is written: the payloads, and a cursor with each."""
+        cursors_chars = CURSOR_PARTITION_CHARS * len(self.positions_after) * len(self.records)
+        return self.records.payload_bytes + cursors_chars
 
     @property
     def forms_bytes(self) -> int:

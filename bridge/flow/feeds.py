@@ -11,7 +11,7 @@ import structlog
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError, NotFound, PartitionNotFound
 from bridge.flow.background import in_background
-from bridge.flow.entries import Entry, Run
+from bridge.flow.entries import Entry, Run, parts_for
 from bridge.flow.live_lanes import LiveLane, Manner
 from bridge.flow.positions import Gap, Positions, moved
 from bridge.flow.tails import Tails, Watch
@@ -22,12 +22,11 @@ from bridge.limits import (
     FEED_CATCH_UPS,
     FEED_DELIVERIES_PER_TURN,
     FEED_ENTRIES_MAX,
-    FEED_ENTRY_BYTES,
-    FEED_ENTRY_MESSAGES,
     FEED_PARTITIONS_LOOK_S,
     FEED_RUN_BYTES,
     FEED_RUNS_MAX,
     FEEDS_BYTES_MAX,
+    PARTITIONS_AT_ONCE,
     TAIL_READ_TIMEOUT_S,
 )
 from bridge.messagelog import Records, TopicRef
@@ -152,7 +151,7 @@ class Feed:
         return sequence < self.sequence and (not self._ring or self._ring[0].sequence > sequence + 1)
 
     def run_after(self, sequence: int) -> Run | None:
-        """What follows *sequence*, at most `FEED_RUN_BYTES` of it and at least an entry; None if nothing does."""
+        """What follows *sequence*, about `FEED_RUN_BYTES` of it as written and at least an entry; None if nothing does."""
         missing = self.sequence - sequence
         if missing <= 0:
             return None
@@ -163,7 +162,7 @@ class Feed:
             size_bytes = 0
             for index in range(len(ring) - missing, len(ring)):
                 entry = ring[index]
-                size_bytes += entry.records.payload_bytes
+                size_bytes += entry.written_bytes
                 if entries and size_bytes > FEED_RUN_BYTES:
                     break
                 entries.append(entry)
@@ -217,7 +216,7 @@ class Feed:
     # --- what the tails tell --------------------------------------------------------------------------------------
 
     def on_records(self, partition_id: int, records: Records) -> None:
-        for part in records.parts(messages_max=FEED_ENTRY_MESSAGES, bytes_max=FEED_ENTRY_BYTES):
+        for part in parts_for(self.positions, records):
             before = self.positions
             after = moved(before, partition_id, part.offsets[-1] + 1)
             self._add(Entry(partition_id, part, before, after, sequence=self.sequence + 1, grew=self._grown))
@@ -310,8 +309,9 @@ class Feed:
         try:
             count = await self._tails.log.partitions_count(self.topic, deadline=deadline)
             _check_count(count)
-            for partition_id in sorted(set(range(count)) - set(self._watches)):
-                await self._follow_too(partition_id, deadline)
+            new = sorted(set(range(count)) - set(self._watches))
+            for begin in range(0, len(new), PARTITIONS_AT_ONCE):
+                await self._follow_too(new[begin : begin + PARTITIONS_AT_ONCE], deadline)
         except (LogError, PartitionNotFound):
             # Next time, then.
             pass
@@ -321,18 +321,20 @@ class Feed:
             self._look_task = None
         self._look_later()
 
-    async def _follow_too(self, partition_id: int, deadline: Deadline) -> None:
-        watch = self._watch(partition_id)
+    async def _follow_too(self, partitions: Sequence[int], deadline: Deadline) -> None:
         try:
-            await watch.opened(deadline)
+            watches = [self._watch(partition_id) for partition_id in partitions]
+            await asyncio.gather(*(watch.opened(deadline) for watch in watches))
         except BaseException:
-            if partition_id in self._watches:
-                self._watches.pop(partition_id)[0].close()
+            for partition_id in partitions:
+                if partition_id in self._watches:
+                    self._watches.pop(partition_id)[0].close()
             raise
-        next_offset = watch.listen(self)
-        self.positions = moved(self.positions, partition_id, next_offset)
-        _log.info("partition_followed", partition=partition_id)
-        if next_offset:
+        next_offsets = [watch.listen(self) for watch in watches]
+        for partition_id, next_offset in zip(partitions, next_offsets, strict=True):
+            self.positions = moved(self.positions, partition_id, next_offset)
+        _log.info("partitions_followed", first=partitions[0], count=len(partitions))
+        if any(next_offsets):
             # What came before is not in the sequence: all readers go and read it from the log.
             self.sequence += 1
             self._forget_ring()

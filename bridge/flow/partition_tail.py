@@ -356,10 +356,12 @@ class PartitionTail:
 
     def _pace(self, *, found: bool) -> float:
         self._found = found
+        # However many there are, together they look so often at most.
+        shared_s = self._context.tails_count / TAIL_POLLS_PER_S_MAX
         if self._context.pushes:
-            return TAIL_SAFETY_S
+            return max(TAIL_SAFETY_S, shared_s)
         self._interval_s = _POLL_S_MIN if found else min(self._interval_s * _SLOWER, _POLL_S_MAX)
-        return max(self._interval_s, self._context.tails_count / TAIL_POLLS_PER_S_MAX)
+        return max(self._interval_s, shared_s)
 
     async def _sleep(self, delay_s: float) -> None:
         self._rest = asyncio.get_running_loop().create_future()

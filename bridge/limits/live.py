@@ -18,9 +18,17 @@ LIVE_WRITE_BYTES: Final = 256 * 1024
 LIVE_EVENT_TYPES_MAX: Final = 64
 
 # --- live reading -----------------------------------------------------------------------------------------------
-# Partitions in one cursor: at the largest offsets it then takes 3,780 characters, which fit a header field.
-CURSOR_PARTITIONS_MAX: Final = 256
-CURSOR_CHARS_MAX: Final = 3_800
+# Partitions in one cursor: all that a topic may have (PARTITIONS_MAX).
+CURSOR_PARTITIONS_MAX: Final = 1_000
+# What a cursor takes at the most, with gaps between the partitions and the largest offsets. What occurs fits a header field:
+# a thousand partitions take 4,030 characters as long as their ends differ by less than 2^24, 8,040 below 2^48.
+CURSOR_CHARS_MAX: Final = 14_700
+# A cursor in the head of an answer, which nginx wants to be 4 KiB in all (proxy_buffer_size); a longer one is left out.
+END_CURSOR_CHARS_MAX: Final = 3_000
+# What the cursors of the messages of one entry take, by CURSOR_PARTITION_CHARS for each of their partitions: 32 of the
+# longest, half a millisecond of signing.
+ENTRY_CURSORS_CHARS_MAX: Final = 256 * 1024
+CURSOR_PARTITION_CHARS: Final = 8
 # A poll of Iggy costs 400 us of CPU: while messages come, one every 2 ms at most (after one that gave nothing, the next
 # acknowledgement is followed at once), which a reader does not notice ...
 TAIL_POLL_MS_MIN: Final = 2
@@ -42,6 +50,9 @@ TAIL_LINGER_S: Final = 2.0
 TAILS_MAX: Final = 4_096
 # One read of a tail, or of a reader that catches up: as of a stream (BULK_PAGE_MESSAGES).
 TAIL_PAGE_MESSAGES: Final = 1_000
+# Partitions of a topic that one reader, or one feed, looks at together where it has to look at all of them: a thousand
+# one after the other take a second, all at once leave no place for the reads of others.
+PARTITIONS_AT_ONCE: Final = 32
 # Messages that are handed on as one: made into bytes in below 1 ms, and what a full socket holds beyond its bound.
 FEED_ENTRY_MESSAGES: Final = 250
 FEED_ENTRY_BYTES: Final = 64 * 1024

@@ -43,6 +43,7 @@ class MemoryLog:
         replies: cleared, reads wait with what they have found.
         reads: each read's partition, position and count.
         at_once_max: most reads of one partition that were on their way at once.
+        reads_at_once_max: most reads of all of them.
     """
 
     def __init__(self, partitions: int = 1) -> None:
@@ -54,6 +55,7 @@ class MemoryLog:
         self.replies.set()
         self.reads: list[tuple[int, Position, int]] = []
         self.at_once_max = 0
+        self.reads_at_once_max = 0
         self._at_once: Counter[int] = Counter()
         self._time_us = 1_700_000_000_000_000
         self.serial = 0
@@ -97,6 +99,7 @@ class MemoryLog:
         self.reads.append((partition_id, position, count))
         self._at_once[partition_id] += 1
         self.at_once_max = max(self.at_once_max, self._at_once[partition_id])
+        self.reads_at_once_max = max(self.reads_at_once_max, self._at_once.total())
         try:
             await asyncio.sleep(0)
             await self.gate.wait()

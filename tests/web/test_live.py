@@ -276,7 +276,7 @@ async def test_a_stream_says_that_nobody_may_keep_or_hold_it(bridge: BridgeApp) 
         ("partitions=", "", "partitions"),
         ("partitions=0,x", "", "partitions"),
         ("partitions=-1", "", "partitions"),
-        ("partitions=" + ",".join(map(str, range(257))), "", "partitions"),
+        ("partitions=" + ",".join(map(str, range(1001))), "", "partitions"),
         ("event_type=", "", "event_type"),
         ("event_type=a,", "", "event_type"),
         ("event_type=" + ",".join("a" * 65), "", "event_type"),
@@ -288,7 +288,7 @@ async def test_a_stream_says_that_nobody_may_keep_or_hold_it(bridge: BridgeApp) 
         ("", "-1", "Last-Event-ID"),
         ("", str(10**30), "Last-Event-ID"),
         ("", "\u00e9", "Last-Event-ID"),
-        ("from=first", "a" * 3900, "Last-Event-ID"),
+        ("from=first", "a" * 8000, "Last-Event-ID"),
     ],
 )
 async def test_a_faulty_question_is_a_400_that_says_where(

@@ -10,6 +10,7 @@ from bridge.clock import Deadline
 from bridge.flow.cursor_reads import CursorPage, CursorReads
 from bridge.flow.entries import Entry
 from bridge.flow.waiting import Waiting
+from bridge.limits import END_CURSOR_CHARS_MAX
 from bridge.messagelog import TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.policy.cursors import Cursor
@@ -79,9 +80,9 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
     """
     A message a line, each with its `cursor`, from `cursor` up to the end of each partition as it is now.
 
-    Partitions take turns, a page each. `X-End-Cursor` is where a reader stands who has all lines; where `count` ends the
-    stream before, or it was cut, the cursor of the last line is. A line with `gap` tells of messages that are no
-    longer there.
+    Partitions take turns, a page each. `X-End-Cursor`, left out where it is longer than `END_CURSOR_CHARS_MAX`, is where a
+    reader stands who has all lines; where `count` ends the stream before, or it was cut, the cursor of the last line is. A
+    line with `gap` tells of messages that are no longer there.
     """
     services, page_timeout_s = request.app[SERVICES], request[DEADLINE].remaining_s()
     query = read_cursor_lines_query(request.query.items(), services.cursors, topic)
@@ -98,7 +99,9 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
         ends = await reads.ends()
         end = services.cursors.token(Cursor(topic, ends, every=every))
         coding = preferred_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
-        response = web.StreamResponse(headers={_END_CURSOR: end})
+        response = web.StreamResponse(
+            headers={_END_CURSOR: end} if len(end) <= END_CURSOR_CHARS_MAX else None
+        )
         response.content_type = "application/x-ndjson"
         if coding is not Coding.IDENTITY:
             response.headers[hdrs.CONTENT_ENCODING] = coding.name.lower()

@@ -302,7 +302,7 @@ class World:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ring that overflows, entries of few messages, few readers a turn."""
     monkeypatch.setattr(feeds_module, "FEED_ENTRIES_MAX", 3)
-    monkeypatch.setattr(feeds_module, "FEED_ENTRY_MESSAGES", 2)
+    monkeypatch.setattr("bridge.flow.entries.FEED_ENTRY_MESSAGES", 2)
     monkeypatch.setattr(feeds_module, "FEED_RUN_BYTES", 3)
     monkeypatch.setattr(feeds_module, "FEED_DELIVERIES_PER_TURN", 1)
 

@@ -290,6 +290,23 @@ async def test_a_look_for_partitions_that_fails_is_made_again(room: Room) -> Non
     assert seen.payloads == [b"0"]
 
 
+async def test_of_many_partitions_some_are_looked_at_together_and_not_all(room: Room) -> None:
+    log = room.bench.log
+    seen = await room.live(Last())
+    log.partitions += [MemoryPartition() for _ in range(3 * limits.PARTITIONS_AT_ONCE)]
+    log.append(2, 2)
+    log.append(3 * limits.PARTITIONS_AT_ONCE, 1)
+    log.reads.clear()
+    await room.bench.timers.pass_s(limits.FEED_PARTITIONS_LOOK_S + 1)
+    assert sorted(seen.payloads) == [b"0", b"1", b"2"]
+    assert len(room.followers[0].positions) == len(log.partitions)
+    # The two that were followed before have their own.
+    assert limits.PARTITIONS_AT_ONCE <= log.reads_at_once_max <= limits.PARTITIONS_AT_ONCE + 2
+    log.reads_at_once_max = 0
+    assert sorted((await room.live(First())).payloads) == [b"0", b"1", b"2"]
+    assert log.reads_at_once_max == limits.PARTITIONS_AT_ONCE
+
+
 async def test_a_topic_that_outgrows_its_cursors_says_so(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
     await room.live(Last())
     monkeypatch.setattr(feeds_module, "CURSOR_PARTITIONS_MAX", 2)

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BadRequest
-from bridge.limits import CURSOR_CHARS_MAX, CURSOR_PARTITIONS_MAX, HEADER_FIELD_BYTES_MAX, OFFSET_MAX
+from bridge.limits import (
+    CURSOR_CHARS_MAX,
+    CURSOR_PARTITIONS_MAX,
+    HEADER_FIELD_BYTES_MAX,
+    OFFSET_MAX,
+    PARTITIONS_MAX,
+)
 from bridge.policy.cursors import Cursor, Cursors, Positions
 
 CURSORS = Cursors(b"a key of sixteen characters or more")
@@ -18,7 +24,7 @@ ALPHABET = string.ascii_letters + string.digits + "-_"
 offsets = st.one_of(st.integers(0, 300), st.integers(0, OFFSET_MAX))
 positions = st.dictionaries(st.integers(0, 2000), offsets, max_size=12).map(
     lambda found: tuple(sorted(found.items()))
-)
+) | st.lists(offsets, min_size=30, max_size=40).map(lambda found: tuple(enumerate(found)))
 names = st.text(ALPHABET, min_size=1, max_size=255)
 
 
@@ -82,17 +88,44 @@ def test_padding_makes_no_second_cursor(padding: str) -> None:
 
 def test_a_cursor_of_another_version_says_so() -> None:
     data = bytearray(urlsafe_b64decode(CURSORS.token(Cursor(TOPIC, ((0, 5),))) + "=="))
-    data[0] = 0x20
+    data[0] = 0x30
     with pytest.raises(BadRequest, match="version"):
         CURSORS.read(urlsafe_b64encode(data).rstrip(b"=").decode(), TOPIC)
 
 
-def test_the_longest_cursor_fits_a_header_field() -> None:
+def test_a_cursor_of_a_whole_topic_that_was_told_before_there_were_columns_is_read() -> None:
+    token = (
+        "ESgAAAABAAIAAwAEAAUABgAHAAgACQAKAAsADAANAA4ADwAQABEAEgATABQAFQAWABcAGAAZABoAGwAcAB0AHgAfACAA"
+        "IQAiACMAJAAlACYAJ2cY3cML1vISbFBsng"
+    )
+    told = CURSORS.read(token, TOPIC)
+    assert told == Cursor(TOPIC, tuple((each, each) for each in range(40)))
+    assert CURSORS.read(CURSORS.token(told), TOPIC) == told
+
+
+def test_the_longest_cursor_is_read_back() -> None:
     longest = tuple((1000 * each, OFFSET_MAX) for each in range(CURSOR_PARTITIONS_MAX))
     token = CURSORS.token(Cursor(TOPIC, longest))
     assert CURSORS.read(token, TOPIC).positions == longest
     assert len(token) <= CURSOR_CHARS_MAX
-    assert len("Last-Event-ID: ") + CURSOR_CHARS_MAX <= HEADER_FIELD_BYTES_MAX
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_a_cursor_of_all_partitions_that_a_topic_may_have_fits_a_header_field(every: bool) -> None:
+    assert CURSOR_PARTITIONS_MAX == PARTITIONS_MAX
+    # One partition that no log of this world fills, others that are empty.
+    positions = tuple((each, (2**48 - 1) * (each == 500)) for each in range(PARTITIONS_MAX))
+    token = CURSORS.token(Cursor(TOPIC, positions, every))
+    assert CURSORS.read(token, TOPIC) == Cursor(TOPIC, positions, every)
+    assert len("Last-Event-ID: ") + len(token) <= HEADER_FIELD_BYTES_MAX
+
+
+@pytest.mark.parametrize("spread, chars", [(0, 40), (250, 1_380), (60_000, 2_710), (2**24 - 256, 4_040)])
+def test_of_a_whole_topic_only_the_differences_count(spread: int, chars: int) -> None:
+    positions = tuple((each, 256 * 10**9 + spread * (each % 2)) for each in range(PARTITIONS_MAX))
+    token = CURSORS.token(Cursor(TOPIC, positions))
+    assert CURSORS.read(token, TOPIC).positions == positions
+    assert len(token) <= chars
 
 
 def test_what_is_longer_is_refused_before_it_is_looked_at() -> None:
@@ -108,7 +141,15 @@ def test_more_partitions_than_a_cursor_holds_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "positions", [((1, 0), (0, 0)), ((0, 0), (0, 0)), ((0, -1),), ((0, OFFSET_MAX + 1),)]
+    "positions",
+    [
+        ((1, 0), (0, 0)),
+        ((0, 0), (0, 0)),
+        ((0, -1),),
+        ((0, OFFSET_MAX + 1),),
+        tuple(enumerate([*range(40), -1])),
+        tuple(enumerate([*range(40), OFFSET_MAX + 1])),
+    ],
 )
 def test_positions_that_are_none_are_a_fault_of_the_program(positions: Positions) -> None:
     with pytest.raises(ValueError, match="out of"):
