@@ -17,13 +17,14 @@ from bridge.flow.tails import Tails
 from bridge.flow.timers import pause
 from bridge.limits import (
     FEEDS_MAX,
+    PAGE_LIGHT_BYTES,
     TAIL_PAGE_MESSAGES,
     TAIL_READ_TIMEOUT_S,
     TAIL_RETRY_S_MAX,
     TAIL_RETRY_S_MIN,
     WS_KEEPS_MAX,
 )
-from bridge.messagelog import First, FromTimestamp, Last, Page, Position, TopicRef
+from bridge.messagelog import First, FromTimestamp, Last, Page, Position, Records, TopicRef
 
 __all__ = ("Drain", "Feeds", "Follower", "Sink")
 
@@ -277,12 +278,17 @@ class Follower:
         while True:
             deadline = Deadline.after(TAIL_READ_TIMEOUT_S, tails.clock)
             try:
-                return await tails.log.read(
+                page = await tails.log.read(
                     self._feed.topic, partition_id, position, count=count, deadline=deadline
                 )
             except LogError:
                 await pause(tails.timers, delay_s)
                 delay_s = min(delay_s * 2, TAIL_RETRY_S_MAX)
+            else:
+                records = Records.of(page.messages)
+                if tails.made_ready is not None and records.payload_bytes > PAGE_LIGHT_BYTES:
+                    await tails.made_ready(records)
+                return page._replace(messages=records)
 
 
 class Feeds:

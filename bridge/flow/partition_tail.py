@@ -2,8 +2,8 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol, TypeAlias
 
 import structlog
 
@@ -16,6 +16,7 @@ from bridge.flow.single_messages import SingleMessage
 from bridge.flow.tail_waits import TailWaits
 from bridge.flow.timers import Timer, Timers
 from bridge.limits import (
+    PAGE_LIGHT_BYTES,
     TAIL_LINGER_S,
     TAIL_PAGE_MESSAGES,
     TAIL_POLL_MS_MAX,
@@ -28,7 +29,10 @@ from bridge.limits import (
 )
 from bridge.messagelog import FromOffset, Last, MessageLog, Records, TopicRef
 
-__all__ = ("PartitionTail", "TailContext", "TailListener")
+__all__ = ("MadeReady", "PartitionTail", "TailContext", "TailListener")
+
+MadeReady: TypeAlias = Callable[[Records], Awaitable[object]]
+"""Does what takes long of heavy messages, in turns with all else, and leaves it with them."""
 
 _log = structlog.get_logger("bridge.flow")
 _POLL_S_MIN: Final = TAIL_POLL_MS_MIN / 1000
@@ -59,12 +63,14 @@ class TailContext(Protocol):
     Attributes:
         pushes: the log tells of every append.
         tails_count: how many there are, which makes each of them slower.
+        made_ready: for messages of more than `PAGE_LIGHT_BYTES`; None where nobody shows them.
     """
 
     log: MessageLog
     clock: Clock
     timers: Timers
     pushes: bool
+    made_ready: MadeReady | None
 
     @property
     def tails_count(self) -> int: ...
@@ -237,7 +243,7 @@ class PartitionTail:
                     await self._sleep(early_s)
                     continue
                 looked_s = clock.monotonic_s()
-                rest_s = self._tell_handed() or await self._look()
+                rest_s = await self._tell_handed() or await self._look()
                 if not self._found:
                     # What is acknowledged after a look for nothing is not held up by it.
                     looked_s -= _POLL_S_MIN
@@ -254,9 +260,10 @@ class PartitionTail:
             self._waits.settle(answer=False)
             self._context.tail_ended(self)
 
-    def _tell_handed(self) -> float:
+    async def _tell_handed(self) -> float:
         """Tell what was handed over; how long to rest then, 0 if it does not follow and the log has to be read."""
         records = self._handed.taken()
+        await self._made_ready(records)
         if not records or records.offsets[0] != self.next_offset:
             return 0.0
         self._single.note(records)
@@ -288,6 +295,7 @@ class PartitionTail:
             return 0.0
         self._retry_s = TAIL_RETRY_S_MIN
         records, end_offset = Records.of(page.messages), end_of(page)
+        await self._made_ready(records)
         if isinstance(position, Last):
             self._single.note(records)
             self._reached(end_offset)
@@ -301,6 +309,12 @@ class PartitionTail:
             # Empty, or with a single message: both say the same of themselves.
             end_offset = max(end_offset, asked)
         return self._heed(records, end_offset, asked, listening=listening)
+
+    async def _made_ready(self, records: Records) -> None:
+        """Listeners are told in one go: what takes long of a heavy message is done before, in turns with all else."""
+        made_ready = self._context.made_ready
+        if made_ready is not None and self._listeners and records.payload_bytes > PAGE_LIGHT_BYTES:
+            await made_ready(records)
 
     def _heed(self, records: Records, end_offset: int, asked: int, *, listening: bool) -> float:
         """What a read from *asked* on has given; how long to rest."""

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import DeadlineExceeded, Overloaded
-from bridge.flow.partition_tail import PartitionTail, TailListener
+from bridge.flow.partition_tail import MadeReady, PartitionTail, TailListener
 from bridge.flow.timers import Timers, loop_timers
 from bridge.limits import TAILS_MAX
 from bridge.messagelog import MessageLog, Records, TopicRef
@@ -24,6 +24,9 @@ class Tails:
 
     Args:
         pushes: every append to the log is told to `stored`, so that polling is a safety net only.
+
+    Attributes:
+        made_ready: awaited with messages of more than `PAGE_LIGHT_BYTES` before listeners are told of them.
     """
 
     def __init__(self, log: MessageLog, *, clock: Clock, pushes: bool, timers: Timers = loop_timers) -> None:
@@ -31,6 +34,7 @@ class Tails:
         self.clock = clock
         self.timers = timers
         self.pushes = pushes
+        self.made_ready: MadeReady | None = None
         self._tails: dict[tuple[TopicRef, int], PartitionTail] = {}
         self._waits_ended = False
 

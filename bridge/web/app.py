@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from bridge.web.answer_headers import stamp
 from bridge.web.gates import Gate, as_middleware
+from bridge.web.heavy_pages import judged
 from bridge.web.keys import SERVICES, Services
 from bridge.web.live_counts import live_counts
 from bridge.web.middleware.access_log import access_log
@@ -83,6 +84,7 @@ def build_app(
     )
     app[SERVICES] = services
     services.metrics.live.ask = partial(live_counts, services)
+    services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.slow_client_cut
     app[RULES] = rules
     app.on_response_prepare.append(stamp(rules.origins, services.lifecycle))

@@ -19,28 +19,30 @@ _TYPED: Final = msgspec.json.Decoder(_Typed)
 
 
 def of_types(
-    records: Records, forms_of: Callable[[Sequence[bytes]], list[Form]], event_types: frozenset[str]
+    records: Records, forms_of: Callable[[Records], Sequence[Form]], event_types: frozenset[str]
 ) -> Records:
     """
     Those that are events of one of *event_types*; all, as the same object, if that is empty.
 
     Args:
-        forms_of: what each payload is (`PayloadForms.forms_of`).
+        forms_of: what each payload is (`PageEncoder.forms_of`).
     """
     if not event_types:
         return records
     payloads = records.payloads
     kept = [
         index
-        for index, form in enumerate(forms_of(payloads))
+        for index, form in enumerate(forms_of(records))
         if form is Form.EVENT and _TYPED.decode(payloads[index]).event_type in event_types
     ]
     if len(kept) == len(payloads):
         return records
+    # Nothing is kept but events.
     return Records(
         [records.offsets[index] for index in kept],
         [records.timestamps_us[index] for index in kept],
         b"".join([records.ids[index * ID_BYTES : (index + 1) * ID_BYTES] for index in kept]),
         [payloads[index] for index in kept],
         {place: records.headers[index] for place, index in enumerate(kept) if index in records.headers},
+        events=True,
     )

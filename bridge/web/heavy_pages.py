@@ -6,7 +6,7 @@ from bridge.messagelog import Page, Records
 from bridge.web.turns import in_turns
 from bridge.web.wire_pages import PageEncoder
 
-__all__ = ("made_ready", "page_json")
+__all__ = ("judged", "made_ready", "page_json")
 
 
 async def made_ready(
@@ -37,3 +37,13 @@ async def page_json(pages: PageEncoder, page: Page, *, deadline: Deadline) -> by
     records = Records.of(page.messages)
     await made_ready(pages, records, deadline=deadline)
     return pages.page_json(page._replace(messages=records))
+
+
+async def judged(pages: PageEncoder, records: Records) -> Records:
+    """
+    The same *records*, of which *pages* then knows what they are; for those that live readers are given.
+
+    How they are spelled is not kept with them: it may be six times as long, and they stay in memory for who falls behind.
+    """
+    await in_turns(pages.shown_steps(records, spelled=False), deadline=None)
+    return records

@@ -41,7 +41,7 @@ class LiveForm(NamedTuple):
 
     def shown(self, entry: Entry) -> Shown | None:
         """The messages of *entry* that the filter lets through; None if there are none."""
-        records = of_types(entry.records, self.pages.forms.forms_of, self.event_types)
+        records = of_types(entry.records, self.pages.forms_of, self.event_types)
         if not records:
             return None
         tokens = self.cursors.tokens(

@@ -26,10 +26,10 @@ _PAGE: Final = b'{"messages":[%b],"count":%d,"partition_id":%d,"current_offset":
 
 
 class Shown(NamedTuple):
-    """A payload, and as what it goes out: what stands behind the name of its field."""
+    """As what a payload goes out, and what then stands behind the name of its field; None where that was not made."""
 
     form: Form
-    text: bytes
+    text: bytes | None
 
 
 class PageEncoder:
@@ -82,11 +82,15 @@ class PageEncoder:
             return b"".join([line + end for line in lines]) if end else b",".join(lines)
         return _whole(records, lead, end) if records else b""
 
-    def shown_steps(self, records: Records, *, once: bool = False) -> Steps[None]:
+    def shown_steps(self, records: Records, *, once: bool = False, spelled: bool = True) -> Steps[None]:
         """
         Find out what takes long of *records*, and leave it with them, so that to encode them is only to put it together.
 
         Nothing is done for those that are not heavy: up to `PAGE_LIGHT_BYTES` of payloads, or known to be events.
+
+        Args:
+            once: as for `lines`.
+            spelled: keep as what they go out as well.
         """
         if records.shown or records.events or records.payload_bytes <= PAGE_LIGHT_BYTES:
             return
@@ -98,6 +102,9 @@ class PageEncoder:
         shown: dict[int, object] = {}
         done_bytes = 0
         for index, (form, payload) in enumerate(zip(forms, payloads, strict=True)):
+            if not spelled:
+                shown[index] = Shown(form, None)
+                continue
             pieces: list[bytes] = []
             for piece in _pieces(form, payload):
                 pieces.append(piece)
@@ -108,13 +115,19 @@ class PageEncoder:
             shown[index] = Shown(form, pieces[0] if len(pieces) == 1 else b"".join(pieces))
         records.shown = shown
 
-    def _forms(self, records: Records, *, once: bool) -> Sequence[Form] | None:
-        """The form of each; None where there is nothing but events without headers."""
+    def forms_of(self, records: Records, *, remember: bool = True) -> Sequence[Form]:
+        """What each payload is; *remember* as for `PayloadForms.forms_of`."""
         if records.events:
-            return [Form.EVENT] * len(records) if records.headers else None
+            return [Form.EVENT] * len(records)
         if records.shown:
             return [_shown(records, index).form for index in range(len(records))]
-        forms = self.forms.forms_of(records.payloads, remember=not once)
+        return self.forms.forms_of(records.payloads, remember=remember)
+
+    def _forms(self, records: Records, *, once: bool) -> Sequence[Form] | None:
+        """The form of each; None where there is nothing but events without headers."""
+        if records.events and not records.headers:
+            return None
+        forms = self.forms_of(records, remember=not once)
         return None if not records.headers and forms.count(Form.EVENT) == len(forms) else forms
 
     def _page(self, records: Records) -> bytes:
@@ -136,7 +149,7 @@ def _lines(records: Records, head: bytes, forms: Sequence[Form] | None) -> list[
         head % fields
         + _tail(
             form,
-            _shown(records, index).text if records.shown else _text_of(form, payload),
+            (records.shown and _shown(records, index).text) or _text_of(form, payload),
             records.headers.get(index),
         )
         for index, (fields, form, payload) in enumerate(

@@ -2,7 +2,7 @@ import orjson
 
 from bridge.messagelog import Message, Records
 from bridge.web.event_types import of_types
-from bridge.web.payload_forms import PayloadForms
+from bridge.web.wire_pages import PageEncoder
 from tests.support.events import user_event
 
 
@@ -18,19 +18,19 @@ def event(event_type: str) -> bytes:
 
 def test_no_filter_is_the_same_object() -> None:
     given = records(event("a"), b"x")
-    assert of_types(given, PayloadForms().forms_of, frozenset()) is given
+    assert of_types(given, PageEncoder().forms_of, frozenset()) is given
 
 
 def test_where_all_pass_it_is_the_same_object() -> None:
     given = records(event("a"), event("b"))
-    assert of_types(given, PayloadForms().forms_of, frozenset("ab")) is given
+    assert of_types(given, PageEncoder().forms_of, frozenset("ab")) is given
 
 
 def test_what_passes_keeps_all_it_has() -> None:
     given = records(event("a"), b'{"event_type":"b"}', event("b"), b"b", event("c"), event("b"))
-    found = of_types(given, PayloadForms().forms_of, frozenset("b"))
+    found = of_types(given, PageEncoder().forms_of, frozenset("b"))
     assert list(found) == [given[2], given[5]]
 
 
 def test_nothing_may_pass() -> None:
-    assert not of_types(records(event("a"), b"\xff"), PayloadForms().forms_of, frozenset("z"))
+    assert not of_types(records(event("a"), b"\xff"), PageEncoder().forms_of, frozenset("z"))
