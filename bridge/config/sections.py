@@ -170,6 +170,13 @@ class LogConfig:
     partitions: int = setting(
         "IGGY_PARTITIONS", 3, "Partitions of the default topic", minimum=1, maximum=limits.PARTITIONS_MAX
     )
+    partitions_max: int = setting(
+        "MAX_PARTITIONS",
+        limits.PARTITIONS_IN_ALL,
+        "Partitions of all topics together, beyond which none are made over HTTP; each takes 4 descriptors of Iggy",
+        minimum=1,
+        maximum=1_000_000,
+    )
     durability: str = setting(
         "DURABILITY",
         "persisted",

@@ -12,6 +12,7 @@ from bridge.config import HttpConfig, LogConfig
 from bridge.errors import Outcome
 from bridge.flow.follow import Feeds
 from bridge.flow.kept_topic import KeptTopic
+from bridge.flow.partition_room import PartitionRoom
 from bridge.flow.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
@@ -108,10 +109,14 @@ class Services:
     limit_tables: LimitTables | None = None
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.
     metrics_here: bool = True
+    #: What topics over HTTP may have more of.
+    partition_room: PartitionRoom = field(init=False)
     #: Reading of `clock.monotonic_s` when these were put together, for the uptime.
     started_s: float = field(init=False)
 
     def __post_init__(self) -> None:
+        room = PartitionRoom(self.log, self.clock, self.log_config.partitions_max)
+        object.__setattr__(self, "partition_room", room)
         object.__setattr__(self, "started_s", self.clock.monotonic_s())
 
 

@@ -36,13 +36,15 @@ async def create_topic(request: web.Request) -> web.Response:
     refuse_query(request.query.items())
     stream = stream_of(request)
     order = read_topic(await read_body(request))
-    topic = await request.app[SERVICES].log.create_topic(
-        TopicRef(stream, order.name),
-        partitions_count=order.partitions_count,
-        durability=order.durability,
-        retention=order.retention,
-        deadline=request[DEADLINE],
-    )
+    services, deadline = request.app[SERVICES], request[DEADLINE]
+    async with services.partition_room.taken(order.partitions_count, path="$.partitions", deadline=deadline):
+        topic = await services.log.create_topic(
+            TopicRef(stream, order.name),
+            partitions_count=order.partitions_count,
+            durability=order.durability,
+            retention=order.retention,
+            deadline=deadline,
+        )
     return created(topic_json(topic), location=f"/streams/{stream}/topics/{order.name}")
 
 
@@ -92,9 +94,10 @@ async def add_partitions(request: web.Request) -> web.Response:
     """`POST /streams/{stream}/topics/{topic}/partitions`: 201 with the topic as it is then."""
     refuse_query(request.query.items())
     services, topic = request.app[SERVICES], topic_of(request)
-    count = read_partitions(await read_body(request))
+    count, deadline = read_partitions(await read_body(request)), request[DEADLINE]
     try:
-        grown = await services.log.add_partitions(topic, count, deadline=request[DEADLINE])
+        async with services.partition_room.taken(count, path="$.count", deadline=deadline):
+            grown = await services.log.add_partitions(topic, count, deadline=deadline)
     except BadRequest as error:
         error.path = error.path or "$.count"
         raise
