@@ -35,6 +35,13 @@ class Scene:
         messages = [NewMessage(payload) for payload in payloads]
         await self.log.append(TOPIC, ToPartition(partition_id), messages, deadline=self.soon())
 
+    @staticmethod
+    async def look(replica: Replica) -> None:
+        """What a process does of itself every few seconds, whether it is asked for anything or not."""
+        if not replica.groups._coordination.is_followed:
+            await replica.groups._coordination._look()
+        await replica.groups._look()
+
     async def told(self, kind: type) -> int:
         """How many records of that kind stand in the ledger."""
         page = await self.log.read(LEDGER, 0, First(), count=1_000, deadline=self.soon())

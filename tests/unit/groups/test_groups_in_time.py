@@ -220,7 +220,7 @@ async def test_too_many_groups_are_refused_until_one_ends(
     assert await scene.told(Open) == told
     scene.clock.advance(GroupsConfig().unused_s)
     replica.groups._desks.tidy()
-    await replica.groups._look()
+    await scene.look(replica)
     assert await replica.receive(TOPIC, group="another") == ()
 
 

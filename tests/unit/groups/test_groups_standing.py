@@ -16,9 +16,7 @@ UNUSED_S = GroupsConfig().unused_s
 
 async def standing(replica: Replica) -> GroupStanding | None:
     """As the process tells it that is not asked for anything."""
-    if not replica.groups._coordination.is_followed:
-        await replica.groups._coordination._look()
-    await replica.groups._look()
+    await Scene.look(replica)
     assert replica.figures.standing is not None
     return replica.figures.standing.get((*TOPIC, GROUP))
 
