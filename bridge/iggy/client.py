@@ -112,13 +112,9 @@ def new_client(address: IggyAddress, server_address: str) -> IggyClient:
         TcpConfig(
             server_address=server_address,
             auto_login=login,
-            # The state machine owns reconnection; the SDK's own would hide an outage behind a call.
-            reconnection=TcpReconnectionConfig(
-                enabled=True,
-                max_retries=0,
-                interval=timedelta(milliseconds=100),
-                reestablish_after=timedelta(0),
-            ),
+            # The state machine owns reconnection: the SDK's own hides an outage behind a call, and the election of a
+            # cluster for longer than the call may take (5 to 7 s measured).
+            reconnection=TcpReconnectionConfig(enabled=False),
             heartbeat_interval=timedelta(seconds=limits.IGGY_HEARTBEAT_S),
             tls_enabled=address.tls,
             tls_domain=address.tls_domain,

@@ -143,26 +143,40 @@ class IggyConnection:
         self.calls.close()
 
     async def _attempt(self, timeout_s: float) -> None:
-        """Dial each node once, until one takes us, and tell the state machine what came of it."""
+        """Dial each node once, and tell the state machine what came of it."""
         if self.state not in (State.CONNECTING, State.RECONNECTING):
             return
         self._dial_wanted.clear()
+        found = await self._first_that_takes_us(timeout_s)
+        if self.state not in (State.CONNECTING, State.RECONNECTING):
+            return
+        if not isinstance(found, Refusal):
+            await self._use(*found)
+            return
+        delay_s = next(self._delays, None)
+        if delay_s is None:
+            self._apply(AttemptsExhausted(found.detail))
+            raise StartupError(f"{found.detail} The attempts to connect have run out.")
+        self._delay_s = delay_s
+        self._apply(AttemptFailed(found.detail))
+
+    async def _first_that_takes_us(self, timeout_s: float) -> tuple[str, Dialled] | Refusal:
+        """
+        The first node, of all in their order, that takes us; or why the first of all does not.
+
+        One after the other: a cluster of 0.9.0-edge.5 whose leader died had none for 20 s where three clients tried to
+        log in, and in 6.5 s where one did (measured).
+        """
         refusals: list[Refusal] = []
         for node in tuple(self._nodes):
             result = await dial(self.address, node, self.calls, timeout_s=timeout_s)
-            if self.state not in (State.CONNECTING, State.RECONNECTING):
-                return
             if not isinstance(result, Refusal):
-                await self._use(node, result)
-                return
+                return node, result
             self._tell(result)
             refusals.append(result)
-        delay_s = next(self._delays, None)
-        if delay_s is None:
-            self._apply(AttemptsExhausted(refusals[0].detail))
-            raise StartupError(f"{refusals[0].detail} The attempts to connect have run out.")
-        self._delay_s = delay_s
-        self._apply(AttemptFailed(refusals[0].detail))
+            if self.state not in (State.CONNECTING, State.RECONNECTING):
+                break
+        return refusals[0]
 
     async def _use(self, node: str, dialled: Dialled) -> None:
         # The nodes that operators named are kept, those that the server named before are not: it may have lost them.

@@ -263,7 +263,7 @@ class IggySession:
         call.phase = _Phase.DIAL
         client = await self._client(slot, call)
         generation = slot.generation
-        doubt: asyncio.TimerHandle | None = None
+        doubt = asyncio.get_running_loop().call_later(limits.IGGY_SILENCE_S, self._begin_doubt)
         try:
             if call.write and connection.clock.monotonic_s() - slot.used_at_s > limits.IGGY_IDLE_S:
                 await connection.calls.answer(client.ping(), slot)
@@ -272,7 +272,6 @@ class IggySession:
                 raise DeadlineExceeded(outcome=call.not_written)
             begun = request(client)
             call.phase = _Phase.HANDED_OVER
-            doubt = asyncio.get_running_loop().call_later(limits.IGGY_SILENCE_S, self._begin_doubt)
             result = await connection.calls.answer(begun, slot)
         except asyncio.CancelledError:
             slot.client = None
@@ -280,8 +279,7 @@ class IggySession:
         except (RuntimeError, ValueError, OverflowError) as error:
             raise self._failed(slot, generation, call, str(error)) from None
         finally:
-            if doubt is not None:
-                doubt.cancel()
+            doubt.cancel()
         slot.used_at_s = connection.clock.monotonic_s()
         return result
 

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -104,13 +104,22 @@ class BinaryServer(_Addressed):
 
     can_restart = True
 
-    def __init__(self, binary: str, *, extra_env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        binary: str,
+        *,
+        extra_env: dict[str, str] | None = None,
+        port: int = 0,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
         self._binary = binary
         self._extra_env = extra_env or {}
+        self._arguments = arguments
         self.directory = Path(tempfile.mkdtemp(prefix="iggy-"))
-        self._port = 0
-        self._address = "127.0.0.1:0"
+        self._port = port
+        self._address = f"127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._launched_at = 0
 
     @property
     def pid(self) -> int:
@@ -119,33 +128,70 @@ class BinaryServer(_Addressed):
         return self._process.pid
 
     def start(self) -> None:
-        config = self.directory / "runtime" / "current_config.toml"
-        config.unlink(missing_ok=True)
+        self.launch()
+        self.wait_until_it_accepts()
+
+    @property
+    def _config(self) -> Path:
+        return self.directory / "runtime" / "current_config.toml"
+
+    def launch(self) -> None:
+        """Start it, and wait for nothing."""
+        self._config.unlink(missing_ok=True)
+        system = {
+            "PATH": str(self.directory),
+            "SHARDING_CPU_ALLOCATION": "1",
+            "SHARDING_PIN_CORES": "false",
+            "LOGGING_LEVEL": "warn",
+            "LOGGING_FILE_ENABLED": "false",
+        }
         environ = {
             "PATH": os.environ.get("PATH", ""),
-            "IGGY_SYSTEM_PATH": str(self.directory),
+            # Released servers know these names, those before them the others; giving both is harmless.
+            **{f"IGGY_{name}": value for name, value in system.items()},
+            **{f"IGGY_SYSTEM_{name}": value for name, value in system.items()},
             "IGGY_TCP_ADDRESS": f"127.0.0.1:{self._port}",
             "IGGY_HTTP_ENABLED": "false",
             "IGGY_QUIC_ENABLED": "false",
             "IGGY_WEBSOCKET_ENABLED": "false",
-            "IGGY_SYSTEM_SHARDING_CPU_ALLOCATION": "1",
-            "IGGY_SYSTEM_SHARDING_PIN_CORES": "false",
-            "IGGY_SYSTEM_LOGGING_LEVEL": "warn",
-            "IGGY_SYSTEM_LOGGING_FILE_ENABLED": "false",
             **self._extra_env,
         }
         with (self.directory / "output.txt").open("ab") as output:
+            self._launched_at = output.tell()
             self._process = subprocess.Popen(
-                [self._binary, "--with-default-root-credentials"],
+                [self._binary, "--with-default-root-credentials", *self._arguments],
                 cwd=self.directory,
                 env=environ,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+
+    def wait_until_it_accepts(self) -> None:
+        """
+        Raises:
+            NoServer: if it ends, or takes too long.
+        """
+        self._wait_until(lambda: self._accepts(self._config))
+
+    def wait_until_it_says(self, text: str) -> None:
+        """
+        Wait for *text* in what it has written since its launch.
+
+        Raises:
+            NoServer: if it ends, or takes too long.
+        """
+        self._wait_until(lambda: text in self._output()[self._launched_at :])
+
+    def _output(self) -> str:
+        return (self.directory / "output.txt").read_text(errors="replace")
+
+    def _wait_until(self, holds: Callable[[], bool]) -> None:
+        process = self._process
+        assert process is not None
         until_s = time.monotonic() + START_TIMEOUT_S
-        while not self._accepts(config):
-            if self._process.poll() is not None or time.monotonic() > until_s:
-                tail = (self.directory / "output.txt").read_text(errors="replace")[-2000:]
+        while not holds():
+            if process.poll() is not None or time.monotonic() > until_s:
+                tail = self._output()[-2000:]
                 self.close()
                 raise NoServer(f"iggy-server did not start:\n{tail}")
             time.sleep(POLL_S)

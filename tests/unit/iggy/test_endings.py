@@ -259,9 +259,10 @@ def test_a_late_answer_ends_nothing_that_came_after_it() -> None:
                 *(("send", 0, 6.0) for _ in range(4)),
                 ("pass", 3.0),
                 ("lose", True),
-                ("send", 0, 20.0),
+                ("send", 0, 60.0),
                 ("hush", False),
-                ("pass", 3.0),
+                # Whoever was dialling meanwhile has given up after this.
+                ("pass", 18.0),
                 *(step for _ in range(4) for step in (("end", 0, "stored"), ("pass", 1.0))),
             ]
         )
