@@ -195,7 +195,8 @@ class IggyConfig:
     connection_string: str | None = setting(
         "IGGY_CONNECTION_STRING",
         None,
-        "iggy://user:password@host:port of an Iggy server; without it the embedded log is used",
+        "iggy://user:password@host:port of an Iggy server, or host:port,host:port of a cluster; "
+        "without it the embedded log is used",
         secret=True,
     )
     reconnect_attempts_max: int = setting(

@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from typing import Any
 
 import pytest
 from apache_iggy import (
@@ -14,10 +15,11 @@ from apache_iggy import (
     SendMessage,
 )
 
+from bridge.iggy import wire
 from bridge.iggy.address import parse_connection_string
 from bridge.iggy.client import new_client
 from bridge.iggy.message_log import IggyMessageLog
-from bridge.limits import PAGE_BYTES_MAX
+from bridge.limits import IGGY_POLL_MESSAGES_MAX, PAGE_BYTES_MAX
 from bridge.messagelog import First, FromOffset, Last, NewMessage, ToPartition, TopicRef
 from tests.support.iggy_log import IggyLogs, soon, unique
 from tests.support.iggy_server import IggyServer
@@ -132,6 +134,37 @@ async def test_a_page_stops_before_it_grows_too_large(server: IggyServer, logs: 
         assert page.current_offset == 4
     page = await log.read(topic, 0, Last(), count=2, deadline=soon())
     assert [message.offset for message in page.messages] == [3]
+
+
+async def test_heavy_messages_behind_light_ones_come_in_pages_and_break_nothing(
+    server: IggyServer, logs: IggyLogs
+) -> None:
+    log = await logs.open(server.connection_string)
+    topic = await logs.topic(log)
+    heavy = b"x" * 1_100_000
+    light = [NewMessage(payload=b"light %d" % number) for number in range(1000)]
+    await log.append(topic, ToPartition(0), light, deadline=soon())
+    for _ in range(60):
+        await log.append(topic, ToPartition(0), [NewMessage(payload=heavy)], deadline=soon())
+    generation = log._connection.generation
+    polls: list[int] = []
+    poll = log._poll
+
+    async def counted(*arguments: Any) -> wire.PolledPage:
+        polls.append(arguments[3])
+        return await poll(*arguments)
+
+    log._poll = counted  # type: ignore[method-assign]
+    offset = 0
+    while offset < 1060:
+        page = await log.read(topic, 0, FromOffset(offset), count=1000, deadline=soon(30))
+        assert page.messages[0].offset == offset
+        assert sum(len(message.payload) for message in page.messages) <= PAGE_BYTES_MAX
+        offset = page.messages[-1].offset + 1
+    assert max(polls) <= IGGY_POLL_MESSAGES_MAX
+    # Once they are known to be heavy, no more are asked for than a page may hold.
+    assert all(count <= PAGE_BYTES_MAX // 500_000 for count in polls[-3:])
+    assert log._connection.generation == generation
 
 
 async def test_the_last_messages_come_in_order_over_several_steps(server: IggyServer, logs: IggyLogs) -> None:

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from tests.outage.conftest import Call, Start
-from tests.outage.traffic import HANG_MARGIN_S, Answer, Caller
+from tests.outage.traffic import HANG_MARGIN_S, Answer, Caller, Producers, stored_messages
 from tests.support.iggy_server import IggyServer
 
 pytestmark = pytest.mark.iggy
 
 ROUNDS, AT_ONCE = 10, 8
+SENDERS, REQUESTS, WARM = 12, 300, 50
 TIMEOUT_MS = 150
 
 
@@ -69,3 +70,36 @@ async def _paused(server: IggyServer, *, bridge_port: int, call: Call) -> None:
         await caller.until_stored()
         await caller.until_breaker("closed")
         await caller.until_ready()
+
+
+async def test_what_a_paused_server_answers_late_ends_nothing_else(
+    server: IggyServer, start: Start, call: Call
+) -> None:
+    bridge = start(server.address, {"CIRCUIT_BREAKER_FAILURE_THRESHOLD": "10000"})
+    port = bridge.started()
+    async with call(port) as caller:
+        load = Producers(caller)
+        async with asyncio.TaskGroup() as group:
+            for name in range(SENDERS):
+                group.create_task(load.one(name, REQUESTS, timeout_ms=2_000 + 100 * name))
+            for _ in range(3):
+                await load.acknowledged_more(WARM)
+                server.pause()
+                try:
+                    # The health watch finds it silent while requests are on their way; and some of their deadlines pass.
+                    await asyncio.to_thread(bridge.until, "iggy_connection", state="reconnecting")
+                    await load.refused_more(SENDERS)
+                finally:
+                    server.resume()
+                await asyncio.to_thread(bridge.until, "iggy_connection", state="connected")
+        # `Producers` takes no other answer than 201, 503 and 504.
+        assert load.sent == SENDERS * REQUESTS
+        stored = await stored_messages(caller, 3)
+    assert {event_id: stored.get(place) for event_id, place in load.acknowledged.items()} == {
+        event_id: event_id for event_id in load.acknowledged
+    }
+    not_written = {event_id for event_id, outcome in load.refused.items() if outcome == "not_written"}
+    assert not_written & set(stored.values()) == set()
+    assert len(set(stored.values())) == len(stored)
+    bridge.signal()
+    assert bridge.ended() == 0

@@ -47,7 +47,7 @@ class Census(NamedTuple):
     memory_kib: int
 
 
-#: Which of the nine clients have been made depends on who asked for what; and tokio keeps a thread that resolved a
+#: Which of the ten clients have been made depends on who asked for what; and tokio keeps a thread that resolved a
 #: name for 10 s. A kill drops five clients or more, so a leak in each of three cycles would not fit. The allocator
 #: may keep some of what a load needed; measured: below 1 MiB.
 SPARE = Census(tasks=0, threads=4, descriptors=4, memory_kib=8 * 1024)
