@@ -137,7 +137,7 @@ async def test_a_page_stops_before_it_grows_too_large(server: IggyServer, logs: 
 
 
 async def test_heavy_messages_behind_light_ones_come_in_pages_and_break_nothing(
-    server: IggyServer, logs: IggyLogs
+    server: IggyServer, logs: IggyLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = await logs.open(server.connection_string)
     topic = await logs.topic(log)
@@ -154,7 +154,7 @@ async def test_heavy_messages_behind_light_ones_come_in_pages_and_break_nothing(
         polls.append(arguments[3])
         return await poll(*arguments)
 
-    log._poll = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(log, "_poll", counted)
     offset = 0
     while offset < 1060:
         page = await log.read(topic, 0, FromOffset(offset), count=1000, deadline=soon(30))

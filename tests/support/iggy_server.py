@@ -7,6 +7,7 @@ is skipped with a line that names the three ways; `REQUIRE_IGGY=1` turns the ski
 """
 
 import contextlib
+import functools
 import importlib
 import os
 import re
@@ -147,9 +148,7 @@ class BinaryServer(_Addressed):
         }
         environ = {
             "PATH": os.environ.get("PATH", ""),
-            # Released servers know these names, those before them the others; giving both is harmless.
-            **{f"IGGY_{name}": value for name, value in system.items()},
-            **{f"IGGY_SYSTEM_{name}": value for name, value in system.items()},
+            **{f"{_prefix(self._binary)}{name}": value for name, value in system.items()},
             "IGGY_TCP_ADDRESS": f"127.0.0.1:{self._port}",
             "IGGY_HTTP_ENABLED": "false",
             "IGGY_QUIC_ENABLED": "false",
@@ -270,6 +269,13 @@ class ContainerServer(_Addressed):
 
     def close(self) -> None:
         self._container.stop()
+
+
+@functools.cache
+def _prefix(binary: str) -> str:
+    """What the names of the system's settings begin with: a released server does not start where it finds the others."""
+    version = subprocess.run([binary, "-V"], capture_output=True, check=False, text=True, timeout=10).stdout
+    return "IGGY_SYSTEM_" if "edge" in version else "IGGY_"
 
 
 def _connects(address: str) -> bool:
