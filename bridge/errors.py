@@ -34,6 +34,7 @@ __all__ = (
     "DeadlineExceeded",
     "Disconnected",
     "Forbidden",
+    "HeaderTooLarge",
     "HttpVersionNotSupported",
     "InternalError",
     "LogError",
@@ -54,6 +55,7 @@ __all__ = (
     "StartupError",
     "StreamError",
     "StreamNotFound",
+    "TargetTooLong",
     "TooManyFailedKeys",
     "TopicError",
     "TopicNotFound",
@@ -195,6 +197,18 @@ class PayloadTooLarge(RequestError):
     """The request or a message in it is larger than allowed."""
 
     code = "payload_too_large"
+
+
+class TargetTooLong(RequestError):
+    """The request line is too long."""
+
+    code = "uri_too_long"
+
+
+class HeaderTooLarge(RequestError):
+    """There are too many header fields, or one is too long."""
+
+    code = "header_fields_too_large"
 
 
 class UnsupportedMediaType(RequestError):

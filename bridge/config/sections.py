@@ -147,6 +147,13 @@ class HttpConfig:
     cors_allowed_origins: tuple[str, ...] = setting(
         "CORS_ALLOWED_ORIGINS", (), "Origins that browsers may call from, comma-separated, or *"
     )
+    keepalive_timeout_s: float = setting(
+        "KEEPALIVE_TIMEOUT_SECS",
+        limits.KEEPALIVE_TIMEOUT_S,
+        "How long a connection may be idle; longer than the proxy in front keeps it",
+        minimum=1,
+        maximum=limits.KEEPALIVE_TIMEOUT_S_MAX,
+    )
     shutdown_grace_s: float = setting(
         "SHUTDOWN_GRACE_SECS", limits.SHUTDOWN_GRACE_S, "Longest time for a drain", minimum=0.1, maximum=600
     )

@@ -6,13 +6,21 @@ from typing import Final
 REQUEST_TIMEOUT_MS_MIN: Final = 100
 REQUEST_TIMEOUT_MS_MAX: Final = 300_000
 REQUEST_ID_CHARS_MAX: Final = 128
-# A request line and a header field: a cursor of a thousand partitions stands in either. What is before us takes no more:
-# nginx 8,192, Apache 8,190.
-REQUEST_LINE_BYTES_MAX: Final = 8_190
+# The target of a request line and a header field: a cursor of a thousand partitions stands in either. What is before us
+# takes no more: nginx 8,192, Apache 8,190. They differ, since the parser says which bound was passed and not by what.
+REQUEST_LINE_BYTES_MAX: Final = 8_192
 HEADER_FIELD_BYTES_MAX: Final = 8_190
 HEADER_FIELDS_MAX: Final = 64
-# Also the deadline for the first header block of a connection (measured on aiohttp 3.14.5).
-KEEPALIVE_TIMEOUT_S: Final = 15.0
+# From its first byte on; of the first head of a connection from its beginning on.
+HEAD_TIMEOUT_S: Final = 15.0
+# What a connection may be idle. Above the 60 s after which nginx, AWS and others let go of one that they keep: whoever is in
+# front must be the first to close, else a request meets the close and is lost.
+KEEPALIVE_TIMEOUT_S: Final = 75.0
+KEEPALIVE_TIMEOUT_S_MAX: Final = 3_600.0
+# What the chunks of a body may hold besides its bytes: as Go's server, 16 KiB and 16 bytes for each. A byte in a chunk of its
+# own takes 5.
+CHUNK_OVERHEAD_BYTES_FREE: Final = 16 * 1024
+CHUNK_OVERHEAD_PER_BYTE_MAX: Final = 16
 # A body may take 10 s and a second for each 64 KiB, at most 30 s in all; then 408.
 BODY_TIMEOUT_BASE_S: Final = 10.0
 BODY_BYTES_PER_S_MIN: Final = 64 * 1024

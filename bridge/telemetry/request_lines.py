@@ -42,11 +42,13 @@ class RequestLines:
         request_id: str,
         *,
         quiet: bool,
+        error: str | None = None,
     ) -> None:
         """
         One request was answered.
 
         Args:
+            error: code of what it was refused for, or failed by; one of ours.
             route: its template; *path* is what stood in the request line, without the query.
             seconds: told in milliseconds.
             quiet: for "debug" only.
@@ -57,7 +59,9 @@ class RequestLines:
                 level = "debug" if quiet else "info"
                 repeated = (level, method, route, path, client)
                 lines.write(
-                    partial(_line, lines, time.time_ns(), repeated, status, seconds, body_bytes, request_id)
+                    partial(
+                        _line, lines, time.time_ns(), repeated, status, seconds, body_bytes, request_id, error
+                    )
                 )
             return
         (self._log.debug if quiet else self._log.info)(
@@ -70,7 +74,12 @@ class RequestLines:
             bytes=body_bytes,
             client=client,
             request_id=request_id,
+            **_of_error(error),
         )
+
+
+def _of_error(error: str | None) -> dict[str, str]:
+    return {} if error is None else {"error": error}
 
 
 def _line(
@@ -81,6 +90,7 @@ def _line(
     seconds: float,
     body_bytes: int,
     request_id: str,
+    error: str | None,
 ) -> bytes:
     if not lines.as_json:
         now = datetime.fromtimestamp(now_ns / 1e9, UTC)
@@ -89,12 +99,14 @@ def _line(
             "duration_ms": _ms(seconds),
             "bytes": body_bytes,
             "request_id": clean_text(request_id),
+            **_of_error(error),
         }
         return lines.render({"timestamp": now, **_fixed(*repeated), **own})
-    # Numbers as Python writes them are JSON; a text is not.
+    # Numbers as Python writes them are JSON; a text is not, but for codes, which are words.
+    told = "" if error is None else f',"error":"{error}"'
     return (
         f'{{"timestamp":"{_rfc3339(now_ns)}",{_json_head(*repeated)},"status":{status},'
-        f'"duration_ms":{_ms(seconds)},"bytes":{body_bytes},"request_id":{_quoted(request_id)}{lines.json_end}'
+        f'"duration_ms":{_ms(seconds)},"bytes":{body_bytes},"request_id":{_quoted(request_id)}{told}{lines.json_end}'
     ).encode()
 
 

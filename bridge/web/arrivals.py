@@ -10,6 +10,7 @@ from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from bridge.limits import KNOWN_BODY_BYTES_MAX
+from bridge.web.framing import is_parsed_upgrade
 from bridge.web.heads import Head
 
 __all__ = ("EXPECTS_CONTINUE", "UNSPOKEN_VERSION", "Arrival", "ArrivalFactory", "arrivals")
@@ -134,6 +135,9 @@ def arrivals(loop: asyncio.AbstractEventLoop, body_bytes_max: int) -> ArrivalFac
         task: "asyncio.Task[None]",
     ) -> Arrival:
         unspoken = message.version not in _SPOKEN
+        if message.upgrade and not is_parsed_upgrade(message):
+            # aiohttp's parser may have lost what followed: nothing that comes after may be taken for a request.
+            message = message._replace(should_close=True)
         expectation = message.headers.get(hdrs.EXPECT)
         if unspoken:
             message = message._replace(version=HttpVersion11, should_close=True)

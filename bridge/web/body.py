@@ -6,14 +6,20 @@ from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
 from bridge.errors import BadRequest, PayloadTooLarge, RequestBodyTimeout, UnsupportedMediaType
-from bridge.limits import BODY_BYTES_PER_S_MIN, BODY_TIMEOUT_BASE_S, BODY_TIMEOUT_MAX_S
+from bridge.limits import (
+    BODY_BYTES_PER_S_MIN,
+    BODY_TIMEOUT_BASE_S,
+    BODY_TIMEOUT_MAX_S,
+    CHUNK_OVERHEAD_BYTES_FREE,
+)
 from bridge.policy.media_types import is_json, is_plain_encoding
 from bridge.web.admission_tickets import hold_body, take_place
 from bridge.web.answer_headers import ANSWER_HEADERS
 from bridge.web.arrivals import EXPECTS_CONTINUE, Arrival
+from bridge.web.framing import TooMuchOverhead
 from bridge.web.keys import DEADLINE
 
-__all__ = ("body_at_hand", "body_timeout_s", "invite", "read_body", "read_whole")
+__all__ = ("body_at_hand", "body_timeout_s", "broken_framing", "invite", "read_body", "read_whole")
 
 
 def body_timeout_s(length: int | None) -> float:
@@ -82,10 +88,21 @@ async def read_whole(request: web.Request) -> bytes:
             body = await _read_in_time(request, bytes_max, body_timeout_s(length))
             take_place(request)
     except web.RequestPayloadError as error:
-        # Where this body ends, and so where the next request begins, is anybody's guess.
-        request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
-        raise BadRequest("The body's framing is broken.", path="body") from error
+        raise broken_framing(request, error) from error
     return _within(body, bytes_max)
+
+
+def broken_framing(request: web.Request, error: web.RequestPayloadError) -> BadRequest:
+    """What is said of a body that breaks off; it ends the connection."""
+    # Where this body ends, and so where the next request begins, is anybody's guess.
+    request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
+    if isinstance(error, TooMuchOverhead):
+        return BadRequest(
+            "The chunks of the body hold too much besides its bytes.",
+            path="body",
+            limit=CHUNK_OVERHEAD_BYTES_FREE,
+        )
+    return BadRequest("The body's framing is broken.", path="body")
 
 
 def _within(body: bytes, bytes_max: int) -> bytes:

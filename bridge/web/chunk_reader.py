@@ -3,11 +3,11 @@
 import asyncio
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from bridge import limits
-from bridge.errors import BadRequest, ConnectionFailed, Outcome, RequestBodyTimeout
-from bridge.web.answer_headers import ANSWER_HEADERS
+from bridge.errors import ConnectionFailed, Outcome, RequestBodyTimeout
+from bridge.web.body import broken_framing
 from bridge.web.bulk_writer import BulkWriter
 from bridge.web.keys import SERVICES
 
@@ -47,9 +47,7 @@ class ChunkReader:
             chunk = await self._wait()
             self._writer.let_partial_go(False)
         except web.RequestPayloadError as error:
-            # Where this body ends, and so where the next request begins, is anybody's guess.
-            self._request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
-            raise BadRequest("The body's framing is broken.", path="body") from error
+            raise broken_framing(self._request, error) from error
         return chunk
 
     async def _wait(self) -> bytes:

@@ -6,6 +6,7 @@ by each of them.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol, cast
 
 import structlog
@@ -13,10 +14,12 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 
+from bridge import limits
 from bridge.policy.pace import Pace
 from bridge.tracebacks import let_go
 from bridge.web.arrivals import Arrival, ArrivalFactory
-from bridge.web.heads import HEAD_END, Known, KnownHeads
+from bridge.web.framing import HEAD_END, Framing, TooMuchOverhead
+from bridge.web.heads import Known, KnownHeads
 from bridge.web.outflow import Outflow, bound_unsent, write_pace
 from bridge.web.plain_answers import OnAnswer, plain_answer
 
@@ -53,7 +56,9 @@ class BridgeProtocol(web.RequestHandler):
     One connection.
 
     Attributes:
-        on_lost: called once when the connection has ended; set by `departures` while a request waits for long.
+        half_closed: the client sends nothing more, and may have left.
+        on_lost: called once when the connection has ended, or its client may have left; set by `departures` while a
+            request waits for long.
         on_writable: called when a connection that was full takes something again; set by a WebSocket.
         also_held_bytes: as of an `Outlet`; set by who writes page after page.
     """
@@ -61,6 +66,9 @@ class BridgeProtocol(web.RequestHandler):
     __slots__ = (
         "_between",
         "_counted_as",
+        "_ended",
+        "_framing",
+        "_head_due",
         "_last_head",
         "_owner",
         "_pace",
@@ -68,6 +76,7 @@ class BridgeProtocol(web.RequestHandler):
         "_sink",
         "_unused_writer",
         "also_held_bytes",
+        "half_closed",
         "on_lost",
         "on_writable",
     )
@@ -85,6 +94,12 @@ class BridgeProtocol(web.RequestHandler):
         # Whether the parser has nothing half-read, and this class's own loop is the one that waits.
         self._between = True
         self._last_head = b""
+        self._framing = Framing()
+        # Whether the next head has a time by which it must be whole.
+        self._head_due = False
+        # Done when the connection has ended; made by who waits for that.
+        self._ended: asyncio.Future[None] | None = None
+        self.half_closed = False
         # Plain answers leave it as it is, so that the next request can have it.
         self._unused_writer: StreamWriter | None = None
         # Done when a connection that was full takes something again, or has ended.
@@ -104,6 +119,7 @@ class BridgeProtocol(web.RequestHandler):
             cast("asyncio.WriteTransport", transport).abort()
             return
         super().connection_made(transport)
+        self._await_head()
         self._sink = self.transport
         bound_unsent(transport)
 
@@ -114,9 +130,42 @@ class BridgeProtocol(web.RequestHandler):
         # Not with *exc*: aiohttp would give it to the future that a writer waits for, and writer, future and error would
         # hold each other. Who writes on is told.
         super().connection_lost(None)
+        self._framing.forget()
         self._owner.outflow.freed(self)
         self._unused_writer = self.on_writable = self._sink = None
         self._let_writer_go_on()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+        self._tell_departure()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """
+        The client sends nothing more; whether the connection stays open, until what came whole is answered.
+
+        Some end their side with the last request and read on (RFC 9112, section 9.6). Others have left, which looks
+        the same: so a body that is not whole, and a WebSocket, end here, and nobody waits for long any more.
+        """
+        waiter = self._waiter
+        if self._close or self.on_writable is not None or self._framing.unfinished is not None:
+            return False
+        if self._messages:
+            message, payload = self._messages[-1]
+            if type(message) is RawRequestMessage:
+                self._messages[-1] = (message._replace(should_close=True), payload)
+        elif self._request_in_progress or (waiter.done() if waiter is not None else self._request_count):
+            self.close()
+        else:
+            return False
+        self.half_closed = True
+        self._tell_departure()
+        return True
+
+    @property
+    def may_have_left(self) -> bool:
+        """Whether the client sends nothing more; one that has ended only its side still reads."""
+        return self.half_closed or self.transport is None
+
+    def _tell_departure(self) -> None:
         on_lost, self.on_lost = self.on_lost, None
         if on_lost is not None:
             on_lost()
@@ -169,6 +218,9 @@ class BridgeProtocol(web.RequestHandler):
         """Called by aiohttp for what the parser refused, and for errors outside of every middleware."""
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer had begun") from exc
+        if isinstance(exc, ConnectionError):
+            # The client has left, and that was logged and counted; nobody is there who could be answered.
+            raise exc
         return self._owner.refusal(request, status, exc)
 
     def data_received(self, data: bytes) -> None:
@@ -189,17 +241,43 @@ class BridgeProtocol(web.RequestHandler):
             self._between = self._request_count == begun + 1 and self._came_whole(data)
 
     def _parse(self, data: bytes) -> None:
-        """As aiohttp; and where the parser refuses what should be the rest of a body, its reader hears of it."""
-        begun = self._request_count
-        super().data_received(data)
-        if self._request_count > begun and type(self._messages[-1][0]) is not RawRequestMessage:
-            # aiohttp queues the refusal behind the request that waits for its body, until that runs out of time.
-            waiting = [payload for message, payload in self._messages if type(message) is RawRequestMessage]
-            if self._current_request is not None:
-                waiting.append(self._current_request._payload)  # noqa: SLF001 (`content` would make one)
-            for payload in waiting:
-                if not payload.is_eof():
-                    payload.set_exception(web.RequestPayloadError("not what a body goes on with"))
+        """As aiohttp; in pieces, where it would lose what follows a request."""
+        while data and not (self._buffer_paused or self._reading_paused):
+            cut = self._framing.cut(data)
+            if cut == len(data):
+                break
+            if not self._feed(data[:cut]):
+                return
+            data = data[cut:]
+        self._feed(data)
+
+    def _feed(self, piece: bytes) -> bool:
+        """Let the parser have *piece*; whether the next may follow."""
+        before = self._request_count
+        super().data_received(piece)
+        begun = self._request_count - before
+        last: tuple[RawRequestMessage, StreamReader] | None = None
+        if begun:
+            message, payload = self._messages[-1]
+            if type(message) is not RawRequestMessage:
+                # aiohttp queues the refusal behind the request that waits for its body, until that runs out of time.
+                if self._framing.unfinished is not None:
+                    self._framing.unfinished.set_exception(web.RequestPayloadError("no chunk"))
+                return False
+            last = message, payload
+        took = self._framing.took(piece, begun, last)
+        if took.excessive is not None and not self._reading_paused:
+            took.excessive.set_exception(TooMuchOverhead())
+            self.close()
+            return False
+        if took.kept and last is not None and last[0].upgrade:
+            # Not spoken here, and so a request like any other (RFC 9110, section 7.8).
+            self._messages[-1] = (last[0]._replace(upgrade=False), last[1])
+        if begun:
+            self._head_due = False
+        elif self._framing.unfinished is None and not self._head_due and self._waiter is not None:
+            self._await_head()
+        return not (self._close or self._force_close)
 
     def _came_whole(self, data: bytes) -> bool:
         """Whether *data*, in which one request began, was that and nothing else; its head is learned the second time."""
@@ -359,10 +437,35 @@ class BridgeProtocol(web.RequestHandler):
             async with asyncio.timeout(self._lingering_time):
                 while not payload.is_eof():
                     await payload.readany()
-        except (TimeoutError, web.RequestPayloadError):
+        except TimeoutError:
             self.close()
+        except web.RequestPayloadError:
+            self.close()
+            await self._see_off()
+
+    async def _see_off(self) -> None:
+        """Say that this was all, and take what still comes for a while: a close with bytes unread takes the answer away."""
+        if self.transport is None:
+            return
+        self.transport.write_eof()
+        self._ended = self._loop.create_future()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._lingering_time):
+                await self._ended
+
+    def _await_head(self) -> None:
+        """From now on the next head has its time; what is idle without a byte of one has more."""
+        self._head_due = True
+        if self._keepalive_handle is not None:
+            self._keepalive_handle.cancel()
+        closes_at_s = self._next_keepalive_close_time = self._loop.time() + limits.HEAD_TIMEOUT_S
+        self._keepalive_handle = self._loop.call_at(closes_at_s, self._process_keepalive)
 
     def _watch_idleness(self) -> None:
+        if self._framing.head_begun:
+            self._await_head()
+            return
+        self._head_due = False
         closes_at_s = self._loop.time() + self._keepalive_timeout
         self._next_keepalive_close_time = closes_at_s
         if self._keepalive_handle is None:

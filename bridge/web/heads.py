@@ -5,18 +5,16 @@ Most callers send the same head again and again: path, key and type stay, and on
 here was made by aiohttp's, from these very bytes.
 """
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aiohttp import hdrs
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from bridge.limits import KNOWN_BODY_BYTES_MAX, KNOWN_HEAD_BYTES_MAX, KNOWN_HEADS_MAX
+from bridge.web.framing import HEAD_END
 
-__all__ = ("HEAD_END", "Head", "Known", "KnownHeads")
-
-#: What a head ends with.
-HEAD_END: Final = b"\r\n\r\n"
+__all__ = ("Head", "Known", "KnownHeads")
 
 
 class Head:

@@ -27,7 +27,7 @@ from bridge.web.live_streams import LiveStreams
 from bridge.web.outflow import Outflow, system_outflow
 from bridge.web.wire_pages import PageEncoder
 
-__all__ = ("CLIENT", "DEADLINE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
+__all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
 
 
 class Appender(Protocol):
@@ -128,3 +128,5 @@ REQUEST_ID = web.RequestKey("request_id", str)
 DEADLINE = web.RequestKey("deadline", Deadline)
 #: The client's address after `TRUSTED_PROXIES`, for limits and logs.
 CLIENT = web.RequestKey("client", str)
+#: The code of the error that the request ended with, for the log.
+ERROR_CODE = web.RequestKey("error_code", str)

@@ -69,6 +69,9 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     _row(errors.AlreadyExists, 409, "Already exists"),
     # Never out: any part of the body; the bound is public. Nobody reads the rest: close.
     _row(errors.PayloadTooLarge, 413, "Too large", closes=True),
+    # Never out: any part of the head; which bound it passed is public. Where it ends is not known: close.
+    _row(errors.TargetTooLong, 414, "Request line too long", closes=True),
+    _row(errors.HeaderTooLarge, 431, "Header too large", closes=True),
     # Never out: the type that was sent.
     _row(errors.UnsupportedMediaType, 415, "Media type not supported"),
     # Never out: the host that was named, or our own names.

@@ -13,7 +13,7 @@ from aiohttp import http_exceptions, http_parser, web
 from aiohttp.http import HttpRequestParser
 
 from bridge import limits
-from bridge.errors import BadRequest, BridgeError, InternalError, StartupError
+from bridge.errors import BadRequest, BridgeError, HeaderTooLarge, InternalError, StartupError, TargetTooLong
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.request_ids import RequestIds
@@ -35,6 +35,8 @@ __all__ = ("BridgeRunner", "check_parser", "make_runner")
 _NO_METHOD: Final = "UNKNOWN"
 # Refused connections come by the thousand; one line for so many seconds.
 _REFUSAL_LOG_INTERVAL_S: Final = 10.0
+# What aiohttp's parser says of it, and nothing else tells; a test over a socket stands by it.
+_TOO_MANY_FIELDS: Final = "Too many headers received"
 
 
 def check_parser() -> None:
@@ -62,7 +64,7 @@ class BridgeServer(web.Server):
         super().__init__(
             handler,
             request_factory=self.arrived,
-            keepalive_timeout=limits.KEEPALIVE_TIMEOUT_S,
+            keepalive_timeout=services.http.keepalive_timeout_s,
             max_line_size=limits.REQUEST_LINE_BYTES_MAX,
             max_field_size=limits.HEADER_FIELD_BYTES_MAX,
             max_headers=limits.HEADER_FIELDS_MAX,
@@ -155,6 +157,7 @@ class BridgeServer(web.Server):
             bytes=response.content_length,
             client=client,
             request_id=given_id,
+            error=error.code,
         )
         return response
 
@@ -167,8 +170,19 @@ class BridgeServer(web.Server):
 
 def _unparsed(exc: BaseException | None) -> BridgeError:
     if isinstance(exc, http_exceptions.LineTooLong):
-        return BadRequest(
-            "The request line or a header field is too long.", limit=limits.HEADER_FIELD_BYTES_MAX
+        # It names no part of the request, but the bound that was passed; the two differ.
+        if limits.REQUEST_LINE_BYTES_MAX in exc.args:
+            return TargetTooLong(path="target", limit=limits.REQUEST_LINE_BYTES_MAX)
+        return HeaderTooLarge(
+            f"A header field is longer than {limits.HEADER_FIELD_BYTES_MAX} bytes.",
+            path="header",
+            limit=limits.HEADER_FIELD_BYTES_MAX,
+        )
+    if isinstance(exc, http_exceptions.BadHttpMessage) and exc.message == _TOO_MANY_FIELDS:
+        return HeaderTooLarge(
+            f"There are more than {limits.HEADER_FIELDS_MAX} header fields.",
+            path="header",
+            limit=limits.HEADER_FIELDS_MAX,
         )
     return BadRequest("This is not a valid HTTP/1.1 request.")
 

@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from bridge.limits import HEADER_FIELD_BYTES_MAX, HEADER_FIELDS_MAX, REQUEST_LINE_BYTES_MAX
 from tests.support.door import Door
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
@@ -47,9 +46,6 @@ REFUSED = {
     "B20 empty name": get(": b"),
     "B23 preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "B23 TLS hello": bytes.fromhex("16030100c8010000c40303") + bytes(range(190)),
-    "B24 long line": get(first="GET /things/" + "a" * REQUEST_LINE_BYTES_MAX + " HTTP/1.1"),
-    "B25 long header": get("X-A: " + "a" * (HEADER_FIELD_BYTES_MAX + 1)),
-    "B26 many headers": get(*[f"X-{n}: 1" for n in range(HEADER_FIELDS_MAX + 1)]),
     "B40 unknown method": get(first="FOO /things/a HTTP/1.1"),
     "B40 lower-case method": get(first="get /things/a HTTP/1.1"),
     "raw UTF-8 in the path": "GET /things/é HTTP/1.1\r\nHost: localhost\r\n\r\n".encode(),
@@ -74,10 +70,7 @@ async def test_a_request_that_two_readers_could_read_differently_is_refused_and_
 @pytest.mark.parametrize("data", REFUSED.values(), ids=REFUSED.keys())
 async def test_the_refusal_of_a_parser_error_is_the_same_for_every_input(door: Door, data: bytes) -> None:
     told = (await ask(door.port, data)).problem()
-    assert told["detail"] in {
-        "This is not a valid HTTP/1.1 request.",
-        "The request line or a header field is too long.",
-    }
+    assert told["detail"] == "This is not a valid HTTP/1.1 request."
     assert not {"path"} & told.keys()
 
 
@@ -118,13 +111,6 @@ async def test_b29_two_hundred_trailers_are_refused(door: Door) -> None:
     assert (await connection.answer()).status == 400
     assert await connection.ended()
     assert door.seen == []
-
-
-async def test_b28_a_chunk_extension_of_20_kb_does_not_become_part_of_the_body(door: Door) -> None:
-    data = post("Transfer-Encoding: chunked", body="2;" + "a" * 20_000 + "\r\n{}\r\n0\r\n\r\n")
-    answer = await ask(door.port, data)
-    assert answer.status in {201, 400}
-    assert [body for _, body in door.seen] in ([], [b"{}"])
 
 
 async def test_b30_sixty_thousand_chunks_of_one_byte_are_one_body(door: Door) -> None:

@@ -200,12 +200,16 @@ async def test_every_connection_gets_our_protocol_with_our_limits() -> None:
         assert isinstance(made, BridgeServer)
         protocol = made()
         assert isinstance(protocol, BridgeProtocol)
-        assert protocol.keepalive_timeout == limits.KEEPALIVE_TIMEOUT_S
+        assert protocol.keepalive_timeout == HttpConfig().keepalive_timeout_s == limits.KEEPALIVE_TIMEOUT_S
         assert protocol.max_line_size == limits.REQUEST_LINE_BYTES_MAX
         assert protocol.max_field_size == limits.HEADER_FIELD_BYTES_MAX
         assert protocol.max_headers == limits.HEADER_FIELDS_MAX
         assert protocol._lingering_time == limits.LINGER_S
         assert protocol.access_logger is None
+
+
+def test_a_long_target_is_not_told_as_a_long_header_field() -> None:
+    assert len({limits.REQUEST_LINE_BYTES_MAX, limits.HEADER_FIELD_BYTES_MAX}) == 2
 
 
 def test_pipelined_requests_are_capped_by_aiohttp_itself() -> None:

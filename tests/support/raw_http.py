@@ -1,6 +1,8 @@
 """A client that sends bytes as they are and reads what comes back; aiohttp's own client is too well-behaved."""
 
 import asyncio
+import socket
+import struct
 from typing import NamedTuple
 
 import orjson
@@ -38,6 +40,17 @@ class RawConnection:
     async def send(self, data: bytes) -> None:
         self._writer.write(data)
         await self._writer.drain()
+
+    def reset(self) -> None:
+        """Gone without a word: whatever is on its way is thrown away."""
+        self._writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+        )
+        self._writer.transport.abort()
+
+    def end_sending(self) -> None:
+        """Half a close: nothing more comes, answers are still read."""
+        self._writer.write_eof()
 
     async def line(self) -> bytes:
         return await self._reader.readline()

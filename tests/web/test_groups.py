@@ -7,6 +7,7 @@ import pytest
 
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, ToPartition
+from bridge.web.connection import BridgeProtocol
 from bridge.web.rules import RULES
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
@@ -182,7 +183,8 @@ async def test_what_was_leased_to_who_has_left_is_free_at_once_and_not_counted(
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    while protocol.transport is not None:
+    assert isinstance(protocol, BridgeProtocol)
+    while not protocol.may_have_left:
         await asyncio.wait({leaving, asyncio.create_task(left.wait())}, timeout=0.005)
     monkeypatch.undo()
     left.set()

@@ -13,7 +13,7 @@ from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
 from bridge.web.admission_tickets import give_back
 from bridge.web.body import read_body
-from bridge.web.departures import on_departure
+from bridge.web.departures import on_departure, protocol_of
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import topic_of
 from bridge.web.heavy_pages import made_ready
@@ -45,7 +45,8 @@ async def receive(request: web.Request) -> web.StreamResponse:
     `POST .../groups/{group}/receive`: messages under a lease, those there are at once, else the first within `wait_ms`.
 
     None of them is given to anybody else before its lease has ended. Whoever waits holds no admission place, and gets
-    an empty answer when the bridge drains. Messages whose answer could not be written are free at once, uncounted.
+    an empty answer when the bridge drains. Messages whose answer could not be written are free at once, uncounted; so are
+    those of a client that has ended its side of the connection, since nothing tells it from one that has left.
     """
     refuse_query(request.query.items())
     topic, group = topic_of(request), request.match_info[_GROUP]
@@ -58,6 +59,8 @@ async def receive(request: web.Request) -> web.StreamResponse:
         response = answer(deliveries_json(deliveries, messages, services.pages))
         if not deliveries:
             return response
+        if protocol_of(request).may_have_left:
+            raise ConnectionResetError("the client is gone")
         # Here, and not after the return, to see whether it can be written.
         await response.prepare(request)
         await response.write_eof()

@@ -8,7 +8,7 @@ from bridge.limits import LOG_FIELD_CHARS_MAX
 from bridge.telemetry.request_lines import RequestLines
 from bridge.web.arrivals import Arrival
 from bridge.web.gates import Gate
-from bridge.web.keys import CLIENT, REQUEST_ID, Services
+from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, Services
 from bridge.web.rules import Rules
 
 __all__ = ("UNMATCHED", "access_log", "route_of")
@@ -69,6 +69,7 @@ def access_log(services: Services, _: Rules) -> Gate:
             body_bytes,
             request.slots[REQUEST_ID],
             quiet=status == _OK and asked.route in _PROBES,
+            error=request.slots.get(ERROR_CODE),
         )
 
     def answered(request: Arrival, answer: web.StreamResponse) -> None:

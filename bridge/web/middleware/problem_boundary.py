@@ -10,7 +10,7 @@ from bridge import errors
 from bridge.errors import BridgeError
 from bridge.web.arrivals import Arrival
 from bridge.web.gates import Gate
-from bridge.web.keys import REQUEST_ID, Services
+from bridge.web.keys import ERROR_CODE, REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED, route_of
 from bridge.web.problems import problem_response, row_of
 from bridge.web.rules import Rules
@@ -59,6 +59,7 @@ def _of_aiohttp(status: int) -> BridgeError:
 
 
 def _answer(request: Arrival, error: BridgeError, headers: dict[str, str] | None = None) -> web.Response:
+    request.slots[ERROR_CODE] = error.code
     if request.writer.output_size > 0:
         # Part of another answer is out already: an end in the middle is the only thing left that says "failed".
         raise ConnectionResetError("the answer had begun") from error

@@ -3,9 +3,11 @@
 from typing import Final
 
 from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11, RawRequestMessage
 
-from bridge.errors import HttpVersionNotSupported
+from bridge.errors import BadRequest, HttpVersionNotSupported
 from bridge.policy.request_targets import check_target
+from bridge.web.answer_headers import ANSWER_HEADERS
 from bridge.web.arrivals import UNSPOKEN_VERSION, Arrival
 from bridge.web.gates import Gate
 from bridge.web.keys import Services
@@ -19,7 +21,7 @@ _EVER: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def protocol(_: Services, __: Rules) -> Gate:
-    """Refuse versions, methods and targets that others on the way may read differently than we do."""
+    """Refuse versions, methods, codings and targets that others on the way may read differently than we do."""
 
     def check_protocol(request: Arrival) -> None:
         # A request in another version never keeps its connection (`arrivals`); the look-up costs, so it comes second.
@@ -27,6 +29,16 @@ def protocol(_: Services, __: Rules) -> Gate:
             raise HttpVersionNotSupported
         if request.method in _NEVER:
             raise web.HTTPMethodNotAllowed(request.method, _EVER)
+        message = request.head.message
+        if message.chunked and _is_coded(message):
+            request.slots[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
+            raise BadRequest("The only transfer coding is chunked, in HTTP/1.1.", path="Transfer-Encoding")
         check_target(request.raw_path, request.headers.get(hdrs.HOST, ""))
 
     return Gate(check_protocol, of_head=True)
+
+
+def _is_coded(message: RawRequestMessage) -> bool:
+    """Whether the body is in more than chunks, or those are in a version that has none (RFC 9112, section 6.1)."""
+    codings = message.headers.getall(hdrs.TRANSFER_ENCODING, ())
+    return [each.strip().lower() for each in codings] != ["chunked"] or message.version != HttpVersion11

@@ -130,7 +130,7 @@ def test_401_says_how_to_identify_oneself() -> None:
 @pytest.mark.parametrize("error", sorted(tree(), key=str))
 def test_only_answers_after_which_the_connection_is_useless_close_it(error: type[BridgeError]) -> None:
     response = problem_response(made(error), request_id="r", instance="/")
-    assert (response.keep_alive is False) == (response.status in {408, 413, 505})
+    assert (response.keep_alive is False) == (response.status in {408, 413, 414, 431, 505})
 
 
 def test_no_error_of_the_tree_is_both_kinds() -> None:
