@@ -14,11 +14,11 @@ from aiohttp import StreamReader, hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage, StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 
-from bridge import limits
 from bridge.policy.pace import Pace
 from bridge.tracebacks import let_go
 from bridge.web.arrivals import Arrival, ArrivalFactory
-from bridge.web.framing import HEAD_END, Framing, TooMuchOverhead
+from bridge.web.framed_protocol import FramedProtocol
+from bridge.web.framing import HEAD_END
 from bridge.web.heads import Known, KnownHeads
 from bridge.web.outflow import Outflow, bound_unsent, write_pace
 from bridge.web.plain_answers import OnAnswer, plain_answer
@@ -51,12 +51,11 @@ class ConnectionOwner(Protocol):
     def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response: ...
 
 
-class BridgeProtocol(web.RequestHandler):
+class BridgeProtocol(FramedProtocol):
     """
     One connection.
 
     Attributes:
-        half_closed: the client sends nothing more, and may have left.
         on_lost: called once when the connection has ended, or its client may have left; set by `departures` while a
             request waits for long.
         on_writable: called when a connection that was full takes something again; set by a WebSocket.
@@ -67,8 +66,6 @@ class BridgeProtocol(web.RequestHandler):
         "_between",
         "_counted_as",
         "_ended",
-        "_framing",
-        "_head_due",
         "_last_head",
         "_owner",
         "_pace",
@@ -76,7 +73,6 @@ class BridgeProtocol(web.RequestHandler):
         "_sink",
         "_unused_writer",
         "also_held_bytes",
-        "half_closed",
         "on_lost",
         "on_writable",
     )
@@ -88,18 +84,14 @@ class BridgeProtocol(web.RequestHandler):
         loop: asyncio.AbstractEventLoop,
         options: dict[str, Any],
     ) -> None:
-        super().__init__(server, loop=loop, **options)
+        super().__init__(server, loop, options)
         self._owner = owner
         self._counted_as: str | None = None
         # Whether the parser has nothing half-read, and this class's own loop is the one that waits.
         self._between = True
         self._last_head = b""
-        self._framing = Framing()
-        # Whether the next head has a time by which it must be whole.
-        self._head_due = False
         # Done when the connection has ended; made by who waits for that.
         self._ended: asyncio.Future[None] | None = None
-        self.half_closed = False
         # Plain answers leave it as it is, so that the next request can have it.
         self._unused_writer: StreamWriter | None = None
         # Done when a connection that was full takes something again, or has ended.
@@ -119,7 +111,6 @@ class BridgeProtocol(web.RequestHandler):
             cast("asyncio.WriteTransport", transport).abort()
             return
         super().connection_made(transport)
-        self._await_head()
         self._sink = self.transport
         bound_unsent(transport)
 
@@ -130,7 +121,6 @@ class BridgeProtocol(web.RequestHandler):
         # Not with *exc*: aiohttp would give it to the future that a writer waits for, and writer, future and error would
         # hold each other. Who writes on is told.
         super().connection_lost(None)
-        self._framing.forget()
         self._owner.outflow.freed(self)
         self._unused_writer = self.on_writable = self._sink = None
         self._let_writer_go_on()
@@ -146,7 +136,7 @@ class BridgeProtocol(web.RequestHandler):
         the same: so a body that is not whole, and a WebSocket, end here, and nobody waits for long any more.
         """
         waiter = self._waiter
-        if self._close or self.on_writable is not None or self._framing.unfinished is not None:
+        if self._close or self.on_writable is not None or self.framing.unfinished is not None:
             return False
         if self._messages:
             message, payload = self._messages[-1]
@@ -159,11 +149,6 @@ class BridgeProtocol(web.RequestHandler):
         self.half_closed = True
         self._tell_departure()
         return True
-
-    @property
-    def may_have_left(self) -> bool:
-        """Whether the client sends nothing more; one that has ended only its side still reads."""
-        return self.half_closed or self.transport is None
 
     def _tell_departure(self) -> None:
         on_lost, self.on_lost = self.on_lost, None
@@ -226,7 +211,7 @@ class BridgeProtocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """Called by the event loop, and by aiohttp with nothing where reading goes on."""
         if not self._between:
-            self._parse(data)
+            self.parse(data)
             return
         # aiohttp's future, which it resolves with None; this loop looks at the result.
         waiter = cast("asyncio.Future[Known | None] | None", self._waiter)
@@ -236,48 +221,9 @@ class BridgeProtocol(web.RequestHandler):
                 waiter.set_result(known)
                 return
         begun = self._request_count
-        self._parse(data)
+        self.parse(data)
         if data:
             self._between = self._request_count == begun + 1 and self._came_whole(data)
-
-    def _parse(self, data: bytes) -> None:
-        """As aiohttp; in pieces, where it would lose what follows a request."""
-        while data and not (self._buffer_paused or self._reading_paused):
-            cut = self._framing.cut(data)
-            if cut == len(data):
-                break
-            if not self._feed(data[:cut]):
-                return
-            data = data[cut:]
-        self._feed(data)
-
-    def _feed(self, piece: bytes) -> bool:
-        """Let the parser have *piece*; whether the next may follow."""
-        before = self._request_count
-        super().data_received(piece)
-        begun = self._request_count - before
-        last: tuple[RawRequestMessage, StreamReader] | None = None
-        if begun:
-            message, payload = self._messages[-1]
-            if type(message) is not RawRequestMessage:
-                # aiohttp queues the refusal behind the request that waits for its body, until that runs out of time.
-                if self._framing.unfinished is not None:
-                    self._framing.unfinished.set_exception(web.RequestPayloadError("no chunk"))
-                return False
-            last = message, payload
-        took = self._framing.took(piece, begun, last)
-        if took.excessive is not None and not self._reading_paused:
-            took.excessive.set_exception(TooMuchOverhead())
-            self.close()
-            return False
-        if took.kept and last is not None and last[0].upgrade:
-            # Not spoken here, and so a request like any other (RFC 9110, section 7.8).
-            self._messages[-1] = (last[0]._replace(upgrade=False), last[1])
-        if begun:
-            self._head_due = False
-        elif self._framing.unfinished is None and not self._head_due and self._waiter is not None:
-            self._await_head()
-        return not (self._close or self._force_close)
 
     def _came_whole(self, data: bytes) -> bool:
         """Whether *data*, in which one request began, was that and nothing else; its head is learned the second time."""
@@ -297,11 +243,6 @@ class BridgeProtocol(web.RequestHandler):
             self._owner.heads.learn(head_bytes, message, body_bytes)
         self._last_head = head_bytes
         return True
-
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Called by aiohttp after every read from a body; where nothing was paused there is nothing to go on with."""
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
 
     async def start(self) -> None:
         """
@@ -330,7 +271,7 @@ class BridgeProtocol(web.RequestHandler):
                 break
             # While nothing comes it would be held.
             del request, known
-            self._watch_idleness()
+            self.watch_idleness()
             if self._messages:
                 # Whoever sends many requests without waiting for answers must not keep the loop to himself.
                 await asyncio.sleep(0)
@@ -452,21 +393,3 @@ class BridgeProtocol(web.RequestHandler):
         with suppress(TimeoutError):
             async with asyncio.timeout(self._lingering_time):
                 await self._ended
-
-    def _await_head(self) -> None:
-        """From now on the next head has its time; what is idle without a byte of one has more."""
-        self._head_due = True
-        if self._keepalive_handle is not None:
-            self._keepalive_handle.cancel()
-        closes_at_s = self._next_keepalive_close_time = self._loop.time() + limits.HEAD_TIMEOUT_S
-        self._keepalive_handle = self._loop.call_at(closes_at_s, self._process_keepalive)
-
-    def _watch_idleness(self) -> None:
-        if self._framing.head_begun:
-            self._await_head()
-            return
-        self._head_due = False
-        closes_at_s = self._loop.time() + self._keepalive_timeout
-        self._next_keepalive_close_time = closes_at_s
-        if self._keepalive_handle is None:
-            self._keepalive_handle = self._loop.call_at(closes_at_s, self._process_keepalive)
