@@ -277,8 +277,9 @@ class Coordination:
         return self._seen or self._topics is not None
 
     def rest(self) -> None:
-        """Follow no more, until somebody asks again."""
-        self._wanted.clear()
+        """Follow no more, until somebody asks again; not while somebody waits for what he told."""
+        if not self._told:
+            self._wanted.clear()
 
     def close(self) -> None:
         """Take no further record."""

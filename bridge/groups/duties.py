@@ -110,6 +110,8 @@ class Duties:
         coordination = self._context.coordination
         now_us = coordination.now_us()
         ledger = coordination.ledger
+        for gone in self._seen.keys() - ledger.groups.keys():
+            self.forget(gone)
         everybody = ledger.members(now_us=now_us) or (self._context.member_id,)
         for scope, group in ledger.groups.items():
             # Where nobody receives any more, somebody must: acks still come.

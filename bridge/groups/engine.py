@@ -299,7 +299,9 @@ class Groups:
         while True:
             await self._coordination.followed()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._beat.wait(), limits.GROUP_COMMIT_INTERVAL_S)
+                # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the beat.
+                async with asyncio.timeout(limits.GROUP_COMMIT_INTERVAL_S):
+                    await self._beat.wait()
             self._beat.clear()
             if self._coordination.is_followed:
                 try:
@@ -318,9 +320,14 @@ class Groups:
         await self._duties.store_marks()
         await self._duties.snapshot()
         await self._desks.look()
-        if not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S:
+        if self._is_idle:
             await self._duties.finish()
-            self._coordination.rest()
+            if self._is_idle:
+                self._coordination.rest()
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S
 
     async def _watch_standing(self) -> NoReturn:
         rest_s = limits.GROUP_STANDING_INTERVAL_S

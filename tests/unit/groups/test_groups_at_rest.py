@@ -1,13 +1,17 @@
 """What processes write, and know of each other, while no group is used."""
 
 import asyncio
+import contextlib
+
+import pytest
 
 from bridge import limits
 from bridge.clock import Deadline
+from bridge.groups.ledger import Ledger
 from bridge.groups.records import Lease, Leave, Renew
 from bridge.groups.values import Delivery
 from bridge.messagelog import First, Last
-from tests.support.group_scene import LEDGER, SNAPSHOTS, Scene
+from tests.support.group_scene import LEDGER, SNAPSHOTS, Gate, Scene
 from tests.support.groups import GROUP, Replica, offsets_of
 from tests.support.local_logs import TOPIC
 from tests.support.turns import until
@@ -145,3 +149,52 @@ async def test_a_process_that_left_still_stores_what_it_told(scene: Scene) -> No
     await ticks(scene, 50, replica)
     page = await scene.log.read(SNAPSHOTS, 0, First(), count=10, deadline=scene.soon())
     assert len(page.messages) == 1
+
+
+async def test_a_process_does_not_go_to_rest_over_what_is_being_told(scene: Scene) -> None:
+    replica = await scene.start()
+    await scene.send(b"a")
+    given = await replica.receive(TOPIC, visibility_ms=600_000)
+    coordination = replica.groups._coordination
+    gate = Gate(replica, LEDGER)
+    acking = asyncio.create_task(replica.ack(TOPIC, *given))
+    await gate.reached.wait()
+    coordination.rest()
+    await until(lambda: coordination._waiting is not None and not coordination._waiting.done())
+    coordination._waiting.set_result(None)  # type: ignore[union-attr]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gate.open.set()
+    assert await acking == ["done"]
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_duties_end_when_they_are_ended_whatever_happens_in_that_moment(
+    scene: Scene, turns: int
+) -> None:
+    replica = await scene.start()
+    assert await replica.receive(TOPIC) == ()
+    await until(lambda: replica.groups._duties.scopes and not replica.groups._beat.is_set())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    replica.groups._beat.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    replica._running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        async with asyncio.timeout(20):
+            await asyncio.shield(replica._running)
+    assert replica._running.done()
+
+
+async def test_nothing_is_kept_of_groups_that_went_with_their_ledger(scene: Scene) -> None:
+    replica = await scene.start()
+    await scene.send(b"a")
+    await replica.ack(TOPIC, *await replica.receive(TOPIC))
+    duties, coordination = replica.groups._duties, replica.groups._coordination
+    await duties.store_marks()
+    assert len(duties._stored) == len(duties._seen) == 1
+    coordination.ledger = Ledger()
+    await duties.store_marks()
+    assert not duties._stored
+    assert not duties._seen
