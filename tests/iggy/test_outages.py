@@ -282,6 +282,48 @@ async def test_connections_reset_again_and_again_lose_and_double_nothing(
         await logs.close()
 
 
+def _connections(address: str) -> int:
+    """Of this process to the server at *address*, as the kernel has them."""
+    gc.collect()
+    port = f"{int(address.rpartition(':')[2]):04X}"
+    own = {
+        link.readlink().name[8:-1]
+        for link in Path("/proc/self/fd").iterdir()
+        if link.is_symlink() and str(link.readlink()).startswith("socket:")
+    }
+    rows = [line.split() for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{port}") and row[9] in own for row in rows)
+
+
+async def test_a_connection_made_for_one_that_is_gone_is_closed(
+    server: IggyServer, logs: IggyLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await logs.open(server.connection_string)
+    topic = await logs.topic(log)
+    connection = log._connection
+    dial = connection.dial
+    lost = 0
+
+    async def dial_too_late() -> object:
+        nonlocal lost
+        made = await dial()
+        if lost < 3:
+            lost += 1
+            connection.lost(connection.generation, "gone meanwhile")
+        return made
+
+    monkeypatch.setattr(connection, "dial", dial_too_late)
+    await _append(log, topic, b"first", 10)
+    assert lost == 3
+    # What the tests before left behind goes with its last reference.
+    in_use = sum(slot.client is not None for lane in connection.lanes for slot in lane.slots)
+    for _ in range(500):
+        if _connections(server.address) <= in_use:
+            break
+        await asyncio.sleep(0.01)
+    assert _connections(server.address) == in_use
+
+
 async def test_an_iggy_that_is_not_there_is_told_long_before_the_deadline_and_found_later(
     own_server: IggyServer,
 ) -> None:

@@ -52,6 +52,28 @@ async def test_a_bridge_without_its_server_says_so_and_recovers_alone(
     assert bridge.ended() == 0
 
 
+@pytest.mark.parametrize("timeout_ms", [700, None], ids=["hasty", "patient"])
+async def test_down_means_503_for_whoever_waits_however_long(
+    server: IggyServer, start: Start, call: Call, timeout_ms: int | None
+) -> None:
+    # Nobody but the requests themselves finds out.
+    bridge = start(server.address, {"HEALTH_CHECK_INTERVAL_SECS": "60", "OPERATION_TIMEOUT_SECS": "3"})
+    async with call(bridge.started()) as caller:
+        assert (await caller.produce())[1].status == 201
+        server.kill()
+        answers = [(await caller.produce(timeout_ms=timeout_ms))[1] for _ in range(4)]
+        assert {answer.status for answer in answers} == {503}
+        assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers)
+        # The first may have been on its way before anybody knew.
+        assert {answer.outcome for answer in answers[1:]} == {"not_written"}
+        assert (await caller.get("/ready")).status == 503
+        server.start()
+        await caller.until_ready()
+        assert (await caller.produce())[1].status == 201
+    bridge.signal()
+    assert await asyncio.to_thread(bridge.ended) == 0
+
+
 async def test_attempts_that_run_out_end_the_process_with_69_and_every_request_with_an_answer(
     server: IggyServer, start: Start, call: Call
 ) -> None:
