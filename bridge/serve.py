@@ -25,7 +25,7 @@ from typing import Any, Final
 import structlog
 
 import bridge
-from bridge.adapters import open_log
+from bridge.adapters import OpenLog, open_log
 from bridge.allocator import keep_freed_blocks
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
@@ -116,29 +116,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:
-        services = Services(
-            http=config.http,
-            log_config=config.log,
-            log=opened.log,
-            appender=opened.appender,
-            probe=opened.probe,
-            stats=StatsCache(clock, config.log.stats_cache_ttl_s),
-            metrics=metrics,
-            clock=clock,
-            cursors=Cursors((await asyncio.to_thread(cursor_key_of, config)).encode()),
-            tails=tails,
-            feeds=Feeds(tails),
-            groups=Groups(
-                opened.log,
-                opened.appender,
-                tails,
-                config=config.groups,
-                clock=clock,
-                observer=metrics.groups,
-            ),
-            kept_topic=opened.kept_topic,
-            limit_tables=place.limit_tables,
-        )
+        services = await _services(config, place, opened, tails, clock)
         listeners = Listeners(
             services, config.observe, place, shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE
         )
@@ -160,6 +138,34 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
     finally:
         for name, close in (("tails", tails.close), *opened.closers):
             await bounded_step(name, close, timeout_s=_close_timeout_s(config), stop=stop)
+
+
+async def _services(
+    config: Config, place: Place, opened: OpenLog, tails: Tails, clock: SystemClock
+) -> Services:
+    return Services(
+        http=config.http,
+        log_config=config.log,
+        log=opened.log,
+        appender=opened.appender,
+        probe=opened.probe,
+        stats=StatsCache(clock, config.log.stats_cache_ttl_s),
+        metrics=place.metrics,
+        clock=clock,
+        cursors=Cursors((await asyncio.to_thread(cursor_key_of, config)).encode()),
+        tails=tails,
+        feeds=Feeds(tails),
+        groups=Groups(
+            opened.log,
+            opened.appender,
+            tails,
+            config=config.groups,
+            clock=clock,
+            observer=place.metrics.groups,
+        ),
+        kept_topic=opened.kept_topic,
+        limit_tables=place.limit_tables,
+    )
 
 
 async def _until_stopped(

@@ -129,6 +129,14 @@ async def iggy_log(connection_string: str, metrics: Metrics) -> AsyncIterator[Ig
         await log.close()
 
 
+async def _make(log: AnyLog, topic: TopicRef, partitions: int, clock: SystemClock) -> None:
+    # A log that was opened again has them.
+    with contextlib.suppress(AlreadyExists):
+        await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
+    with contextlib.suppress(AlreadyExists):
+        await log.create_topic(topic, partitions_count=partitions, deadline=Deadline.after(10, clock))
+
+
 @asynccontextmanager
 async def bridge_app(
     log: AnyLog,
@@ -144,13 +152,7 @@ async def bridge_app(
     clock = SystemClock()
     defaults = defaults or LogConfig()
     topic = TopicRef(defaults.stream, defaults.topic)
-    # A log that was opened again has them.
-    with contextlib.suppress(AlreadyExists):
-        await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
-    with contextlib.suppress(AlreadyExists):
-        await log.create_topic(
-            topic, partitions_count=defaults.partitions, deadline=Deadline.after(10, clock)
-        )
+    await _make(log, topic, defaults.partitions, clock)
     news = StoredNews()
     appender = GatheredAppender(
         log, probe=log, ready=log if isinstance(log, LocalMessageLog) else None, news=news

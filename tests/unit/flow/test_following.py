@@ -1,9 +1,7 @@
 """Claims of the feeds and of those who follow them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 
 import pytest
 
@@ -12,74 +10,11 @@ from bridge.errors import BadRequest, BridgeError, Disconnected, Overloaded, Par
 from bridge.flow import feeds as feeds_module
 from bridge.flow import follow as follow_module
 from bridge.flow.entries import Entry, Run
-from bridge.flow.follow import Feeds, Follower
-from bridge.flow.positions import Gap, Start
 from bridge.messagelog import First, FromTimestamp, Last
 from tests.support.alive import alive_since_now
+from tests.support.feed_room import Room
 from tests.support.memory_log import TOPIC, MemoryPartition
-from tests.support.tail_bench import Bench
 from tests.support.timers import settled
-
-
-@dataclass
-class Seen:
-    """One reader's life: what it was given, and how it ended."""
-
-    payloads: list[bytes] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    pushed: int = 0
-
-    def take(self, run: Run) -> bool:
-        for entry in run.entries:
-            self.payloads += entry.records.payloads
-            if entry.gap is not None:
-                self.gaps.append(entry.gap)
-        return True
-
-    def push(self, run: Run) -> bool:
-        self.pushed += 1
-        return self.take(run)
-
-
-@dataclass
-class Room:
-    """Feeds, and the readers that were let in."""
-
-    bench: Bench
-    feeds: Feeds
-    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
-    followers: list[Follower] = field(default_factory=list)
-
-    async def follow(self, start: Start, partitions: list[int] | None = None) -> Follower:
-        follower = await self.feeds.follow(TOPIC, start, partitions=partitions, deadline=self.bench.in_s(5))
-        self.followers.append(follower)
-        return follower
-
-    async def live(self, start: Start, partitions: list[int] | None = None) -> Seen:
-        seen, follower = Seen(), await self.follow(start, partitions)
-
-        async def read() -> None:
-            async with aclosing(follower.runs(sink=seen.push)) as runs:
-                async for run in runs:
-                    seen.take(run)
-
-        self.tasks.append(asyncio.create_task(read()))
-        await settled()
-        return seen
-
-
-@pytest.fixture
-async def room(bench: Bench) -> AsyncIterator[Room]:
-    room = Room(bench, Feeds(bench.tails))
-    yield room
-    for follower in room.followers:
-        follower.close()
-    await settled()
-    for task in room.tasks:
-        if not task.done():
-            task.cancel()
-        await asyncio.wait({task})
-    assert room.feeds.held_bytes == 0
 
 
 async def test_a_reader_that_has_everything_is_pushed_what_comes(room: Room) -> None:
