@@ -60,8 +60,11 @@ NDJSON_LINE_BYTES_MAX: Final = 1024 * 1024
 # Lines that are committed together, and their payloads; with what fills meanwhile, a body holds three times this.
 NDJSON_BATCH_MESSAGES: Final = 1_000
 NDJSON_BATCH_BYTES: Final = 1024 * 1024
-# How long the next bytes of an NDJSON body may take; the whole may take for ever.
+# How long the next bytes of an NDJSON body may take; the whole may take for ever, as long as it comes at the least rate.
 NDJSON_IDLE_TIMEOUT_S: Final = 30.0
+# In the long run, while the bridge waits for more: ten short lines a second. Who has less to send ends its body and begins
+# another.
+NDJSON_BYTES_PER_S_MIN: Final = 1024
 # Faulty lines that an answer tells one by one; the rest is counted.
 NDJSON_FAULTS_TOLD: Final = 100
 # Ranges of offsets that an answer tells; further ones are joined to the last of their partition.
@@ -130,6 +133,13 @@ FAILED_KEYS_BURST_S: Final = 10
 FAILED_KEYS_PER_MINUTE: Final = 10
 
 # --- overload -------------------------------------------------------------------------------------------------------
+# What one address may have of what is counted in slots (uploads, bulk reads, long polls, streams): a half where it is
+# alone, a third beside another one, so that a few cannot keep everybody out.
+ADDRESS_SLOTS_ALPHA: Final = 1.0
+# Of the bytes of bodies three quarters where it is alone: one program that sends much is the common case.
+ADDRESS_BYTES_ALPHA: Final = 3.0
+# Of the places beyond the first 64 four fifths; they come free by the request's deadline, whoever has them.
+ADDRESS_REQUESTS_ALPHA: Final = 4.0
 # At 20-70 us a request, this many in one turn of the loop take below 5 ms; fewer make the gathered writes smaller.
 ADMITTED_REQUESTS_MIN: Final = 64
 # Before anything is known of the machine: 512 take about 30 ms.

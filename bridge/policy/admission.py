@@ -8,12 +8,16 @@ and somebody was refused.
 import msgspec
 
 from bridge.limits import (
+    ADDRESS_BYTES_ALPHA,
+    ADDRESS_REQUESTS_ALPHA,
     ADMITTED_REQUESTS_MIN,
     ADMITTED_REQUESTS_START,
     LOOP_LATE_S,
     REFUSALS_PER_S_MAX,
     REFUSED_REST_S_MAX,
 )
+from bridge.policy.client_address import limit_key
+from bridge.policy.fair_share import FairShare
 
 __all__ = ("Admission", "RefusalPace", "Ticket")
 
@@ -27,30 +31,45 @@ class Admission:
     """
     Places for requests, and bytes of bodies that came in pieces.
 
+    Of both an address has a share (`fair_share`); of the places only beyond the first, so that nothing is counted by
+    address while there is little to do.
+
+    Args:
+        body_bytes_max: of one body, which an address may hold whatever its share is.
+
     Attributes:
         bound: how many requests may be in flight now; never above *requests_max*.
         in_flight: how many are.
-        held_bytes: of bodies; those that came in one piece with their head (64 KiB) are bounded by the requests.
     """
 
     __slots__ = (
-        "_bytes_max",
+        "_bytes",
         "_refused",
         "_requests_max",
         "_requests_min",
+        "_shared",
         "bound",
-        "held_bytes",
         "in_flight",
     )
 
-    def __init__(self, *, requests_max: int, bytes_max: int) -> None:
+    def __init__(self, *, requests_max: int, bytes_max: int, body_bytes_max: int = 1) -> None:
         self._requests_max = requests_max
         self._requests_min = min(requests_max, ADMITTED_REQUESTS_MIN)
-        self._bytes_max = bytes_max
+        self._bytes = FairShare(bytes_max, alpha=ADDRESS_BYTES_ALPHA, least=body_bytes_max)
         self._refused = False
         self.bound = min(requests_max, ADMITTED_REQUESTS_START)
+        self._shared = FairShare(0, alpha=ADDRESS_REQUESTS_ALPHA)
         self.in_flight = 0
-        self.held_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Of bodies; those that came in one piece with their head (64 KiB) are bounded by the requests."""
+        return self._bytes.taken
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a place is counted by address."""
+        return self.in_flight >= self._requests_min
 
     @property
     def busy(self) -> bool:
@@ -65,20 +84,36 @@ class Admission:
         self.in_flight += 1
         return True
 
+    def enter_for(self, holder: str) -> bool:
+        """Take a place as *holder*, who has no more than his share of those that are counted so; False if there is none."""
+        self._shared.amount_max = self.bound - self._requests_min
+        if not self._shared.take(holder):
+            self._refused = True
+            return False
+        if self.enter():
+            return True
+        self._shared.give_back(holder)
+        return False
+
     def leave(self) -> None:
         """Give a place back."""
         self.in_flight -= 1
 
-    def hold(self, count: int) -> bool:
+    def leave_for(self, holder: str) -> None:
+        """Give a place of *holder* back."""
+        self.in_flight -= 1
+        self._shared.give_back(holder)
+
+    def hold(self, holder: str, count: int) -> bool:
         """Take so many bytes; False if that is too much. The first may always be held, however many they are."""
-        if self.held_bytes and self.held_bytes + count > self._bytes_max:
-            return False
-        self.held_bytes += count
+        if self._bytes.taken:
+            return self._bytes.take(holder, count)
+        self._bytes.add(holder, count)
         return True
 
-    def release(self, count: int) -> None:
+    def release(self, holder: str, count: int) -> None:
         """Give so many bytes back."""
-        self.held_bytes -= count
+        self._bytes.give_back(holder, count)
 
     def lagged(self, seconds: float) -> None:
         """The loop was so late."""
@@ -90,21 +125,34 @@ class Admission:
 
 
 class Ticket(msgspec.Struct, gc=False, eq=False):
-    """What one request has taken; `close` gives all of it back, once."""
+    """
+    What one request has taken; `close` gives all of it back, once.
+
+    Args:
+        client: its address.
+    """
 
     _admission: Admission
+    _client: str = ""
     _held_bytes: int = 0
     _placed: bool = False
+    # Of the share of its address; "" where it has none.
+    _placed_as: str = ""
 
     def take_place(self) -> bool:
         """Whether the request has a place now; it has one at most."""
         if not self._placed:
-            self._placed = self._admission.enter()
+            if self._admission.crowded:
+                holder = limit_key(self._client)
+                self._placed = self._admission.enter_for(holder)
+                self._placed_as = holder if self._placed else ""
+            else:
+                self._placed = self._admission.enter()
         return self._placed
 
     def hold(self, count: int) -> bool:
         """Whether so many bytes more may be held."""
-        if not self._admission.hold(count):
+        if not self._admission.hold(limit_key(self._client), count):
             return False
         self._held_bytes += count
         return True
@@ -113,9 +161,12 @@ class Ticket(msgspec.Struct, gc=False, eq=False):
         """The request has ended."""
         if self._placed:
             self._placed = False
-            self._admission.leave()
+            if self._placed_as:
+                self._admission.leave_for(self._placed_as)
+            else:
+                self._admission.leave()
         if self._held_bytes:
-            self._admission.release(self._held_bytes)
+            self._admission.release(limit_key(self._client), self._held_bytes)
             self._held_bytes = 0
 
 

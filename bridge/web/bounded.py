@@ -4,14 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bridge.errors import Outcome, Overloaded
-from bridge.limits import RETRY_AFTER_DEFAULT_MS
+from bridge.limits import ADDRESS_SLOTS_ALPHA, RETRY_AFTER_DEFAULT_MS
+from bridge.policy.client_address import limit_key
+from bridge.policy.fair_share import FairShare
 
 __all__ = ("Bounded",)
 
 
 class Bounded:
     """
-    Those who do it hold no place among the requests in flight; instead there is a bound of their own.
+    Those who do it hold no place among the requests in flight; instead there is a bound of their own, of which each address
+    has a share.
 
     Args:
         count_max: so many at a time.
@@ -19,29 +22,34 @@ class Bounded:
         outcome: of a write that is refused.
     """
 
-    __slots__ = ("_count", "_count_max", "_detail", "_outcome")
+    __slots__ = ("_detail", "_outcome", "_slots")
 
     def __init__(self, count_max: int, detail: str, *, outcome: Outcome | None = None) -> None:
-        self._count_max = count_max
+        self._slots = FairShare(count_max, alpha=ADDRESS_SLOTS_ALPHA)
         self._detail = detail
         self._outcome = outcome
-        self._count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return self._slots.taken
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
+    def joined(self, client: str) -> Iterator[None]:
         """
         One more, as long as this is open.
 
+        Args:
+            client: the address that asks.
+
         Raises:
-            Overloaded: if there are too many.
+            Overloaded: if there are too many, or too many of *client*.
         """
-        if self._count >= self._count_max:
-            raise Overloaded(self._detail, outcome=self._outcome, retry_after_ms=RETRY_AFTER_DEFAULT_MS)
-        self._count += 1
+        holder = limit_key(client)
+        if not self._slots.take(holder):
+            detail = self._detail
+            if self._slots.taken < self._slots.amount_max:
+                detail = f"{detail} Your address has its share of them."
+            raise Overloaded(detail, outcome=self._outcome, retry_after_ms=RETRY_AFTER_DEFAULT_MS)
         try:
             yield
         finally:
-            self._count -= 1
+            self._slots.give_back(holder)

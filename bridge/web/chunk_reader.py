@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bridge import limits
 from bridge.errors import ConnectionFailed, Outcome, RequestBodyTimeout
+from bridge.policy.pace import Pace
 from bridge.web.body import broken_framing
 from bridge.web.bulk_writer import BulkWriter
 from bridge.web.keys import SERVICES
@@ -25,13 +26,16 @@ class ChunkReader:
         self._content = request.content
         self._lifecycle = request.app[SERVICES].lifecycle
         self._writer = writer
+        self._pace = Pace(
+            patience_s=limits.NDJSON_IDLE_TIMEOUT_S, bytes_per_s_min=limits.NDJSON_BYTES_PER_S_MIN
+        )
 
     async def next(self) -> bytes:
         """
         The next chunk, empty at the end.
 
         Raises:
-            RequestBodyTimeout: if none came for `NDJSON_IDLE_TIMEOUT_S`.
+            RequestBodyTimeout: if none came for `NDJSON_IDLE_TIMEOUT_S`, or too little in the long run.
             BadRequest: if the framing is broken.
             ConnectionFailed: if the process is ending; what was not read was not written.
             BridgeError: of the writer, as soon as it fails.
@@ -42,6 +46,7 @@ class ChunkReader:
             chunk = self._content.read_nowait()
             self._check_draining()
             if chunk or self._content.at_eof():
+                self._pace.spend(0.0, len(chunk))
                 return chunk
             self._writer.let_partial_go(True)
             chunk = await self._wait()
@@ -52,7 +57,8 @@ class ChunkReader:
 
     async def _wait(self) -> bytes:
         loop = asyncio.get_running_loop()
-        until_s = loop.time() + limits.NDJSON_IDLE_TIMEOUT_S
+        began_s = loop.time()
+        until_s = began_s + self._pace.left_s
         reading = asyncio.ensure_future(self._content.readany())
         try:
             while not reading.done():
@@ -67,7 +73,9 @@ class ChunkReader:
                 if self._writer.task.done():
                     await self._writer.task
                 self._check_draining()
-            return reading.result()
+            chunk = reading.result()
+            self._pace.spend(loop.time() - began_s, len(chunk))
+            return chunk
         finally:
             reading.cancel()
 

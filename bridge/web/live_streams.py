@@ -7,7 +7,9 @@ from enum import Enum, auto
 from typing import Final
 
 from bridge.errors import Overloaded
-from bridge.limits import LIVE_STREAMS_MAX, RETRY_AFTER_DEFAULT_MS
+from bridge.limits import ADDRESS_SLOTS_ALPHA, LIVE_STREAMS_MAX, RETRY_AFTER_DEFAULT_MS
+from bridge.policy.client_address import limit_key
+from bridge.policy.fair_share import FairShare
 
 __all__ = ("LiveKind", "LiveStreams")
 
@@ -26,10 +28,10 @@ class LiveKind(Enum):
 class LiveStreams:
     """Every open stream, whatever it speaks."""
 
-    __slots__ = ("_counts", "_farewells", "_said", "_streams_max")
+    __slots__ = ("_counts", "_farewells", "_said", "_slots")
 
     def __init__(self, streams_max: int = LIVE_STREAMS_MAX) -> None:
-        self._streams_max = streams_max
+        self._slots = FairShare(streams_max, alpha=ADDRESS_SLOTS_ALPHA)
         self._farewells: dict[object, Callable[[], None]] = {}
         self._counts = dict.fromkeys(LiveKind, 0)
         self._said = False
@@ -42,18 +44,20 @@ class LiveStreams:
         return self._counts[kind]
 
     @contextmanager
-    def joined(self, farewell: Callable[[], None], kind: LiveKind) -> Iterator[None]:
+    def joined(self, farewell: Callable[[], None], kind: LiveKind, *, client: str) -> Iterator[None]:
         """
         Count one more stream as long as this is open.
 
         Args:
             farewell: called once when the process drains, at once if it does already; writes what is to be said and lets
                 the stream end soon, without waiting for anything.
+            client: the address whose stream it is.
 
         Raises:
-            Overloaded: if there are too many; no stream was counted.
+            Overloaded: if there are too many, or too many of *client*; no stream was counted.
         """
-        if len(self._farewells) >= self._streams_max:
+        holder = limit_key(client)
+        if not self._slots.take(holder):
             raise Overloaded("Too many streams are open.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)
         place = object()
         self._farewells[place] = farewell
@@ -64,6 +68,7 @@ class LiveStreams:
             yield
         finally:
             del self._farewells[place]
+            self._slots.give_back(holder)
             self._counts[kind] -= 1
 
     async def say_farewell(self) -> None:

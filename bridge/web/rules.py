@@ -87,7 +87,9 @@ class Rules:
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),
             admission=Admission(
-                requests_max=config.in_flight_requests_max, bytes_max=config.in_flight_body_bytes_max
+                requests_max=config.in_flight_requests_max,
+                bytes_max=config.in_flight_body_bytes_max,
+                body_bytes_max=config.request_body_bytes_max,
             ),
         )
 

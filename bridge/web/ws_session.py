@@ -268,7 +268,7 @@ class Session:
 
     async def _follow(self, name: str, subscription: Subscription) -> None:
         try:
-            with self._services.live_streams.joined(_nothing, LiveKind.SUBSCRIPTION):
+            with self._services.live_streams.joined(_nothing, LiveKind.SUBSCRIPTION, client=self._limit_key):
                 await subscription.run()
         except BridgeError as error:
             self._failed(name, subscription, error)

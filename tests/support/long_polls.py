@@ -16,14 +16,14 @@ class ToldLongPolls(Bounded):
 
     __slots__ = ("_changed",)
 
-    def __init__(self, polls_max: int = 10) -> None:
+    def __init__(self, polls_max: int = 20) -> None:
         super().__init__(polls_max, "Too many long polls are waiting.")
         self._changed = asyncio.Event()
 
     @contextmanager
-    def joined(self) -> Iterator[None]:
+    def joined(self, client: str) -> Iterator[None]:
         try:
-            with super().joined():
+            with super().joined(client):
                 self._tell()
                 yield
         finally:
@@ -39,7 +39,7 @@ class ToldLongPolls(Bounded):
         self._changed = asyncio.Event()
 
 
-def told_long_polls(bridge: BridgeApp, polls_max: int = 10) -> ToldLongPolls:
+def told_long_polls(bridge: BridgeApp, polls_max: int = 20) -> ToldLongPolls:
     """Puts them into *bridge*."""
     polls = ToldLongPolls(polls_max)
     object.__setattr__(bridge.services, "long_polls", polls)
@@ -50,5 +50,5 @@ def told_end_of_bulk_reads(bridge: BridgeApp) -> asyncio.Event:
     """Set once a bulk read of *bridge* has given its place back."""
     ended, leaving = asyncio.Event(), ExitStack()
     leaving.callback(ended.set)
-    object.__setattr__(bridge.services, "bulk_reads", SimpleNamespace(joined=lambda: leaving))
+    object.__setattr__(bridge.services, "bulk_reads", SimpleNamespace(joined=lambda _: leaving))
     return ended

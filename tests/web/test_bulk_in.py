@@ -5,10 +5,12 @@ import gzip
 import json
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from bridge import limits
+from bridge.errors import Overloaded
 from bridge.web.connection import BridgeProtocol
 from tests.support.bridge_app import BridgeApp
 from tests.support.bulk import SpyAppender, everything, in_chunks, post, stored
@@ -196,6 +198,38 @@ async def test_a_sender_that_falls_silent_gets_a_408_with_what_was_stored(
     assert (answer.status, answer.json["stored_lines"], answer.json["resume_line"]) == (408, 1, 2)
 
 
+async def test_a_sender_that_moves_a_byte_now_and_then_is_too_slow_as_well(
+    bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "NDJSON_IDLE_TIMEOUT_S", 0.3)
+    # A byte earns nothing: each comes long before one alone would be too late.
+    monkeypatch.setattr(limits, "NDJSON_BYTES_PER_S_MIN", 10**12, raising=False)
+    answered = False
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"1\n2"
+        while not answered:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    try:
+        async with asyncio.timeout(20):
+            answer = await post(bridge, body(), "?partition_id=0")
+    finally:
+        answered = True
+    assert (answer.status, answer.json["stored_lines"]) == (408, 1)
+
+
+async def test_a_few_addresses_leave_room_for_the_bodies_of_others(bridge: BridgeApp) -> None:
+    uploads = bridge.services.bulk_writes
+    with ExitStack() as stack:
+        for number in range(64):
+            with suppress(Overloaded):
+                stack.enter_context(uploads.joined(f"192.0.2.{number % 2}"))
+        answer = await post(bridge, b"1\n", "?partition_id=0")
+    assert (answer.status, answer.json["stored"]) == (201, 1)
+
+
 async def test_the_time_of_a_request_holds_for_each_batch(bridge: BridgeApp, spy: SpyAppender) -> None:
     answer = await post(bridge, b"1\n" * 3_000, X_Request_Timeout="5000")
     assert (answer.status, answer.headers["X-Effective-Timeout"]) == (201, "5000")
@@ -220,7 +254,7 @@ async def test_a_process_that_ends_stores_what_came_and_says_where_to_go_on(
 async def test_only_so_many_bodies_are_taken_at_a_time(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.services.bulk_writes, "_count_max", 0)
+    monkeypatch.setattr(bridge.services.bulk_writes._slots, "amount_max", 0)
     answer = await post(bridge, b"1")
     assert (answer.status, answer.json["error"], answer.json["outcome"]) == (503, "overloaded", "not_written")
     assert await everything(bridge) == []

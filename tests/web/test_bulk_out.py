@@ -12,7 +12,9 @@ from bridge.errors import PollError
 from bridge.messagelog import NewMessage, Page, ToPartition
 from bridge.policy.body_kinds import Coding
 from bridge.web.decompression import inflater_of
+from bridge.web.handlers import cursor_reading
 from bridge.web.rules import RULES
+from bridge.web.wire_cursors import cursor_lines
 from tests.support.bridge_app import Answer, BridgeApp
 from tests.support.events import generic_event, order_event, user_event
 from tests.support.long_polls import told_end_of_bulk_reads
@@ -281,7 +283,7 @@ async def test_a_drain_ends_a_stream_after_its_page_and_properly(
 
 async def test_too_many_streams_are_refused(bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(bridge.services.bulk_reads, "_count_max", 0)
+        patch.setattr(bridge.services.bulk_reads._slots, "amount_max", 0)
         answer = await bridge.call("GET", "/messages", headers=NDJSON)
         assert (answer.status, answer.json["error"]) == (503, "overloaded")
         assert answer.headers["Retry-After"]
@@ -303,6 +305,24 @@ async def test_a_stream_that_has_begun_holds_no_place_of_requests(
     assert _offsets(await _stream(bridge)) == list(range(7))
     assert places == [1, 0]
     assert admission.in_flight == 0
+
+
+async def test_a_stream_by_cursor_that_has_begun_holds_none_either(
+    bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _store(bridge, *(b"%d" % number for number in range(7)))
+    admission = bridge.runner.app[RULES].admission
+    places: list[int] = []
+
+    def look(*args: Any) -> bytes:
+        places.append(admission.in_flight)
+        return cursor_lines(*args)
+
+    monkeypatch.setattr(cursor_reading, "cursor_lines", look)
+    answer = await bridge.call("GET", "/messages?cursor=first", headers=NDJSON)
+    assert len(_lines(answer)) == 7
+    assert places
+    assert set(places) == {0}
 
 
 async def test_a_client_that_takes_nothing_is_cut_and_the_log_is_not_read_for_it(

@@ -15,7 +15,7 @@ from bridge.web.chunk_reader import ChunkReader
 from bridge.web.decompression import inflater_of
 from bridge.web.encoded_body import check_coding, read_any
 from bridge.web.handlers.answers import answer, created
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.line_intake import LineIntake
 from bridge.web.wire_bulk import message_headers, progress, raw_receipt_json, read_send_query, stored_json
 
@@ -60,7 +60,7 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
     query = read_send_query(request.query.items(), lines=True)
     headers = message_headers(request.headers.items())
     inflater = inflater_of(check_coding(request))
-    with services.bulk_writes.joined():
+    with services.bulk_writes.joined(request[CLIENT]):
         writer = BulkWriter(
             services.appender,
             topic,

@@ -14,11 +14,12 @@ from bridge.limits import END_CURSOR_CHARS_MAX
 from bridge.messagelog import TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.policy.cursors import Cursor
+from bridge.web.admission_tickets import give_back
 from bridge.web.bulk_reads import LineWriter
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.waiting import waiting_for
 from bridge.web.heavy_pages import made_ready
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.wire_accept import preferred_coding
 from bridge.web.wire_cursors import (
     CursorQuery,
@@ -87,7 +88,7 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
     services, page_timeout_s = request.app[SERVICES], request[DEADLINE].remaining_s()
     query = read_cursor_lines_query(request.query.items(), services.cursors, topic)
     every = query.partitions is None
-    with services.bulk_reads.joined():
+    with services.bulk_reads.joined(request[CLIENT]):
         services.lifecycle.backstops.lift()
         reads = CursorReads(
             services.log,
@@ -97,6 +98,7 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
         )
         positions = await reads.positions(query.start)
         ends = await reads.ends()
+        give_back(request)
         end = services.cursors.token(Cursor(topic, ends, every=every))
         coding = preferred_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
         response = web.StreamResponse(

@@ -17,7 +17,7 @@ from bridge.web.departures import on_departure, protocol_of
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import topic_of
 from bridge.web.heavy_pages import made_ready
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.optional_body import read_optional_body, refuse_body
 from bridge.web.wire_groups import (
     ReceiveOrder,
@@ -94,7 +94,7 @@ async def _receive(
     wait_s = min(order.wait_ms / 1000, deadline.remaining_s() - LONG_POLL_MARGIN_S)
     if deliveries or wait_s <= 0:
         return deliveries
-    with services.long_polls.joined():
+    with services.long_polls.joined(request[CLIENT]):
         give_back(request)
         return await _unless_left(request, attempt(wait_s))
 

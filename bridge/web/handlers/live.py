@@ -16,7 +16,7 @@ from bridge.web.admission_tickets import give_back
 from bridge.web.answer_headers import vary_by
 from bridge.web.departures import on_departure
 from bridge.web.handlers.places import topic_of
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.live_streams import LiveKind
 from bridge.web.sse_entries import EventForm
 from bridge.web.sse_stream import SseStream
@@ -63,7 +63,10 @@ async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResp
         response,
         retry_ms=random.randint(LIVE_RETRY_MS_MIN, LIVE_RETRY_MS_MAX),  # noqa: S311 (to spread, not to hide)
     )
-    with services.live_streams.joined(live.farewell, LiveKind.EVENTS), on_departure(request, live.left):
+    with (
+        services.live_streams.joined(live.farewell, LiveKind.EVENTS, client=request[CLIENT]),
+        on_departure(request, live.left),
+    ):
         # Already: a thousand readers come back at once after a restart, and a browser that is refused never asks again.
         give_back(request)
         follower = await services.feeds.follow(

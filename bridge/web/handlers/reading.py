@@ -17,7 +17,7 @@ from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.places import topic_of
 from bridge.web.handlers.waiting import waiting_for
 from bridge.web.heavy_pages import page_json
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.wire_accept import preferred_coding, wants_events, wants_ndjson
 from bridge.web.wire_queries import read_bulk_query, read_poll_query
 
@@ -94,7 +94,7 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
     """
     services = request.app[SERVICES]
     query = read_bulk_query(request.query.items())
-    with services.bulk_reads.joined():
+    with services.bulk_reads.joined(request[CLIENT]):
         services.lifecycle.backstops.lift()
         read = BulkRead(
             services.log,

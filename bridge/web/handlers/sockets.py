@@ -37,7 +37,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         protocol,
         transport,
         clock=services.clock,
-        ticket=Ticket(rules.admission),
+        ticket=Ticket(rules.admission, request[CLIENT]),
         message_bytes_max=message_bytes_max(services),
     )
     session = Session(
@@ -48,7 +48,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         client=request[CLIENT],
         timeout_s=request[DEADLINE].remaining_s(),
     )
-    with services.live_streams.joined(session.leave, LiveKind.SOCKET):
+    with services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[CLIENT]):
         services.lifecycle.backstops.lift()
         if TICKET in request:
             request[TICKET].close()

@@ -10,7 +10,7 @@ from bridge.flow.waiting import Waiting
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.web.admission_tickets import give_back
 from bridge.web.departures import on_departure
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 
 __all__ = ("waiting_for",)
 
@@ -29,6 +29,6 @@ def waiting_for(request: web.Request, wait_s: float) -> Iterator[Waiting]:
     services, deadline = request.app[SERVICES], request[DEADLINE]
     ends_s = min(wait_s, max(0.0, deadline.remaining_s() - LONG_POLL_MARGIN_S))
     waiting = Waiting(services.tails, Deadline.after(ends_s, services.clock))
-    with services.long_polls.joined(), on_departure(request, waiting.give_up):
+    with services.long_polls.joined(request[CLIENT]), on_departure(request, waiting.give_up):
         give_back(request)
         yield waiting

@@ -12,7 +12,7 @@ from bridge.policy.admission import Admission, Ticket
 from bridge.web.admission_tickets import TICKET, overloaded
 from bridge.web.arrivals import Arrival
 from bridge.web.gates import Gate
-from bridge.web.keys import Services
+from bridge.web.keys import CLIENT, Services
 from bridge.web.rules import Rules
 
 __all__ = ("admission",)
@@ -47,7 +47,7 @@ def admission(services: Services, rules: Rules) -> Gate:
     def admit(request: Arrival) -> None:
         if (request.head.message.method, request.head.message.path) in _EXEMPT:
             return
-        request.slots[TICKET] = ticket = Ticket(rule)
+        request.slots[TICKET] = ticket = Ticket(rule, request.slots[CLIENT])
         placed = not request.is_whole or ticket.take_place()
         if rule.busy:
             watch.start()

@@ -35,7 +35,7 @@ def test_a_request_has_one_place_however_often_it_asks_and_gives_it_back_once() 
 
 def test_bytes_beyond_the_bound_are_refused_until_others_are_given_back() -> None:
     admission = Admission(requests_max=9, bytes_max=100)
-    first, second = Ticket(admission), Ticket(admission)
+    first, second = Ticket(admission, "192.0.2.1"), Ticket(admission, "192.0.2.2")
     assert first.hold(60)
     assert second.hold(40)
     assert not second.hold(1)
@@ -48,6 +48,52 @@ def test_one_body_longer_than_the_bound_may_come_while_there_is_no_other() -> No
     admission = Admission(requests_max=9, bytes_max=100)
     assert Ticket(admission).hold(1000)
     assert not Ticket(admission).hold(1)
+
+
+def test_of_the_bytes_an_address_has_three_quarters_where_it_is_alone() -> None:
+    admission = Admission(requests_max=9, bytes_max=100)
+    tickets = [Ticket(admission, "2001:db8::1"), Ticket(admission, "2001:db8::2")]
+    held = [ticket.hold(5) for _ in range(20) for ticket in tickets]
+    assert 70 <= sum(held) * 5 <= 80
+    other = Ticket(admission, "192.0.2.2")
+    assert other.hold(20)
+    for ticket in (*tickets, other):
+        ticket.close()
+    assert admission.held_bytes == 0
+
+
+def test_of_the_places_beyond_the_first_an_address_has_four_fifths() -> None:
+    admission = Admission(requests_max=10_000, bytes_max=1)
+    many = [Ticket(admission, "192.0.2.1") for _ in range(ADMITTED_REQUESTS_START)]
+    placed = [ticket for ticket in many if ticket.take_place()]
+    beyond = ADMITTED_REQUESTS_START - ADMITTED_REQUESTS_MIN
+    assert abs(len(placed) - ADMITTED_REQUESTS_MIN - beyond * 4 // 5) <= 1
+    other = Ticket(admission, "192.0.2.2")
+    assert other.take_place()
+    for ticket in (*placed, other):
+        ticket.close()
+    assert admission.in_flight == 0
+    assert all(ticket.take_place() for ticket in placed)
+
+
+def test_a_share_of_places_that_are_not_there_any_more_is_none() -> None:
+    admission = Admission(requests_max=10_000, bytes_max=1)
+    tickets = [Ticket(admission, str(number)) for number in range(ADMITTED_REQUESTS_START)]
+    assert sum(ticket.take_place() for ticket in tickets) == ADMITTED_REQUESTS_START
+    assert not Ticket(admission, "another").take_place()
+    admission.lagged(LOOP_LATE_S * 2)
+    tickets[-1].close()
+    # Fewer places than are taken: the share says so, or the bound does.
+    assert not Ticket(admission, "another").take_place()
+
+
+def test_places_that_were_taken_before_it_was_crowded_count_against_the_bound() -> None:
+    admission = Admission(requests_max=ADMITTED_REQUESTS_MIN + 2, bytes_max=1)
+    first = [Ticket(admission, str(number)) for number in range(ADMITTED_REQUESTS_MIN + 1)]
+    assert all(ticket.take_place() for ticket in first)
+    assert admission.enter()
+    assert not Ticket(admission, "another").take_place()
+    assert admission.in_flight == admission.bound
 
 
 def test_a_late_loop_lowers_the_bound_but_never_below_the_least() -> None:
