@@ -7,10 +7,6 @@ for long; an outage of the log is waited out.
 """
 
 import asyncio
-import copy
-import secrets
-import struct
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -31,10 +27,11 @@ from bridge.flow.positions import end_of
 from bridge.flow.tails import Tails
 from bridge.groups.ledger import Folded, Ledger, Result
 from bridge.groups.ledger_topics import LedgerTopics
-from bridge.groups.records import Lease, Leave, Record, Renew, Scope, encoded
+from bridge.groups.records import Leave, Record, Renew, Scope, encoded
 from bridge.groups.snapshots import snapshot
 from bridge.groups.token_keys import token_key
 from bridge.groups.tokens import Tokens
+from bridge.groups.told import Numbers, Told, with_outcome
 from bridge.messagelog import (
     FromOffset,
     MessageLog,
@@ -53,14 +50,10 @@ _log = structlog.get_logger("bridge.groups")
 _STEP_TIMEOUT_S: Final = 10.0
 # Intervals that a snapshot is late before somebody makes it whose turn it is not.
 _OVERDUE_TIMES: Final = 10
-# A reading for many ids.
-_RANDOM_NUMBERS: Final = 256
 # Attempts to tell a record to a ledger that is there.
 _TELLS: Final = 3
 _RETRY_S_MIN: Final = 0.05
 _RETRY_S_MAX: Final = 2.0
-# Leases whose callers left before their result was known.
-_ORPHANS_MAX: Final = 10_000
 
 
 class Appender(Protocol):
@@ -80,8 +73,8 @@ class Coordination:
     Attributes:
         ledger: what is folded so far; a new object when the ledger began anew.
         active_us: the newest stamp of a record that is about a group, of those folded one by one.
+        told: what was told here and is waited for.
         on_folded: called after each record.
-        on_orphan: called with a lease that was given after its caller had left.
     """
 
     def __init__(
@@ -90,7 +83,6 @@ class Coordination:
         self.ledger = Ledger()
         self.active_us = 0
         self.on_folded: Callable[[Folded], None] = lambda _folded: None
-        self.on_orphan: Callable[[Folded], None] = lambda _folded: None
         self._log = log
         self._appender = appender
         self._tails = tails
@@ -107,9 +99,8 @@ class Coordination:
         self._ready: asyncio.Future[None] | None = None
         self._closed = False
         self._folded_s = clock.monotonic_s()
-        self._told: dict[int, asyncio.Future[Result]] = {}
-        self._orphans: OrderedDict[int, None] = OrderedDict()
-        self._random: list[int] = []
+        self.told = Told()
+        self.new_id = Numbers().next
         self._since_snapshot = 0
         self._told_since = False
         self._snapshot_s = clock.monotonic_s()
@@ -117,14 +108,6 @@ class Coordination:
     def now_us(self) -> int:
         """The ledger's time, never ahead of it: its newest stamp and what has passed here since it was read."""
         return self.ledger.now_us + int((self._clock.monotonic_s() - self._folded_s) * 1_000_000)
-
-    def new_id(self) -> int:
-        """A number that nobody guesses, 1..2^63-1."""
-        if not self._random:
-            # One call for many: by itself each took 90 us beside busy threads, since it lets go of the interpreter.
-            numbers = struct.unpack(f">{_RANDOM_NUMBERS}Q", secrets.token_bytes(8 * _RANDOM_NUMBERS))
-            self._random = [number >> 1 or 1 for number in numbers]
-        return self._random.pop()
 
     def tokens(self, scope: Scope) -> Tokens:
         """The tokens of a group; the ledger was started at some time."""
@@ -189,10 +172,10 @@ class Coordination:
         raise ConnectionReset("The ledger of the groups is gone.", outcome=Outcome.NOT_WRITTEN)
 
     async def _tell(self, record: Record, ledger: TopicRef, deadline: Deadline) -> Result:
-        future = self._told[record.id] = asyncio.get_running_loop().create_future()
+        future = self.told.expect(record)
         may_be_there = True
         # A timer, not `asyncio.timeout`, as in `flow/gather.py`; the append ends by itself.
-        timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), _expire, future)
+        timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), Told.expire, future)
         try:
             await self._appender.append(
                 ledger, ToPartition(0), [NewMessage(encoded(record))], deadline=deadline
@@ -210,21 +193,7 @@ class Coordination:
             return result
         finally:
             timer.cancel()
-            del self._told[record.id]
-            if may_be_there and isinstance(record, Lease):
-                self._orphaned(record, future)
-            if future.done() and not future.cancelled():
-                # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
-                future.exception()
-
-    def _orphaned(self, record: Lease, future: asyncio.Future[Result]) -> None:
-        """Nobody will hear what *record* was given."""
-        if future.done() and not future.cancelled() and future.exception() is None:
-            self.on_orphan(Folded(record, future.result()))
-            return
-        self._orphans[record.id] = None
-        if len(self._orphans) > _ORPHANS_MAX:
-            self._orphans.popitem(last=False)
+            self.told.end(record, may_be_there=may_be_there)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -278,7 +247,7 @@ class Coordination:
 
     def rest(self) -> None:
         """Follow no more, until somebody asks again; not while somebody waits for what he told."""
-        if not self._told:
+        if not len(self.told):
             self._wanted.clear()
 
     def close(self) -> None:
@@ -393,12 +362,7 @@ class Coordination:
             if not isinstance(record, Renew | Leave):
                 self._since_snapshot += 1
                 self.active_us = ledger.now_us
-            told = self._told.get(record.id)
-            if told is not None and not told.done():
-                told.set_result(folded.result)
-            elif record.id in self._orphans:
-                del self._orphans[record.id]
-                self.on_orphan(folded)
+            self.told.folded(folded)
             self.on_folded(folded)
         if records:
             self._folded_s = self._clock.monotonic_s()
@@ -423,24 +387,10 @@ class Coordination:
         self._following.clear()
         ready, self._ready = self._ready, None
         if ready is not None and not ready.done():
-            ready.set_exception(_with_outcome(error, Outcome.NOT_WRITTEN))
-        for told in self._told.values():
-            if not told.done():
-                told.set_exception(_with_outcome(error, Outcome.UNKNOWN))
-
-
-def _expire(future: asyncio.Future[Result]) -> None:
-    if not future.done():
-        future.set_exception(DeadlineExceeded(outcome=Outcome.UNKNOWN))
+            ready.set_exception(with_outcome(error, Outcome.NOT_WRITTEN))
+        self.told.fail(error)
 
 
 def _wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-def _with_outcome(error: LogError, outcome: Outcome) -> LogError:
-    """Each caller raises its own: a shared one would grow a traceback for every caller."""
-    found = copy.copy(error)
-    found.outcome = outcome
-    return found

@@ -27,16 +27,17 @@ from bridge.groups.coordination import Appender, Coordination
 from bridge.groups.desk import Context, Desk
 from bridge.groups.desks import Desks
 from bridge.groups.duties import Duties, consumer_name
-from bridge.groups.ledger import Folded, Group, SettleResult
+from bridge.groups.ledger import Folded, SettleResult
 from bridge.groups.ledger_topics import LEDGER
 from bridge.groups.outlook import Outlook
 from bridge.groups.reading_ahead import ReadingAhead
 from bridge.groups.receiving import Order, Receiving
 from bridge.groups.records import Expire, Forget, Lease, Leave, Renew, Scope, Verb
 from bridge.groups.settling import answers, read_tokens, settle
+from bridge.groups.standing import Standing
 from bridge.groups.values import Delivery, GroupInfo, Moved, SeekTo, Settled
 from bridge.messagelog import MessageLog, TopicRef
-from bridge.telemetry.port import GroupObserver, GroupStanding
+from bridge.telemetry.port import GroupObserver
 
 __all__ = ("Groups",)
 
@@ -78,15 +79,17 @@ class Groups:
         self._context = context
         self._receiving = Receiving(context, appender, observer)
         self._outlook = Outlook(context)
-        self._observer = observer
         self._duties = Duties(context)
         self._desks = Desks(context)
+        self._standing = Standing(
+            context, self._outlook, self._desks, self._duties, observer, unused_s_max=config.unused_s
+        )
         self._receivers = 0
         self._used_s = clock.monotonic_s()
         self._waits_ended = False
         self._beat = asyncio.Event()
         coordination.on_folded = self._folded
-        coordination.on_orphan = self._orphaned
+        coordination.told.on_orphan = self._orphaned
 
     def is_own(self, stream: str) -> bool:
         """Whether *stream* is the bridge's own, in whatever letters: some logs take them for the same."""
@@ -277,7 +280,7 @@ class Groups:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._coordination.run(), name="groups ledger")
             group.create_task(self._do_duties(), name="groups duties")
-            group.create_task(self._watch_standing(), name="groups standing")
+            group.create_task(self._standing.run(), name="groups standing")
         raise RuntimeError("the groups ended by themselves")
 
     def end_waits(self) -> None:
@@ -328,44 +331,6 @@ class Groups:
     @property
     def _is_idle(self) -> bool:
         return not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S
-
-    async def _watch_standing(self) -> NoReturn:
-        rest_s = limits.GROUP_STANDING_INTERVAL_S
-        while True:
-            await asyncio.sleep(rest_s)
-            began_s = self._clock.monotonic_s()
-            try:
-                await self._look()
-            except BridgeError as error:
-                _log.debug("group_standing_not_known", code=error.code)
-            took_s = self._clock.monotonic_s() - began_s
-            rest_s = max(limits.GROUP_STANDING_INTERVAL_S, took_s / limits.GROUP_STANDING_SHARE)
-
-    async def _look(self) -> None:
-        """Tell how every group stands, whoever uses it or not, and end those that nobody used for long."""
-        standing: dict[Scope, GroupStanding | None] | None = None
-        try:
-            if self._coordination.is_known:
-                deadline = Deadline.after(limits.GROUP_STANDING_TIMEOUT_S, self._clock)
-                standing = await self._outlook.standing(deadline=deadline)
-        finally:
-            self._observer.groups_stand(
-                None if standing is None else {(*scope,): stands for scope, stands in standing.items()}
-            )
-        for scope, stands in (standing or {}).items():
-            group = self._coordination.ledger.groups.get(scope)
-            if group is not None and self._is_over(scope, group, topic_is_there=stands is not None):
-                await self._duties.expire(scope, group, keep_marks=stands is not None)
-
-    def _is_over(self, scope: Scope, group: Group, *, topic_is_there: bool) -> bool:
-        """Whether a group is of no use any more; who receives without getting anything uses it too."""
-        idle_s = self._desks.idle_s(scope)
-        if idle_s == 0.0:
-            return False
-        unused_s = (self._clock.now_us() - group.used_us) / 1_000_000
-        if idle_s is not None:
-            unused_s = min(unused_s, idle_s)
-        return not topic_is_there or 0 < self._config.unused_s <= unused_s
 
     # ------------------------------------------------------------------------------------------------------------
 

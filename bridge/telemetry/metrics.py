@@ -27,7 +27,8 @@ from bridge.telemetry.figures import OTHER, Histogram, TopicCells
 from bridge.telemetry.group_figures import GroupFigures
 from bridge.telemetry.live_figures import LiveFigures
 from bridge.telemetry.port import LogObserver, TaskObserver
-from bridge.telemetry.snapshot import Snapshot, StateSnapshot, TopicSnapshot
+from bridge.telemetry.snapshot import Snapshot, TopicSnapshot
+from bridge.telemetry.state_gauge import StateGauge
 
 __all__ = ("CONTENT_TYPE", "Metrics")
 
@@ -41,38 +42,6 @@ _BATCH_MESSAGES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0,
 _LAG_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 # Callers may send any token as a method; it must not become a label.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class _StateGauge:
-    """One gauge per state seen, 1 for the present one; states come from a fixed table, so their number is bounded.
-
-    Of several workers each adds its own 1.
-    """
-
-    __slots__ = ("elsewhere", "now", "seen")
-
-    def __init__(self) -> None:
-        self.now: str | None = None
-        self.seen: dict[str, None] = {}
-        self.elsewhere: list[str] = []
-
-    def set(self, state: str) -> None:
-        self.now = state
-        self.seen[state] = None
-
-    def family(self, name: str, text: str) -> GaugeMetricFamily:
-        family = GaugeMetricFamily(name, text, labels=("state",))
-        for state in tuple(self.seen):
-            family.add_metric((state,), self.elsewhere.count(state) + (state == self.now))
-        return family
-
-    def snapshot(self) -> StateSnapshot:
-        return StateSnapshot(self.now, list(self.seen))
-
-    def absorb(self, other: StateSnapshot, *, alive: bool) -> None:
-        self.seen.update(dict.fromkeys(other.seen))
-        if alive and other.now is not None:
-            self.elsewhere.append(other.now)
 
 
 class Metrics(Collector):
@@ -112,8 +81,8 @@ class Metrics(Collector):
         self._read_s = Histogram(_LOG_S)
         self._loop_lag_s = Histogram(_LAG_S)
         self._task_failures: dict[tuple[str, str], int] = {}
-        self._connection = _StateGauge()
-        self._breaker = _StateGauge()
+        self._connection = StateGauge()
+        self._breaker = StateGauge()
         self._reconnects = 0
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)

@@ -40,7 +40,7 @@ class Scene:
         """What a process does of itself every few seconds, whether it is asked for anything or not."""
         if not replica.groups._coordination.is_followed:
             await replica.groups._coordination._look()
-        await replica.groups._look()
+        await replica.groups._standing._look()
 
     async def told(self, kind: type) -> int:
         """How many records of that kind stand in the ledger."""
