@@ -127,7 +127,7 @@ def new_client(address: IggyAddress, server_address: str) -> IggyClient:
 
 
 async def dial(
-    address: IggyAddress, server_address: str, calls: SdkCalls, *, timeout_s: float
+    address: IggyAddress, server_address: str, calls: SdkCalls, *, timeout_s: float, spoke_before: bool
 ) -> Dialled | Refusal:
     """A client that is connected, logged in, and talks to a server of our minor; or why there is none."""
     try:
@@ -138,7 +138,7 @@ async def dial(
     except TimeoutError:
         return Refusal("The Iggy server does not answer.", "timeout")
     except (RuntimeError, ValueError) as error:
-        return refusal(str(error))
+        return refusal(str(error), spoke_before=spoke_before)
     if version is not None and _minor(version) != _minor(_SDK_VERSION):
         return _other_protocol(version, f"server {version}")
     return Dialled(client, version)
@@ -163,17 +163,22 @@ async def _server_version(client: IggyClient, calls: SdkCalls) -> str | None:
         raise
 
 
-def refusal(text: str) -> Refusal:
-    """What the SDK's *text* means when it came instead of a connection."""
+def refusal(text: str, *, spoke_before: bool = False) -> Refusal:
+    """
+    What the SDK's *text* means when it came instead of a connection.
+
+    Args:
+        spoke_before: a server of our protocol was there before; one that hangs up now is going down, or not yet up.
+    """
     match explain(text, Operation.STREAM, write=False).verdict:
         case Verdict.CREDENTIALS:
             return Refusal("The Iggy server does not accept the user and password, or the token.", text)
         case Verdict.OTHER_PROTOCOL:
             return _other_protocol("unknown", text)
-        case Verdict.BROKEN:
+        case Verdict.BROKEN if not spoke_before:
             # An older server reads our login as nonsense and hangs up.
             return _other_protocol("unknown; it closed the connection during the login", text)
-        case Verdict.UNREACHABLE | Verdict.DOWN:
+        case Verdict.UNREACHABLE | Verdict.DOWN | Verdict.BROKEN:
             return Refusal("The Iggy server cannot be reached.", text)
         case _:
             return Refusal("The Iggy server refused the connection.", text)

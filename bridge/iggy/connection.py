@@ -79,6 +79,7 @@ class IggyConnection:
         self.state = State.CONNECTING
         self.detail = "The Iggy server has not been reached yet."
         self.server_version: str | None = None
+        self._spoke = False
         waiting_max = limits.IGGY_CALLS_WAITING_MAX
         self.send_lanes = tuple(Lane(1, waiting_max) for _ in range(limits.IGGY_SEND_LANES))
         self.read_lane = Lane(limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
@@ -131,7 +132,10 @@ class IggyConnection:
 
     async def dial(self) -> Dialled | Refusal:
         """One more client for the node in use; or why there is none."""
-        return await dial(self.address, self._nodes[0], self.calls, timeout_s=limits.IGGY_CONNECT_TIMEOUT_S)
+        return await self._dial(self._nodes[0], limits.IGGY_CONNECT_TIMEOUT_S)
+
+    async def _dial(self, node: str, timeout_s: float) -> Dialled | Refusal:
+        return await dial(self.address, node, self.calls, timeout_s=timeout_s, spoke_before=self._spoke)
 
     def close(self) -> None:
         """Let go of every client and end whoever waits."""
@@ -169,7 +173,7 @@ class IggyConnection:
         """
         refusals: list[Refusal] = []
         for node in tuple(self._nodes):
-            result = await dial(self.address, node, self.calls, timeout_s=timeout_s)
+            result = await self._dial(node, timeout_s)
             if not isinstance(result, Refusal):
                 return node, result
             self._tell(result)
@@ -212,6 +216,7 @@ class IggyConnection:
         match event:
             case ConnectionMade(server_version):
                 self.server_version, self.detail = server_version, ""
+                self._spoke = True
                 self._told.clear()
                 if before is State.RECONNECTING:
                     self._observer.reconnected()

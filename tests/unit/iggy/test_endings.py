@@ -189,7 +189,7 @@ class Scene:
 
 @contextmanager
 def dialled(scene: Scene) -> Iterator[None]:
-    async def dial(*_: object, timeout_s: float) -> Dialled | Refusal:
+    async def dial(*_: object, timeout_s: float, spoke_before: bool) -> Dialled | Refusal:
         if scene.server.silent:
             await asyncio.sleep(timeout_s)
             return Refusal("The Iggy server does not answer.", "timeout")

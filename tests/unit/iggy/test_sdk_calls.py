@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bridge.iggy.client import SdkCalls
+from bridge.iggy.client import SdkCalls, refusal
 
 
 @pytest.mark.parametrize("ends_first", [False, True])
@@ -35,3 +35,11 @@ async def test_the_late_error_of_a_call_that_was_given_up_is_not_reported_as_for
     del of_the_sdk, waiter
     gc.collect()
     assert reported == []
+
+
+def test_a_server_that_hangs_up_where_one_of_our_protocol_was_is_not_there_and_speaks_no_other() -> None:
+    assert refusal("Disconnected").detail.startswith("server speaks another protocol")
+    assert refusal("Disconnected", spoke_before=True).detail == "The Iggy server cannot be reached."
+    assert refusal("Incompatible binary protocol version: 0.8", spoke_before=True).detail.startswith(
+        "server speaks another protocol"
+    )
