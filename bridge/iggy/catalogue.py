@@ -1,5 +1,6 @@
 """Streams and topics on an Iggy server: the half of `IggyMessageLog` that is no traffic (shell)."""
 
+import copy
 import re
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -9,10 +10,19 @@ from apache_iggy import IggyClient
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
-from bridge.errors import BadRequest, LogError, Outcome, PartitionNotFound, StreamNotFound, TopicNotFound
+from bridge.errors import (
+    BadRequest,
+    LogError,
+    NotFound,
+    Outcome,
+    PartitionNotFound,
+    StreamNotFound,
+    TopicNotFound,
+)
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation
 from bridge.iggy.session import IggySession
+from bridge.iggy.shared_reads import SharedReads
 from bridge.iggy.topics import KnownTopic, TopicCache, stream_info, topic_info, topic_options
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
 
@@ -48,6 +58,7 @@ class IggyCatalogue:
         self._durability = durability
         self._clock = clock
         self._topics = TopicCache()
+        self._looks: SharedReads[KnownTopic | NotFound] = SharedReads(self._session.too_late)
         self._weak: dict[TopicRef, str] = {}
 
     @property
@@ -155,14 +166,28 @@ class IggyCatalogue:
         if known is not None:
             return known
         try:
-            info = await self.topic(topic, deadline=deadline)
+            # Many miss it at the same moment: all who write to the topic, whenever it was not looked at for a while.
+            found = await self._looks.read(topic, lambda: self._look(topic, deadline), deadline=deadline)
         except LogError as error:
             if write:
                 error.outcome = Outcome.NOT_WRITTEN
             raise
-        return self._topics.get(topic, self._clock.monotonic_s()) or self._topics.put(
-            topic, info, self._clock.monotonic_s()
-        )
+        if isinstance(found, NotFound):
+            # Each raises its own: a shared one would grow a traceback for every caller.
+            raise copy.copy(found)
+        return found
+
+    async def _look(self, topic: TopicRef, deadline: Deadline) -> KnownTopic | NotFound:
+        """What is believed by now, or else is found; that there is nothing is an answer too, for all who share it."""
+        known = self._topics.get(topic, self._clock.monotonic_s())
+        if known is not None:
+            return known
+        try:
+            info = await self.topic(topic, deadline=deadline)
+        except NotFound as error:
+            return error
+        now_s = self._clock.monotonic_s()
+        return self._topics.get(topic, now_s) or self._topics.put(topic, info, now_s)
 
     def forget(self, topic: TopicRef) -> None:
         """Look again before *topic* is used next."""

@@ -81,7 +81,8 @@ class IggyConnection:
         self.server_version: str | None = None
         self._spoke = False
         waiting_max = limits.IGGY_CALLS_WAITING_MAX
-        self.send_lanes = tuple(Lane(1, waiting_max) for _ in range(limits.IGGY_SEND_LANES))
+        # One for each place that is written; they have their bound where they are gathered.
+        self.send_lanes = tuple(Lane(1, limits.GATHER_LANES_MAX) for _ in range(limits.IGGY_SEND_LANES))
         self.read_lane = Lane(limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
         self.admin_lane = Lane(1, waiting_max)
         self.probe_lane = Lane(1, waiting_max)

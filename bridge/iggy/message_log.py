@@ -82,7 +82,7 @@ class IggyMessageLog(IggyAppending):
         super().__init__(connection, durability=durability, clock=clock, observer=observer)
         self._sizes = MessageSizes()
         self._hot_replies = HotReplies()
-        self._shared_reads: SharedReads[Page] = SharedReads()
+        self._shared_reads: SharedReads[Page] = SharedReads(self._session.too_late)
 
     # --- life -------------------------------------------------------------------------------------------------
 

@@ -164,6 +164,12 @@ class IggySession:
             if isinstance(permit, Permit):
                 self._conclude(permit, call)
 
+    def too_late(self) -> LogError:
+        """For a read whose time is up and that was never asked: for want of time, or of a connection."""
+        if self._connection.ready:
+            return DeadlineExceeded()
+        return Disconnected(retry_after_ms=self._retry_after_ms())
+
     def close(self) -> None:
         """Ask no more whether the server lives."""
         if self._doubt is not None:
@@ -208,8 +214,11 @@ class IggySession:
         return DeadlineExceeded(outcome=call.not_written)
 
     def _disconnected(self, call: _Call) -> LogError:
+        return Disconnected(outcome=call.not_written, retry_after_ms=self._retry_after_ms())
+
+    def _retry_after_ms(self) -> int:
         wait_s = self._connection.next_dial_at_s - self._connection.clock.monotonic_s()
-        return Disconnected(outcome=call.not_written, retry_after_ms=max(1000, round(wait_s * 1000)))
+        return max(1000, round(wait_s * 1000))
 
     async def _until_answered(
         self, lane: Lane, request: Callable[[IggyClient], Awaitable[_T]], call: _Call

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from bridge.clock import Deadline
-from bridge.errors import DeadlineExceeded, Overloaded
+from bridge.errors import DeadlineExceeded, LogError, Overloaded
 from bridge.limits import IGGY_READS_SHARING_MAX
 
 __all__ = ("SharedReads",)
@@ -35,11 +35,15 @@ class SharedReads(Generic[T]):
     An answer is given only to those who asked before its request was made, so everybody sees what was acknowledged
     to anybody before. Eight pollers of one page cost two requests instead of eight; a request costs 400 us of CPU
     in the SDK and its threads, and the rest of a poll 250 us (measured).
+
+    Args:
+        too_late: makes the error of one whose time is up while another's request is waited for.
     """
 
-    __slots__ = ("_turns", "_waiting")
+    __slots__ = ("_too_late", "_turns", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, too_late: Callable[[], LogError] = DeadlineExceeded) -> None:
+        self._too_late = too_late
         self._turns: dict[Hashable, _Turn[T]] = {}
         self._waiting = 0
 
@@ -51,7 +55,7 @@ class SharedReads(Generic[T]):
 
         Raises:
             Overloaded: if too many wait.
-            DeadlineExceeded: if the time is up while another's request is waited for.
+            LogError: what *too_late* makes.
         """
         turn = self._turns.get(page)
         if turn is None:
@@ -74,7 +78,7 @@ class SharedReads(Generic[T]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[_Outcome[T]] = loop.create_future()
         turn.late.append(future)
-        timer = loop.call_later(deadline.remaining_s(), _expire, future)
+        timer = loop.call_later(deadline.remaining_s(), self._expire, future)
         self._waiting += 1
         try:
             return await future
@@ -104,7 +108,6 @@ class SharedReads(Generic[T]):
         self._turns[turn.page] = following = _Turn(turn.page, waiting[1:])
         waiting[0].set_result(following)
 
-
-def _expire(future: asyncio.Future[Any]) -> None:
-    if not future.done():
-        future.set_exception(DeadlineExceeded())
+    def _expire(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            future.set_exception(self._too_late())

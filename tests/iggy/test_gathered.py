@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bridge import limits
 from bridge.errors import DeadlineExceeded, LogError, Outcome, TopicNotFound
 from bridge.flow.gather import GatheredAppender
 from bridge.iggy.message_log import IggyMessageLog
@@ -140,4 +141,19 @@ async def test_silence_counts_for_the_breaker(own_server: IggyServer, logs: Iggy
         assert not log.health().ready
     finally:
         own_server.resume()
+    await appender.close()
+
+
+async def test_more_callers_than_one_client_may_queue_share_what_is_known_of_their_topic(
+    server: IggyServer, logs: IggyLogs
+) -> None:
+    log = await logs.open(server.connection_string)
+    topic = await logs.topic(log, partitions=4)
+    appender = _gathered(log)
+    callers = 2 * limits.IGGY_CALLS_WAITING_MAX
+    log.forget(topic)
+    receipts = await asyncio.gather(
+        *(_send(appender, topic, b"%d" % name, 20, ByKey(b"%d" % name)) for name in range(callers))
+    )
+    assert len({(receipt.partition_id, receipt.offset) for receipt in receipts}) == callers
     await appender.close()
