@@ -342,7 +342,9 @@ class Metrics(Collector):
         messages_in = CounterMetricFamily("bridge_messages_in", "Messages stored", labels=labels)
         bytes_in = CounterMetricFamily("bridge_payload_bytes_in", "Payload bytes stored", labels=labels)
         messages_out = CounterMetricFamily(
-            "bridge_messages_out", "Messages read, once for all who follow live", labels=labels
+            "bridge_messages_out",
+            "Messages read from the log: once for all who follow live, and what looks for a place reads",
+            labels=labels,
         )
         bytes_out = CounterMetricFamily(
             "bridge_payload_bytes_out", "Payload bytes read, likewise", labels=labels
