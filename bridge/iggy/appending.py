@@ -88,7 +88,7 @@ class IggyAppending(IggyAdministration):
             self.forget(topic)
             if type(error) is not NotFound:
                 raise
-            await self.name_missing(topic, partition_id, deadline=deadline)
+            await self._looked(lambda: self.name_missing(topic, partition_id, deadline=deadline))
             # It is there again: deleted and made anew in between.
             raise TopicNotFound from None
         offset = base_offset(reply)

@@ -35,10 +35,12 @@ class Refusal(NamedTuple):
     Attributes:
         detail: one sentence for operators, without address or secret.
         text: what the SDK said, for the log only.
+        silent: it said nothing in its time.
     """
 
     detail: str
     text: str
+    silent: bool = False
 
 
 class SdkCalls:
@@ -127,16 +129,27 @@ def new_client(address: IggyAddress, server_address: str) -> IggyClient:
 
 
 async def dial(
-    address: IggyAddress, server_address: str, calls: SdkCalls, *, timeout_s: float, spoke_before: bool
+    address: IggyAddress,
+    server_address: str,
+    calls: SdkCalls,
+    *,
+    slot: Slot | None = None,
+    timeout_s: float,
+    spoke_before: bool,
 ) -> Dialled | Refusal:
-    """A client that is connected, logged in, and talks to a server of our minor; or why there is none."""
+    """
+    A client that is connected, logged in, and talks to a server of our minor; or why there is none.
+
+    Args:
+        slot: which it is for; letting go of it ends the wait.
+    """
     try:
         async with asyncio.timeout(timeout_s):
             client = new_client(address, server_address)
-            await calls.answer(client.connect())
+            await calls.answer(client.connect(), slot)
             version = await _server_version(client, calls)
     except TimeoutError:
-        return Refusal("The Iggy server does not answer.", "timeout")
+        return Refusal("The Iggy server does not answer.", "timeout", silent=True)
     except (RuntimeError, ValueError) as error:
         return refusal(str(error), spoke_before=spoke_before)
     if version is not None and _minor(version) != _minor(_SDK_VERSION):

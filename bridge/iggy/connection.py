@@ -14,7 +14,7 @@ from bridge.iggy import backoff
 from bridge.iggy.address import IggyAddress
 from bridge.iggy.breaker import Breaker, BreakerState
 from bridge.iggy.client import Dialled, Refusal, SdkCalls, dial, roster_of
-from bridge.iggy.pool import Lane
+from bridge.iggy.pool import Lane, Slot
 from bridge.iggy.state import (
     Action,
     AttemptFailed,
@@ -131,12 +131,14 @@ class IggyConnection:
                 self._delay_s = 0.0
             await self._attempt(limits.IGGY_CONNECT_TIMEOUT_S)
 
-    async def dial(self) -> Dialled | Refusal:
-        """One more client for the node in use; or why there is none."""
-        return await self._dial(self._nodes[0], limits.IGGY_CONNECT_TIMEOUT_S)
+    async def dial(self, slot: Slot) -> Dialled | Refusal:
+        """One more client for the node in use, to be put into *slot*; or why there is none."""
+        return await self._dial(self._nodes[0], limits.IGGY_CONNECT_TIMEOUT_S, slot)
 
-    async def _dial(self, node: str, timeout_s: float) -> Dialled | Refusal:
-        return await dial(self.address, node, self.calls, timeout_s=timeout_s, spoke_before=self._spoke)
+    async def _dial(self, node: str, timeout_s: float, slot: Slot | None = None) -> Dialled | Refusal:
+        return await dial(
+            self.address, node, self.calls, slot=slot, timeout_s=timeout_s, spoke_before=self._spoke
+        )
 
     def close(self) -> None:
         """Let go of every client and end whoever waits."""

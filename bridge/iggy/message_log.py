@@ -1,6 +1,7 @@
 """Apache Iggy as a `MessageLog` (shell)."""
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -221,7 +222,8 @@ class IggyMessageLog(IggyAppending):
         except NotFound as error:
             self.forget(topic)
             if type(error) is NotFound:
-                await self.name_missing(topic, partition_id, deadline=deadline)
+                look = partial(self.name_missing, topic, partition_id, deadline=deadline)
+                await (self._looked(look) if write else look())
             raise
 
     # --- health -----------------------------------------------------------------------------------------------

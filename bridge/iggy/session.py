@@ -70,6 +70,7 @@ class _Call:
     write: bool
     deadline: Deadline
     not_done: Callable[[], None] | None = None
+    begun_s: float = 0.0
     phase: _Phase = _Phase.QUEUE
     ending: _Ending = _Ending.CANCELLED
 
@@ -148,7 +149,7 @@ class IggySession:
         Raises:
             LogError: if there is none.
         """
-        generation = self._connection.generation
+        given_s = deadline.remaining_s()
         permit = self._connection.breaker.admit(self._connection.clock.monotonic_s())
         self._connection.tell_breaker()
         call = _Call(Operation.STREAM, write=False, deadline=deadline)
@@ -158,7 +159,12 @@ class IggySession:
             call.ending = _Ending.ANSWERED
         except TimeoutError:
             call.ending = _Ending.SILENT
-            self._connection.lost(generation, "The Iggy server does not answer.", silent=True)
+            # One that waited for the connection, or for its turn, has hardly asked anybody.
+            asked = call.phase in (_Phase.DIAL, _Phase.HANDED_OVER)
+            if asked and self._connection.clock.monotonic_s() - call.begun_s >= given_s / 2:
+                self._connection.lost(
+                    self._connection.generation, "The Iggy server does not answer.", silent=True
+                )
             raise self._timed_out(call) from None
         finally:
             if isinstance(permit, Permit):
@@ -270,10 +276,12 @@ class IggySession:
         """One try over *slot*; its client is left behind where it must not be used again."""
         connection = self._connection
         call.phase = _Phase.DIAL
-        client = await self._client(slot, call)
-        generation = slot.generation
+        call.begun_s = connection.clock.monotonic_s()
+        generation = connection.generation
+        # Of a node that hangs a dial hears as little as a request.
         doubt = asyncio.get_running_loop().call_later(limits.IGGY_SILENCE_S, self._begin_doubt)
         try:
+            client = await self._client(slot, call)
             if call.write and connection.clock.monotonic_s() - slot.used_at_s > limits.IGGY_IDLE_S:
                 await connection.calls.answer(client.ping(), slot)
             # The SDK writes at the call, not at the await; a timeout of 0 would strike only after it.
@@ -316,9 +324,9 @@ class IggySession:
         if len(connection.calls) >= limits.IGGY_CALLS_ABANDONED_MAX:
             raise Overloaded(outcome=call.not_written, retry_after_ms=1000)
         generation = connection.generation
-        result = await connection.dial()
+        result = await connection.dial(slot)
         if isinstance(result, Refusal):
-            connection.lost(generation, result.detail)
+            connection.lost(generation, result.detail, silent=result.silent)
             raise _Again(ConnectionFailed(outcome=call.not_written))
         if generation != connection.generation:
             # Made for a connection that is gone; its socket goes with it.

@@ -19,6 +19,7 @@ from bridge.errors import (
 )
 from bridge.flow.gather import GatheredAppender
 from bridge.iggy.message_log import IggyMessageLog
+from bridge.iggy.pool import Slot
 from bridge.messagelog import First, FromOffset, Message, NewMessage, ToPartition, TopicRef
 from tests.support.iggy_log import IggyLogs, iggy_logs, soon
 from tests.support.iggy_server import IggyServer
@@ -304,9 +305,9 @@ async def test_a_connection_made_for_one_that_is_gone_is_closed(
     dial = connection.dial
     lost = 0
 
-    async def dial_too_late() -> object:
+    async def dial_too_late(slot: Slot) -> object:
         nonlocal lost
-        made = await dial()
+        made = await dial(slot)
         if lost < 3:
             lost += 1
             connection.lost(connection.generation, "gone meanwhile")

@@ -15,12 +15,14 @@ from apache_iggy import IggyClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge import limits
 from bridge.clock import Deadline
 from bridge.config import IggyConfig
 from bridge.errors import BridgeError, LogError, Outcome
 from bridge.flow.gather import GatheredAppender
-from bridge.iggy.client import Dialled, Refusal
+from bridge.iggy.client import Dialled, Refusal, refusal
 from bridge.iggy.message_log import IggyMessageLog
+from bridge.iggy.pool import Slot
 from bridge.iggy.topics import KnownTopic
 from bridge.messagelog import Durability, NewMessage, Receipt, ToPartition, TopicRef
 from bridge.telemetry.port import NullObserver
@@ -189,10 +191,18 @@ class Scene:
 
 @contextmanager
 def dialled(scene: Scene) -> Iterator[None]:
-    async def dial(*_: object, timeout_s: float, spoke_before: bool) -> Dialled | Refusal:
+    async def dial(
+        *_: object, slot: Slot | None = None, timeout_s: float, spoke_before: bool
+    ) -> Dialled | Refusal:
         if scene.server.silent:
-            await asyncio.sleep(timeout_s)
-            return Refusal("The Iggy server does not answer.", "timeout")
+            try:
+                async with asyncio.timeout(timeout_s):
+                    # The SDK's own connect.
+                    await scene.log._connection.calls.answer(scene.loop.create_future(), slot)
+            except TimeoutError:
+                return Refusal("The Iggy server does not answer.", "timeout", silent=True)
+            except RuntimeError as error:
+                return refusal(str(error), spoke_before=spoke_before)
         return Dialled(cast("IggyClient", Client(scene.server)), "0.9.0")
 
     async def roster_of(*_: object, timeout_s: float) -> tuple[str, ...]:
@@ -290,5 +300,55 @@ def test_a_write_that_never_left_says_so_and_the_log_is_told_to_be_away() -> Non
         outcomes = [cast("LogError", task.exception()) for _, task in scene.callers]
         assert [error.outcome for error in outcomes[:2]] == [Outcome.NOT_WRITTEN] * 2
         assert scene.server.stored[0] == []
+
+    run_in_virtual_time(main())
+
+
+def test_a_dial_that_hears_nothing_raises_doubt_as_a_request_does() -> None:
+    async def main() -> None:
+        scene = Scene(cast("VirtualTimeLoop", asyncio.get_running_loop()))
+        with dialled(scene):
+            await scene.log.start()
+            running = asyncio.create_task(scene.log.run())
+            scene.server.hush(silent=True)
+            # Its lane has no client yet.
+            scene.send(0, 30.0)
+            await pass_s(scene.loop, limits.IGGY_SILENCE_S + limits.IGGY_PROBE_S + 0.5)
+            assert scene.log.health().state == "reconnecting"
+            assert not any(slot.taken for lane in scene.log._connection.send_lanes for slot in lane.slots)
+            scene.server.hush(silent=False)
+            await pass_s(scene.loop, limits.IGGY_CONNECT_TIMEOUT_S + 2)
+            scene.server.end(scene.server.requests[0], "stored")
+            await settled()
+            assert scene.callers[0][1].result().offset == 0
+            await scene.appender.close()
+            await scene.log.close()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    run_in_virtual_time(main())
+
+
+def test_a_probe_that_only_waited_for_the_connection_does_not_end_it() -> None:
+    async def main() -> None:
+        scene = Scene(cast("VirtualTimeLoop", asyncio.get_running_loop()))
+        with dialled(scene):
+            await scene.log.start()
+            connection = scene.log._connection
+            connection.lost(connection.generation, "lost")
+            probe = asyncio.create_task(scene.log.probe(deadline=Deadline.after(2.0, scene.clock)))
+            await pass_s(scene.loop, 1.9)
+            running = asyncio.create_task(scene.log.run())
+            await settled()
+            assert scene.log.health().state == "connected"
+            scene.server.hush(silent=True)
+            generation = connection.generation
+            await pass_s(scene.loop, 0.3)
+            await asyncio.gather(probe, return_exceptions=True)
+            assert (scene.log.health().state, connection.generation) == ("connected", generation)
+            scene.server.hush(silent=False)
+            await scene.log.close()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
     run_in_virtual_time(main())
