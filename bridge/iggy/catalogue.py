@@ -11,6 +11,7 @@ from apache_iggy import IggyClient
 from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.errors import (
+    AlreadyExists,
     BadRequest,
     LogError,
     NotFound,
@@ -68,9 +69,13 @@ class IggyCatalogue:
 
     async def create_stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
         check_names(name)
-        await self._admin(
-            lambda client: client.create_stream(name), Operation.STREAM, write=True, deadline=deadline
-        )
+        try:
+            await self._admin(
+                lambda client: client.create_stream(name), Operation.STREAM, write=True, deadline=deadline
+            )
+        except AlreadyExists:
+            await self._agreed(lambda: self.stream(name, deadline=deadline))
+            raise
         return await self._written(lambda: self.stream(name, deadline=deadline))
 
     async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
@@ -111,12 +116,16 @@ class IggyCatalogue:
                 f"A topic has 1 to {limits.PARTITIONS_MAX} partitions.", limit=limits.PARTITIONS_MAX
             )
         options = topic_options(durability or self._durability, retention, partitions_count)
-        await self._admin(
-            lambda client: client.create_topic(topic.stream, topic.topic, partitions_count, **options),
-            Operation.TOPIC,
-            write=True,
-            deadline=deadline,
-        )
+        try:
+            await self._admin(
+                lambda client: client.create_topic(topic.stream, topic.topic, partitions_count, **options),
+                Operation.TOPIC,
+                write=True,
+                deadline=deadline,
+            )
+        except AlreadyExists:
+            await self._agreed(lambda: self.topic(topic, deadline=deadline))
+            raise
         return await self._written(lambda: self.topic(topic, deadline=deadline))
 
     async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
@@ -211,6 +220,14 @@ class IggyCatalogue:
         except LogError as error:
             error.outcome = Outcome.UNKNOWN
             raise
+
+    async def _agreed(self, look: Callable[[], Awaitable[object]]) -> None:
+        """What exists is to be seen as well; a node that says otherwise lags, and another one is asked then."""
+        try:
+            await look()
+        except NotFound:
+            connection = self._connection
+            connection.lost(connection.generation, "The Iggy server contradicts itself.", silent=True)
 
     def _note_durability(self, topic: TopicRef, durability: Durability) -> None:
         if self._durability is Durability.REPLICATED or durability is Durability.PERSISTED:

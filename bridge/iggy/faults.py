@@ -123,6 +123,8 @@ ROWS: tuple[Row, ...] = (
     Row("Disconnected", Verdict.BROKEN),
     Row("TCP error", Verdict.BROKEN),
     Row("Empty response", Verdict.BROKEN),
+    # What the SDK cannot read: seen of nodes that have just lost their leader. No request of ours is malformed.
+    Row("Invalid format", Verdict.BROKEN),
     Row("Request transiently not accepted", Verdict.NOT_ACCEPTED),
     Row("Request transiently not committed", Verdict.NOT_COMMITTED),
     Row("Request already applied", Verdict.NOT_COMMITTED),

@@ -72,6 +72,7 @@ CASES: tuple[tuple[str, type[BridgeError], Outcome | None, bool, bool], ...] = (
     ("Disconnected", ConnectionReset, U, True, False),
     ("TCP error", ConnectionReset, U, True, False),
     ("Empty response", ConnectionReset, U, True, False),
+    ("Invalid format", ConnectionReset, U, True, False),
     ("Request transiently not accepted; retry, on any replica", Overloaded, N, False, True),
     ("Request transiently not committed; retry", ConnectionReset, U, False, False),
     ("Request already applied; its reply is no longer available", ConnectionReset, U, False, False),
