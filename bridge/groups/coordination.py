@@ -22,6 +22,7 @@ from bridge.errors import (
     LogError,
     NotFound,
     Outcome,
+    Overloaded,
 )
 from bridge.flow.positions import end_of
 from bridge.flow.tails import Tails
@@ -210,9 +211,10 @@ class Coordination:
                 await self._follow(topics)
             except NotFound:
                 self._begin_anew("deleted")
-            except LogError as error:
+            except BridgeError as error:
                 failures += 1
-                self._stop(error)
+                # What a log refuses, for one since a bound is met, it may take once there is room again.
+                self._stop(error if isinstance(error, LogError) else Overloaded(error.detail))
                 _log.warning("groups_ledger_put_off", reason=error.code, detail=error.detail)
                 await asyncio.sleep(min(_RETRY_S_MIN * 2.0 ** min(failures, 10), _RETRY_S_MAX))
 

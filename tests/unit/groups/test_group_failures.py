@@ -7,8 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge import limits
-from bridge.errors import ConnectionFailed, DeadlineExceeded, Disconnected, Outcome, Overloaded
+from bridge.clock import Deadline
+from bridge.errors import BadRequest, ConnectionFailed, DeadlineExceeded, Disconnected, Outcome, Overloaded
 from bridge.groups.dead_letters import dead_letter_topic
+from bridge.groups.ledger_topics import LedgerTopics
 from bridge.groups.records import Lease, Scope
 from bridge.messagelog import (
     First,
@@ -163,6 +165,23 @@ async def test_a_duty_that_fails_again_and_again_is_told_once(
             for _ in range(5):
                 await turns.get()
     assert [line["event"] for line in told].count("group_duty_failed") == 2
+
+
+async def test_a_log_that_takes_no_ledger_is_asked_again_and_ends_no_process(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await scene.start()
+    await scene.send(b"a")
+
+    async def refused(*_: object, deadline: Deadline) -> LedgerTopics:
+        raise BadRequest("The log takes no more of these.")
+
+    with monkeypatch.context() as full:
+        full.setattr(LedgerTopics, "found", refused)
+        with pytest.raises(Overloaded, match="takes no more") as caught:
+            await replica.receive(TOPIC)
+        assert caught.value.outcome is Outcome.NOT_WRITTEN
+    assert len(await replica.receive(TOPIC, wait_s=10)) == 1
 
 
 async def test_a_dead_letter_that_cannot_be_written_is_tried_again(scene: Scene) -> None:
