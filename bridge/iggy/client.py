@@ -7,6 +7,7 @@ from functools import partial
 from importlib import metadata
 from typing import NamedTuple, TypeVar
 
+import structlog
 from apache_iggy import AutoLogin, IggyClient, TcpConfig, TcpReconnectionConfig
 
 from bridge import limits
@@ -18,6 +19,7 @@ from bridge.iggy.roster import CLUSTER_METADATA, RosterError, parse_roster
 __all__ = ("Dialled", "Refusal", "SdkCalls", "dial", "new_client", "refusal", "roster_of")
 
 _T = TypeVar("_T")
+_log = structlog.get_logger("bridge.iggy")
 _SDK_VERSION = metadata.version("apache-iggy")
 
 
@@ -96,6 +98,10 @@ class SdkCalls:
 def _settle(answer: "asyncio.Future[_T]", future: "asyncio.Future[_T]") -> None:
     # An error that is not looked at would be logged as one forgotten.
     error = RuntimeError("Client shutdown") if future.cancelled() else future.exception()
+    if error is not None and not isinstance(error, RuntimeError | ValueError | OverflowError):
+        # A panic of the SDK, which is no error of any kind that it names: its client is not to be used again.
+        _log.error("iggy_sdk_panicked", fault=type(error).__name__)
+        error = RuntimeError("Disconnected")
     if answer.done():
         return
     if error is None:

@@ -43,3 +43,17 @@ def test_a_server_that_hangs_up_where_one_of_our_protocol_was_is_not_there_and_s
     assert refusal("Incompatible binary protocol version: 0.8", spoke_before=True).detail.startswith(
         "server speaks another protocol"
     )
+
+
+class Panic(BaseException):
+    """As the SDK's bindings make of a panic."""
+
+
+async def test_a_panic_of_the_sdk_is_a_client_that_broke_and_ends_nothing_else() -> None:
+    calls = SdkCalls()
+    call: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.create_task(calls.answer(call))
+    await asyncio.sleep(0)
+    call.set_exception(Panic("session already bound"))
+    with pytest.raises(RuntimeError, match="Disconnected"):
+        await waiting
