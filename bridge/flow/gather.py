@@ -260,20 +260,13 @@ class GatheredAppender:
             return
         if ending is None:
             self._forget(lane.put_back())
-            self._turn_over(lane)
+            self._store_in_task(lane)
         elif isinstance(ending, BridgeError):
             _fail(batch, ending)
             self._next(lane)
         else:
             self._acknowledge(lane, batch, ending)
             self._next(lane)
-
-    def _turn_over(self, lane: Lane) -> None:
-        """What cannot be begun at once waits for its turn in a task; nobody may be left that waits."""
-        if lane.waiting:
-            self._store_in_task(lane)
-        else:
-            self._turn(lane)
 
     def _next(self, lane: Lane) -> None:
         """Every entry of the batch has its answer."""

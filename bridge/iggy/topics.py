@@ -158,12 +158,8 @@ class KnownTopic:
     until_s: float
     turn: int = 0
 
-    @property
-    def partition_of_turn(self) -> int:
-        return self.turn % self.partitions_count
-
     def next_partition(self) -> int:
-        partition_id = self.partition_of_turn
+        partition_id = self.turn % self.partitions_count
         self.turn += 1
         return partition_id
 
