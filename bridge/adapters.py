@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bridge.clock import Clock
 from bridge.config import Config, Fault, Rule
 from bridge.errors import BadRequest, ConfigError
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
 from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.names import check_name

@@ -16,7 +16,7 @@
        `- StreamError  TopicError  SendError  PollError  InternalError               what nobody expected
 
 A class is one condition that a caller acts on. Its docstring is the sentence an operator reads. Which HTTP status
-each gets stands in one table, `bridge/web/problems.py`; a test holds the two together.
+each gets stands in one table, `bridge/web/wire/problems.py`; a test holds the two together.
 """
 
 from collections.abc import Mapping

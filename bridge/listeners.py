@@ -11,7 +11,6 @@ from aiohttp import web
 from bridge.config import ObserveConfig
 from bridge.place import Place
 from bridge.ports import take_ports
-from bridge.web.accepting import PromptSite
 from bridge.web.app import MIDDLEWARES, build_app
 from bridge.web.handlers.health import metrics
 from bridge.web.handlers.routes import Route
@@ -20,7 +19,8 @@ from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
 from bridge.web.middleware.foreign_pages import foreign_pages, foreign_pages_of_figures
 from bridge.web.middleware.rate_limit import rate_limit
-from bridge.web.server import BridgeRunner, make_runner
+from bridge.web.server.accepting import PromptSite
+from bridge.web.server.runner import BridgeRunner, make_runner
 
 __all__ = ("Listeners",)
 

@@ -32,8 +32,8 @@ from bridge.clock import SystemClock
 from bridge.config import Config, Effective
 from bridge.cursor_key import cursor_key_of
 from bridge.exit_codes import EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, leaves
-from bridge.flow.follow import Feeds
-from bridge.flow.tails import Tails
+from bridge.flow.following.follow import Feeds
+from bridge.flow.following.tails import Tails
 from bridge.garbage import settle
 from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S

@@ -9,7 +9,7 @@ from bridge.events import is_event
 from bridge.iggy.wire import WireError, parse_page
 from bridge.limits import PAGE_BYTES_MAX, PAGE_MESSAGES_MAX
 from bridge.messagelog import Message, Page
-from bridge.web.wire_pages import PageEncoder
+from bridge.web.wire.pages import PageEncoder
 
 __all__ = ("check",)
 

@@ -8,9 +8,9 @@ import msgspec
 from bridge.clock import Deadline, SystemClock
 from bridge.errors import RequestError
 from bridge.messagelog import TopicRef
-from bridge.web.ws_framing import CloseCode, Frame, FrameFault, FrameReader, Opcode
-from bridge.web.ws_operations import Publish, decode_operation, operation_id
-from bridge.web.ws_publications import publication_of
+from bridge.web.sockets.framing import CloseCode, Frame, FrameFault, FrameReader, Opcode
+from bridge.web.sockets.operations import Publish, decode_operation, operation_id
+from bridge.web.sockets.publications import publication_of
 
 __all__ = ("check",)
 

@@ -24,8 +24,8 @@ from bridge.errors import (
     Outcome,
     Overloaded,
 )
-from bridge.flow.positions import end_of
-from bridge.flow.tails import Tails
+from bridge.flow.following.positions import end_of
+from bridge.flow.following.tails import Tails
 from bridge.groups.ledger import Folded, Ledger, Result
 from bridge.groups.ledger_topics import LedgerTopics
 from bridge.groups.records import Leave, Record, Renew, Scope, encoded
@@ -175,7 +175,7 @@ class Coordination:
     async def _tell(self, record: Record, ledger: TopicRef, deadline: Deadline) -> Result:
         future = self.told.expect(record)
         may_be_there = True
-        # A timer, not `asyncio.timeout`, as in `flow/gather.py`; the append ends by itself.
+        # A timer, not `asyncio.timeout`, as in `flow/appending/gathering.py`; the append ends by itself.
         timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), Told.expire, future)
         try:
             await self._appender.append(

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.errors import LogError, NotFound
-from bridge.flow.tails import Tails
+from bridge.flow.following.tails import Tails
 from bridge.groups.coordination import Coordination
 from bridge.groups.ledger import Folded
 from bridge.groups.partition import Partition

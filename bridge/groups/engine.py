@@ -21,7 +21,7 @@ from bridge.errors import (
     NotFound,
     Overloaded,
 )
-from bridge.flow.tails import Tails
+from bridge.flow.following.tails import Tails
 from bridge.groups.arguments import bounded, scope_of
 from bridge.groups.coordination import Appender, Coordination
 from bridge.groups.desk import Context, Desk

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
-from bridge.flow.positions import end_of
+from bridge.flow.following.positions import end_of
 from bridge.messagelog import FromOffset, Message, MessageLog, Records, TopicRef
 
 __all__ = ("Found", "ReadingAhead")

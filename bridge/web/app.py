@@ -7,22 +7,22 @@ from typing import Final, Protocol, TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge.web.answer_headers import stamp
-from bridge.web.gates import Gate, as_middleware
-from bridge.web.heavy_pages import judged
 from bridge.web.keys import SERVICES, Services
-from bridge.web.live_counts import live_counts
+from bridge.web.live.counts import live_counts
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
 from bridge.web.middleware.cors import cors
 from bridge.web.middleware.deadline import deadline
 from bridge.web.middleware.foreign_pages import foreign_pages
+from bridge.web.middleware.gates import Gate, as_middleware
 from bridge.web.middleware.identity import identity
 from bridge.web.middleware.problem_boundary import problem_boundary
 from bridge.web.middleware.protocol import protocol
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.rules import RULES, Rules
+from bridge.web.server.answer_headers import stamp
+from bridge.web.wire.heavy_pages import judged
 
 __all__ = ("MIDDLEWARES", "MiddlewareFactory", "RouteRow", "build_app")
 

@@ -10,22 +10,22 @@ from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, Deadline
 from bridge.config import HttpConfig, LogConfig
 from bridge.errors import Outcome
-from bridge.flow.follow import Feeds
+from bridge.flow.following.follow import Feeds
+from bridge.flow.following.tails import Tails
 from bridge.flow.kept_topic import KeptTopic
 from bridge.flow.partition_room import PartitionRoom
-from bridge.flow.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
 from bridge.messagelog import HealthProbe, MessageLog, NewMessage, Placement, Receipt, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
-from bridge.web.backstops import Backstops
-from bridge.web.bounded import Bounded
-from bridge.web.heartbeats import Heartbeats, system_heartbeats
-from bridge.web.live_streams import LiveStreams
-from bridge.web.outflow import Outflow, system_outflow
-from bridge.web.wire_pages import PageEncoder
+from bridge.web.live.heartbeats import Heartbeats, system_heartbeats
+from bridge.web.live.streams import LiveStreams
+from bridge.web.server.backstops import Backstops
+from bridge.web.server.bounded import Bounded
+from bridge.web.server.outflow import Outflow, system_outflow
+from bridge.web.wire.pages import PageEncoder
 
 __all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
 

@@ -23,8 +23,8 @@ from aiohttp import web
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Deadline, SystemClock
 from bridge.config import GroupsConfig, HttpConfig, LogConfig, ObserveConfig
-from bridge.flow.follow import Feeds
-from bridge.flow.tails import Tails
+from bridge.flow.following.follow import Feeds
+from bridge.flow.following.tails import Tails
 from bridge.garbage import settle
 from bridge.groups.engine import Groups
 from bridge.messagelog import Durability, NewMessage, Placement, Receipt, TopicRef
@@ -35,7 +35,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.web.app import MIDDLEWARES, MiddlewareFactory, RouteRow, build_app
 from bridge.web.handlers.routes import ROUTES, Route
 from bridge.web.keys import Services
-from bridge.web.server import make_runner
+from bridge.web.server.runner import make_runner
 from tests.bench.bare import BODY
 from tests.bench.cases import CASES, Dialect
 from tests.bench.requests import request_of

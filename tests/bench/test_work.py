@@ -8,7 +8,7 @@ import pytest
 
 from bridge.config import Config
 from bridge.messagelog import Balanced, ByKey, partition_of_key
-from bridge.web.wire import read_batch, read_message
+from bridge.web.wire.submissions import read_batch, read_message
 from tests.bench.cases import BARE, CASES, IGGY, SDK, Case, Dialect, Kind, base_of, case_named
 from tests.bench.client import request_bytes, requests
 from tests.bench.fanout_sender import EVENT_BYTES, event_of

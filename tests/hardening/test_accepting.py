@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bridge.web import accepting
-from bridge.web.accepting import PromptSite
+from bridge.web.server import accepting
+from bridge.web.server.accepting import PromptSite
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import ask, request_bytes
 

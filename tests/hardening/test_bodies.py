@@ -9,8 +9,8 @@ from aiohttp import web
 
 from bridge import limits
 from bridge.config import HttpConfig
-from bridge.web import body as body_module
-from bridge.web.body import body_timeout_s, read_body
+from bridge.web.bodies import whole as body_module
+from bridge.web.bodies.whole import body_timeout_s, read_body
 from tests.support.door import Door, Row, open_door
 from tests.support.raw_http import RawConnection, ask, request_bytes
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from bridge.web.connection import BridgeProtocol
-from bridge.web.server import BridgeServer
+from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.runner import BridgeServer
 from tests.support.door import Row, open_door
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes

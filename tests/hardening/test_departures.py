@@ -7,9 +7,9 @@ from aiohttp import web
 
 from bridge import limits
 from bridge.config import HttpConfig
-from bridge.web.body import read_body
-from bridge.web.departures import on_departure
-from bridge.web.server import BridgeServer
+from bridge.web.bodies.whole import read_body
+from bridge.web.server.departures import on_departure
+from bridge.web.server.runner import BridgeServer
 from tests.support.door import Door, Row, open_door
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes

@@ -11,7 +11,7 @@ from bridge.limits import (
     HEADER_FIELDS_MAX,
     REQUEST_LINE_BYTES_MAX,
 )
-from bridge.web.body import read_body
+from bridge.web.bodies.whole import read_body
 from tests.support.door import Door, Row, open_door
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes

@@ -7,9 +7,9 @@ import pytest
 from aiohttp import web
 
 from bridge.config import HttpConfig
-from bridge.web.arrivals import Arrival
-from bridge.web.body import body_at_hand, read_body
-from bridge.web.server import BridgeServer
+from bridge.web.bodies.whole import body_at_hand, read_body
+from bridge.web.server.arrivals import Arrival
+from bridge.web.server.runner import BridgeServer
 from tests.support.door import Door, Row, open_door
 from tests.support.raw_http import Answer, RawConnection, request_bytes
 

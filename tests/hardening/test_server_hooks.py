@@ -15,13 +15,13 @@ from aiohttp.web_protocol import MAX_MSG_QUEUE_SIZE
 from bridge import limits
 from bridge.config import HttpConfig
 from bridge.errors import StartupError
-from bridge.web import server
 from bridge.web.app import build_app
-from bridge.web.arrivals import Arrival
-from bridge.web.connection import BridgeProtocol
-from bridge.web.heads import Head
-from bridge.web.plain_answers import PlainAnswer
-from bridge.web.server import BridgeServer, check_parser, make_runner
+from bridge.web.server import runner as server
+from bridge.web.server.arrivals import Arrival
+from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.heads import Head
+from bridge.web.server.plain_answers import PlainAnswer
+from bridge.web.server.runner import BridgeServer, check_parser, make_runner
 from tests.support.door import open_door, services_for
 from tests.support.raw_http import RawConnection, ask, request_bytes
 

@@ -13,7 +13,7 @@ import uvloop
 
 from bridge.clock import SystemClock
 from bridge.telemetry.metrics import Metrics
-from bridge.web.outflow import Outflow
+from bridge.web.server.outflow import Outflow
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
 from tests.support.turns import until
 
@@ -99,8 +99,8 @@ def test_many_that_never_read_hold_no_more_than_the_budget_and_others_are_served
 def test_an_answer_that_nobody_takes_ends_when_patience_does(
     new_loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.outflow._LOOK_S", 0.01)
-    monkeypatch.setattr("bridge.web.outflow.WRITE_PATIENCE_S", 0.2)
+    monkeypatch.setattr("bridge.web.server.outflow._LOOK_S", 0.01)
+    monkeypatch.setattr("bridge.web.server.outflow.WRITE_PATIENCE_S", 0.2)
 
     async def wait() -> None:
         async with _bridge(tmp_path, bytes_max=10**9) as app:

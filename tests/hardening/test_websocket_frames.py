@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bridge.config import HttpConfig
-from bridge.web import ws_socket
 from bridge.web.handlers import sockets
 from bridge.web.rules import RULES
-from bridge.web.ws_framing import Opcode
+from bridge.web.sockets import socket as ws_socket
+from bridge.web.sockets.framing import Opcode
 from tests.support.clock import FakeClock
 from tests.support.door import Door, Row, open_door
 from tests.support.raw_http import ask, request_bytes

@@ -6,7 +6,7 @@ import pytest
 
 from bridge import limits
 from bridge.errors import DeadlineExceeded, LogError, Outcome, TopicNotFound
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.messagelog import (
     Balanced,

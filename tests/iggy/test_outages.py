@@ -17,7 +17,7 @@ from bridge.errors import (
     Outcome,
     StartupError,
 )
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.iggy.pool import Slot
 from bridge.messagelog import First, FromOffset, Message, NewMessage, ToPartition, TopicRef

@@ -11,7 +11,7 @@ import asyncio
 import pytest
 
 from bridge.errors import LogError, Outcome
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.messagelog import FromOffset, NewMessage, ToPartition
 from tests.support.iggy_log import IggyLogs, soon
 from tests.support.iggy_server import IggyServer

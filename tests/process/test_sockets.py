@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from bridge.web.ws_framing import Opcode
+from bridge.web.sockets.framing import Opcode
 from tests.support.bridge_process import BridgeProcess
 from tests.support.raw_ws import Dial, RawSocket
 from tests.support.ws_frames import client_close

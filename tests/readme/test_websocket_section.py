@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from bridge import limits
-from bridge.web.ws_framing import CloseCode
-from bridge.web.ws_operations import Ack, Extend, Nack, Permit, Ping, Publish, Subscribe, Unsubscribe
+from bridge.web.sockets.framing import CloseCode
+from bridge.web.sockets.operations import Ack, Extend, Nack, Permit, Ping, Publish, Subscribe, Unsubscribe
 from tests.readme.generated import README
 
 TEXT = README.read_text()

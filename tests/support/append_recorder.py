@@ -4,7 +4,7 @@ import asyncio
 
 from bridge.clock import Deadline, SystemClock
 from bridge.errors import DeadlineExceeded, Outcome
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.messagelog import (
     Durability,
     LogHealth,

@@ -16,9 +16,9 @@ from bridge.background.stats_refresh import StatsCache, refresh_stats
 from bridge.clock import Deadline, SystemClock
 from bridge.config import GroupsConfig, HttpConfig, IggyConfig, LocalLogConfig, LogConfig
 from bridge.errors import AlreadyExists
-from bridge.flow.follow import Feeds
-from bridge.flow.gather import GatheredAppender
-from bridge.flow.tails import Tails
+from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.following.follow import Feeds
+from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.locallog import LocalMessageLog
@@ -28,8 +28,8 @@ from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.keys import Services
-from bridge.web.outflow import Outflow, system_outflow
-from bridge.web.server import make_runner
+from bridge.web.server.outflow import Outflow, system_outflow
+from bridge.web.server.runner import make_runner
 
 __all__ = ("CURSOR_KEY", "Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
 

@@ -10,16 +10,16 @@ from aiohttp.typedefs import Handler
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, SystemClock
 from bridge.config import GroupsConfig, HttpConfig, LogConfig
-from bridge.flow.follow import Feeds
-from bridge.flow.tails import Tails
+from bridge.flow.following.follow import Feeds
+from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.policy.cursors import Cursors
 from bridge.telemetry.group_figures import GroupFigures
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
-from bridge.web.body import read_body
+from bridge.web.bodies.whole import read_body
 from bridge.web.keys import Services
-from bridge.web.server import make_runner
+from bridge.web.server.runner import make_runner
 
 
 class Row(NamedTuple):

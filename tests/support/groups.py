@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from bridge.clock import Clock, Deadline, SystemClock
 from bridge.config import GroupsConfig
 from bridge.errors import NotFound
-from bridge.flow.gather import GatheredAppender
-from bridge.flow.tails import Tails
+from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, Placement, Receipt, ToPartition, TopicRef

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 
-from bridge.web.bounded import Bounded
+from bridge.web.server.bounded import Bounded
 from tests.support.bridge_app import BridgeApp
 
 __all__ = ("ToldLongPolls", "told_end_of_bulk_reads", "told_long_polls")

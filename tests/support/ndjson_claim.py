@@ -21,10 +21,10 @@ from bridge.events import check_json, is_well_formed
 from bridge.limits import JSON_DEPTH_MAX
 from bridge.messagelog import Balanced, Durability, NewMessage, Placement, Receipt, TopicRef
 from bridge.policy.body_kinds import Coding
-from bridge.web.bulk_writer import BulkWriter
-from bridge.web.decompression import inflater_of
-from bridge.web.line_intake import LineIntake
-from bridge.web.wire_bulk import OnError
+from bridge.web.bodies.bulk_writer import BulkWriter
+from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.line_intake import LineIntake
+from bridge.web.wire.bulk import OnError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -181,8 +181,8 @@ def check(data: bytes) -> None:
     elif coding is Coding.ZSTD and not pretended:
         packed = zstd.compress(body)
     with (
-        patch("bridge.web.line_intake.NDJSON_LINE_BYTES_MAX", LINE_BYTES_MAX),
-        patch("bridge.web.bulk_writer.NDJSON_BATCH_MESSAGES", BATCH_MESSAGES),
+        patch("bridge.web.bodies.line_intake.NDJSON_LINE_BYTES_MAX", LINE_BYTES_MAX),
+        patch("bridge.web.bodies.bulk_writer.NDJSON_BATCH_MESSAGES", BATCH_MESSAGES),
     ):
         outcome = asyncio.run(outcome_of(_cut(packed, sizes), coding=coding, on_error=on_error))
     if not pretended:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Self
 
 import orjson
 
-from bridge.web.ws_framing import Opcode
+from bridge.web.sockets.framing import Opcode
 from tests.support.raw_http import Answer, RawConnection, request_bytes
 from tests.support.ws_frames import client_close, client_text
 

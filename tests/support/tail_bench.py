@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from bridge.clock import Deadline
 from bridge.errors import BridgeError
-from bridge.flow.positions import Gap
-from bridge.flow.tails import Tails, Watch
+from bridge.flow.following.positions import Gap
+from bridge.flow.following.tails import Tails, Watch
 from bridge.messagelog import Records
 from tests.support.clock import FakeClock
 from tests.support.memory_log import TOPIC, MemoryLog

@@ -2,7 +2,7 @@
 
 import struct
 
-from bridge.web.ws_framing import Opcode
+from bridge.web.sockets.framing import Opcode
 
 __all__ = ("MASK", "client_close", "client_frame", "client_text")
 

@@ -11,7 +11,7 @@ import pytest
 
 from bridge import limits
 from bridge.errors import Overloaded
-from bridge.web.connection import BridgeProtocol
+from bridge.web.server.connection import BridgeProtocol
 from tests.support.bridge_app import BridgeApp
 from tests.support.bulk import SpyAppender, everything, in_chunks, post, stored
 from tests.support.events import user_event

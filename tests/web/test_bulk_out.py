@@ -11,10 +11,10 @@ import pytest
 from bridge.errors import PollError
 from bridge.messagelog import NewMessage, Page, ToPartition
 from bridge.policy.body_kinds import Coding
-from bridge.web.decompression import inflater_of
+from bridge.web.bodies.decompression import inflater_of
 from bridge.web.handlers import cursor_reading
 from bridge.web.rules import RULES
-from bridge.web.wire_cursors import cursor_lines
+from bridge.web.wire.cursors import cursor_lines
 from tests.support.bridge_app import Answer, BridgeApp
 from tests.support.events import generic_event, order_event, user_event
 from tests.support.long_polls import told_end_of_bulk_reads
@@ -24,7 +24,7 @@ NDJSON = {"Accept": "application/x-ndjson", "Accept-Encoding": "identity"}
 
 @pytest.fixture(autouse=True)
 def pages_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.web.bulk_reads.BULK_PAGE_MESSAGES", 3)
+    monkeypatch.setattr("bridge.web.bodies.bulk_reads.BULK_PAGE_MESSAGES", 3)
 
 
 async def _store(bridge: BridgeApp, *payloads: bytes, partition_id: int = 0) -> None:
@@ -331,8 +331,8 @@ async def test_a_client_that_takes_nothing_is_cut_and_the_log_is_not_read_for_it
     large = json.dumps(generic_event("x" * 700_000)).encode()
     await _store(bridge, *[large] * 60)
     reads = Reads(bridge, monkeypatch)
-    monkeypatch.setattr("bridge.web.outflow._LOOK_S", 0.01)
-    monkeypatch.setattr("bridge.web.outflow.WRITE_PATIENCE_S", 0.1)
+    monkeypatch.setattr("bridge.web.server.outflow._LOOK_S", 0.01)
+    monkeypatch.setattr("bridge.web.server.outflow.WRITE_PATIENCE_S", 0.1)
     ended = told_end_of_bulk_reads(bridge)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

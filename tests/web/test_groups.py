@@ -7,8 +7,8 @@ import pytest
 
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, ToPartition
-from bridge.web.connection import BridgeProtocol
 from bridge.web.rules import RULES
+from bridge.web.server.connection import BridgeProtocol
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
 from tests.support.group_calls import fill, places, receive, receive_all, tokens

@@ -8,7 +8,7 @@ import pytest
 
 from bridge.limits import PAGE_LIGHT_BYTES
 from bridge.messagelog import NewMessage, ToPartition
-from bridge.web.payload_forms import Form, PayloadForms
+from bridge.web.wire.payload_forms import Form, PayloadForms
 from tests.support.bridge_app import BridgeApp
 from tests.support.event_reader import EventReader, datas
 from tests.support.events import generic_event

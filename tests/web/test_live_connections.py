@@ -17,8 +17,8 @@ from bridge.limits import FEED_CATCH_UPS
 from bridge.messagelog import NewMessage, Page, ToPartition
 from bridge.policy.cursors import Cursor
 from bridge.telemetry.metrics import Metrics
-from bridge.web.departures import on_departure
-from bridge.web.sse_stream import SseStream
+from bridge.web.live.sse_stream import SseStream
+from bridge.web.server.departures import on_departure
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
 from tests.support.event_reader import EventReader, datas, offsets
 from tests.support.event_source import EventStream
@@ -124,10 +124,10 @@ async def test_a_slow_reader_slows_nobody_holds_little_and_gets_everything(
 async def test_a_reader_that_takes_nothing_for_too_long_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    monkeypatch.setattr("bridge.web.outflow._LOOK_S", 0.01 if by == "bridge" else 3600.0)
-    monkeypatch.setattr("bridge.web.outflow.WRITE_PATIENCE_S", 0.2)
+    monkeypatch.setattr("bridge.web.server.outflow._LOOK_S", 0.01 if by == "bridge" else 3600.0)
+    monkeypatch.setattr("bridge.web.server.outflow.WRITE_PATIENCE_S", 0.2)
     if by == "bridge":
-        monkeypatch.setattr("bridge.web.connection.bound_unsent", lambda _: None)
+        monkeypatch.setattr("bridge.web.server.connection.bound_unsent", lambda _: None)
     async with _bridge(tmp_path) as bridge:
         with closing(SlowReader(bridge)) as dead:
             await _until(lambda: b"id: " in dead.got, dead.read)
@@ -350,7 +350,7 @@ async def test_readers_that_are_stuck_far_behind_keep_nobody_from_catching_up(tm
 
 async def test_partitions_are_caught_up_with_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("catch_up", "follow"):
-        monkeypatch.setattr(f"bridge.flow.{module}.TAIL_PAGE_MESSAGES", 2)
+        monkeypatch.setattr(f"bridge.flow.following.{module}.TAIL_PAGE_MESSAGES", 2)
     async with _bridge(tmp_path) as bridge:
         for partition_id in (0, 1):
             for _ in range(6):

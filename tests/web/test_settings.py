@@ -66,7 +66,7 @@ async def test_a_page_that_cannot_be_built_commits_nothing(
         raise PollError
 
     with monkeypatch.context() as patch:
-        patch.setattr("bridge.web.wire_pages.PageEncoder.page_json", fail)
+        patch.setattr("bridge.web.wire.pages.PageEncoder.page_json", fail)
         assert (await small.call("GET", "/messages?auto_commit=true")).status == 500
     assert await small.log.stored_offset(small.topic, 0, 1, deadline=small.deadline()) is None
     assert (await small.call("GET", "/messages?auto_commit=true")).json["count"] == 1

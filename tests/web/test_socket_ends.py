@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from bridge.messagelog import First
-from bridge.web.ws_messages import MessageForm
-from bridge.web.ws_session import Session
+from bridge.web.sockets.messages import MessageForm
+from bridge.web.sockets.session import Session
 from tests.support.bridge_app import BridgeApp
 from tests.support.ws_client import SocketClient, messages, open_socket, shown, store
 
@@ -84,7 +84,7 @@ async def test_an_id_serves_one_subscription_at_a_time(client: SocketClient) -> 
 async def test_subscriptions_of_a_socket_are_bounded(
     client: SocketClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.ws_session.WS_SUBSCRIPTIONS_MAX", 2)
+    monkeypatch.setattr("bridge.web.sockets.session.WS_SUBSCRIPTIONS_MAX", 2)
     for name in "ab":
         await client.ask("subscribe", "subscribed", id=name, permits=0)
     problem = await client.refused(op="subscribe", id="c", permits=0)

@@ -129,7 +129,7 @@ async def test_a_message_that_comes_later_is_pushed(bridge: BridgeApp) -> None:
 async def test_a_client_holds_no_more_unsettled_than_is_allowed(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.ws_groups.WS_UNSETTLED_MAX", 3)
+    monkeypatch.setattr("bridge.web.sockets.groups.WS_UNSETTLED_MAX", 3)
     await store(bridge, *(b"%d" % index for index in range(6)))
     async with open_socket(bridge.session, bridge.base) as client:
         await client.ask("subscribe", "subscribed", **GROUP, permits=100)
@@ -144,7 +144,7 @@ async def test_a_client_holds_no_more_unsettled_than_is_allowed(
 async def test_settlements_that_wait_hold_the_client_back_and_are_all_answered(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.ws_session.WS_CALLS_MAX", 1)
+    monkeypatch.setattr("bridge.web.sockets.session.WS_CALLS_MAX", 1)
     await store(bridge, *(b"%d" % index for index in range(10)))
     async with open_socket(bridge.session, bridge.base) as client:
         await client.ask("subscribe", "subscribed", **GROUP, permits=10)

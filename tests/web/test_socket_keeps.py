@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.flow.entries import Entry
+from bridge.flow.following.entries import Entry
 from tests.support.alive import alive_since_now
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
@@ -38,7 +38,7 @@ async def test_a_subscription_without_permits_soon_holds_nothing_of_the_log(
     bridge: BridgeApp, client: SocketClient, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
 ) -> None:
     entries = alive_since_now(Entry)
-    monkeypatch.setattr("bridge.web.ws_subscriptions.WS_KEEP_S", 0.001)
+    monkeypatch.setattr("bridge.web.sockets.subscriptions.WS_KEEP_S", 0.001)
     if is_full:
         bridge.services.feeds.keeps = asyncio.Semaphore(0)
     await store(bridge, *(b"%d" % index for index in range(600)))

@@ -14,10 +14,10 @@ from bridge.clock import Deadline
 from bridge.config import HttpConfig
 from bridge.messagelog import First, NewMessage, Placement, Receipt, ToPartition, TopicRef
 from bridge.telemetry.metrics import Metrics
-from bridge.web import ws_socket
 from bridge.web.app import build_app
-from bridge.web.server import make_runner
-from bridge.web.ws_session import Session
+from bridge.web.server.runner import make_runner
+from bridge.web.sockets import socket as ws_socket
+from bridge.web.sockets.session import Session
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
 from tests.support.raw_ws import Dial
 from tests.support.turns import until
@@ -114,7 +114,7 @@ async def test_a_socket_that_takes_nothing_does_not_hold_up_the_end(
 async def test_a_window_of_publications_holds_the_client_back_and_loses_nothing(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.ws_publishing.WS_PUBLISHES_MAX", 4)
+    monkeypatch.setattr("bridge.web.sockets.publishing.WS_PUBLISHES_MAX", 4)
     async with open_socket(bridge.session, bridge.base) as client:
         for index in range(500):
             await client.say("publish", id=str(index), payload=index, partition_id=0)

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bridge.web.plain_answers import PlainAnswer
+from bridge.web.server.plain_answers import PlainAnswer
 
 __all__ = ("answer", "created", "no_content")
 

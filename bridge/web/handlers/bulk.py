@@ -8,16 +8,16 @@ from aiohttp import hdrs, web
 from bridge.errors import BadRequest, BridgeError, SerializationError
 from bridge.messagelog import NewMessage, TopicRef
 from bridge.policy.body_kinds import BodyKind
-from bridge.web.answer_headers import ANSWER_HEADERS
-from bridge.web.body import invite
-from bridge.web.bulk_writer import BulkWriter
-from bridge.web.chunk_reader import ChunkReader
-from bridge.web.decompression import inflater_of
-from bridge.web.encoded_body import check_coding, read_any
+from bridge.web.bodies.bulk_writer import BulkWriter
+from bridge.web.bodies.chunk_reader import ChunkReader
+from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.json_body import check_coding, read_any
+from bridge.web.bodies.line_intake import LineIntake
+from bridge.web.bodies.whole import invite
 from bridge.web.handlers.answers import answer, created
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
-from bridge.web.line_intake import LineIntake
-from bridge.web.wire_bulk import message_headers, progress, raw_receipt_json, read_send_query, stored_json
+from bridge.web.server.answer_headers import ANSWER_HEADERS
+from bridge.web.wire.bulk import message_headers, progress, raw_receipt_json, read_send_query, stored_json
 
 __all__ = ("send_lines", "send_raw")
 

@@ -7,27 +7,27 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bridge.clock import Deadline
-from bridge.flow.cursor_reads import CursorPage, CursorReads
-from bridge.flow.entries import Entry
-from bridge.flow.waiting import Waiting
+from bridge.flow.following.cursor_reads import CursorPage, CursorReads
+from bridge.flow.following.entries import Entry
+from bridge.flow.following.waiting import Waiting
 from bridge.limits import END_CURSOR_CHARS_MAX
 from bridge.messagelog import TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.policy.cursors import Cursor
-from bridge.web.admission_tickets import give_back
-from bridge.web.bulk_reads import LineWriter
+from bridge.web.bodies.bulk_reads import LineWriter
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.waiting import waiting_for
-from bridge.web.heavy_pages import made_ready
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
-from bridge.web.wire_accept import preferred_coding
-from bridge.web.wire_cursors import (
+from bridge.web.server.tickets import give_back
+from bridge.web.wire.accept import preferred_coding
+from bridge.web.wire.cursors import (
     CursorQuery,
     cursor_lines,
     cursor_page_json,
     read_cursor_lines_query,
     read_cursor_query,
 )
+from bridge.web.wire.heavy_pages import made_ready
 
 __all__ = ("poll_by_cursor", "stream_by_cursor")
 

@@ -11,15 +11,14 @@ from bridge.errors import BadRequest, DeadlineExceeded
 from bridge.groups.values import Delivery, Settled
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
-from bridge.web.admission_tickets import give_back
-from bridge.web.body import read_body
-from bridge.web.departures import on_departure, protocol_of
+from bridge.web.bodies.optional_body import read_optional_body, refuse_body
+from bridge.web.bodies.whole import read_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import topic_of
-from bridge.web.heavy_pages import made_ready
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
-from bridge.web.optional_body import read_optional_body, refuse_body
-from bridge.web.wire_groups import (
+from bridge.web.server.departures import on_departure, protocol_of
+from bridge.web.server.tickets import give_back
+from bridge.web.wire.groups import (
     ReceiveOrder,
     deliveries_json,
     group_json,
@@ -33,7 +32,8 @@ from bridge.web.wire_groups import (
     read_tokens,
     settled_json,
 )
-from bridge.web.wire_queries import refuse_query
+from bridge.web.wire.heavy_pages import made_ready
+from bridge.web.wire.queries import refuse_query
 
 __all__ = ("ack", "delete_group", "extend", "get_group", "list_groups", "nack", "receive", "seek")
 

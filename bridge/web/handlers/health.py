@@ -5,7 +5,7 @@ from aiohttp import web
 from bridge.errors import NotFound
 from bridge.web.handlers.answers import answer
 from bridge.web.keys import SERVICES
-from bridge.web.wire_answers import health_json, ready_json, stats_json
+from bridge.web.wire.answers import health_json, ready_json, stats_json
 
 __all__ = ("health", "metrics", "ready", "stats")
 

@@ -7,22 +7,22 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 
 from bridge.errors import BadRequest, NotAcceptable
-from bridge.flow.positions import Positions, Start, furthest
+from bridge.flow.following.positions import Positions, Start, furthest
 from bridge.limits import LIVE_RETRY_MS_MAX, LIVE_RETRY_MS_MIN
 from bridge.messagelog import FromTimestamp, TopicRef
 from bridge.policy.cursors import Cursors
-from bridge.web import sse
-from bridge.web.admission_tickets import give_back
-from bridge.web.answer_headers import vary_by
-from bridge.web.departures import on_departure
 from bridge.web.handlers.places import topic_of
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
-from bridge.web.live_streams import LiveKind
-from bridge.web.sse_entries import EventForm
-from bridge.web.sse_stream import SseStream
-from bridge.web.wire_accept import takes_events
-from bridge.web.wire_cursors import read_cursor
-from bridge.web.wire_live import LAST_EVENT_ID, LiveQuery, read_live_query
+from bridge.web.live import sse
+from bridge.web.live.sse_entries import EventForm
+from bridge.web.live.sse_stream import SseStream
+from bridge.web.live.streams import LiveKind
+from bridge.web.server.answer_headers import vary_by
+from bridge.web.server.departures import on_departure
+from bridge.web.server.tickets import give_back
+from bridge.web.wire.accept import takes_events
+from bridge.web.wire.cursors import read_cursor
+from bridge.web.wire.live import LAST_EVENT_ID, LiveQuery, read_live_query
 
 __all__ = ("stream", "stream_events")
 

@@ -9,12 +9,12 @@ from aiohttp import web
 from bridge.errors import BadRequest, PartitionNotFound
 from bridge.limits import OFFSETS_AT_ONCE
 from bridge.messagelog import StoredOffset
-from bridge.web.body import read_body
+from bridge.web.bodies.optional_body import refuse_body
+from bridge.web.bodies.whole import read_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import consumer_of, partition_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES
-from bridge.web.optional_body import refuse_body
-from bridge.web.wire_offsets import (
+from bridge.web.wire.offsets import (
     Progress,
     check_offsets,
     offset_json,
@@ -22,7 +22,7 @@ from bridge.web.wire_offsets import (
     read_offset,
     read_offsets,
 )
-from bridge.web.wire_queries import refuse_query
+from bridge.web.wire.queries import refuse_query
 
 __all__ = ("delete_offset", "delete_offsets", "get_offset", "list_offsets", "put_offset", "put_offsets")
 

@@ -6,9 +6,9 @@ from bridge.errors import BadRequest, Forbidden
 from bridge.limits import CONSUMER_ID_MAX
 from bridge.messagelog import ConsumerKey, TopicRef
 from bridge.policy.names import check_name
-from bridge.web.arrivals import Arrival
 from bridge.web.keys import SERVICES, Services
-from bridge.web.wire_queries import PARTITION_ID_MAX
+from bridge.web.server.arrivals import Arrival
+from bridge.web.wire.queries import PARTITION_ID_MAX
 
 __all__ = (
     "consumer_of",

@@ -5,21 +5,21 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from bridge.flow.waiting import is_enough, read_when_there
+from bridge.flow.following.waiting import is_enough, read_when_there
 from bridge.messagelog import TopicRef
 from bridge.policy.body_kinds import Coding
-from bridge.web.admission_tickets import give_back
-from bridge.web.answer_headers import vary_by
-from bridge.web.bulk_reads import BulkRead, LineWriter
+from bridge.web.bodies.bulk_reads import BulkRead, LineWriter
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.cursor_reading import poll_by_cursor, stream_by_cursor
 from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.places import topic_of
 from bridge.web.handlers.waiting import waiting_for
-from bridge.web.heavy_pages import page_json
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
-from bridge.web.wire_accept import preferred_coding, wants_events, wants_ndjson
-from bridge.web.wire_queries import read_bulk_query, read_poll_query
+from bridge.web.server.answer_headers import vary_by
+from bridge.web.server.tickets import give_back
+from bridge.web.wire.accept import preferred_coding, wants_events, wants_ndjson
+from bridge.web.wire.heavy_pages import page_json
+from bridge.web.wire.queries import read_bulk_query, read_poll_query
 
 __all__ = ("poll",)
 

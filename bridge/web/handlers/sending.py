@@ -4,16 +4,16 @@ from aiohttp import hdrs, web
 
 from bridge.errors import Outcome, UnsupportedMediaType
 from bridge.policy.body_kinds import BodyKind, body_kind
-from bridge.web.body import body_at_hand
-from bridge.web.encoded_body import read_json
+from bridge.web.bodies.json_body import read_json
+from bridge.web.bodies.whole import body_at_hand
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
 from bridge.web.handlers.places import topic_of
 from bridge.web.keys import DEADLINE, SERVICES
-from bridge.web.turns import in_turns
-from bridge.web.wire import batch_steps, message_steps, plain_message
-from bridge.web.wire_answers import batch_json, receipt_json
-from bridge.web.wire_queries import refuse_query
+from bridge.web.server.turns import in_turns
+from bridge.web.wire.answers import batch_json, receipt_json
+from bridge.web.wire.queries import refuse_query
+from bridge.web.wire.submissions import batch_steps, message_steps, plain_message
 
 __all__ = ("send", "send_batch")
 

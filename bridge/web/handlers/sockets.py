@@ -8,15 +8,15 @@ from aiohttp import web
 from bridge.errors import Overloaded
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Ticket
-from bridge.web.admission_tickets import TICKET
-from bridge.web.connection import BridgeProtocol
 from bridge.web.keys import CLIENT, DEADLINE, REQUEST_ID, SERVICES
-from bridge.web.live_streams import LiveKind
+from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
-from bridge.web.wire_queries import refuse_query
-from bridge.web.ws_session import Session, message_bytes_max
-from bridge.web.ws_socket import Socket
-from bridge.web.ws_upgrade import upgraded
+from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.tickets import TICKET
+from bridge.web.sockets.session import Session, message_bytes_max
+from bridge.web.sockets.socket import Socket
+from bridge.web.sockets.upgrade import upgraded
+from bridge.web.wire.queries import refuse_query
 
 __all__ = ("socket",)
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from aiohttp import web
 
 from bridge.clock import Deadline
-from bridge.flow.waiting import Waiting
+from bridge.flow.following.waiting import Waiting
 from bridge.limits import LONG_POLL_MARGIN_S
-from bridge.web.admission_tickets import give_back
-from bridge.web.departures import on_departure
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
+from bridge.web.server.departures import on_departure
+from bridge.web.server.tickets import give_back
 
 __all__ = ("waiting_for",)
 

@@ -6,10 +6,10 @@ from aiohttp import hdrs, web
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
 from bridge.telemetry.request_lines import RequestLines
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.arrivals import Arrival
 
 __all__ = ("UNMATCHED", "access_log", "route_of")
 

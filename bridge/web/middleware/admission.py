@@ -9,11 +9,11 @@ from aiohttp import hdrs, web
 from bridge.errors import Overloaded
 from bridge.limits import LOOP_LOOK_S
 from bridge.policy.admission import Admission, Ticket
-from bridge.web.admission_tickets import TICKET, overloaded
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.arrivals import Arrival
+from bridge.web.server.tickets import TICKET, overloaded
 
 __all__ = ("admission",)
 

@@ -7,10 +7,10 @@ import structlog
 from bridge.errors import TooManyFailedKeys, Unauthorized
 from bridge.policy.api_keys import KeyVerdict
 from bridge.policy.client_address import limit_key
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.arrivals import Arrival
 
 __all__ = ("api_key",)
 

@@ -3,10 +3,10 @@
 from aiohttp import hdrs, web
 
 from bridge.errors import Forbidden
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.arrivals import Arrival
 
 __all__ = ("cors",)
 

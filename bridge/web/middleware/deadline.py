@@ -9,11 +9,11 @@ from bridge.clock import Deadline
 from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome
 from bridge.limits import DEADLINE_BACKSTOP_S
 from bridge.policy.request_timeouts import effective_timeout_ms
-from bridge.web.answer_headers import ANSWER_HEADERS
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import DEADLINE, Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.answer_headers import ANSWER_HEADERS
+from bridge.web.server.arrivals import Arrival
 
 __all__ = ("deadline",)
 

@@ -8,11 +8,11 @@ from bridge.config.rules import is_loopback
 from bridge.errors import Forbidden, MisdirectedRequest
 from bridge.policy.allowed_hosts import AllowedHosts
 from bridge.policy.same_origin import Forwarding
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.middleware.rate_limit import PROBES
 from bridge.web.rules import Rules
+from bridge.web.server.arrivals import Arrival
 
 __all__ = ("foreign_pages", "foreign_pages_of_figures")
 

@@ -9,11 +9,11 @@ from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
 from bridge.policy.reminders import Reminders
 from bridge.policy.request_ids import RequestIds
 from bridge.telemetry.request_scope import REQUEST_SCOPE
-from bridge.web.answer_headers import ANSWER_HEADERS, own_headers
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.answer_headers import ANSWER_HEADERS, own_headers
+from bridge.web.server.arrivals import Arrival
 
 __all__ = ("identity",)
 

@@ -8,12 +8,12 @@ from aiohttp import hdrs, web
 
 from bridge import errors
 from bridge.errors import BridgeError
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import ERROR_CODE, REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED, route_of
-from bridge.web.problems import problem_response, row_of
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.arrivals import Arrival
+from bridge.web.wire.problems import problem_response, row_of
 
 __all__ = ("problem_boundary",)
 

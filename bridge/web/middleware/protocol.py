@@ -7,11 +7,11 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from bridge.errors import BadRequest, HttpVersionNotSupported
 from bridge.policy.request_targets import check_target
-from bridge.web.answer_headers import ANSWER_HEADERS
-from bridge.web.arrivals import UNSPOKEN_VERSION, Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.answer_headers import ANSWER_HEADERS
+from bridge.web.server.arrivals import UNSPOKEN_VERSION, Arrival
 
 __all__ = ("protocol",)
 

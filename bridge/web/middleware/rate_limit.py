@@ -7,11 +7,11 @@ from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
 from bridge.policy.settling import SETTLING, settles, settling_key
 from bridge.policy.token_bucket import Verdict
-from bridge.web.answer_headers import ANSWER_HEADERS
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Gate
 from bridge.web.keys import CLIENT, Services
+from bridge.web.middleware.gates import Gate
 from bridge.web.rules import RateRule, Rules
+from bridge.web.server.answer_headers import ANSWER_HEADERS
+from bridge.web.server.arrivals import Arrival
 
 __all__ = ("PROBES", "policy_header", "rate_limit", "state_header")
 

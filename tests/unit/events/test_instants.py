@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bridge.errors import SerializationError
 from bridge.events import decode_event, instant_of, is_event
-from bridge.web.wire import read_batch, read_message
-from bridge.web.wire_times import time_us_of
+from bridge.web.wire.submissions import read_batch, read_message
+from bridge.web.wire.times import time_us_of
 
 EVENT = (
     '{"id":"6f1c1b1e-1111-4111-8111-111111111111","event_type":"t","timestamp":"%s",'

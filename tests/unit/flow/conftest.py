@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bridge.flow.follow import Feeds
+from bridge.flow.following.follow import Feeds
 from tests.support.feed_room import Room
 from tests.support.tail_bench import Bench, tail_bench
 from tests.support.timers import settled

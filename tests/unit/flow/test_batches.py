@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.flow.batches import Weight, shares, taken
+from bridge.flow.appending.batches import Weight, shares, taken
 from bridge.limits import GATHER_BYTES_MAX, GATHER_MESSAGES_MAX
 from bridge.messagelog import Durability, Receipt
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge import limits
-from bridge.flow.entries import Entry, parts_for
+from bridge.flow.following.entries import Entry, parts_for
 from bridge.messagelog import Message, Records
 
 

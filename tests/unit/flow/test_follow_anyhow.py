@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from bridge.clock import Deadline
 from bridge.errors import Disconnected
-from bridge.flow import feeds as feeds_module
-from bridge.flow.entries import Entry, Run
-from bridge.flow.follow import Feeds, Follower
-from bridge.flow.live_lanes import Manner
-from bridge.flow.positions import Positions
-from bridge.flow.tails import Tails
+from bridge.flow.following import feeds as feeds_module
+from bridge.flow.following.entries import Entry, Run
+from bridge.flow.following.follow import Feeds, Follower
+from bridge.flow.following.live_lanes import Manner
+from bridge.flow.following.positions import Positions
+from bridge.flow.following.tails import Tails
 from bridge.flow.timers import pause
 from bridge.messagelog import First, Last, Records
 from tests.support.clock import FakeClock
@@ -302,7 +302,7 @@ class World:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ring that overflows, entries of few messages, few readers a turn."""
     monkeypatch.setattr(feeds_module, "FEED_ENTRIES_MAX", 3)
-    monkeypatch.setattr("bridge.flow.entries.FEED_ENTRY_MESSAGES", 2)
+    monkeypatch.setattr("bridge.flow.following.entries.FEED_ENTRY_MESSAGES", 2)
     monkeypatch.setattr(feeds_module, "FEED_RUN_BYTES", 3)
     monkeypatch.setattr(feeds_module, "FEED_DELIVERIES_PER_TURN", 1)
 

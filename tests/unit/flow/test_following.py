@@ -7,9 +7,9 @@ import pytest
 
 from bridge import limits
 from bridge.errors import BadRequest, BridgeError, Disconnected, Overloaded, PartitionNotFound, TopicNotFound
-from bridge.flow import feeds as feeds_module
-from bridge.flow import follow as follow_module
-from bridge.flow.entries import Entry, Run
+from bridge.flow.following import feeds as feeds_module
+from bridge.flow.following import follow as follow_module
+from bridge.flow.following.entries import Entry, Run
 from bridge.messagelog import First, FromTimestamp, Last
 from tests.support.alive import alive_since_now
 from tests.support.feed_room import Room
@@ -67,7 +67,7 @@ async def test_what_is_made_of_an_entry_is_made_once_for_all(room: Room) -> None
 
 
 async def test_more_forms_than_are_kept_are_made_again(monkeypatch: pytest.MonkeyPatch, room: Room) -> None:
-    monkeypatch.setattr("bridge.flow.entries.FEED_FORMS_MAX", 1)
+    monkeypatch.setattr("bridge.flow.following.entries.FEED_FORMS_MAX", 1)
     follower = await room.follow(Last())
     room.bench.log.append(0)
     await room.bench.timers.pass_s(1)

@@ -20,7 +20,7 @@ from bridge.errors import (
     SendError,
     TopicNotFound,
 )
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.messagelog import (
     Balanced,
     ByKey,

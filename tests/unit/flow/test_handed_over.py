@@ -3,8 +3,8 @@
 import pytest
 
 from bridge import limits
-from bridge.flow import handed_over
-from bridge.flow.handed_over import HandedOver
+from bridge.flow.following import handed_over
+from bridge.flow.following.handed_over import HandedOver
 from bridge.messagelog import NO_RECORDS, Message, Records
 from tests.support.memory_log import TOPIC
 from tests.support.tail_bench import Bench, Ear

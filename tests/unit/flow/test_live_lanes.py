@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, TopicNotFound
-from bridge.flow.entries import Entry, Run
-from bridge.flow.live_lanes import LiveLane, Manner
-from bridge.flow.positions import Positions
+from bridge.flow.following.entries import Entry, Run
+from bridge.flow.following.live_lanes import LiveLane, Manner
+from bridge.flow.following.positions import Positions
 from bridge.messagelog import NO_RECORDS
 
 
@@ -146,12 +146,12 @@ def test_each_member_has_everything_once_and_stands_where_it_is_said_to(
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bridge.flow.live_lanes.FEED_DELIVERIES_PER_TURN", per_turn)
+        patch.setattr("bridge.flow.following.live_lanes.FEED_DELIVERIES_PER_TURN", per_turn)
         asyncio.run(happens())
 
 
 async def test_members_are_served_some_in_each_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.flow.live_lanes.FEED_DELIVERIES_PER_TURN", 2)
+    monkeypatch.setattr("bridge.flow.following.live_lanes.FEED_DELIVERIES_PER_TURN", 2)
     feed = Feed()
     lane = LiveLane(feed, Manner("form", _made, bool))
     members = [Member(lane, feed) for _ in range(5)]

@@ -15,7 +15,7 @@ from bridge.errors import (
     Outcome,
     SendError,
 )
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.messagelog import (
     Balanced,
     ByKey,

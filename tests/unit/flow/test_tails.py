@@ -118,7 +118,7 @@ async def test_a_log_that_tells_of_every_append_is_polled_once_a_second(bench: B
 async def test_many_partitions_share_the_polls_there_may_be(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.flow.partition_tail.TAIL_POLLS_PER_S_MAX", 10)
+    monkeypatch.setattr("bridge.flow.following.partition_tail.TAIL_POLLS_PER_S_MAX", 10)
     with bench.tails.watch(TOPIC, 0) as one, bench.tails.watch(TOPIC, 1) as other:
         await one.opened(bench.in_s(1))
         await other.opened(bench.in_s(1))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bridge import limits
 from bridge.errors import TopicNotFound
-from bridge.flow.cursor_reads import shares
-from bridge.flow.waiting import Waiting, read_when_there
+from bridge.flow.following.cursor_reads import shares
+from bridge.flow.following.waiting import Waiting, read_when_there
 from bridge.messagelog import FromOffset, FromTimestamp, Page, Position
 from tests.support.memory_log import TOPIC
 from tests.support.tail_bench import Bench

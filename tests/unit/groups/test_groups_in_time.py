@@ -239,7 +239,7 @@ async def test_a_group_is_taken_up_with_all_its_partitions_or_refused(
 async def test_who_waits_where_no_partition_can_be_watched_looks_for_himself(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.flow.tails.TAILS_MAX", 0)
+    monkeypatch.setattr("bridge.flow.following.tails.TAILS_MAX", 0)
     replica = await scene.start()
     waiting = asyncio.create_task(replica.receive(TOPIC, wait_s=20))
     assert await replica.receive(TOPIC, group="another") == ()

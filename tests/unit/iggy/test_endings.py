@@ -19,7 +19,7 @@ from bridge import limits
 from bridge.clock import Deadline
 from bridge.config import IggyConfig
 from bridge.errors import BridgeError, LogError, Outcome
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.iggy.client import Dialled, Refusal, refusal
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.iggy.pool import Slot

@@ -12,7 +12,7 @@ from bridge import limits
 from bridge.clock import SystemClock
 from bridge.config import LocalLogConfig
 from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, TopicNotFound
-from bridge.flow.gather import GatheredAppender
+from bridge.flow.appending.gathering import GatheredAppender
 from bridge.locallog import LocalMessageLog
 from bridge.locallog.catalog import PartitionState
 from bridge.locallog.transaction import Append

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bridge.web.backstops import Backstops
+from bridge.web.server.backstops import Backstops
 
 
 async def held(backstops: Backstops, seconds: float, begun: asyncio.Event) -> str:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from bridge.errors import Outcome, Overloaded
-from bridge.web.bounded import Bounded
+from bridge.web.server.bounded import Bounded
 
 
 def test_a_few_addresses_cannot_keep_the_others_out() -> None:

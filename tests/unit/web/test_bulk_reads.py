@@ -7,8 +7,8 @@ import pytest
 
 from bridge.clock import Clock, Deadline, SystemClock
 from bridge.messagelog import First, FromOffset, Message, Page, TopicRef
-from bridge.web.bulk_reads import BulkRead
-from bridge.web.wire_queries import BulkQuery
+from bridge.web.bodies.bulk_reads import BulkRead
+from bridge.web.wire.queries import BulkQuery
 from tests.support.clock import FakeClock
 
 
@@ -68,7 +68,7 @@ async def test_the_log_is_asked_for_the_next_page_before_one_is_used() -> None:
 
 async def test_each_page_has_the_time_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     log, clock = CountingLog(20), FakeClock()
-    monkeypatch.setattr("bridge.web.bulk_reads.BULK_PAGE_MESSAGES", 1)
+    monkeypatch.setattr("bridge.web.bodies.bulk_reads.BULK_PAGE_MESSAGES", 1)
     read = await _begun(log, clock)
     async for _ in read.pages():
         clock.advance(9)

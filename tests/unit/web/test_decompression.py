@@ -20,8 +20,8 @@ from bridge.limits import (
     INFLATE_STEP_BYTES_MIN,
 )
 from bridge.policy.body_kinds import BodyKind, Coding, body_kind, coding_of
-from bridge.web import decompression
-from bridge.web.decompression import inflater_of
+from bridge.web.bodies import decompression
+from bridge.web.bodies.decompression import inflater_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd

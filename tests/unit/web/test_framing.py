@@ -9,7 +9,7 @@ from aiohttp.http import HttpRequestParser, RawRequestMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.web.framing import Framing
+from bridge.web.server.framing import Framing
 
 
 class Sink:

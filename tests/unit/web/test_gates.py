@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from bridge.web.arrivals import Arrival
-from bridge.web.gates import Answered, Check, Failed, Gate, as_middleware
-from bridge.web.heads import Head
+from bridge.web.middleware.gates import Answered, Check, Failed, Gate, as_middleware
+from bridge.web.server.arrivals import Arrival
+from bridge.web.server.heads import Head
 
 ANSWER = web.Response()
 OTHER = web.Response(status=204)

@@ -6,8 +6,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from bridge import limits
-from bridge.web import heads as heads_module
-from bridge.web.heads import Known, KnownHeads
+from bridge.web.server import heads as heads_module
+from bridge.web.server.heads import Known, KnownHeads
 
 HEAD = b"POST /messages HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
 

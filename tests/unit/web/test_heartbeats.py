@@ -1,7 +1,7 @@
 from contextlib import ExitStack, suppress
 
 from bridge.limits import LIVE_HEARTBEAT_S
-from bridge.web.heartbeats import Heartbeats
+from bridge.web.live.heartbeats import Heartbeats
 from tests.support.clock import FakeClock
 from tests.support.timers import FakeTimers
 

@@ -14,9 +14,9 @@ from bridge.events import Steps, is_event, is_event_steps, payloads
 from bridge.events import event as event_module
 from bridge.events.amounts import amount_of
 from bridge.limits import JSON_FAST_BRACKETS_MAX, JSON_FAST_BYTES_MAX, JSON_STEP_BYTES
-from bridge.web.payload_forms import form_of
-from bridge.web.wire import batch_steps, message_steps, read_batch, read_message
-from bridge.web.wire_places import read_stream
+from bridge.web.wire.payload_forms import form_of
+from bridge.web.wire.places import read_stream
+from bridge.web.wire.submissions import batch_steps, message_steps, read_batch, read_message
 from tests.support.events import generic_event
 
 ID: Final = "6f1c1b1e-1111-4111-8111-111111111111"
@@ -109,9 +109,9 @@ def test_what_is_heavy_is_done_in_many_steps_and_builds_no_objects_of_it(
 def _make_all_large(patch: pytest.MonkeyPatch, step_bytes: int = 16) -> None:
     for module in ("bridge.events.json_marks", "bridge.events.json_rules", "bridge.events.event"):
         patch.setattr(f"{module}.JSON_STEP_BYTES", step_bytes)
-    for module in ("bridge.events.duplicates", "bridge.web.wire", "bridge.web.wire_envelopes"):
+    for module in ("bridge.events.duplicates", "bridge.web.wire.submissions", "bridge.web.wire.envelopes"):
         patch.setattr(f"{module}.JSON_STEP_BYTES", step_bytes)
-    for module in ("bridge.events.json_rules", "bridge.web.wire", "bridge.web.wire_envelopes"):
+    for module in ("bridge.events.json_rules", "bridge.web.wire.submissions", "bridge.web.wire.envelopes"):
         patch.setattr(f"{module}.JSON_FAST_BYTES_MAX", 0)
     # What has so many commas is no order then.
     patch.setattr(event_module, "_ITEM_BYTES_MIN", 1)

@@ -13,9 +13,9 @@ from bridge.clock import Deadline
 from bridge.errors import DeadlineExceeded
 from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES
 from bridge.messagelog import Headers, Message, Page, Records
-from bridge.web import wire_pages
-from bridge.web.heavy_pages import made_ready, page_json
-from bridge.web.wire_pages import PageEncoder
+from bridge.web.wire import pages as wire_pages
+from bridge.web.wire.heavy_pages import made_ready, page_json
+from bridge.web.wire.pages import PageEncoder
 from tests.support.clock import FakeClock
 from tests.support.events import generic_event
 
@@ -55,7 +55,7 @@ def test_what_is_heavy_takes_many_steps_and_then_is_only_put_together(
 
         return call
 
-    monkeypatch.setattr("bridge.web.wire_pages.orjson.dumps", measured(dumps))
+    monkeypatch.setattr("bridge.web.wire.pages.orjson.dumps", measured(dumps))
     monkeypatch.setattr(wire_pages, "b64encode", measured(b64encode))
     steps = sum(1 for _ in encoder.shown_steps(heavy))
     assert steps >= (1 if kind in ("text", "bytes", "no json") else MIB // JSON_STEP_BYTES)

@@ -11,12 +11,12 @@ import pytest
 from bridge.clock import SystemClock
 from bridge.messagelog import Balanced, TopicRef
 from bridge.policy.body_kinds import Coding
-from bridge.web import line_intake, ndjson
-from bridge.web.bulk_writer import BulkWriter
-from bridge.web.decompression import inflater_of
-from bridge.web.line_intake import LineIntake
-from bridge.web.line_splitter import LineSplitter
-from bridge.web.wire_bulk import OnError
+from bridge.web.bodies import line_intake, ndjson
+from bridge.web.bodies.bulk_writer import BulkWriter
+from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.line_intake import LineIntake
+from bridge.web.bodies.line_splitter import LineSplitter
+from bridge.web.wire.bulk import OnError
 from tests.support.ndjson_claim import CODINGS, check, outcome_of
 
 CORPUS: Final = Path(__file__).resolve().parents[3] / "fuzz" / "corpus" / "bulk_in"

@@ -3,7 +3,7 @@ from contextlib import ExitStack
 import pytest
 
 from bridge.errors import Overloaded
-from bridge.web.live_streams import LiveKind, LiveStreams
+from bridge.web.live.streams import LiveKind, LiveStreams
 
 
 def test_there_are_no_more_streams_than_may_be_and_one_that_ends_makes_room() -> None:
@@ -45,7 +45,7 @@ async def test_a_stream_that_comes_during_the_drain_is_told_at_once() -> None:
 
 
 async def test_a_stream_that_has_ended_meanwhile_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.web.live_streams._FAREWELLS_PER_TURN", 1)
+    monkeypatch.setattr("bridge.web.live.streams._FAREWELLS_PER_TURN", 1)
     streams = LiveStreams()
     told: list[str] = []
     second = ExitStack()

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from bridge.limits import WRITE_PATIENCE_S
 from bridge.policy.pace import Pace
-from bridge.web.outflow import Outflow, bound_unsent, write_pace
+from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
 from tests.support.clock import FakeClock
 from tests.support.timers import FakeTimers, settled
 

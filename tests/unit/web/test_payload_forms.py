@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from bridge.events import is_event
 from bridge.messagelog import NewMessage
-from bridge.web.payload_forms import Form, PayloadForms, are_plain_events, form_of
+from bridge.web.wire.payload_forms import Form, PayloadForms, are_plain_events, form_of
 from tests.support.events import generic_event, order_event, user_event
 
 
@@ -67,8 +67,8 @@ def test_many_plain_events_are_seen_to_be_events_at_once() -> None:
 
 def test_the_word_between_cannot_be_used_by_whoever_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
     # Even one who knew it gains nothing but a list that does not alternate.
-    monkeypatch.setattr("bridge.web.payload_forms._WORD", "word")
-    monkeypatch.setattr("bridge.web.payload_forms._SEPARATOR", b',"word",')
+    monkeypatch.setattr("bridge.web.wire.payload_forms._WORD", "word")
+    monkeypatch.setattr("bridge.web.wire.payload_forms._SEPARATOR", b',"word",')
     assert not are_plain_events([EVENTS[0] + b',"word"', EVENTS[1]])
     assert not are_plain_events([EVENTS[0], b'"word"', EVENTS[1]])
 
@@ -81,7 +81,7 @@ def test_what_was_checked_at_the_door_is_not_judged_again(monkeypatch: pytest.Mo
     def fail(_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("bridge.web.payload_forms._judged", fail)
+    monkeypatch.setattr("bridge.web.wire.payload_forms._judged", fail)
     # Other objects, the same bytes.
     assert forms.forms_of([bytes(bytearray(payload)) for payload in payloads]) == [Form.EVENT] * 5
 
@@ -117,5 +117,5 @@ def test_what_was_new_before_is_still_known(monkeypatch: pytest.MonkeyPatch) -> 
     others = [b"x%d" % number for number in range(3)]
     assert forms.forms_of(others) == [Form.TEXT] * 3
     assert forms.forms_of([*others, *first]) == [Form.TEXT] * 3 + [Form.JSON] * 10
-    monkeypatch.setattr("bridge.web.payload_forms.form_of", None)
+    monkeypatch.setattr("bridge.web.wire.payload_forms.form_of", None)
     assert forms.forms_of([*first[:5], *others]) == [Form.JSON] * 5 + [Form.TEXT] * 3

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from bridge import errors
 from bridge.errors import BridgeError, LogError, Outcome, RateLimited, RequestError
-from bridge.web import problems
-from bridge.web.problems import ROWS, problem_response, row_of
+from bridge.web.wire import problems
+from bridge.web.wire.problems import ROWS, problem_response, row_of
 
 
 def tree(base: type[BridgeError] = BridgeError) -> Iterator[type[BridgeError]]:

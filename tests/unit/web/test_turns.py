@@ -7,7 +7,7 @@ import pytest
 from bridge.clock import Deadline
 from bridge.errors import DeadlineExceeded, Outcome
 from bridge.events import Steps
-from bridge.web.turns import in_turns
+from bridge.web.server.turns import in_turns
 from tests.support.clock import FakeClock
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from bridge.policy.body_kinds import Coding
-from bridge.web.wire_accept import preferred_coding, takes_events, wants_events, wants_ndjson
+from bridge.web.wire.accept import preferred_coding, takes_events, wants_events, wants_ndjson
 
 
 @pytest.mark.parametrize(

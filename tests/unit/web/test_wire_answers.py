@@ -5,7 +5,7 @@ import pytest
 
 from bridge.background.stats_refresh import StatsSnapshot
 from bridge.messagelog import Durability, LogHealth, LogTotals, Receipt, TopicRef
-from bridge.web.wire_answers import batch_json, health_json, ready_json, receipt_json, stats_json
+from bridge.web.wire.answers import batch_json, health_json, ready_json, receipt_json, stats_json
 
 _TOPIC = TopicRef("s", "t")
 

@@ -2,7 +2,7 @@ import pytest
 
 from bridge.errors import BadRequest
 from bridge.messagelog import First, FromTimestamp, Last
-from bridge.web.wire_live import LiveQuery, LiveStart, read_live_query
+from bridge.web.wire.live import LiveQuery, LiveStart, read_live_query
 
 
 def _read(*pairs: tuple[str, str], ids: tuple[str, ...] = ()) -> LiveQuery:

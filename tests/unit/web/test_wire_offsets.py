@@ -21,7 +21,7 @@ from bridge.messagelog import (
     Retention,
     StoredOffset,
 )
-from bridge.web.wire_groups import (
+from bridge.web.wire.groups import (
     ReceiveOrder,
     deliveries_json,
     messages_of,
@@ -32,9 +32,9 @@ from bridge.web.wire_groups import (
     read_tokens,
     settled_json,
 )
-from bridge.web.wire_offsets import Progress, read_offset, read_offsets
-from bridge.web.wire_pages import PageEncoder
-from bridge.web.wire_places import read_partitions, read_retention
+from bridge.web.wire.offsets import Progress, read_offset, read_offsets
+from bridge.web.wire.pages import PageEncoder
+from bridge.web.wire.places import read_partitions, read_retention
 
 READERS: list[Callable[[bytes], Any]] = [
     read_offset,

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bridge.events import is_event
 from bridge.limits import OFFSET_MAX
 from bridge.messagelog import Headers, Message, Page, Records
-from bridge.web.wire_pages import PageEncoder
-from bridge.web.wire_times import rfc3339
+from bridge.web.wire.pages import PageEncoder
+from bridge.web.wire.times import rfc3339
 from tests.support.events import generic_event, user_event
 
 

@@ -5,7 +5,7 @@ import pytest
 from bridge.errors import BadRequest
 from bridge.limits import OFFSET_MAX
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Next
-from bridge.web.wire_queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query, refuse_query
+from bridge.web.wire.queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query, refuse_query
 
 
 def _read(**given: str) -> PollQuery:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.web.ws_framing import (
+from bridge.web.sockets.framing import (
     CloseCode,
     Frame,
     FrameFault,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BadRequest, RequestError, SerializationError
-from bridge.web.ws_operations import (
+from bridge.web.sockets.operations import (
     Ack,
     Extend,
     Nack,

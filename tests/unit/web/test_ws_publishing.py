@@ -14,8 +14,8 @@ from bridge.errors import (
     TopicNotFound,
 )
 from bridge.messagelog import ByKey, Durability, NewMessage, Placement, Receipt, ToPartition, TopicRef
-from bridge.web import ws_publishing
-from bridge.web.ws_publishing import Publication, Publisher
+from bridge.web.sockets import publishing as ws_publishing
+from bridge.web.sockets.publishing import Publication, Publisher
 from tests.support.clock import FakeClock
 from tests.support.turns import until
 

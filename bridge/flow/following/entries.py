@@ -1,0 +1,149 @@
+"""What readers are given: runs of messages, and the bytes made of them once for all readers (pure)."""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+
+from bridge.flow.following.positions import Gap, Positions, moved
+from bridge.limits import (
+    CURSOR_PARTITION_CHARS,
+    ENTRY_CURSORS_CHARS_MAX,
+    FEED_ENTRY_BYTES,
+    FEED_ENTRY_MESSAGES,
+    FEED_FORMS_MAX,
+)
+from bridge.messagelog import NO_RECORDS, Records
+
+__all__ = ("Entry", "Run", "parts_for")
+
+
+def parts_for(positions: Positions, records: Records) -> Iterator[Records]:
+    """*records* in pieces for an entry each: with each message goes a cursor, the longer the more *positions* there are."""
+    cursor_chars = CURSOR_PARTITION_CHARS * max(1, len(positions))
+    messages_max = max(1, min(FEED_ENTRY_MESSAGES, ENTRY_CURSORS_CHARS_MAX // cursor_chars))
+    return records.parts(messages_max=messages_max, bytes_max=FEED_ENTRY_BYTES)
+
+
+class Entry:
+    """
+    Messages of one partition that follow each other, or a gap.
+
+    Attributes:
+        sequence: its number in the feed, from 1; 0 for what one reader has read by itself.
+        partition_id: of the messages, or of the gap.
+        records: the messages; none for a gap.
+        gap: what is missing before whatever comes next from the partition; None for messages.
+        positions_before, positions_after: where a reader stands before and after it, over all partitions. After a
+            message of it: *positions_before* with this partition at its offset plus 1.
+    """
+
+    __slots__ = (
+        "_forms",
+        "_grew",
+        "gap",
+        "partition_id",
+        "positions_after",
+        "positions_before",
+        "records",
+        "sequence",
+    )
+
+    def __init__(
+        self,
+        partition_id: int,
+        records: Records,
+        positions_before: Positions,
+        positions_after: Positions,
+        *,
+        gap: Gap | None = None,
+        sequence: int = 0,
+        grew: Callable[["Entry", int], None] | None = None,
+    ) -> None:
+        self.sequence = sequence
+        self.partition_id = partition_id
+        self.records = records
+        self.gap = gap
+        self.positions_before = positions_before
+        self.positions_after = positions_after
+        self._forms: dict[Hashable, bytes] | None = None
+        self._grew = grew
+
+    @classmethod
+    def of_gap(
+        cls,
+        gap: Gap,
+        before: Positions,
+        after: Positions,
+        *,
+        sequence: int = 0,
+        grew: Callable[["Entry", int], None] | None = None,
+    ) -> "Entry":
+        """A gap."""
+        return cls(gap.partition_id, NO_RECORDS, before, after, gap=gap, sequence=sequence, grew=grew)
+
+    def head(self, messages_max: int) -> "Entry":
+        """Its first messages, so many of them, as an entry of its own; a gap is given whole."""
+        records = self.records.part(0, messages_max)
+        if len(records) == len(self.records):
+            return self
+        after = moved(self.positions_before, self.partition_id, records.offsets[-1] + 1)
+        return Entry(self.partition_id, records, self.positions_before, after)
+
+    def encoded(self, form: Hashable, make: Callable[["Entry"], bytes]) -> bytes:
+        """
+        What *make* makes of this entry, made once for each *form*.
+
+        Args:
+            form: says everything that *make* depends on besides the entry: the format, the filter.
+        """
+        forms = self._forms
+        if forms is None:
+            forms = self._forms = {}
+        found = forms.get(form)
+        if found is None:
+            found = make(self)
+            if len(forms) < FEED_FORMS_MAX:
+                forms[form] = found
+                if self._grew is not None:
+                    self._grew(self, len(found))
+        return found
+
+    @property
+    def written_bytes(self) -> int:
+        """About what it takes where it is written: the payloads, and a cursor with each."""
+        cursors_chars = CURSOR_PARTITION_CHARS * len(self.positions_after) * len(self.records)
+        return self.records.payload_bytes + cursors_chars
+
+    @property
+    def forms_bytes(self) -> int:
+        """What is kept of the encodings."""
+        return sum(map(len, self._forms.values())) if self._forms else 0
+
+
+class Run:
+    """
+    Entries that follow each other, one or more, for one write.
+
+    Attributes:
+        positions: where a reader stands after it.
+    """
+
+    __slots__ = ("_forms", "entries", "positions")
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+        self.positions = entries[-1].positions_after
+        self._forms: dict[Hashable, bytes] | None = None
+
+    def encoded(self, form: Hashable, make: Callable[[Entry], bytes]) -> bytes:
+        """The encodings of its entries, one after the other; see `Entry.encoded`."""
+        entries = self.entries
+        if len(entries) == 1:
+            return entries[0].encoded(form, make)
+        forms = self._forms
+        if forms is None:
+            forms = self._forms = {}
+        found = forms.get(form)
+        if found is None:
+            found = b"".join([entry.encoded(form, make) for entry in entries])
+            if len(forms) < FEED_FORMS_MAX:
+                forms[form] = found
+        return found

@@ -1,0 +1,218 @@
+"""Waiting for messages, and reading once they are there (shell over `tails`)."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Final
+
+from bridge.clock import Deadline
+from bridge.errors import DeadlineExceeded
+from bridge.flow.following.partition_tail import PartitionTail
+from bridge.flow.following.tails import Tails
+from bridge.limits import LONG_POLL_AGAIN_S
+from bridge.messagelog import FromOffset, Next, Page, Position, TopicRef
+
+__all__ = ("Waiting", "is_enough", "read_when_there")
+
+_ANY: Final = 1
+# Waiting for a message at or after it is waiting for the end to be known.
+_ANY_END: Final = -1
+
+
+class Waiting:
+    """
+    How long one client waits: until a deadline, until it has left, or until the process ends.
+
+    Args:
+        deadline: of the waiting, not of the request.
+    """
+
+    __slots__ = ("_deadline", "_given_up", "_now", "_tails")
+
+    def __init__(self, tails: Tails, deadline: Deadline) -> None:
+        self._tails = tails
+        self._deadline = deadline
+        self._given_up = False
+        self._now: asyncio.Future[None] | None = None
+
+    def give_up(self) -> None:
+        """The client has left."""
+        self._given_up = True
+        _set(self._now)
+
+    @property
+    def given_up(self) -> bool:
+        """Whether the client has left."""
+        return self._given_up
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self._given_up or self._tails.waits_ended or not self._deadline.remaining_s()
+
+    async def end_offset(self, topic: TopicRef, partition_id: int) -> int | None:
+        """
+        The offset that the next message of the partition gets; None if the log did not tell in time.
+
+        Raises:
+            StreamNotFound, TopicNotFound, PartitionNotFound: if there is no such partition.
+        """
+        with self._tails.watch(topic, partition_id) as watch:
+            try:
+                return await watch.opened(self._deadline)
+            except DeadlineExceeded:
+                return None
+
+    async def until(self, topic: TopicRef, positions: Mapping[int, int], messages_min: int = _ANY) -> bool:
+        """
+        Wait until so many messages at or after *positions* can be read, all partitions together; False if none came.
+
+        True as well where a partition began anew, or ends before its position when its end is first looked at: read
+        again, and see.
+
+        Raises:
+            Overloaded: if `TAILS_MAX` partitions are watched.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if one of the partitions is no more.
+        """
+        with ExitStack() as stack:
+            tails: dict[int, PartitionTail] = {}
+            for partition_id in positions:
+                tail = tails[partition_id] = self._tails.taken(topic, partition_id)
+                stack.callback(tail.release)
+            beginnings = {tail: tail.beginnings for tail in tails.values()}
+            # What these say first is newer than the positions; an end that is known already may be older.
+            unknown = [partition_id for partition_id, tail in tails.items() if tail.end_offset is None]
+            while True:
+                if any(tail.beginnings != begun for tail, begun in beginnings.items()):
+                    return True
+                ends = _ends(tails)
+                if any(ends.get(each, positions[each]) < positions[each] for each in unknown):
+                    return True
+                missing = messages_min - sum(
+                    max(0, end - positions[partition_id]) for partition_id, end in ends.items()
+                )
+                if missing <= 0:
+                    return True
+                if self.is_over:
+                    return False
+                await self._change(
+                    {
+                        tail: max(positions[partition_id], ends[partition_id])
+                        if partition_id in ends
+                        else _ANY_END
+                        for partition_id, tail in tails.items()
+                    }
+                )
+
+    async def pause(self) -> None:
+        """A moment, so that whoever is woken for nothing does not look again and again."""
+        timer = self._tails.timers(min(LONG_POLL_AGAIN_S, self._deadline.remaining_s()), self._wake)
+        try:
+            await self._woken()
+        finally:
+            timer.cancel()
+
+    async def _change(self, offsets: Mapping[PartitionTail, int]) -> None:
+        """Return when one of the tails has gone beyond its offset, or the wait is over; raises what a tail says."""
+        futures = {tail.beyond(offset): tail for tail, offset in offsets.items()}
+        for future in futures:
+            future.add_done_callback(lambda _: self._wake())
+        timer = self._tails.timers(self._deadline.remaining_s(), self._wake)
+        try:
+            if not any(future.done() for future in futures):
+                await self._woken()
+            for future in futures:
+                if future.done():
+                    future.result()
+        finally:
+            timer.cancel()
+            for future, tail in futures.items():
+                tail.forget(future)
+
+    async def _woken(self) -> None:
+        if self._given_up:
+            return
+        self._now = asyncio.get_running_loop().create_future()
+        try:
+            await self._now
+        finally:
+            self._now = None
+
+    def _wake(self) -> None:
+        _set(self._now)
+
+
+def is_enough(page: Page, messages_min: int) -> bool:
+    """Whether *page* has so many messages, or is as large as a page can be."""
+    messages = page.messages
+    return len(messages) >= messages_min or bool(messages and messages[-1].offset < page.current_offset)
+
+
+async def read_when_there(
+    tails: Tails,
+    topic: TopicRef,
+    partition_id: int,
+    position: Position,
+    page: Page,
+    *,
+    count: int,
+    messages_min: int,
+    waiting: Waiting,
+    deadline: Deadline,
+) -> Page:
+    """
+    A page with at least *messages_min* messages; what there is once the wait is over.
+
+    Args:
+        page: what a read from *position* has given, a moment ago.
+        messages_min: 1..*count*.
+        waiting: how long to wait.
+        deadline: of each read of the log; later than that of *waiting*.
+
+    Raises:
+        Overloaded: if too many partitions are watched.
+        StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing, or goes.
+        LogError: if the log cannot be read.
+    """
+
+    async def read() -> Page:
+        return await tails.log.read(topic, partition_id, position, count=count, deadline=deadline)
+
+    while not is_enough(page, messages_min) and not waiting.is_over:
+        if isinstance(position, Next):
+            # Where the consumer stands does not change by itself; from now on it is an offset like any other.
+            stored = await tails.log.stored_offset(topic, partition_id, position.consumer, deadline=deadline)
+            position = FromOffset(0 if stored is None else stored.offset + 1)
+        wanted = _next_offset(page, position)
+        if wanted is None:
+            wanted = await waiting.end_offset(topic, partition_id)
+            # Something may have come before the end was known.
+            page = await read()
+            if wanted is None or page.messages:
+                continue
+        found = len(page.messages)
+        if not await waiting.until(topic, {partition_id: wanted}, messages_min - found):
+            # Fewer than were wanted may have come.
+            return page if waiting.given_up else await read()
+        page = await read()
+        if len(page.messages) <= found:
+            await waiting.pause()
+    return page
+
+
+def _next_offset(page: Page, position: Position) -> int | None:
+    """The offset of the next message that belongs to *page*; None where only the end of the partition tells."""
+    if page.messages:
+        return page.messages[-1].offset + 1
+    return position.offset if isinstance(position, FromOffset) else None
+
+
+def _ends(tails: Mapping[int, PartitionTail]) -> dict[int, int]:
+    return {
+        partition_id: tail.end_offset for partition_id, tail in tails.items() if tail.end_offset is not None
+    }
+
+
+def _set(future: "asyncio.Future[None] | None") -> None:
+    if future is not None and not future.done():
+        future.set_result(None)

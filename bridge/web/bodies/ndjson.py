@@ -1,0 +1,156 @@
+"""Lines of NDJSON as messages, many at a time (pure): a line's value, without the blanks around it, is the payload."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bridge.errors import SerializationError
+from bridge.events import (
+    Steps,
+    check_json,
+    fault_of,
+    has_plain_numbers,
+    is_strict_json,
+    json_steps,
+)
+from bridge.limits import JSON_DEPTH_MAX, NDJSON_FAULTS_TOLD
+from bridge.web.bodies.line_splitter import LongLine, Run
+
+__all__ = ("LineFault", "Lines", "line_steps", "too_long")
+
+_VALUES: Final = msgspec.json.Decoder(msgspec.Raw)
+_BLANKS: Final = b" \t\r"
+# What is left are line feeds and opening brackets, all as one character.
+_OPENING: Final = bytes.maketrans(b"{", b"[")
+_NOT_OPENING: Final = bytes(byte for byte in range(256) if byte not in b"[{\n")
+_MANY_BRACKETS: Final = b"[" * (JSON_DEPTH_MAX + 1)
+# Lines looked at one by one between two turns of others, 1 ms.
+_LINES_PER_STEP: Final = 256
+# A turn for each of these would cost more than the line.
+_SHORT_BYTES: Final = 1024
+
+
+class LineFault(NamedTuple):
+    """Why a line is no message; *reason* shows nothing of it."""
+
+    line: int
+    reason: str
+
+
+class Lines(NamedTuple):
+    """
+    What a run of lines holds.
+
+    Attributes:
+        payloads: the values, in order.
+        numbers: of the line of each payload.
+        faults: of the other lines that are not blank, the first of them.
+        failed: how many such lines there are.
+    """
+
+    payloads: list[bytes]
+    numbers: Sequence[int]
+    faults: list[LineFault]
+    failed: int
+
+
+def too_long(line: int, *, line_bytes_max: int) -> LineFault:
+    """The fault of a line longer than *line_bytes_max*."""
+    return LineFault(line, f"The line is longer than {line_bytes_max} bytes.")
+
+
+def line_steps(
+    run: Run | LongLine, *, line_bytes_max: int, faults_told: int = NDJSON_FAULTS_TOLD
+) -> Steps[Lines]:
+    """
+    What *run* holds; every value is JSON that `events.json_steps` lets pass.
+
+    Args:
+        line_bytes_max: of a line without its end, which is a line feed, or one behind a carriage return.
+        faults_told: so many are explained, the others are counted, at a tenth of the price.
+    """
+    if isinstance(run, LongLine):
+        return Lines([], (), [too_long(run.line, line_bytes_max=line_bytes_max)][:faults_told], 1)
+    plain = _plain(run, line_bytes_max)
+    if plain is not None:
+        return Lines(plain, range(run.first_line, run.first_line + len(plain)), [], 0)
+    return (yield from _one_by_one(run, line_bytes_max, faults_told))
+
+
+def _plain(run: Run, line_bytes_max: int) -> list[bytes] | None:
+    """The values of lines that hold one each, 1 us a line; None where that is not plain to see."""
+    text = run.text
+    try:
+        if not text.isascii():
+            text.decode()
+        values = _VALUES.decode_lines(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    payloads = list(map(bytes, values))
+    # The decoder takes any blanks for what is between two values, and line feeds within one.
+    bare = text.removesuffix(b"\n")
+    if len(values) != run.end_line - run.first_line or (
+        bare != b"\n".join(payloads) and bare.removesuffix(b"\r") != b"\r\n".join(payloads)
+    ):
+        return None
+    if len(text) > line_bytes_max and max(map(len, text.split(b"\n"))) > line_bytes_max:
+        return None
+    # No value holds a line feed: so many opening brackets in a row stand in one of them.
+    if _MANY_BRACKETS in text.translate(_OPENING, _NOT_OPENING):
+        return None
+    if not has_plain_numbers(text) and not is_strict_json(b"[%b]" % b",".join(payloads)):
+        return None
+    return payloads
+
+
+def _one_by_one(run: Run, line_bytes_max: int, faults_told: int) -> Steps[Lines]:
+    payloads: list[bytes] = []
+    numbers: list[int] = []
+    faults: list[LineFault] = []
+    failed = 0
+    for number, line in enumerate(run.text.removesuffix(b"\n").split(b"\n"), start=run.first_line):
+        if number % _LINES_PER_STEP == 0:
+            yield
+        payload = line.strip(_BLANKS)
+        told = len(faults) < faults_told
+        fault: LineFault | None
+        if len(line.removesuffix(b"\r")) > line_bytes_max:
+            fault = too_long(number, line_bytes_max=line_bytes_max)
+        elif not payload:
+            continue
+        elif not told and not _is_well_formed(payload):
+            failed += 1
+            continue
+        else:
+            fault = yield from _fault_of(number, payload)
+        if fault is None:
+            payloads.append(payload)
+            numbers.append(number)
+            continue
+        failed += 1
+        if told:
+            faults.append(fault)
+    return Lines(payloads, numbers, faults, failed)
+
+
+def _fault_of(number: int, payload: bytes) -> Steps[LineFault | None]:
+    try:
+        if len(payload) <= _SHORT_BYTES:
+            check_json(payload)
+        else:
+            yield from json_steps(payload)
+        _VALUES.decode(payload)
+    except SerializationError as error:
+        return LineFault(number, error.detail)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return LineFault(number, fault_of(error, written=payload).detail)
+    return None
+
+
+def _is_well_formed(payload: bytes) -> bool:
+    try:
+        _VALUES.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True

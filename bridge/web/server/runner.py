@@ -1,0 +1,219 @@
+"""The server under the application: connections counted, parser errors told as problems (shell).
+
+Some of this needs names that aiohttp keeps to itself; pyproject pins its minor, and a test stands by each of them.
+"""
+
+import asyncio
+import os
+from collections import Counter
+from typing import Any, Final
+
+import structlog
+from aiohttp import http_exceptions, http_parser, web
+from aiohttp.http import HttpRequestParser
+
+from bridge import limits
+from bridge.errors import BadRequest, BridgeError, HeaderTooLarge, InternalError, StartupError, TargetTooLong
+from bridge.policy.admission import RefusalPace
+from bridge.policy.client_address import limit_key
+from bridge.policy.request_ids import RequestIds
+from bridge.tracebacks import let_go
+from bridge.web.keys import REQUEST_ID, Services
+from bridge.web.middleware.access_log import UNMATCHED
+from bridge.web.middleware.rate_limit import policy_header, state_header
+from bridge.web.rules import RULES, Rules
+from bridge.web.server.answer_headers import own_headers, stamper
+from bridge.web.server.arrivals import arrivals
+from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.heads import KnownHeads
+from bridge.web.server.static_routes import with_static_routes
+from bridge.web.wire.problems import problem_response
+
+__all__ = ("BridgeRunner", "check_parser", "make_runner")
+
+# What stands for the method where the request line could not be read; one label in the figures.
+_NO_METHOD: Final = "UNKNOWN"
+# Refused connections come by the thousand; one line for so many seconds.
+_REFUSAL_LOG_INTERVAL_S: Final = 10.0
+# What aiohttp's parser says of it, and nothing else tells; a test over a socket stands by it.
+_TOO_MANY_FIELDS: Final = "Too many headers received"
+
+
+def check_parser() -> None:
+    """
+    Make sure that requests are parsed by aiohttp's C parser.
+
+    Several holes in the framing of requests were in the Python parser only (shared trust, section 2.1), and it is an
+    order of magnitude slower.
+
+    Raises:
+        StartupError: if it is switched off or was not built.
+    """
+    if os.environ.get("AIOHTTP_NO_EXTENSIONS"):
+        raise StartupError("AIOHTTP_NO_EXTENSIONS is set: the bridge runs on aiohttp's C parser only.")
+    if HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise StartupError("aiohttp was installed without its C parser: install a binary wheel of it.")
+
+
+class BridgeServer(web.Server):
+    """Makes one protocol for each connection, as long as there may be another."""
+
+    def __init__(self, handler: Any, *, rules: Rules, services: Services) -> None:
+        self.body_bytes_max = services.http.request_body_bytes_max
+        self.arrived = arrivals(asyncio.get_running_loop(), self.body_bytes_max)
+        super().__init__(
+            handler,
+            request_factory=self.arrived,
+            keepalive_timeout=services.http.keepalive_timeout_s,
+            max_line_size=limits.REQUEST_LINE_BYTES_MAX,
+            max_field_size=limits.HEADER_FIELD_BYTES_MAX,
+            max_headers=limits.HEADER_FIELDS_MAX,
+            lingering_time=limits.LINGER_S,
+            auto_decompress=False,
+            access_log=None,
+        )
+        self._protocol_options = dict(self._kwargs)
+        self.on_plain_answer = stamper(rules.origins, services.lifecycle)
+        self._rules = rules
+        self._services = services
+        self._by_address: Counter[str] = Counter()
+        self._open_count = 0
+        self._ids = RequestIds(os.urandom)
+        self._refusal_pace = RefusalPace()
+        self.heads = KnownHeads()
+        self.outflow = services.outflow
+        self._log = structlog.get_logger("bridge.web")
+        self._access = structlog.get_logger("bridge.access")
+        self._log_again_s = services.clock.monotonic_s()
+
+    def __call__(self) -> "BridgeProtocol":
+        return BridgeProtocol(self, self, self._loop, self._protocol_options)
+
+    def admit(self, transport: asyncio.BaseTransport) -> str | None:
+        """
+        Count a new connection.
+
+        Returns:
+            What it is counted as, for `release`; None where there may be no other: in all, or from its address.
+            A trusted proxy stands for many clients, so only the total holds for it.
+        """
+        peername = transport.get_extra_info("peername")
+        peer = self._rules.addresses.peer(str(peername[0]) if peername else "")
+        counted_as = "" if self._rules.addresses.is_trusted(peer) else limit_key(peer)
+        if self._open_count >= limits.CONNECTIONS_MAX or (
+            counted_as and self._by_address[counted_as] >= limits.CONNECTIONS_PER_ADDRESS_MAX
+        ):
+            self._note_refusal()
+            return None
+        self._open_count += 1
+        self._by_address[counted_as] += 1
+        return counted_as
+
+    def release(self, counted_as: str) -> None:
+        """A connection that `admit` counted is gone."""
+        self._open_count -= 1
+        self._by_address[counted_as] -= 1
+        if not self._by_address[counted_as]:
+            del self._by_address[counted_as]
+
+    async def rest(self) -> None:
+        """Wait after a refusal before the next request of its connection is looked at; usually not at all."""
+        rest_s = self._refusal_pace.rest_s(self._services.clock.monotonic_s())
+        if rest_s and not self._services.lifecycle.draining:
+            await asyncio.sleep(rest_s)
+
+    def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response:
+        """
+        The answer where the application gave none: the request could not be parsed, or all else failed.
+
+        It carries what every answer carries; of the input it says nothing.
+        """
+        rules, metrics = self._rules, self._services.metrics
+        given_id = request.get(REQUEST_ID) or self._ids.id_of(None)
+        client = rules.addresses.peer(request.remote or "")
+        headers = {**own_headers(given_id), "X-Effective-Timeout": str(rules.timeout_ms)}
+        if rules.rate is not None:
+            verdict = rules.rate.limiter.take(rules.rate.refill, limit_key(client))
+            headers["RateLimit-Policy"] = policy_header(rules.rate)
+            headers["RateLimit"] = state_header(verdict)
+        headers.update(rules.origins.answer_headers(None))
+        error = _unparsed(exc) if status == web.HTTPBadRequest.status_code else InternalError()
+        if isinstance(error, InternalError):
+            self._log.error("request_failed", code=error.code, request_id=given_id, exc_info=exc)
+        if exc is not None:
+            let_go(exc)
+        response = problem_response(
+            error, request_id=given_id, instance=f"urn:bridge:request:{given_id}", headers=headers
+        )
+        response.force_close()
+        metrics.request_started()
+        metrics.request_finished(_NO_METHOD, UNMATCHED, response.status, 0.0)
+        self._access.info(
+            "request",
+            method=_NO_METHOD,
+            route=UNMATCHED,
+            status=response.status,
+            duration_ms=0.0,
+            bytes=response.content_length,
+            client=client,
+            request_id=given_id,
+            error=error.code,
+        )
+        return response
+
+    def _note_refusal(self) -> None:
+        now_s = self._services.clock.monotonic_s()
+        if now_s >= self._log_again_s:
+            self._log_again_s = now_s + _REFUSAL_LOG_INTERVAL_S
+            self._log.warning("connections_refused", open=self._open_count)
+
+
+def _unparsed(exc: BaseException | None) -> BridgeError:
+    if isinstance(exc, http_exceptions.LineTooLong):
+        # It names no part of the request, but the bound that was passed; the two differ.
+        if limits.REQUEST_LINE_BYTES_MAX in exc.args:
+            return TargetTooLong(path="target", limit=limits.REQUEST_LINE_BYTES_MAX)
+        return HeaderTooLarge(
+            f"A header field is longer than {limits.HEADER_FIELD_BYTES_MAX} bytes.",
+            path="header",
+            limit=limits.HEADER_FIELD_BYTES_MAX,
+        )
+    if isinstance(exc, http_exceptions.BadHttpMessage) and exc.message == _TOO_MANY_FIELDS:
+        return HeaderTooLarge(
+            f"There are more than {limits.HEADER_FIELDS_MAX} header fields.",
+            path="header",
+            limit=limits.HEADER_FIELDS_MAX,
+        )
+    return BadRequest("This is not a valid HTTP/1.1 request.")
+
+
+class BridgeRunner(web.AppRunner):
+    """Runs the application on `BridgeServer`; `setup` raises StartupError without the C parser."""
+
+    __slots__ = ("_services",)
+
+    def __init__(self, app: web.Application, services: Services, *, shutdown_timeout_s: float) -> None:
+        super().__init__(app, shutdown_timeout=shutdown_timeout_s, handle_signals=False)
+        self._services = services
+
+    async def _make_server(self) -> web.Server:
+        check_parser()
+        stock = await super()._make_server()
+        return BridgeServer(
+            with_static_routes(self.app, stock.request_handler),
+            rules=self.app[RULES],
+            services=self._services,
+        )
+
+
+def make_runner(
+    app: web.Application, services: Services, *, shutdown_timeout_s: float | None = None
+) -> BridgeRunner:
+    """
+    The runner of an application made by `build_app`.
+
+    `cleanup` closes idle connections at once and gives requests in flight *shutdown_timeout_s* (None: the configured
+    grace) before it cancels them.
+    """
+    grace_s = services.http.shutdown_grace_s if shutdown_timeout_s is None else shutdown_timeout_s
+    return BridgeRunner(app, services, shutdown_timeout_s=grace_s)

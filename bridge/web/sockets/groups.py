@@ -1,0 +1,182 @@
+"""One group that a socket receives from (shell over `groups.engine`): messages under leases, as far as there are permits."""
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Final
+
+from bridge.clock import Deadline
+from bridge.errors import BadRequest, BridgeError, LogError
+from bridge.groups.values import Delivery, Settled, SettledAs
+from bridge.limits import (
+    GROUP_NAME_CHARS_MAX,
+    TAIL_RETRY_S_MAX,
+    TAIL_RETRY_S_MIN,
+    WS_RECEIVE_MESSAGES_MAX,
+    WS_RECEIVE_WAIT_S,
+    WS_UNSETTLED_MAX,
+)
+from bridge.messagelog import TopicRef
+from bridge.policy.names import check_name
+from bridge.web.keys import Services
+from bridge.web.sockets.answers import Left, message_head, settled_frame_json, subscribed_json
+from bridge.web.sockets.operations import Ack, Extend, Nack, Settlement, Subscribe
+from bridge.web.sockets.permits import Permits
+from bridge.web.sockets.socket import Socket
+from bridge.web.wire.groups import delivery_lines, messages_of, settled_json
+from bridge.web.wire.heavy_pages import made_ready
+
+__all__ = ("GroupSubscription",)
+
+_MESSAGE: Final = b'%b,"message":%b}'
+
+
+class GroupSubscription:
+    """
+    Receives as one of a group's consumers.
+
+    Attributes:
+        begun: as `Subscription.begun`.
+        unsettled: tokens that the client has.
+    """
+
+    __slots__ = (
+        "_asked", "_group", "_head", "_room", "_services", "_socket", "_timeout_s", "_topic", "begun", "permits", "unsettled"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        services: Services,
+        socket: Socket,
+        asked: Subscribe,
+        topic: TopicRef,
+        group: str,
+        *,
+        timeout_s: float,
+    ) -> None:
+        self.permits = Permits(asked.permits)
+        self.begun = False
+        self._services = services
+        self._socket = socket
+        self._asked = asked
+        self._topic = topic
+        self._group = group
+        self._timeout_s = timeout_s
+        self._head = message_head(asked.id)
+        # A dictionary for its order.
+        self.unsettled: dict[str, None] = {}
+        self._room = asyncio.Event()
+
+    @property
+    def left(self) -> Left:
+        """As `Subscription.left`."""
+        return Left(self._asked.id, None)
+
+    async def run(self) -> None:
+        """As `Subscription.run`; an outage of the log is waited out."""
+        await self._begin()
+        delay_s = TAIL_RETRY_S_MIN
+        while True:
+            await self.permits.wait()
+            await self._socket.writable()
+            while len(self.unsettled) >= WS_UNSETTLED_MAX:
+                self._room.clear()
+                await self._room.wait()
+            try:
+                deliveries = await self._receive()
+            except LogError:
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, TAIL_RETRY_S_MAX)
+                continue
+            delay_s = TAIL_RETRY_S_MIN
+            if deliveries:
+                await self._send(deliveries)
+
+    async def _begin(self) -> None:
+        if len(self._group) > GROUP_NAME_CHARS_MAX:
+            raise BadRequest("The group name is too long.", path="$.group", limit=GROUP_NAME_CHARS_MAX)
+        try:
+            check_name(self._group, kind="group")
+        except BadRequest as error:
+            raise _of_the_message(error) from None
+        await self._services.log.partitions_count(self._topic, deadline=self._deadline())
+        self.begun = True
+        self._socket.send(
+            subscribed_json(
+                self._asked.id, self._topic, cursor=None, group=self._group, permits=self.permits.count
+            )
+        )
+
+    async def _receive(self) -> tuple[Delivery, ...]:
+        return await self._services.groups.receive(
+            self._topic,
+            self._group,
+            count=min(self.permits.count, WS_RECEIVE_MESSAGES_MAX, WS_UNSETTLED_MAX - len(self.unsettled)),
+            wait_s=WS_RECEIVE_WAIT_S,
+            visibility_ms=self._asked.visibility_ms,
+            max_deliveries=self._asked.max_deliveries,
+            deadline=self._deadline(WS_RECEIVE_WAIT_S),
+        )
+
+    async def _send(self, deliveries: tuple[Delivery, ...]) -> None:
+        if self._socket.gone:
+            self._services.groups.give_back(self._topic, self._group, deliveries)
+            return
+        self.permits.count -= len(deliveries)
+        self.unsettled.update(dict.fromkeys(each.token for each in deliveries))
+        messages = messages_of(deliveries)
+        await made_ready(self._services.pages, messages, deadline=None)
+        lines = delivery_lines(deliveries, messages, self._services.pages)
+        self._socket.send(*(_MESSAGE % (self._head, line) for line in lines))
+
+    async def settle(self, asked: Settlement) -> bytes:
+        """
+        Do what *asked* says with its tokens; the answer.
+
+        Raises:
+            BridgeError: as `Groups.ack`.
+        """
+        try:
+            settled = await self._settled(asked)
+        except BadRequest as error:
+            raise _of_the_message(error) from None
+        self._forget(settled, still_held=isinstance(asked, Extend))
+        return settled_frame_json(asked.id, self._asked.id, settled_json(settled))
+
+    async def _settled(self, asked: Settlement) -> tuple[Settled, ...]:
+        groups, topic, group, deadline = self._services.groups, self._topic, self._group, self._deadline()
+        match asked:
+            case Ack():
+                return await groups.ack(topic, group, asked.tokens, deadline=deadline)
+            case Nack():
+                return await groups.nack(
+                    topic, group, asked.tokens, delay_ms=asked.delay_ms, deadline=deadline
+                )
+            case Extend():
+                return await groups.extend(
+                    topic, group, asked.tokens, visibility_ms=asked.visibility_ms, deadline=deadline
+                )
+
+    async def give_up(self) -> None:
+        """The client is gone: what it has not settled comes again at once, as far as that can still be said."""
+        tokens = list(self.unsettled)
+        self.unsettled.clear()
+        # Where it cannot be said, it comes again when its leases end.
+        with suppress(BridgeError):
+            await self._services.groups.nack(self._topic, self._group, tokens, deadline=self._deadline())
+
+    def _forget(self, settled: Iterable[Settled], *, still_held: bool) -> None:
+        for each in settled:
+            if not (still_held and each.outcome is SettledAs.DONE):
+                self.unsettled.pop(each.token, None)
+        self._room.set()
+
+    def _deadline(self, more_s: float = 0.0) -> Deadline:
+        return Deadline.after(self._timeout_s + more_s, self._services.clock)
+
+
+def _of_the_message(error: BadRequest) -> BadRequest:
+    """A fault of an argument is one of the message's field of the same name."""
+    if error.path is not None and not error.path.startswith("$"):
+        error.path = f"$.{error.path}"
+    return error

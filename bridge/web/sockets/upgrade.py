@@ -1,0 +1,71 @@
+"""Which requests may become a WebSocket (shell): RFC 6455, section 4.2, and our own rules before it."""
+
+import base64
+import binascii
+import hashlib
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.http import HttpVersion11
+
+from bridge.errors import BadRequest, UpgradeRequired
+from bridge.web.sockets.answers import SUBPROTOCOL
+
+__all__ = ("upgraded",)
+
+# RFC 6455, section 1.3.
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_VERSION: Final = "13"
+_SWITCHING_PROTOCOLS: Final = 101
+_KEY_BYTES: Final = 16
+
+
+def upgraded(request: web.Request) -> web.StreamResponse:
+    """
+    The answer that makes this connection a WebSocket of the subprotocol `bridge.v1`, not sent yet. No extension is taken.
+
+    Raises:
+        UpgradeRequired: if it asks for no WebSocket, or for one of another version.
+        BadRequest: if the subprotocol is not offered, the handshake is malformed, or the request has a body.
+    """
+    headers = request.headers
+    if request.method != hdrs.METH_GET or request.version < HttpVersion11 or not _asks(request):
+        raise UpgradeRequired("This resource speaks WebSocket only.", path="Upgrade")
+    if headers.getall(hdrs.SEC_WEBSOCKET_VERSION, ()) != [_VERSION]:
+        raise UpgradeRequired("Only version 13 of WebSocket is spoken here.", path="Sec-WebSocket-Version")
+    if request.can_read_body or hdrs.TRANSFER_ENCODING in headers:
+        # Others on the way may take it for frames, or frames for it.
+        raise BadRequest("A request for a WebSocket has no body.", path="Content-Length")
+    offered = ",".join(headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, ())).split(",")
+    if SUBPROTOCOL not in (each.strip() for each in offered):
+        raise BadRequest(
+            f"The subprotocol spoken here is {SUBPROTOCOL}, and it was not offered.",
+            path="Sec-WebSocket-Protocol",
+        )
+    response = web.StreamResponse(
+        status=_SWITCHING_PROTOCOLS,
+        headers={
+            hdrs.UPGRADE: "websocket",
+            hdrs.CONNECTION: "Upgrade",
+            hdrs.SEC_WEBSOCKET_ACCEPT: _accepted(headers.getall(hdrs.SEC_WEBSOCKET_KEY, ())),
+            hdrs.SEC_WEBSOCKET_PROTOCOL: SUBPROTOCOL,
+        },
+    )
+    response.force_close()
+    return response
+
+
+def _asks(request: web.Request) -> bool:
+    """Whether it asks to be upgraded, and aiohttp has understood it so: what follows it is not parsed as HTTP."""
+    named = request.headers.getall(hdrs.UPGRADE, ())
+    return len(named) == 1 and named[0].strip().lower() == "websocket" and request._message.upgrade  # noqa: SLF001
+
+
+def _accepted(keys: list[str] | tuple[()]) -> str:
+    try:
+        if len(keys) == 1 and len(base64.b64decode(keys[0], validate=True)) == _KEY_BYTES:
+            digest = hashlib.sha1(keys[0].encode() + _GUID, usedforsecurity=False).digest()
+            return base64.b64encode(digest).decode()
+    except (binascii.Error, ValueError):
+        pass
+    raise BadRequest("There must be one 'Sec-WebSocket-Key' of 16 bytes in base64.", path="Sec-WebSocket-Key")

@@ -1,0 +1,171 @@
+"""What a request with raw messages says beside its body, and what it is told (pure)."""
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from bridge.errors import BadRequest
+from bridge.limits import HEADER_KEY_BYTES_MAX, HEADER_VALUE_BYTES_MAX
+from bridge.messagelog import Balanced, Durability, Headers, Placement, Receipt, ToPartition, TopicRef
+from bridge.policy.names import parse_integer
+from bridge.web.bodies.ndjson import LineFault
+from bridge.web.bodies.stored_ranges import StoredRange
+from bridge.web.wire.queries import PARTITION_ID_MAX, unique_parameters
+from bridge.web.wire.submissions import placement_of
+from bridge.web.wire.times import rfc3339
+
+__all__ = (
+    "OnError",
+    "SendQuery",
+    "message_headers",
+    "progress",
+    "raw_receipt_json",
+    "read_send_query",
+    "stored_json",
+)
+
+_PLACE_PARAMETERS: Final = frozenset({"partition_key", "partition_id"})
+_LINE_PARAMETERS: Final = _PLACE_PARAMETERS | {"on_error"}
+_HEADER_PREFIX: Final = "message-header-"
+
+
+class OnError(StrEnum):
+    """What a line that is no message does to those after it."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
+class SendQuery(NamedTuple):
+    """Where messages go, and what becomes of a body with faulty lines."""
+
+    placement: Placement
+    on_error: OnError
+
+
+def read_send_query(pairs: Iterable[tuple[str, str]], *, lines: bool) -> SendQuery:
+    """
+    The query of a request with raw messages: `partition_key` or `partition_id`, and for lines `on_error`.
+
+    Args:
+        pairs: decoded parameters in the order they came.
+
+    Raises:
+        BadRequest: if a parameter is unknown, there twice, malformed or out of bounds, or both places are given.
+    """
+    given = unique_parameters(pairs, _LINE_PARAMETERS if lines else _PLACE_PARAMETERS)
+    if "partition_key" in given and "partition_id" in given:
+        raise BadRequest("Give 'partition_key' or 'partition_id', not both.", path="partition_id")
+    on_error = given.get("on_error", OnError.STOP)
+    if on_error not in tuple(OnError):
+        raise BadRequest("The query parameter 'on_error' takes stop or skip.", path="on_error")
+    return SendQuery(_placement(given), OnError(on_error))
+
+
+def _placement(given: dict[str, str]) -> Placement:
+    if "partition_key" in given:
+        return placement_of(given["partition_key"], path="partition_key")
+    if "partition_id" in given:
+        return ToPartition(
+            parse_integer(given["partition_id"], name="partition_id", minimum=0, maximum=PARTITION_ID_MAX)
+        )
+    return Balanced()
+
+
+def message_headers(fields: Iterable[tuple[str, str]]) -> Headers:
+    """
+    The headers that every message of a request gets: `Message-Header-<name>: value`, names in lower case.
+
+    Raises:
+        BadRequest: if one has no name, is there twice, is no text, or does not have 1..255 bytes.
+    """
+    headers: dict[str, str] = {}
+    for field, value in fields:
+        lowered = field.lower()
+        if not lowered.startswith(_HEADER_PREFIX):
+            continue
+        name = lowered.removeprefix(_HEADER_PREFIX)
+        if not 1 <= len(name) <= HEADER_KEY_BYTES_MAX:
+            raise BadRequest(
+                f"A header of a message has a name of 1 to {HEADER_KEY_BYTES_MAX} bytes.",
+                path="Message-Header",
+                limit=HEADER_KEY_BYTES_MAX,
+            )
+        if name in headers:
+            raise BadRequest("A header of a message is there twice.", path="Message-Header")
+        try:
+            value_bytes = len(value.encode())
+        except UnicodeEncodeError:
+            raise BadRequest("A header of a message is not UTF-8.", path="Message-Header") from None
+        if not 1 <= value_bytes <= HEADER_VALUE_BYTES_MAX:
+            raise BadRequest(
+                f"A header of a message has a value of 1 to {HEADER_VALUE_BYTES_MAX} bytes.",
+                path="Message-Header",
+                limit=HEADER_VALUE_BYTES_MAX,
+            )
+        headers[name] = value
+    return headers
+
+
+def raw_receipt_json(message_id: str, topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
+    """The answer to one message that came as it is."""
+    return orjson.dumps(
+        {
+            "success": True,
+            "id": message_id,
+            "stream": topic.stream,
+            "topic": topic.topic,
+            "timestamp": rfc3339(accepted_us),
+            "partition_id": receipt.partition_id,
+            "offset": receipt.offset,
+            "durability": receipt.durability,
+        }
+    )
+
+
+def progress(
+    *,
+    stored: int,
+    ranges: Sequence[StoredRange],
+    failed: int,
+    faults: Sequence[LineFault],
+    durability: Durability | None,
+) -> dict[str, Any]:
+    """
+    How far a body of lines came.
+
+    Args:
+        stored: messages that are surely in the log.
+        failed: faulty lines, those in *faults* and more.
+        durability: None as long as nothing is stored.
+    """
+    return {
+        "stored": stored,
+        "failed": failed,
+        "partitions": [
+            {
+                "partition_id": one.partition_id,
+                "first_offset": one.first_offset,
+                "last_offset": one.last_offset,
+                "count": one.count,
+            }
+            for one in ranges
+        ],
+        "errors": [{"line": fault.line, "reason": fault.reason} for fault in faults],
+        "durability": durability,
+    }
+
+
+def stored_json(members: dict[str, Any], topic: TopicRef, accepted_us: int) -> bytes:
+    """The answer to a body of lines that was read to its end; *members* are its `progress`."""
+    return orjson.dumps(
+        {
+            "success": not members["failed"],
+            "stream": topic.stream,
+            "topic": topic.topic,
+            "timestamp": rfc3339(accepted_us),
+            **members,
+        }
+    )

@@ -1,0 +1,293 @@
+"""Groups as requests and answers spell them (pure)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import Meta
+
+from bridge.errors import BadRequest, SerializationError
+from bridge.groups.values import Delivery, GroupInfo, GroupPartition, Moved, SeekTo, Settled
+from bridge.limits import (
+    GROUP_DELIVERIES_MAX,
+    GROUP_NACK_DELAY_MS_MAX,
+    GROUP_RECEIVE_MESSAGES_MAX,
+    GROUP_TOKENS_MAX,
+    GROUP_VISIBILITY_MS_MAX,
+    GROUP_VISIBILITY_MS_MIN,
+    OFFSET_MAX,
+    PARTITIONS_MAX,
+    WAIT_MS_MAX,
+)
+from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Records
+from bridge.web.wire.envelopes import decode_envelope
+from bridge.web.wire.pages import PageEncoder
+from bridge.web.wire.queries import PARTITION_ID_MAX
+from bridge.web.wire.times import rfc3339, time_us_of
+
+__all__ = (
+    "ReceiveOrder",
+    "SeekOrder",
+    "deliveries_json",
+    "delivery_lines",
+    "group_json",
+    "groups_json",
+    "messages_of",
+    "moved_json",
+    "read_extension",
+    "read_receive",
+    "read_return",
+    "read_seek",
+    "read_tokens",
+    "settled_json",
+)
+
+_Visibility = Annotated[int, Meta(ge=GROUP_VISIBILITY_MS_MIN, le=GROUP_VISIBILITY_MS_MAX)]
+_Tokens = Annotated[list[str], Meta(min_length=1, max_length=GROUP_TOKENS_MAX)]
+
+
+_RECEIVE_MESSAGES: Final = 10
+
+
+class ReceiveOrder(msgspec.Struct, frozen=True):
+    """What `POST .../receive` asks for; None takes what is configured."""
+
+    count: int
+    wait_ms: int
+    visibility_ms: int | None
+    max_deliveries: int | None
+
+
+class _ReceiveBody(msgspec.Struct, forbid_unknown_fields=True):
+    count: Annotated[int, Meta(ge=1)] | None = None
+    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = 0
+    visibility_ms: _Visibility | None = None
+    max_deliveries: Annotated[int, Meta(ge=1, le=GROUP_DELIVERIES_MAX)] | None = None
+
+
+class _AckBody(msgspec.Struct, forbid_unknown_fields=True):
+    tokens: _Tokens
+
+
+class _NackBody(msgspec.Struct, forbid_unknown_fields=True):
+    tokens: _Tokens
+    delay_ms: Annotated[int, Meta(ge=0, le=GROUP_NACK_DELAY_MS_MAX)] = 0
+
+
+class _ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
+    tokens: _Tokens
+    visibility_ms: _Visibility | None = None
+
+
+class _Placed(msgspec.Struct, forbid_unknown_fields=True):
+    partition_id: Annotated[int, Meta(ge=0, le=PARTITION_ID_MAX)]
+    offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
+
+
+class _Places(msgspec.Struct, forbid_unknown_fields=True):
+    offsets: Annotated[list[_Placed], Meta(min_length=1, max_length=PARTITIONS_MAX)]
+
+
+class _SeekBody(msgspec.Struct, forbid_unknown_fields=True):
+    to: str | _Places
+    dry_run: bool = False
+
+
+class SeekOrder(NamedTuple):
+    """Where a group goes on: everywhere alike, or by partition; *dry_run* only tells."""
+
+    to: SeekTo | Mapping[int, SeekTo]
+    dry_run: bool
+
+
+_RECEIVE: Final = msgspec.json.Decoder(_ReceiveBody)
+_RECEIVE_KEYS: Final = (b'"count"', b'"wait_ms"', b'"visibility_ms"', b'"max_deliveries"')
+_ACK: Final = msgspec.json.Decoder(_AckBody)
+_ACK_KEYS: Final = (b'"tokens"',)
+_NACK: Final = msgspec.json.Decoder(_NackBody)
+_NACK_KEYS: Final = (b'"tokens"', b'"delay_ms"')
+_EXTEND: Final = msgspec.json.Decoder(_ExtendBody)
+_EXTEND_KEYS: Final = (b'"tokens"', b'"visibility_ms"')
+_SEEK: Final = msgspec.json.Decoder(_SeekBody)
+_SEEK_KEYS: Final = (b'"to"', b'"dry_run"', b'"offsets"')
+
+
+def read_receive(body: bytes, *, count_max: int) -> ReceiveOrder:
+    """
+    What `POST .../receive` asks for.
+
+    Args:
+        body: `{"count"?, "wait_ms"?, "visibility_ms"?, "max_deliveries"?}`, or nothing.
+        count_max: most messages of a page; more than that, or than `GROUP_RECEIVE_MESSAGES_MAX`, nobody gets, and whoever
+            asks for more is told so. A worker that counts on it would take fewer for the end of what there is.
+
+    Raises:
+        SerializationError: if it is anything else.
+        BadRequest: if it asks for too many messages.
+    """
+    order = decode_envelope(body, _RECEIVE, _RECEIVE_KEYS) if body else _ReceiveBody()
+    count_max = min(count_max, GROUP_RECEIVE_MESSAGES_MAX)
+    if order.count is not None and order.count > count_max:
+        raise BadRequest(
+            f"A group gives at most {count_max} messages at once.", path="$.count", limit=count_max
+        )
+    count = min(_RECEIVE_MESSAGES, count_max) if order.count is None else order.count
+    return ReceiveOrder(count, order.wait_ms, order.visibility_ms, order.max_deliveries)
+
+
+def read_tokens(body: bytes) -> list[str]:
+    """
+    What `POST .../ack` settles.
+
+    Args:
+        body: `{"tokens": [token, ...]}`, 1..`GROUP_TOKENS_MAX` of them.
+
+    Raises:
+        SerializationError: if it is anything else.
+    """
+    return decode_envelope(body, _ACK, _ACK_KEYS).tokens
+
+
+def read_return(body: bytes) -> tuple[list[str], int]:
+    """
+    What `POST .../nack` gives back, and after how many milliseconds it may come again.
+
+    Args:
+        body: `{"tokens": [token, ...], "delay_ms"?}`.
+
+    Raises:
+        SerializationError: if it is anything else.
+    """
+    order = decode_envelope(body, _NACK, _NACK_KEYS)
+    return order.tokens, order.delay_ms
+
+
+def read_extension(body: bytes) -> tuple[list[str], int | None]:
+    """
+    What `POST .../extend` keeps, and for how many milliseconds from now; None takes what is configured.
+
+    Args:
+        body: `{"tokens": [token, ...], "visibility_ms"?}`.
+
+    Raises:
+        SerializationError: if it is anything else.
+    """
+    order = decode_envelope(body, _EXTEND, _EXTEND_KEYS)
+    return order.tokens, order.visibility_ms
+
+
+def read_seek(body: bytes) -> SeekOrder:
+    """
+    Where `PUT .../offsets` lets a group go on.
+
+    Args:
+        body: `{"to": "first" | "last" | RFC 3339 time | {"offsets": [{"partition_id", "offset"}, ...]}, "dry_run"?}`.
+
+    Raises:
+        SerializationError, BadRequest: if it is anything else.
+    """
+    order = decode_envelope(body, _SEEK, _SEEK_KEYS)
+    if isinstance(order.to, str):
+        return SeekOrder(_place(order.to), order.dry_run)
+    # There is no text in it but keys: "to" and "offsets", perhaps "dry_run", and two for each place.
+    keys = 2 + 2 * len(order.to.offsets) + (b'"dry_run"' in body)
+    if body.count(b'"') != 2 * keys:
+        raise SerializationError("An object names a key twice.", path="$.to")
+    places: dict[int, SeekTo] = {}
+    for index, placed in enumerate(order.to.offsets):
+        if placed.partition_id in places:
+            raise BadRequest("The partition is there twice.", path=f"$.to.offsets[{index}].partition_id")
+        places[placed.partition_id] = FromOffset(placed.offset)
+    return SeekOrder(places, order.dry_run)
+
+
+def _place(text: str) -> SeekTo:
+    if text == "first":
+        return First()
+    if text == "last":
+        return Last()
+    try:
+        return FromTimestamp(time_us_of(text))
+    except ValueError:
+        raise BadRequest(
+            "A group goes on at first, last, an RFC 3339 time with a zone, or offsets.", path="$.to"
+        ) from None
+
+
+def messages_of(deliveries: Sequence[Delivery]) -> Records:
+    """What was delivered."""
+    return Records.of([each.message for each in deliveries])
+
+
+def deliveries_json(deliveries: Sequence[Delivery], messages: Records, pages: PageEncoder) -> bytes:
+    """`{"messages": [...], "count"}`: each as `delivery_lines` shows it."""
+    return b'{"messages":[%b],"count":%d}' % (
+        b",".join(delivery_lines(deliveries, messages, pages)),
+        len(deliveries),
+    )
+
+
+def delivery_lines(deliveries: Sequence[Delivery], messages: Records, pages: PageEncoder) -> list[bytes]:
+    """
+    Each as in a page (`PageEncoder.lines`), with what its lease is.
+
+    That is `partition_id`, `token`, `delivery_count` and `lease_expires_at`.
+
+    Args:
+        messages: of *deliveries* (`messages_of`).
+    """
+    lines = pages.lines(messages)
+    return [
+        b'{"partition_id":%d,"token":"%b","delivery_count":%d,"lease_expires_at":"%b",%b'
+        % (
+            each.partition_id,
+            each.token.encode(),
+            each.delivery_count,
+            rfc3339(each.expires_at_us).encode(),
+            line[1:],
+        )
+        for each, line in zip(deliveries, lines, strict=True)
+    ]
+
+
+def settled_json(settled: Sequence[Settled]) -> bytes:
+    """`{"results": [{"token", "outcome", "lease_expires_at"?}, ...], "done"}`, in the order of the tokens."""
+    results: list[dict[str, Any]] = []
+    for each in settled:
+        result: dict[str, Any] = {"token": each.token, "outcome": each.outcome}
+        if each.expires_at_us is not None:
+            result["lease_expires_at"] = rfc3339(each.expires_at_us)
+        results.append(result)
+    done = sum(each.outcome == "done" for each in settled)
+    return orjson.dumps({"results": results, "done": done})
+
+
+def group_json(group: GroupInfo) -> bytes:
+    """One group with its partitions."""
+    return orjson.dumps(_group(group) | {"partitions": list(map(_partition, group.partitions))})
+
+
+def groups_json(groups: Sequence[GroupInfo]) -> bytes:
+    """A list of groups, without their partitions."""
+    return orjson.dumps(list(map(_group, groups)))
+
+
+def _group(group: GroupInfo) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "members": group.members,
+        "lag": group.lag,
+        "in_flight": group.in_flight,
+        "partitions_count": len(group.partitions),
+        "used_at": rfc3339(group.used_at_us),
+    }
+
+
+def _partition(partition: GroupPartition) -> dict[str, Any]:
+    return partition._asdict()
+
+
+def moved_json(moved: Sequence[Moved], *, dry_run: bool) -> bytes:
+    """`{"dry_run", "partitions": [{"partition_id", "from_offset", "to_offset"}, ...]}`."""
+    return orjson.dumps({"dry_run": dry_run, "partitions": [each._asdict() for each in moved]})

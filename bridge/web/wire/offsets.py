@@ -1,0 +1,134 @@
+"""Stored offsets as requests and answers spell them (pure)."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, NamedTuple
+
+import msgspec
+import orjson
+from msgspec import Meta
+
+from bridge.errors import BadRequest, PartitionNotFound, SerializationError
+from bridge.limits import OFFSET_MAX, PARTITIONS_MAX
+from bridge.messagelog import ConsumerKey, PartitionInfo, StoredOffset, TopicInfo, TopicRef
+from bridge.web.wire.envelopes import decode_envelope
+from bridge.web.wire.queries import PARTITION_ID_MAX
+
+__all__ = ("Progress", "check_offsets", "offset_json", "offsets_json", "read_offset", "read_offsets")
+
+
+class _OffsetBody(msgspec.Struct, forbid_unknown_fields=True):
+    offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
+
+
+class _PlacedBody(msgspec.Struct, forbid_unknown_fields=True):
+    partition_id: Annotated[int, Meta(ge=0, le=PARTITION_ID_MAX)]
+    offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
+
+
+class _OffsetsBody(msgspec.Struct, forbid_unknown_fields=True):
+    offsets: Annotated[list[_PlacedBody], Meta(min_length=1, max_length=PARTITIONS_MAX)]
+
+
+_OFFSET: Final = msgspec.json.Decoder(_OffsetBody)
+_OFFSETS: Final = msgspec.json.Decoder(_OffsetsBody)
+
+
+class Progress(NamedTuple):
+    """
+    How far a consumer came in one partition.
+
+    Attributes:
+        offset: of the last message consumed, None where none is stored.
+        current_offset: of the newest message.
+        lag: messages kept that come after *offset*; all of them where none is stored.
+    """
+
+    partition_id: int
+    offset: int | None
+    current_offset: int
+    lag: int
+
+    @classmethod
+    def of(cls, partition: PartitionInfo, stored: StoredOffset | None) -> "Progress":
+        """
+        What *partition* and the offset, looked at one after the other, say together.
+
+        Args:
+            stored: asked for after *partition*, so that there may be more messages by then.
+        """
+        if stored is None:
+            return cls(partition.id, None, partition.current_offset, partition.messages_count)
+        grown = max(stored.current_offset - partition.current_offset, 0)
+        behind = max(stored.current_offset - stored.offset, 0)
+        lag = min(behind, partition.messages_count + grown)
+        return cls(partition.id, stored.offset, stored.current_offset, lag)
+
+
+def read_offset(body: bytes) -> int:
+    """
+    The offset that `PUT .../offsets/{partition}` stores.
+
+    Args:
+        body: `{"offset": 0..}`.
+
+    Raises:
+        SerializationError: if it is anything else.
+    """
+    return decode_envelope(body, _OFFSET, (b'"offset"',)).offset
+
+
+def read_offsets(body: bytes) -> dict[int, int]:
+    """
+    The offsets that `PUT .../offsets` stores, by partition, in their order.
+
+    Args:
+        body: `{"offsets": [{"partition_id", "offset"}, ...]}`, 1..1000 of them, each partition once.
+
+    Raises:
+        SerializationError, BadRequest: if it is anything else.
+    """
+    entries = decode_envelope(body, _OFFSETS, ()).offsets
+    # There is no text in it but keys: one for the list, two for each entry.
+    if body.count(b'"') != 2 * (1 + 2 * len(entries)):
+        raise SerializationError("An object names a key twice.", path="$")
+    placed: dict[int, int] = {}
+    for index, entry in enumerate(entries):
+        if entry.partition_id in placed:
+            raise BadRequest("The partition is there twice.", path=f"$.offsets[{index}].partition_id")
+        placed[entry.partition_id] = entry.offset
+    return placed
+
+
+def check_offsets(topic: TopicInfo, offsets: dict[int, int]) -> None:
+    """
+    Refuse what the log would refuse, before any of them is stored.
+
+    Raises:
+        PartitionNotFound: if there is no such partition; `path` says which.
+        BadRequest: if an offset is beyond the newest message; `path` says which.
+    """
+    for index, (partition_id, offset) in enumerate(offsets.items()):
+        if partition_id >= len(topic.partitions):
+            raise PartitionNotFound(path=f"$.offsets[{index}].partition_id")
+        partition = topic.partitions[partition_id]
+        # Retention may have left nothing of what was there.
+        is_empty = not partition.messages_count and not partition.current_offset
+        if is_empty or offset > partition.current_offset:
+            raise BadRequest("The offset is beyond the newest message.", path=f"$.offsets[{index}].offset")
+
+
+def offset_json(topic: TopicRef, consumer: ConsumerKey, progress: Progress) -> bytes:
+    """One partition."""
+    return orjson.dumps(_consumer(topic, consumer) | progress._asdict())
+
+
+def offsets_json(topic: TopicRef, consumer: ConsumerKey, progress: Sequence[Progress]) -> bytes:
+    """Several partitions; the lag is that of these together."""
+    shown = _consumer(topic, consumer)
+    shown["lag"] = sum(each.lag for each in progress)
+    shown["partitions"] = [each._asdict() for each in progress]
+    return orjson.dumps(shown)
+
+
+def _consumer(topic: TopicRef, consumer: ConsumerKey) -> dict[str, Any]:
+    return {"consumer": str(consumer), "stream": topic.stream, "topic": topic.topic}

@@ -1,0 +1,149 @@
+"""Request bodies that make and change streams and topics (pure): bytes in, checked values out."""
+
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from bridge.errors import BadRequest
+from bridge.events import refuse_doubled_keys
+from bridge.limits import OFFSET_MAX, PARTITIONS_MAX, RETENTION_AGE_S_MAX
+from bridge.messagelog import Durability, Retention
+from bridge.policy.names import check_name
+from bridge.web.wire.envelopes import decode_envelope
+
+__all__ = ("TopicOrder", "read_partitions", "read_retention", "read_stream", "read_topic")
+
+
+class TopicOrder(NamedTuple):
+    """A topic to be made; *durability* None takes the configured one."""
+
+    name: str
+    partitions_count: int
+    durability: Durability | None
+    retention: Retention
+
+
+class _StreamBody(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+
+
+class _RetentionBody(msgspec.Struct, forbid_unknown_fields=True):
+    max_age_seconds: Annotated[int, Meta(ge=1, le=RETENTION_AGE_S_MAX)] | None = None
+    max_bytes: Annotated[int, Meta(ge=1, le=OFFSET_MAX)] | None = None
+
+
+class _TopicBody(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    partitions: int = 1
+    durability: Durability | None = None
+    retention: _RetentionBody | None = None
+
+
+class _ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
+    retention: _RetentionBody
+
+
+class _Outline(msgspec.Struct):
+    retention: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _PartitionsBody(msgspec.Struct, forbid_unknown_fields=True):
+    count: int
+
+
+_STREAM_KEYS: Final = (b'"name"',)
+_TOPIC_KEYS: Final = (b'"name"', b'"partitions"', b'"durability"', b'"retention"')
+
+_CHANGE_KEYS: Final = (b'"retention"',)
+_PARTITIONS_KEYS: Final = (b'"count"',)
+
+_STREAM: Final = msgspec.json.Decoder(_StreamBody)
+_TOPIC: Final = msgspec.json.Decoder(_TopicBody)
+_CHANGE: Final = msgspec.json.Decoder(_ChangeBody)
+_OUTLINE: Final = msgspec.json.Decoder(_Outline)
+_PARTITIONS: Final = msgspec.json.Decoder(_PartitionsBody)
+
+
+def read_stream(body: bytes) -> str:
+    """
+    The name of the stream that `POST /streams` asks for.
+
+    Raises:
+        SerializationError, BadRequest: if the body is not `{"name": name}`.
+    """
+    return _checked_name(decode_envelope(body, _STREAM, _STREAM_KEYS).name, "stream")
+
+
+def read_topic(body: bytes) -> TopicOrder:
+    """
+    The topic that `POST /streams/{stream}/topics` asks for.
+
+    Args:
+        body: `{"name", "partitions"?: 1..1000, "durability"?, "retention"?: {"max_age_seconds"?, "max_bytes"?}}`.
+
+    Raises:
+        SerializationError, BadRequest: if it is anything else.
+    """
+    order = decode_envelope(body, _TOPIC, _TOPIC_KEYS)
+    if not 1 <= order.partitions <= PARTITIONS_MAX:
+        raise BadRequest(
+            f"A topic has 1 to {PARTITIONS_MAX} partitions.",
+            path="$.partitions",
+            limit=1 if order.partitions < 1 else PARTITIONS_MAX,
+        )
+    return TopicOrder(
+        _checked_name(order.name, "topic"),
+        order.partitions,
+        order.durability,
+        _retention(order.retention, body),
+    )
+
+
+def read_retention(body: bytes) -> Retention:
+    """
+    The retention that `PATCH /streams/{stream}/topics/{topic}` asks for.
+
+    Args:
+        body: `{"retention": {"max_age_seconds"?, "max_bytes"?}}`; what is left out or null is "never", as when a topic is
+            made.
+
+    Raises:
+        SerializationError: if it is anything else.
+    """
+    return _retention(decode_envelope(body, _CHANGE, _CHANGE_KEYS).retention, body)
+
+
+def read_partitions(body: bytes) -> int:
+    """
+    How many partitions `POST .../partitions` adds.
+
+    Args:
+        body: `{"count": 1..1000}`.
+
+    Raises:
+        SerializationError, BadRequest: if it is anything else.
+    """
+    count = decode_envelope(body, _PARTITIONS, _PARTITIONS_KEYS).count
+    if not 1 <= count <= PARTITIONS_MAX:
+        raise BadRequest(
+            f"1 to {PARTITIONS_MAX} partitions are added.",
+            path="$.count",
+            limit=1 if count < 1 else PARTITIONS_MAX,
+        )
+    return count
+
+
+def _retention(retention: _RetentionBody | None, body: bytes) -> Retention:
+    if retention is None:
+        return Retention()
+    refuse_doubled_keys(_OUTLINE.decode(body).retention, at="$.retention")
+    return Retention(age_s=retention.max_age_seconds, size_bytes=retention.max_bytes)
+
+
+def _checked_name(name: str, kind: str) -> str:
+    try:
+        return check_name(name, kind=kind)
+    except BadRequest as error:
+        error.path = "$.name"
+        raise

@@ -1,0 +1,244 @@
+"""What `GET .../messages` asks for (pure): the query string of a page, or of a stream, as checked values."""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from bridge.errors import BadRequest
+from bridge.limits import CONSUMER_ID_MAX, OFFSET_MAX, WAIT_MS_MAX
+from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Next, Position
+from bridge.policy.names import check_name, parse_flag, parse_integer, shown_name
+from bridge.web.wire.times import time_us_of
+
+__all__ = (
+    "PARTITION_ID_MAX",
+    "BulkQuery",
+    "PollQuery",
+    "parse_time",
+    "read_bulk_query",
+    "read_poll_query",
+    "read_wait",
+    "refuse_query",
+    "unique_parameters",
+)
+
+# Taken and ignored everywhere: the middleware has read it, for the original's clients.
+_KEY_PARAMETER: Final = "api_key"
+_POLL_PARAMETERS: Final = frozenset(
+    {
+        "partition_id",
+        "consumer_id",
+        "consumer",
+        "offset",
+        "from",
+        "count",
+        "auto_commit",
+        "wait_ms",
+        "min_count",
+    }
+)
+_BULK_PARAMETERS: Final = _POLL_PARAMETERS - {"wait_ms", "min_count"} | {"until"}
+_DIGITS: Final = frozenset("0123456789")
+# Any number is a legal question for a page, a topic grows to that many partitions, and ids are 32 bits in Iggy.
+PARTITION_ID_MAX: Final = 2**32 - 1
+
+
+class PollQuery(NamedTuple):
+    """
+    One poll: up to *messages_max* messages of a partition from *position*; *commit* stores how far *consumer* came.
+
+    Attributes:
+        messages_min: how many to wait for, for up to *wait_s* seconds.
+    """
+
+    partition_id: int
+    consumer: ConsumerKey
+    position: Position
+    messages_max: int
+    commit: bool
+    messages_min: int = 1
+    wait_s: float = 0.0
+
+
+def read_poll_query(pairs: Iterable[tuple[str, str]], *, count_max: int) -> PollQuery:
+    """
+    The poll that a query string asks for.
+
+    Args:
+        pairs: decoded parameters in the order they came.
+        count_max: a larger `count` is cut to this.
+
+    Raises:
+        BadRequest: if a parameter is unknown, there twice, malformed or out of bounds, or two of them contradict
+            each other; `path` is its name.
+    """
+    given = unique_parameters(pairs, _POLL_PARAMETERS)
+    consumer = _consumer(given)
+    count = parse_integer(given.get("count", "10"), name="count", minimum=1, maximum=OFFSET_MAX)
+    messages_min, wait_s = read_wait(given, count=count, count_max=count_max)
+    return PollQuery(
+        partition_id=_partition_id(given),
+        consumer=consumer,
+        position=_position(given, consumer),
+        messages_max=min(count, count_max),
+        commit=parse_flag(given.get("auto_commit", "false"), name="auto_commit"),
+        messages_min=messages_min,
+        wait_s=wait_s,
+    )
+
+
+def read_wait(given: dict[str, str], *, count: int, count_max: int) -> tuple[int, float]:
+    """
+    `min_count` and `wait_ms`, the latter in seconds.
+
+    Args:
+        count: how many messages were asked for.
+        count_max: how many an answer has at most.
+
+    Raises:
+        BadRequest: if one is malformed or out of bounds.
+    """
+    if "wait_ms" not in given and "min_count" not in given:
+        return 1, 0.0
+    messages_min = parse_integer(given.get("min_count", "1"), name="min_count", minimum=1, maximum=count)
+    wait_ms = parse_integer(given.get("wait_ms", "0"), name="wait_ms", minimum=0, maximum=WAIT_MS_MAX)
+    return min(messages_min, count_max), wait_ms / 1000
+
+
+class BulkQuery(NamedTuple):
+    """
+    One stream: the messages of a partition from *position* on.
+
+    Attributes:
+        until: the stream ends before this offset, or before the first message taken at or after this time; None for
+            the end of the partition as it is when the stream begins.
+        messages_max: no more than so many; 0 for all.
+    """
+
+    partition_id: int
+    position: Position
+    until: FromOffset | FromTimestamp | None
+    messages_max: int
+
+
+def read_bulk_query(pairs: Iterable[tuple[str, str]]) -> BulkQuery:
+    """
+    The stream that a query string asks for.
+
+    Raises:
+        BadRequest: as `read_poll_query`; if it would store an offset, which nobody could know to be consumed; or if
+            it asks for the newest messages without saying how many.
+    """
+    given = unique_parameters(pairs, _BULK_PARAMETERS)
+    if parse_flag(given.get("auto_commit", "false"), name="auto_commit"):
+        raise BadRequest(
+            "A stream stores no offset: commit the last line's when it is done.", path="auto_commit"
+        )
+    position = _position(given, _consumer(given))
+    if isinstance(position, Last) and "count" not in given:
+        raise BadRequest("A stream of the newest messages needs their 'count'.", path="count")
+    return BulkQuery(
+        partition_id=_partition_id(given),
+        position=position,
+        until=_until(given.get("until")),
+        messages_max=parse_integer(given["count"], name="count", minimum=1, maximum=OFFSET_MAX)
+        if "count" in given
+        else 0,
+    )
+
+
+def refuse_query(pairs: Iterable[tuple[str, str]]) -> None:
+    """
+    For routes that take no parameter but the key.
+
+    Raises:
+        BadRequest: if there is one.
+    """
+    unique_parameters(pairs, frozenset())
+
+
+def unique_parameters(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
+    """
+    The parameters by name, without the API key.
+
+    Args:
+        pairs: decoded parameters in the order they came.
+        known: the names that the route takes.
+
+    Raises:
+        BadRequest: if a parameter is unknown or there twice.
+    """
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name == _KEY_PARAMETER:
+            continue
+        if name not in known:
+            shown = shown_name(name)
+            raise BadRequest(
+                f"There is no query parameter {shown} here.", path=name if name in shown else None
+            )
+        if name in given:
+            raise BadRequest(f"The query parameter '{name}' is there twice.", path=name)
+        given[name] = value
+    return given
+
+
+def _partition_id(given: dict[str, str]) -> int:
+    return parse_integer(
+        given.get("partition_id", "0"), name="partition_id", minimum=0, maximum=PARTITION_ID_MAX
+    )
+
+
+def _consumer(given: dict[str, str]) -> ConsumerKey:
+    if "consumer" not in given:
+        return parse_integer(
+            given.get("consumer_id", "1"), name="consumer_id", minimum=1, maximum=CONSUMER_ID_MAX
+        )
+    if "consumer_id" in given:
+        raise BadRequest("A consumer has a name or an id: give 'consumer' or 'consumer_id'.", path="consumer")
+    return check_name(given["consumer"], kind="consumer")
+
+
+def _position(given: dict[str, str], consumer: ConsumerKey) -> Position:
+    start = given.get("from")
+    if "offset" in given:
+        if start is not None:
+            raise BadRequest("A poll starts in one place: give 'offset' or 'from'.", path="from")
+        return FromOffset(parse_integer(given["offset"], name="offset", minimum=0, maximum=OFFSET_MAX))
+    match start:
+        case None | "next":
+            return Next(consumer)
+        case "first":
+            return First()
+        case "last":
+            return Last()
+        case _:
+            return FromTimestamp(
+                parse_time(start, name="from", takes="first, last, next, or an RFC 3339 time")
+            )
+
+
+def _until(text: str | None) -> FromOffset | FromTimestamp | None:
+    if text is None:
+        return None
+    if _DIGITS.issuperset(text):
+        return FromOffset(parse_integer(text, name="until", minimum=0, maximum=OFFSET_MAX))
+    return FromTimestamp(parse_time(text, name="until", takes="an offset, or an RFC 3339 time"))
+
+
+def parse_time(text: str, *, name: str, takes: str) -> int:
+    """
+    Microseconds since the epoch of an RFC 3339 time with its zone, 0 for what is before it.
+
+    Args:
+        name: of the query parameter, for the fault.
+        takes: what it may be, for the fault.
+
+    Raises:
+        BadRequest: if it is no such time.
+    """
+    try:
+        return time_us_of(text)
+    except ValueError:
+        raise BadRequest(
+            f"The query parameter '{name}' takes {takes} with a zone, its '+' as %2B.", path=name
+        ) from None
