@@ -108,7 +108,7 @@ HOOKS: dict[str, dict[str, set[str]]] = {
         }
     },
     "static_routes": {"request": {"_match_info"}},
-    "server": {"server": {"_kwargs", "_loop"}, "runner": {"_make_server"}},
+    "runner": {"server": {"_kwargs", "_loop"}, "runner": {"_make_server"}},
 }
 
 
