@@ -69,7 +69,7 @@ def check_reply(reply: bytes) -> None:
         return
     if polled.records.payload_bytes != sum(len(message.payload) for message in polled.records):
         raise AssertionError("the weight of the page is wrong")
-    check_page(Page(polled.partition_id, polled.current_offset, polled.records))
+    check_page(Page(polled.partition_id, polled.current_offset + 1, polled.records))
 
 
 def check_records(data: bytes) -> None:
@@ -85,7 +85,7 @@ def check_records(data: bytes) -> None:
     polled = parse_page(reply, count_max=PAGE_MESSAGES_MAX, page_bytes_max=PAGE_BYTES_MAX)
     if [message.payload for message in polled.records] != [payload for payload, _ in records]:
         raise AssertionError("a payload was lost or changed on the way in")
-    check_page(Page(polled.partition_id, polled.current_offset, polled.records))
+    check_page(Page(polled.partition_id, polled.current_offset + 1, polled.records))
 
 
 def check(data: bytes) -> None:

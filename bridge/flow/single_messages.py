@@ -1,8 +1,7 @@
 """
 A partition with one message (pure).
 
-If that has offset 0, the partition says of itself what an empty one says. Whether it was purged, and has perhaps another
-message by now, only a look at the message tells.
+Purged, and given another message before anybody looked, it ends where it did. Only a look at the message tells.
 """
 
 from bridge.limits import TAIL_SINGLE_LOOK_S

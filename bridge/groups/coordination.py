@@ -24,7 +24,6 @@ from bridge.errors import (
     Outcome,
     Overloaded,
 )
-from bridge.flow.following.positions import end_of
 from bridge.flow.following.tails import Tails
 from bridge.groups.ledger import Folded, Ledger, Result
 from bridge.groups.ledger_topics import LedgerTopics
@@ -345,10 +344,8 @@ class Coordination:
                 return False
             records = Records.of(page.messages)
             self._fold(ledger, records)
-            end = end_of(page)
-            if ledger.offset >= end or not records:
-                # One message and none look the same.
-                return ledger.offset <= max(end, 1)
+            if ledger.offset >= page.end_offset or not records:
+                return ledger.offset <= page.end_offset
             # A read of what is in memory does not wait: others have their turn between the pages of a long ledger.
             await asyncio.sleep(0)
 

@@ -150,8 +150,7 @@ class Desk:
             offset = self._reservations(partition_id).next_offset(partition)
             frontier = partition.frontier
             found = await self._context.ahead.find(self.topic, partition_id, [offset], deadline=deadline)
-            if not found.messages and max(found.end_offset, 1) < frontier:
-                # One message and none look the same in a page.
+            if not found.messages and found.end_offset < frontier:
                 self.suspects[partition_id] = frontier
             self.ends_at(partition_id, found.end_offset)
 

@@ -142,21 +142,20 @@ class Outlook:
     async def _start(
         self, topic: TopicRef, partition: PartitionInfo, to: SeekTo, deadline: Deadline
     ) -> Start:
-        end = _end(partition)
         match to:
             case Last():
-                return Start(partition.id, end)
+                return Start(partition.id, partition.end_offset)
             case FromOffset(offset):
-                return Start(partition.id, max(0, min(offset, end)))
+                return Start(partition.id, max(0, min(offset, partition.end_offset)))
             case First() | FromTimestamp():
                 page = await self._context.log.read(topic, partition.id, to, count=1, deadline=deadline)
-                return Start(partition.id, page.messages[0].offset if page.messages else end)
+                return Start(partition.id, page.messages[0].offset if page.messages else page.end_offset)
 
 
 def _progress(
     info: PartitionInfo, partition: Partition | None, owner: str | None, now_us: int
 ) -> GroupPartition:
-    end = _end(info)
+    end = info.end_offset
     if partition is None:
         return GroupPartition(info.id, None, end, end, 0, 0, owner)
     in_flight = partition.in_flight(now_us)
@@ -170,7 +169,3 @@ def _progress(
         partition.unsettled_count - in_flight,
         owner,
     )
-
-
-def _end(partition: PartitionInfo) -> int:
-    return partition.current_offset + 1 if partition.messages_count or partition.current_offset else 0

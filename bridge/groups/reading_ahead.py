@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
-from bridge.flow.following.positions import end_of
 from bridge.messagelog import FromOffset, Message, MessageLog, Records, TopicRef
 
 __all__ = ("Found", "ReadingAhead")
@@ -111,7 +110,7 @@ class ReadingAhead:
             # The topic began anew while it was read.
         window.records = Records.of(page.messages)
         window.from_offset = offsets[0]
-        window.end_offset = end_of(page)
+        window.end_offset = page.end_offset
         window.read_s = read_s
 
     def _shrink(self) -> None:

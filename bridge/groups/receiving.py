@@ -149,7 +149,7 @@ class Receiving:
             desk.ends_at(partition_id, page.end_offset)
             if page.first_offset is None:
                 desk.began_anew(partition_id)
-                if max(page.end_offset, 1) < frontier:
+                if page.end_offset < frontier:
                     await self._check_anew(desk, partition_id, frontier, deadline)
                 continue
             if page.first_offset > pick.offsets[0]:
@@ -215,7 +215,7 @@ class Receiving:
             return
         info = await self._context.log.topic(desk.topic, deadline=deadline)
         for each in info.partitions:
-            if each.id == partition_id and each.current_offset + 1 < frontier:
+            if each.id == partition_id and each.end_offset < frontier:
                 desk.began_anew(partition_id)
                 _log.warning("group_partition_began_anew", **desk.scope._asdict(), partition_id=partition_id)
                 start = Start(partition_id, 0, partition.epoch)

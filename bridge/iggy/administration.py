@@ -102,7 +102,7 @@ class IggyAdministration(IggyCatalogue):
                 return
             marked.append(partition_id)
 
-        await _each((part.id for part in info.partitions if part.messages_count or part.current_offset), mark)
+        await _each((part.id for part in info.partitions if part.end_offset), mark)
         return marked
 
     async def _emptied(self, topic: TopicRef, partition_id: int, deadline: Deadline) -> None:

@@ -24,10 +24,12 @@ from bridge.iggy.faults import Operation, unexplained
 from bridge.iggy.pages import HotReplies, MessageSizes
 from bridge.iggy.shared_reads import SharedReads
 from bridge.iggy.state import State
+from bridge.iggy.topics import end_offset
 from bridge.messagelog import (
     NO_RECORDS,
     ConsumerKey,
     Durability,
+    First,
     FromOffset,
     HealthProbe,
     Last,
@@ -118,7 +120,7 @@ class IggyMessageLog(IggyAppending):
         page = await self._shared_reads.read(
             # The type as well: positions are tuples, and the same number means an offset or a time.
             (topic, partition_id, type(position), position, count),
-            lambda: self._read(topic, partition_id, position, count=count, deadline=deadline),
+            lambda: self._read(topic, partition_id, position, count, deadline),
             deadline=deadline,
         )
         records = Records.of(page.messages)
@@ -131,7 +133,37 @@ class IggyMessageLog(IggyAppending):
         return page
 
     async def _read(
-        self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
+        self, topic: TopicRef, partition_id: int, position: Position, count: int, deadline: Deadline
+    ) -> Page:
+        """A page whose end is exact: in a reply without messages Iggy says 0 of a partition with one message as well."""
+        page = await self._read_in_steps(topic, partition_id, position, count, deadline)
+        if (
+            page.messages
+            or page.end_offset
+            or isinstance(position, First | Last)
+            or position == FromOffset(0)
+        ):
+            return page
+        if not await self._holds_messages(topic, partition_id, deadline):
+            return page
+        if not isinstance(position, FromOffset):
+            # That one may have come after the reply, and belong to the page.
+            page = await self._read_in_steps(topic, partition_id, position, count, deadline)
+        return page._replace(end_offset=max(page.end_offset, 1))
+
+    async def _holds_messages(self, topic: TopicRef, partition_id: int, deadline: Deadline) -> bool:
+        found = await self._session.call(
+            self._connection.read_lane,
+            lambda client: client.get_topic(*topic),
+            Operation.TOPIC,
+            write=False,
+            deadline=deadline,
+        )
+        partitions = () if found is None else found.partitions
+        return any(each.id == partition_id and end_offset(each) for each in partitions)
+
+    async def _read_in_steps(
+        self, topic: TopicRef, partition_id: int, position: Position, count: int, deadline: Deadline
     ) -> Page:
         runs: list[Records] = []
         left = count
@@ -142,7 +174,7 @@ class IggyMessageLog(IggyAppending):
         ):
             # The newest are asked for by offset: a reply in steps must begin with the oldest of them.
             newest = await self._poll(topic, partition_id, position, 1, limits.PAGE_BYTES_MAX, deadline)
-            position = FromOffset(max(0, newest.current_offset - count + 1))
+            position = FromOffset(max(0, newest.current_offset + 1 - count))
         while left > 0 and record_bytes < limits.PAGE_BYTES_MAX:
             step = self._sizes.step(topic, partition_id, wanted=left, page_bytes=record_bytes)
             room_bytes = limits.PAGE_BYTES_MAX - record_bytes
@@ -160,7 +192,10 @@ class IggyMessageLog(IggyAppending):
             if polled.cut or len(found) < step or found.offsets[-1] >= current_offset:
                 break
             position = FromOffset(found.offsets[-1] + 1)
-        return Page(partition_id, current_offset, Records.joined(runs) if runs else NO_RECORDS)
+        records = Records.joined(runs) if runs else NO_RECORDS
+        if runs:
+            current_offset = max(current_offset, records.offsets[-1])
+        return Page(partition_id, current_offset + 1 if runs or current_offset else 0, records)
 
     async def _poll(
         self,

@@ -12,6 +12,7 @@ from apache_iggy import (
 from apache_iggy import (
     IggyExpiry,
     MaxTopicSize,
+    Partition,
     Stream,
     StreamDetails,
     Topic,
@@ -25,6 +26,7 @@ __all__ = (
     "KnownTopic",
     "TopicCache",
     "durability_of",
+    "end_offset",
     "retention_options",
     "stream_info",
     "topic_info",
@@ -126,13 +128,18 @@ def topic_info(topic: Topic | TopicDetails, *, stream_id: int) -> TopicInfo:
         partitions=tuple(
             PartitionInfo(
                 id=partition.id,
-                current_offset=partition.current_offset,
+                end_offset=end_offset(partition),
                 size_bytes=partition.size,
                 messages_count=partition.messages_count,
             )
             for partition in sorted(partitions, key=lambda partition: partition.id)
         ),
     )
+
+
+def end_offset(partition: Partition) -> int:
+    """Iggy's own offset is that of the newest message, and 0 as well where there is none."""
+    return partition.current_offset + 1 if partition.messages_count or partition.current_offset else 0
 
 
 def _options(topic: Topic | TopicDetails) -> dict[Any, Any]:

@@ -169,6 +169,8 @@ def parse_offset(reply: bytes) -> StoredOffset | None:
     """
     The reply to `GET_OFFSET`: None for "nothing stored", which it also is for a topic that does not exist.
 
+    An empty partition has no stored offsets, so that its newest message is the one told.
+
     Raises:
         WireError: if the reply is malformed.
     """
@@ -177,7 +179,7 @@ def parse_offset(reply: bytes) -> StoredOffset | None:
     if len(reply) != _OFFSET_REPLY.size:
         raise WireError("a stored offset of another size")
     _, current_offset, stored_offset = _OFFSET_REPLY.unpack(reply)
-    return StoredOffset(offset=stored_offset, current_offset=current_offset)
+    return StoredOffset(offset=stored_offset, end_offset=current_offset + 1)
 
 
 def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPage:

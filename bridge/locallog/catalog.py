@@ -56,11 +56,6 @@ class Marks(NamedTuple):
     bytes_end: int
     timestamp_us: int
 
-    @property
-    def newest_offset(self) -> int:
-        """Offset of the newest message, 0 while there never was one."""
-        return max(self.next_offset - 1, 0)
-
 
 EMPTY = Marks(0, 0, 0, 0, 0)
 
@@ -102,7 +97,7 @@ class PartitionState:
         marks = self.marks
         return PartitionInfo(
             id=self.id,
-            current_offset=marks.newest_offset,
+            end_offset=marks.next_offset,
             size_bytes=marks.bytes_end - marks.bytes_start,
             messages_count=marks.next_offset - marks.first_offset,
         )

@@ -292,7 +292,7 @@ class LocalMessageLog(LocalAdministration):
             payload_bytes=records.payload_bytes,
             seconds=self._clock.monotonic_s() - started_s,
         )
-        return Page(partition_id, marks.newest_offset, records)
+        return Page(partition_id, marks.next_offset, records)
 
     # --- stored offsets -----------------------------------------------------------------------------------------
 
@@ -308,7 +308,7 @@ class LocalMessageLog(LocalAdministration):
         self._check_still_there(topic, state)
         if offset is None or partition.successor is not partition:
             return None
-        return StoredOffset(offset, partition.marks.newest_offset)
+        return StoredOffset(offset, partition.marks.next_offset)
 
     async def store_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline

@@ -122,8 +122,8 @@ class MessageLog(Protocol):
         """
         Remove all messages and all stored offsets of a topic; the topic itself stays. Durable on return.
 
-        Afterwards each partition is as it was when the topic was made: empty, `current_offset` 0, and the next message
-        gets offset 0. So an offset that a reader kept may come to name another message, or none yet; what was appended
+        Afterwards each partition is as it was when the topic was made: empty, `end_offset` 0: the next message gets
+        that. So an offset that a reader kept may come to name another message, or none yet; what was appended
         after the return is never removed. An append at the same time is removed or stays, whole; a read at the same
         time sees the partition as it was before or as it is after. (Measured: Iggy itself answers before it has emptied
         the partitions, and lost what was appended in between; its adapter waits.)

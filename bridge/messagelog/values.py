@@ -105,13 +105,13 @@ class Page(NamedTuple):
 
     Attributes:
         partition_id: the partition that was read.
-        current_offset: offset of the newest message of the partition, 0 while it is empty (as Iggy tells it).
+        end_offset: the offset that the partition's next message gets, as of the read; 0 while there never was one.
         messages: in order of offset, without gaps but for what retention removed; never changed, so that a log may
             give the same object again for the same messages. A `Records` where the log takes a page apart.
     """
 
     partition_id: int
-    current_offset: int
+    end_offset: int
     messages: Sequence[Message]
 
 
@@ -152,10 +152,15 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionInfo:
-    """One partition; *current_offset* is 0 both while it is empty and with one message: see *messages_count*."""
+    """
+    One partition.
+
+    Attributes:
+        end_offset: the offset that the next message gets; 0 where there never was one, or none since a purge.
+    """
 
     id: int
-    current_offset: int
+    end_offset: int
     size_bytes: int
     messages_count: int
 
@@ -177,10 +182,10 @@ class TopicInfo:
 
 
 class StoredOffset(NamedTuple):
-    """A consumer's position: *offset* is the last message consumed; *current_offset* the partition's newest."""
+    """A consumer's position: *offset* is the last message consumed; *end_offset* the partition's, see `PartitionInfo`."""
 
     offset: int
-    current_offset: int
+    end_offset: int
 
 
 class FromOffset(NamedTuple):

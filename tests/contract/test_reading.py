@@ -64,12 +64,39 @@ async def test_every_offset_and_count_gives_just_that_range(log: AnyLog, topic: 
             assert await numbers(log, topic, FromOffset(start), count) == expected
 
 
-async def test_a_page_tells_the_newest_offset(log: AnyLog, topic: TopicRef) -> None:
-    await fill(log, topic, 5)
-    page = await log.read(topic, 0, First(), count=1, deadline=soon())
-    assert (page.partition_id, page.current_offset, len(page.messages)) == (0, 4, 1)
-    page = await log.read(topic, 0, FromOffset(5), count=1, deadline=soon())
-    assert (page.partition_id, page.current_offset, page.messages) == (0, 4, ())
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+async def test_every_page_and_the_topic_tell_where_the_partition_ends(
+    log: AnyLog, topic: TopicRef, count: int
+) -> None:
+    await fill(log, topic, count)
+    if count:
+        await log.store_offset(topic, 0, 1, count - 1, deadline=soon())
+    positions: list[Position] = [First(), Last(), Next(1), Next(2), FromTimestamp(0), FromTimestamp(2**62)]
+    for position in (*positions, *map(FromOffset, range(count + 2)), FromOffset(2**62)):
+        page = await log.read(topic, 0, position, count=1, deadline=soon())
+        assert (page.partition_id, page.end_offset) == (0, count)
+    assert [each.end_offset for each in (await log.topic(topic, deadline=soon())).partitions] == [count, 0, 0]
+
+
+async def test_a_partition_that_was_purged_ends_where_a_new_one_does(log: AnyLog, topic: TopicRef) -> None:
+    for count in (1, 5):
+        await fill(log, topic, count)
+        await log.purge_topic(topic, deadline=soon())
+        for offset in (0, 1, 5):
+            page = await log.read(topic, 0, FromOffset(offset), count=1, deadline=soon())
+            assert page.end_offset == 0
+        assert (await log.topic(topic, deadline=soon())).partitions[0].end_offset == 0
+
+
+async def test_a_page_never_ends_behind_a_message_that_belongs_to_it(log: AnyLog, topic: TopicRef) -> None:
+    for _ in range(20):
+        filling = asyncio.create_task(fill(log, topic, 2))
+        while not filling.done():
+            for position in (FromTimestamp(0), Next(1), FromOffset(1)):
+                page = await log.read(topic, 0, position, count=1, deadline=soon())
+                assert page.messages or page.end_offset <= isinstance(position, FromOffset)
+        await filling
+        await log.purge_topic(topic, deadline=soon())
 
 
 async def test_a_read_by_time_begins_at_the_first_message_taken_at_or_after_it(
@@ -135,7 +162,7 @@ async def test_a_read_beside_writers_sees_a_prefix_that_only_grows(log: AnyLog, 
             page = await log.read(topic, 0, First(), count=1000, deadline=soon())
             assert [int(message.payload) for message in page.messages] == list(range(len(page.messages)))
             assert len(page.messages) >= seen
-            assert not page.messages or page.current_offset >= page.messages[-1].offset
+            assert not page.messages or page.end_offset > page.messages[-1].offset
             seen = len(page.messages)
 
     await asyncio.gather(fill(log, topic, 100), read(), read())

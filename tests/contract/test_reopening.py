@@ -18,7 +18,7 @@ async def test_everything_is_there_after_reopening(backend: Backend, log: AnyLog
     assert [message.payload for message in page.messages] == [message.payload for message in sent]
     assert [message.id for message in page.messages] == [message.id for message in sent]
     assert [dict(message.headers) for message in page.messages] == [message.headers for message in sent]
-    assert await log.stored_offset(topic, 1, 5, deadline=soon()) == StoredOffset(41, 299)
+    assert await log.stored_offset(topic, 1, 5, deadline=soon()) == StoredOffset(41, 300)
     page = await log.read(topic, 1, Next("name"), count=1, deadline=soon())
     assert page.messages[0].offset == 43
 

@@ -18,7 +18,7 @@ async def test_an_offset_is_kept_for_its_consumer_and_partition(
 ) -> None:
     assert await log.stored_offset(filled, 0, consumer, deadline=soon()) is None
     await log.store_offset(filled, 0, consumer, 4, deadline=soon())
-    assert await log.stored_offset(filled, 0, consumer, deadline=soon()) == StoredOffset(4, 9)
+    assert await log.stored_offset(filled, 0, consumer, deadline=soon()) == StoredOffset(4, 10)
     assert await log.stored_offset(filled, 1, consumer, deadline=soon()) is None
     assert await log.stored_offset(filled, 0, 77, deadline=soon()) is None
 
@@ -26,7 +26,7 @@ async def test_an_offset_is_kept_for_its_consumer_and_partition(
 async def test_offsets_move_forwards_and_backwards(log: AnyLog, filled: TopicRef) -> None:
     for offset in (0, 9, 3, 3, 5):
         await log.store_offset(filled, 0, 1, offset, deadline=soon())
-        assert await log.stored_offset(filled, 0, 1, deadline=soon()) == StoredOffset(offset, 9)
+        assert await log.stored_offset(filled, 0, 1, deadline=soon()) == StoredOffset(offset, 10)
 
 
 @pytest.mark.parametrize("offset", [10, 2**40])
@@ -36,7 +36,7 @@ async def test_an_offset_beyond_the_newest_message_is_refused(
     await log.store_offset(filled, 0, 1, 2, deadline=soon())
     with pytest.raises(BadRequest):
         await log.store_offset(filled, 0, 1, offset, deadline=soon())
-    assert await log.stored_offset(filled, 0, 1, deadline=soon()) == StoredOffset(2, 9)
+    assert await log.stored_offset(filled, 0, 1, deadline=soon()) == StoredOffset(2, 10)
 
 
 async def test_consumers_do_not_share_an_offset(log: AnyLog, filled: TopicRef) -> None:
@@ -53,13 +53,13 @@ async def test_a_deleted_offset_is_gone_and_may_be_deleted_again(log: AnyLog, fi
     for _ in range(2):
         await log.delete_offset(filled, 0, 1, deadline=soon())
         assert await log.stored_offset(filled, 0, 1, deadline=soon()) is None
-    assert await log.stored_offset(filled, 0, "other", deadline=soon()) == StoredOffset(6, 9)
+    assert await log.stored_offset(filled, 0, "other", deadline=soon()) == StoredOffset(6, 10)
 
 
 async def test_a_stored_offset_tells_how_far_behind_it_is(log: AnyLog, filled: TopicRef) -> None:
     await log.store_offset(filled, 0, 1, 9, deadline=soon())
     await log.append(filled, ToPartition(0), [NewMessage(payload=b"x")] * 5, deadline=soon())
-    assert await log.stored_offset(filled, 0, 1, deadline=soon()) == StoredOffset(9, 14)
+    assert await log.stored_offset(filled, 0, 1, deadline=soon()) == StoredOffset(9, 15)
 
 
 async def test_no_offset_is_stored_once_the_time_is_up(log: AnyLog, filled: TopicRef) -> None:

@@ -18,7 +18,7 @@ async def test_a_new_topic_has_its_partitions_and_nothing_in_them(log: AnyLog, s
     assert found.id == created.id
     assert found.stream_id == (await log.stream(stream, deadline=soon())).id
     assert found.partitions == tuple(
-        PartitionInfo(id=number, current_offset=0, size_bytes=0, messages_count=0) for number in range(2)
+        PartitionInfo(id=number, end_offset=0, size_bytes=0, messages_count=0) for number in range(2)
     )
     assert await log.partitions_count(ref, deadline=soon()) == 2
 
@@ -103,6 +103,6 @@ async def test_a_topic_counts_by_partition(log: AnyLog, topic: TopicRef) -> None
     await log.append(topic, ToPartition(1), [NewMessage(payload=b"x" * 100)] * 5, deadline=soon())
     found = await log.topic(topic, deadline=soon())
     assert [partition.messages_count for partition in found.partitions] == [0, 5, 0]
-    assert found.partitions[1].current_offset == 4
+    assert found.partitions[1].end_offset == 5
     assert found.partitions[1].size_bytes >= 500
     assert found.messages_count == 5

@@ -85,7 +85,7 @@ async def test_a_partition_that_is_empty_by_now_takes_no_mark_and_a_missing_one_
     topic = await logs.topic(log)
     info = await log.topic(topic, deadline=soon())
     (partition,) = info.partitions
-    full = dataclasses.replace(partition, messages_count=1)
+    full = dataclasses.replace(partition, end_offset=1, messages_count=1)
     assert await log._mark(dataclasses.replace(info, partitions=(full,)), topic, soon()) == []
     missing = dataclasses.replace(full, id=7)
     with pytest.raises(PartitionNotFound):

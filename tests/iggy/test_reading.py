@@ -20,11 +20,22 @@ from bridge.iggy.address import parse_connection_string
 from bridge.iggy.client import new_client
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.limits import IGGY_POLL_MESSAGES_MAX, PAGE_BYTES_MAX
-from bridge.messagelog import First, FromOffset, Last, NewMessage, ToPartition, TopicRef
+from bridge.messagelog import (
+    First,
+    FromOffset,
+    FromTimestamp,
+    Last,
+    NewMessage,
+    Retention,
+    ToPartition,
+    TopicRef,
+)
 from tests.support.iggy_log import IggyLogs, soon, unique
 from tests.support.iggy_server import IggyServer
 
 pytestmark = pytest.mark.iggy
+
+_DELETE_SEGMENTS = 503
 
 
 @pytest.fixture
@@ -70,7 +81,7 @@ async def test_a_raw_poll_gives_what_the_typed_poll_gives(
         )
     typed = await _typed(sdk, topic)
     page = await log.read(topic, 0, First(), count=100, deadline=soon())
-    assert page.current_offset == 42
+    assert page.end_offset == 43
     assert [
         (message.offset, message.timestamp_us, message.id, message.payload) for message in page.messages
     ] == [(message.offset(), message.timestamp(), message.id(), message.payload()) for message in typed]
@@ -131,7 +142,7 @@ async def test_a_page_stops_before_it_grows_too_large(server: IggyServer, logs: 
     for _ in range(2):
         page = await log.read(topic, 0, First(), count=100, deadline=soon())
         assert [message.offset for message in page.messages] == [0]
-        assert page.current_offset == 4
+        assert page.end_offset == 5
     page = await log.read(topic, 0, Last(), count=2, deadline=soon())
     assert [message.offset for message in page.messages] == [3]
 
@@ -171,13 +182,39 @@ async def test_the_last_messages_come_in_order_over_several_steps(server: IggySe
     log = await logs.open(server.connection_string)
     topic = await logs.topic(log)
     empty = await log.read(topic, 0, Last(), count=5, deadline=soon())
-    assert (empty.messages, empty.current_offset) == ((), 0)
+    assert (empty.messages, empty.end_offset) == ((), 0)
     batch = [NewMessage(payload=struct.pack("<I", number)) for number in range(100)]
     await log.append(topic, ToPartition(0), batch, deadline=soon())
     page = await log.read(topic, 0, Last(), count=30, deadline=soon())
     assert [message.offset for message in page.messages] == list(range(70, 100))
     page = await log.read(topic, 0, FromOffset(95), count=30, deadline=soon())
     assert [message.offset for message in page.messages] == list(range(95, 100))
+
+
+async def test_a_partition_whose_oldest_messages_were_removed_ends_where_it_did(
+    server: IggyServer, logs: IggyLogs, sdk: IggyClient
+) -> None:
+    log = await logs.open(server.connection_string)
+    topic = TopicRef((await logs.topic(log)).stream, "small")
+    # Segments of 1 MiB: one takes two of these messages.
+    await log.create_topic(
+        topic, partitions_count=1, retention=Retention(size_bytes=1024 * 1024), deadline=soon()
+    )
+    for _ in range(5):
+        await log.append(topic, ToPartition(0), [NewMessage(payload=bytes(600_000))], deadline=soon())
+    place = wire.offset_request(topic, 0, 0)[7:-5]
+    await sdk.send_binary_request(_DELETE_SEGMENTS, place + struct.pack("<II", 0, 1))
+    for position, offsets in (
+        (First(), [2]),
+        (Last(), [4]),
+        (FromOffset(0), [2]),
+        (FromOffset(5), []),
+        (FromTimestamp(2**62), []),
+    ):
+        page = await log.read(topic, 0, position, count=1, deadline=soon())
+        assert (page.end_offset, [message.offset for message in page.messages]) == (5, offsets)
+    (partition,) = (await log.topic(topic, deadline=soon())).partitions
+    assert (partition.end_offset, partition.messages_count) == (5, 3)
 
 
 async def test_two_bridges_that_create_the_same_at_once_agree(server: IggyServer, logs: IggyLogs) -> None:

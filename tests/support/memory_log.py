@@ -27,7 +27,7 @@ TOPIC = TopicRef("s", "t")
 
 @dataclass
 class MemoryPartition:
-    """As Iggy has it: purging makes offsets begin anew, and an empty partition says 0 for its newest."""
+    """Purging makes offsets begin anew."""
 
     messages: list[Message] = field(default_factory=list)
     next_offset: int = 0
@@ -127,4 +127,4 @@ class MemoryLog:
                 found = found[-count:]
             case _:
                 raise NotImplementedError
-        return Page(partition_id, max(0, partition.next_offset - 1), Records.of(found))
+        return Page(partition_id, partition.next_offset, Records.of(found))

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from typing import TypeAlias
 
 from bridge.flow.following.entries import Entry, parts_for
-from bridge.flow.following.positions import Gap, Positions, end_of, moved
+from bridge.flow.following.positions import Gap, Positions, moved
 from bridge.limits import PARTITIONS_AT_ONCE, TAIL_PAGE_MESSAGES
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Page, Position, Records
 
@@ -31,11 +31,11 @@ async def checked(
             continue
         if partition_id not in anew and (
             next_offset <= ends.get(partition_id, next_offset)
-            or next_offset <= end_of(await read(partition_id, Last(), 1))
+            or next_offset <= (await read(partition_id, Last(), 1)).end_offset
         ):
             continue
         oldest = await read(partition_id, First(), 1)
-        begin = oldest.messages[0].offset if oldest.messages else end_of(oldest)
+        begin = oldest.messages[0].offset if oldest.messages else oldest.end_offset
         after = moved(positions, partition_id, begin)
         yield Entry.of_gap(Gap(partition_id, next_offset, begin), positions, after)
         positions = after
@@ -80,12 +80,9 @@ async def positions_at(
 
     async def found(partition_id: int) -> tuple[int, int]:
         page = await read(partition_id, start, 1)
-        if not page.messages and isinstance(start, FromTimestamp):
-            # Of a single message that is older, only the newest tells.
-            page = await read(partition_id, Last(), 1)
-        elif page.messages and not isinstance(start, Last):
+        if page.messages and not isinstance(start, Last):
             return partition_id, page.messages[0].offset
-        return partition_id, end_of(page)
+        return partition_id, page.end_offset
 
     positions: list[tuple[int, int]] = []
     ordered = sorted(partitions)

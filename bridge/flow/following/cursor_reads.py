@@ -16,7 +16,6 @@ from bridge.messagelog import (
     Last,
     MessageLog,
     Page,
-    PartitionInfo,
     Position,
     Records,
     TopicRef,
@@ -165,7 +164,7 @@ class CursorReads:
 
     async def _ends(self) -> dict[int, int]:
         info = await self._log.topic(self._topic, deadline=self._deadline())
-        found = {partition.id: _end(partition) for partition in info.partitions}
+        found = {partition.id: partition.end_offset for partition in info.partitions}
         wanted = found if self._partitions is None else sorted(set(self._partitions))
         if len(wanted) > CURSOR_PARTITIONS_MAX:
             raise BadRequest(
@@ -181,7 +180,3 @@ class CursorReads:
         return await self._log.read(
             self._topic, partition_id, position, count=count, deadline=self._deadline()
         )
-
-
-def _end(partition: PartitionInfo) -> int:
-    return partition.current_offset + 1 if partition.messages_count or partition.current_offset else 0

@@ -11,7 +11,7 @@ from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, InternalError, LogError, NotFound
 from bridge.flow.background import in_background
 from bridge.flow.following.handed_over import HandedOver
-from bridge.flow.following.positions import Gap, end_of
+from bridge.flow.following.positions import Gap
 from bridge.flow.following.tail_waits import TailWaits
 from bridge.flow.single_messages import SingleMessage
 from bridge.flow.timers import Timer, Timers
@@ -294,7 +294,7 @@ class PartitionTail:
             self._retry_s = min(self._retry_s * 2, TAIL_RETRY_S_MAX)
             return 0.0
         self._retry_s = TAIL_RETRY_S_MIN
-        records, end_offset = Records.of(page.messages), end_of(page)
+        records, end_offset = Records.of(page.messages), page.end_offset
         await self._made_ready(records)
         if isinstance(position, Last):
             self._single.note(records)
@@ -305,9 +305,6 @@ class PartitionTail:
                 self._begin_anew(asked)
                 return 0.0
             records = records.part(bisect_left(records.offsets, asked), len(records))
-        elif asked == 1 and not records:
-            # Empty, or with a single message: both say the same of themselves.
-            end_offset = max(end_offset, asked)
         return self._heed(records, end_offset, asked, listening=listening)
 
     async def _made_ready(self, records: Records) -> None:

@@ -3,9 +3,9 @@
 from bisect import bisect_left
 from typing import NamedTuple, TypeAlias
 
-from bridge.messagelog import First, FromTimestamp, Last, Page
+from bridge.messagelog import First, FromTimestamp, Last
 
-__all__ = ("Gap", "Positions", "Start", "end_of", "furthest", "moved")
+__all__ = ("Gap", "Positions", "Start", "furthest", "moved")
 
 Positions: TypeAlias = tuple[tuple[int, int], ...]
 """For each partition, in order of id, its id and the offset of the message to be read next."""
@@ -30,18 +30,6 @@ class Gap(NamedTuple):
     def begins_anew(self) -> bool:
         """Whether offsets of before mean nothing any more."""
         return self.to_offset < self.from_offset
-
-
-def end_of(page: Page) -> int:
-    """
-    The offset that the next message of the partition gets, as *page* tells.
-
-    A partition with nothing in it says 0 for its newest offset, one with a single message too. What a page of the
-    newest message (`Last`) tells is exact, but that a partition whose only message was removed counts as new.
-    """
-    if page.messages:
-        return max(page.current_offset, page.messages[-1].offset) + 1
-    return page.current_offset + 1 if page.current_offset else 0
 
 
 def moved(positions: Positions, partition_id: int, next_offset: int) -> Positions:

@@ -145,7 +145,7 @@ class Waiting:
 def is_enough(page: Page, messages_min: int) -> bool:
     """Whether *page* has so many messages, or is as large as a page can be."""
     messages = page.messages
-    return len(messages) >= messages_min or bool(messages and messages[-1].offset < page.current_offset)
+    return len(messages) >= messages_min or bool(messages and messages[-1].offset + 1 < page.end_offset)
 
 
 async def read_when_there(

@@ -61,14 +61,14 @@ class BulkRead:
         position = query.position
         if isinstance(position, Last):
             newest = await self._read(position, count=1)
-            position = FromOffset(max(0, newest.current_offset - query.messages_max + 1))
+            position = FromOffset(max(0, newest.end_offset - query.messages_max))
         page = self._first = await self._read(
             position, count=min(query.messages_max or BULK_PAGE_MESSAGES, BULK_PAGE_MESSAGES)
         )
         if not page.messages:
             return
         begin_offset = page.messages[0].offset
-        end_offset = page.current_offset + 1
+        end_offset = page.end_offset
         if query.messages_max:
             end_offset = min(end_offset, begin_offset + query.messages_max)
         if isinstance(query.until, FromOffset):

@@ -57,7 +57,7 @@ async def put_offsets(request: web.Request) -> web.Response:
         ),
     )
     progress = [
-        Progress.of(partition, StoredOffset(offsets[partition.id], partition.current_offset))
+        Progress.of(partition, StoredOffset(offsets[partition.id], partition.end_offset))
         for partition in info.partitions
         if partition.id in offsets
     ]
@@ -102,7 +102,7 @@ async def put_offset(request: web.Request) -> web.Response:
         error.path = "$.offset"
         raise
     partition = (await log.topic(topic, deadline=deadline)).partitions[partition_id]
-    stored = StoredOffset(offset, max(partition.current_offset, offset))
+    stored = StoredOffset(offset, max(partition.end_offset, offset + 1))
     return answer(offset_json(topic, consumer, Progress.of(partition, stored)))
 
 

@@ -10,6 +10,7 @@ import orjson
 import bridge
 from bridge.background.stats_refresh import StatsSnapshot
 from bridge.messagelog import LogHealth, PartitionInfo, Receipt, StreamInfo, TopicInfo, TopicRef
+from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.times import rfc3339
 
 __all__ = (
@@ -115,7 +116,7 @@ def _topic(topic: TopicInfo) -> dict[str, Any]:
 def _partition(partition: PartitionInfo) -> dict[str, Any]:
     return {
         "id": partition.id,
-        "current_offset": partition.current_offset,
+        "current_offset": current_offset(partition.end_offset),
         "size_bytes": partition.size_bytes,
         "messages_count": partition.messages_count,
     }

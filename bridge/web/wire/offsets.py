@@ -13,7 +13,15 @@ from bridge.messagelog import ConsumerKey, PartitionInfo, StoredOffset, TopicInf
 from bridge.web.wire.envelopes import decode_envelope
 from bridge.web.wire.queries import PARTITION_ID_MAX
 
-__all__ = ("Progress", "check_offsets", "offset_json", "offsets_json", "read_offset", "read_offsets")
+__all__ = (
+    "Progress",
+    "check_offsets",
+    "current_offset",
+    "offset_json",
+    "offsets_json",
+    "read_offset",
+    "read_offsets",
+)
 
 
 class _OffsetBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,6 +39,11 @@ class _OffsetsBody(msgspec.Struct, forbid_unknown_fields=True):
 
 _OFFSET: Final = msgspec.json.Decoder(_OffsetBody)
 _OFFSETS: Final = msgspec.json.Decoder(_OffsetsBody)
+
+
+def current_offset(end_offset: int) -> int:
+    """The offset of the newest message of a partition that ends at *end_offset*; 0 where it is empty."""
+    return max(end_offset - 1, 0)
 
 
 class Progress(NamedTuple):
@@ -57,11 +70,11 @@ class Progress(NamedTuple):
             stored: asked for after *partition*, so that there may be more messages by then.
         """
         if stored is None:
-            return cls(partition.id, None, partition.current_offset, partition.messages_count)
-        grown = max(stored.current_offset - partition.current_offset, 0)
-        behind = max(stored.current_offset - stored.offset, 0)
+            return cls(partition.id, None, current_offset(partition.end_offset), partition.messages_count)
+        grown = max(stored.end_offset - partition.end_offset, 0)
+        behind = max(stored.end_offset - 1 - stored.offset, 0)
         lag = min(behind, partition.messages_count + grown)
-        return cls(partition.id, stored.offset, stored.current_offset, lag)
+        return cls(partition.id, stored.offset, current_offset(stored.end_offset), lag)
 
 
 def read_offset(body: bytes) -> int:
@@ -110,10 +123,7 @@ def check_offsets(topic: TopicInfo, offsets: dict[int, int]) -> None:
     for index, (partition_id, offset) in enumerate(offsets.items()):
         if partition_id >= len(topic.partitions):
             raise PartitionNotFound(path=f"$.offsets[{index}].partition_id")
-        partition = topic.partitions[partition_id]
-        # Retention may have left nothing of what was there.
-        is_empty = not partition.messages_count and not partition.current_offset
-        if is_empty or offset > partition.current_offset:
+        if offset >= topic.partitions[partition_id].end_offset:
             raise BadRequest("The offset is beyond the newest message.", path=f"$.offsets[{index}].offset")
 
 

@@ -10,6 +10,7 @@ import orjson
 from bridge.events import Steps
 from bridge.limits import HOT_PAGES_BYTES_MAX, JSON_STEP_BYTES, PAGE_LIGHT_BYTES
 from bridge.messagelog import Headers, HeaderValue, HotPages, Message, Page, Records
+from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
 from bridge.web.wire.times import rfc3339
 
@@ -53,7 +54,7 @@ class PageEncoder:
             self._page(Records.of(page.messages)),
             len(page.messages),
             page.partition_id,
-            page.current_offset,
+            current_offset(page.end_offset),
         )
 
     def lines(self, messages: Sequence[Message], *, lead: bytes = b"{", once: bool = False) -> list[bytes]:

@@ -39,7 +39,7 @@ async def ticks(scene: Scene, seconds: int, *replicas: Replica) -> None:
 
 async def records(scene: Scene) -> int:
     page = await scene.log.read(LEDGER, 0, Last(), count=1, deadline=scene.soon())
-    return page.current_offset + 1
+    return page.end_offset
 
 
 async def members(scene: Scene, replica: Replica) -> set[str]:

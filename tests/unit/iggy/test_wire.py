@@ -74,7 +74,7 @@ def test_offsets_are_asked_for_stored_and_deleted_at_the_same_place() -> None:
 
 def test_a_stored_offset_is_read() -> None:
     assert wire.parse_offset(b"") is None
-    assert wire.parse_offset(struct.pack("<IQQ", 1, 20, 10)) == StoredOffset(10, 20)
+    assert wire.parse_offset(struct.pack("<IQQ", 1, 20, 10)) == StoredOffset(10, 21)
     with pytest.raises(wire.WireError):
         wire.parse_offset(b"\0" * 19)
 

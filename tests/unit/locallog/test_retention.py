@@ -11,7 +11,17 @@ import pytest
 from bridge import limits
 from bridge.errors import AlreadyExists, BadRequest, TopicNotFound
 from bridge.locallog import LocalMessageLog
-from bridge.messagelog import First, FromOffset, NewMessage, Retention, ToPartition, TopicRef
+from bridge.messagelog import (
+    First,
+    FromOffset,
+    FromTimestamp,
+    Last,
+    NewMessage,
+    Next,
+    Retention,
+    ToPartition,
+    TopicRef,
+)
 from bridge.telemetry.port import NullObserver
 from tests.support.clock import FakeClock
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
@@ -56,7 +66,7 @@ async def test_messages_older_than_the_age_kept_go_and_no_younger_ones(tmp_path:
     assert await offsets(log) == [2, 3, 4]
     info = await log.topic(KEPT, deadline=soon())
     assert info.messages_count == info.partitions[0].messages_count == 3
-    assert info.partitions[0].current_offset == 4
+    assert info.partitions[0].end_offset == 5
     assert (await log.read(KEPT, 0, FromOffset(0), count=1, deadline=soon())).messages[0].offset == 2
     await log.close()
 
@@ -68,8 +78,10 @@ async def test_offsets_go_on_after_everything_was_removed_and_the_log_reopened(t
     clock.advance(61)
     await log.retain()
     info = await log.topic(KEPT, deadline=soon())
-    assert (info.messages_count, info.size_bytes, info.partitions[0].current_offset) == (0, 0, 2)
-    assert await offsets(log) == []
+    assert (info.messages_count, info.size_bytes, info.partitions[0].end_offset) == (0, 0, 3)
+    for position in (First(), Last(), FromOffset(0), FromOffset(3), FromTimestamp(0), Next(1)):
+        page = await log.read(KEPT, 0, position, count=1, deadline=soon())
+        assert (page.end_offset, list(page.messages)) == (3, [])
     await log.close()
     log = await open_log(tmp_path, clock=clock)
     assert await log.topic(KEPT, deadline=soon()) == info

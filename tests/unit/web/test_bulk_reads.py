@@ -27,7 +27,7 @@ class CountingLog:
         self.reads += 1
         self.times_s.append(deadline.remaining_s())
         offset = position.offset if isinstance(position, FromOffset) else 0
-        return Page(partition_id, self._end - 1, (Message(offset, 0, 1, b"x", {}),))
+        return Page(partition_id, self._end, (Message(offset, 0, 1, b"x", {}),))
 
 
 async def _begun(log: CountingLog, clock: Clock) -> BulkRead:

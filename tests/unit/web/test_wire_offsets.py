@@ -88,26 +88,26 @@ def test_a_body_is_understood_or_refused_as_the_callers_fault(
 
 
 @pytest.mark.parametrize(
-    "kept, current, stored, lag",
+    "kept, end, stored, lag",
     [
-        (10, 9, None, 10),
+        (10, 10, None, 10),
         (0, 0, None, 0),
-        (10, 9, (9, 9), 0),
-        (10, 9, (0, 9), 9),
+        (10, 10, (9, 10), 0),
+        (10, 10, (0, 10), 9),
         # Retention took what came after the stored offset.
-        (3, 99, (10, 99), 3),
-        (0, 99, (10, 99), 0),
+        (3, 100, (10, 100), 3),
+        (0, 100, (10, 100), 0),
         # More came between the two looks.
-        (10, 9, (5, 19), 14),
-        (3, 99, (10, 101), 5),
+        (10, 10, (5, 20), 14),
+        (3, 100, (10, 102), 5),
         # An offset ahead of the log, which lost some.
-        (4, 3, (8, 3), 0),
+        (4, 4, (8, 4), 0),
     ],
 )
 def test_the_lag_counts_what_is_kept_after_the_offset(
-    kept: int, current: int, stored: tuple[int, int] | None, lag: int
+    kept: int, end: int, stored: tuple[int, int] | None, lag: int
 ) -> None:
-    partition = PartitionInfo(id=3, current_offset=current, size_bytes=1, messages_count=kept)
+    partition = PartitionInfo(id=3, end_offset=end, size_bytes=1, messages_count=kept)
     found = Progress.of(partition, None if stored is None else StoredOffset(*stored))
     assert (found.partition_id, found.lag) == (3, lag)
 

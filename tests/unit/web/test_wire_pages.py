@@ -164,7 +164,7 @@ def test_an_id_is_the_uuid_of_all_its_bits(number: int) -> None:
 
 def test_a_page_counts_its_messages_and_says_where_the_partition_ends() -> None:
     messages = tuple(Message(offset, 0, 0, b"1", {}) for offset in (5, 6))
-    page = json.loads(PageEncoder().page_json(Page(2, 9, messages)))
+    page = json.loads(PageEncoder().page_json(Page(2, 10, messages)))
     assert (page["count"], page["partition_id"], page["current_offset"]) == (2, 2, 9)
     assert [message["offset"] for message in page["messages"]] == [5, 6]
 
@@ -194,14 +194,14 @@ def test_what_a_kept_page_looks_like_is_made_once(monkeypatch: pytest.MonkeyPatc
     stored = json.dumps(user_event()).encode()
     records = Records.of((Message(5, 0, 1, stored, {}), Message(6, 0, 1, b"x", {"k": 1})))
     records.kept = True
-    first = encoder.page_json(Page(0, 6, records))
+    first = encoder.page_json(Page(0, 7, records))
     with monkeypatch.context() as patch:
         patch.delattr(PageEncoder, "lines")
-        again = encoder.page_json(Page(0, 7, records))
+        again = encoder.page_json(Page(0, 8, records))
     assert again == first.replace(b'"current_offset":6', b'"current_offset":7')
     # Equal, and somebody else's: it is looked at for itself.
     other = Records.of(tuple(records))
-    assert encoder.page_json(Page(0, 6, other)) == first
+    assert encoder.page_json(Page(0, 7, other)) == first
 
 
 @given(
