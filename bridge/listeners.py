@@ -74,9 +74,8 @@ class Listeners:
     async def _listen(
         self, services: Services, app: web.Application, port: int, sockets: Sequence[socket.socket] | None
     ) -> int:
-        runner = make_runner(app, services, shutdown_timeout_s=self._shutdown_timeout_s)
+        runner = await make_runner(app, services, shutdown_timeout_s=self._shutdown_timeout_s)
         self._runners.append(runner)
-        await runner.setup()
         if sockets is None:
             (sockets,) = await asyncio.to_thread(take_ports, services.http.host, port, 1)
         for each in sockets:

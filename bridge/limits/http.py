@@ -152,11 +152,6 @@ LOOP_LOOK_S: Final = 0.01
 REFUSALS_PER_S_MAX: Final = 500
 # Connections taken in one turn of the loop: at 100 us each they take 3 ms.
 ACCEPTS_PER_TURN: Final = 32
-# Heads of requests that are remembered, as long as those of nearly all programs: 2 MB with all that is made of them.
-KNOWN_HEADS_MAX: Final = 1_024
-KNOWN_HEAD_BYTES_MAX: Final = 1_024
-# A request comes in one piece up to this; below aiohttp's own mark, so that its flow control has no say.
-KNOWN_BODY_BYTES_MAX: Final = 64 * 1024
 # Before the next attempt where a connection could not be taken for want of descriptors; asyncio rests so long too.
 ACCEPT_REST_S: Final = 1.0
 # Ten thousand connections that are refused again and again.

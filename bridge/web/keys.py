@@ -57,7 +57,7 @@ class Lifecycle:
     def end_requests(self) -> None:
         """End every request in flight now; each still gets its answer."""
         self.ending = True
-        self.backstops.strike_all()
+        self.backstops.cancel_all()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,8 @@ def _request() -> bytes:
 
 async def _rounds(runner: web.BaseRunner, request: bytes) -> _Round:
     """*runner*, set up, with its connections."""
-    await runner.setup()
+    if isinstance(runner, web.AppRunner):
+        await runner.setup()
     server, counter = runner.server, _Counter()
     if server is None:
         raise RuntimeError("the runner made no server")
@@ -142,7 +143,7 @@ async def _rounds(runner: web.BaseRunner, request: bytes) -> _Round:
     return one_round
 
 
-def _bridge(middlewares: Sequence[MiddlewareFactory], routes: Sequence[RouteRow]) -> web.BaseRunner:
+async def _bridge(middlewares: Sequence[MiddlewareFactory], routes: Sequence[RouteRow]) -> web.BaseRunner:
     clock, nobody = SystemClock(), cast("Any", None)
     tails = Tails(nobody, clock=clock, pushes=True)
     services = Services(
@@ -159,7 +160,7 @@ def _bridge(middlewares: Sequence[MiddlewareFactory], routes: Sequence[RouteRow]
         feeds=Feeds(tails),
         groups=Groups(nobody, nobody, tails, config=GroupsConfig(), clock=clock, observer=GroupFigures()),
     )
-    return make_runner(build_app(services, middlewares=middlewares, routes=routes), services)
+    return await make_runner(build_app(services, middlewares=middlewares, routes=routes), services)
 
 
 async def _measure() -> dict[str, float]:
@@ -168,10 +169,10 @@ async def _measure() -> dict[str, float]:
     bare.router.add_route("*", "/{path:.*}", _answer_at_once)
     at_once = (Route("POST", "/messages", _answer_at_once), *(r for r in ROUTES if r.path != "/messages"))
     runners: dict[str, web.BaseRunner] = {BARE: web.AppRunner(bare, access_log=None)}
-    runners[SERVER] = _bridge((), at_once)
+    runners[SERVER] = await _bridge((), at_once)
     for count, factory in enumerate(MIDDLEWARES, 1):
-        runners[factory.__name__] = _bridge(MIDDLEWARES[:count], at_once)
-    runners[HANDLER] = _bridge(MIDDLEWARES, ROUTES)
+        runners[factory.__name__] = await _bridge(MIDDLEWARES[:count], at_once)
+    runners[HANDLER] = await _bridge(MIDDLEWARES, ROUTES)
     rounds = {name: await _rounds(runner, request) for name, runner in runners.items()}
     # As the process does it once it is ready.
     settle()

@@ -29,7 +29,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.keys import Services
 from bridge.web.server.outflow import Outflow, system_outflow
-from bridge.web.server.runner import make_runner
+from bridge.web.server.runner import BridgeRunner, make_runner
 
 __all__ = ("CURSOR_KEY", "Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
 
@@ -64,7 +64,7 @@ class BridgeApp:
     topic: TopicRef
     base: str
     session: aiohttp.ClientSession
-    runner: web.AppRunner
+    runner: BridgeRunner
 
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
         """One request; *body* is sent as it is if it is bytes, else as JSON. *path* goes out unchanged."""
@@ -181,8 +181,7 @@ async def bridge_app(
         limit_tables=limit_tables,
     )
     services.lifecycle.started = True
-    runner = make_runner(build_app(services), services, shutdown_timeout_s=1)
-    await runner.setup()
+    runner = await make_runner(build_app(services), services, shutdown_timeout_s=1)
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         port = runner.addresses[0][1]

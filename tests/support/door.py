@@ -19,7 +19,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.bodies.whole import read_body
 from bridge.web.keys import Services
-from bridge.web.server.runner import make_runner
+from bridge.web.server.runner import BridgeRunner, make_runner
 
 
 class Row(NamedTuple):
@@ -37,7 +37,7 @@ class Door(NamedTuple):
 
     port: int
     services: Services
-    runner: web.AppRunner
+    runner: BridgeRunner
     seen: list[tuple[dict[str, str], bytes]]
 
 
@@ -88,8 +88,7 @@ async def open_door(
         *rows,
     )
     chosen = {} if middlewares is None else {"middlewares": middlewares}
-    runner = make_runner(build_app(services, routes=routes, **chosen), services, shutdown_timeout_s=1.0)
-    await runner.setup()
+    runner = await make_runner(build_app(services, routes=routes, **chosen), services, shutdown_timeout_s=1.0)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         yield Door(runner.addresses[0][1], services, runner, seen)

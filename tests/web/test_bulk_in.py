@@ -126,7 +126,7 @@ async def test_a_batch_that_fails_ends_the_body_and_says_how_far_it_came(
 
     async def endless() -> AsyncIterator[bytes]:
         # The answer comes although the body goes on: the client need not be done to hear of it.
-        for _ in range(100):
+        for _ in range(5_000):
             yield b'"line"\n' * 500
 
     answer = await post(bridge, endless(), "?partition_id=0")

@@ -177,8 +177,7 @@ async def stuck(bridge: BridgeApp) -> AsyncIterator[tuple[Stuck, BridgeApp]]:
     """The same bridge with an appender that never answers."""
     appender = Stuck()
     services = replace(bridge.services, appender=appender)
-    runner = make_runner(build_app(services), services, shutdown_timeout_s=1)
-    await runner.setup()
+    runner = await make_runner(build_app(services), services, shutdown_timeout_s=1)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
         yield appender, replace(bridge, services=services, base=f"http://127.0.0.1:{runner.addresses[0][1]}")

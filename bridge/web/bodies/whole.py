@@ -15,11 +15,11 @@ from bridge.limits import (
 from bridge.policy.media_types import is_json, is_plain_encoding
 from bridge.web.keys import DEADLINE
 from bridge.web.server.answer_headers import ANSWER_HEADERS
-from bridge.web.server.arrivals import EXPECTS_CONTINUE, Arrival
 from bridge.web.server.framing import TooMuchOverhead
+from bridge.web.server.requests import EXPECTS_CONTINUE
 from bridge.web.server.tickets import hold_body, take_place
 
-__all__ = ("body_at_hand", "body_timeout_s", "broken_framing", "invite", "read_body", "read_whole")
+__all__ = ("body_timeout_s", "broken_framing", "invite", "read_body", "read_whole")
 
 
 def body_timeout_s(length: int | None) -> float:
@@ -47,22 +47,7 @@ async def read_body(request: web.Request) -> bytes:
         raise UnsupportedMediaType("The body must be application/json in UTF-8.", path="Content-Type")
     if not is_plain_encoding(headers.get(hdrs.CONTENT_ENCODING)):
         raise UnsupportedMediaType("The body must not be compressed.", path="Content-Encoding")
-    body = await read_whole(request)
-    if isinstance(request, Arrival):
-        request.head.facts[read_body] = True
-    return body
-
-
-def body_at_hand(request: web.Request) -> bytes | None:
-    """
-    The body, where nothing need be checked or waited for; else None, and `read_body` takes a closer look.
-
-    That is where all of it is here, and `read_body` took a body of another request with this very head, and so with
-    this type, coding and length.
-    """
-    if isinstance(request, Arrival) and read_body in request.head.facts:
-        return request.take_whole_body()
-    return None
+    return await read_whole(request)
 
 
 async def read_whole(request: web.Request) -> bytes:
@@ -75,9 +60,6 @@ async def read_whole(request: web.Request) -> bytes:
     bytes_max, length = request.client_max_size, request.content_length
     if length is not None and length > bytes_max:
         raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
-    whole = request.take_whole_body() if isinstance(request, Arrival) else None
-    if whole:
-        return _within(whole, bytes_max)
     try:
         if request.content.is_eof():
             # Short bodies come with the head: no timer is needed for what is here already.

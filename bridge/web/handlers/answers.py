@@ -2,14 +2,12 @@
 
 from aiohttp import web
 
-from bridge.web.server.plain_answers import PlainAnswer
-
 __all__ = ("answer", "created", "no_content")
 
 
 def answer(body: bytes, *, status: int = 200) -> web.Response:
     """JSON that was encoded already."""
-    return PlainAnswer(body, status=status, content_type="application/json")
+    return web.Response(body=body, status=status, content_type="application/json")
 
 
 def created(body: bytes, *, location: str | None = None) -> web.Response:

@@ -7,7 +7,6 @@ from bridge.limits import CONSUMER_ID_MAX
 from bridge.messagelog import ConsumerKey, TopicRef
 from bridge.policy.names import check_name
 from bridge.web.keys import SERVICES, Services
-from bridge.web.server.arrivals import Arrival
 from bridge.web.wire.queries import PARTITION_ID_MAX
 
 __all__ = (
@@ -40,16 +39,10 @@ def topic_of(request: web.Request) -> TopicRef:
         BadRequest: if none may be called so.
         Forbidden: if it is the bridge's own.
     """
-    facts = request.head.facts if isinstance(request, Arrival) else {}
-    known: TopicRef | None = facts.get(topic_of)
-    if known is None:
-        if "topic" in request.match_info:
-            known = TopicRef(stream_of(request), check_name(request.match_info["topic"], kind="topic"))
-        else:
-            defaults = request.app[SERVICES].log_config
-            known = TopicRef(defaults.stream, defaults.topic)
-        facts[topic_of] = known
-    return known
+    if "topic" in request.match_info:
+        return TopicRef(stream_of(request), check_name(request.match_info["topic"], kind="topic"))
+    defaults = request.app[SERVICES].log_config
+    return TopicRef(defaults.stream, defaults.topic)
 
 
 def refuse_own(services: Services, stream: str, *, path: str) -> None:

@@ -5,7 +5,6 @@ from aiohttp import hdrs, web
 from bridge.errors import Outcome, UnsupportedMediaType
 from bridge.policy.body_kinds import BodyKind, body_kind
 from bridge.web.bodies.json_body import read_json
-from bridge.web.bodies.whole import body_at_hand
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
 from bridge.web.handlers.places import topic_of
@@ -23,21 +22,19 @@ async def send(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
     topic = topic_of(request)
-    body = body_at_hand(request)
-    if body is None:
-        kind = body_kind(request.headers.get(hdrs.CONTENT_TYPE, ""))
-        if kind is BodyKind.NDJSON:
-            return await send_lines(request, topic)
-        if kind is BodyKind.BYTES or kind is BodyKind.TEXT:
-            return await send_raw(request, topic, kind)
-        if kind is None:
-            raise UnsupportedMediaType(
-                "The body must be application/json, application/x-ndjson, application/octet-stream or text/*, "
-                "in UTF-8 where it is text.",
-                path="Content-Type",
-            )
-        refuse_query(request.query.items())
-        body = await read_json(request)
+    kind = body_kind(request.headers.get(hdrs.CONTENT_TYPE, ""))
+    if kind is BodyKind.NDJSON:
+        return await send_lines(request, topic)
+    if kind is BodyKind.BYTES or kind is BodyKind.TEXT:
+        return await send_raw(request, topic, kind)
+    if kind is None:
+        raise UnsupportedMediaType(
+            "The body must be application/json, application/x-ndjson, application/octet-stream or text/*, "
+            "in UTF-8 where it is text.",
+            path="Content-Type",
+        )
+    refuse_query(request.query.items())
+    body = await read_json(request)
     submission = plain_message(body)
     if submission is None:
         submission = await in_turns(

@@ -1,6 +1,6 @@
 """One log line and one count for every request (shell)."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -9,7 +9,6 @@ from bridge.telemetry.request_lines import RequestLines
 from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("UNMATCHED", "access_log", "route_of")
 
@@ -28,20 +27,6 @@ def route_of(request: web.Request) -> str:
     return UNMATCHED if resource is None else resource.canonical
 
 
-class _Asked(NamedTuple):
-    """What a line tells of a head."""
-
-    method: str
-    route: str
-    path: str
-
-
-def _asked(request: Arrival) -> _Asked:
-    path = request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX]
-    request.head.facts[_Asked] = asked = _Asked(request.method, route_of(request), path)
-    return asked
-
-
 def access_log(services: Services, _: Rules) -> Gate:
     """
     Log and count what was answered; the query is left out, since it may hold the key, and so is every payload.
@@ -51,35 +36,35 @@ def access_log(services: Services, _: Rules) -> Gate:
     metrics, clock = services.metrics, services.clock
     tell = RequestLines().tell
 
-    def begin(request: Arrival) -> None:
-        request.slots[_STARTED_S] = clock.monotonic_s()
+    def begin(request: web.Request) -> None:
+        request[_STARTED_S] = clock.monotonic_s()
         metrics.request_started()
 
-    def log(request: Arrival, status: int, body_bytes: int) -> None:
-        seconds = clock.monotonic_s() - request.slots[_STARTED_S]
-        asked: _Asked = request.head.facts.get(_Asked) or _asked(request)
-        metrics.request_finished(asked.method, asked.route, status, seconds)
+    def log(request: web.Request, status: int, body_bytes: int) -> None:
+        seconds = clock.monotonic_s() - request[_STARTED_S]
+        method, route = request.method, route_of(request)
+        metrics.request_finished(method, route, status, seconds)
         tell(
-            asked.method,
-            asked.route,
-            asked.path,
-            request.slots[CLIENT],
+            method,
+            route,
+            request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX],
+            request[CLIENT],
             status,
             seconds,
             body_bytes,
-            request.slots[REQUEST_ID],
-            quiet=status == _OK and asked.route in _PROBES,
-            error=request.slots.get(ERROR_CODE),
+            request[REQUEST_ID],
+            quiet=status == _OK and route in _PROBES,
+            error=request.get(ERROR_CODE),
         )
 
-    def answered(request: Arrival, answer: web.StreamResponse) -> None:
+    def answered(request: web.Request, answer: web.StreamResponse) -> None:
         log(
             request,
             answer.status,
-            0 if request.head.message.method == hdrs.METH_HEAD else _body_bytes(answer),
+            0 if request.method == hdrs.METH_HEAD else _body_bytes(answer),
         )
 
-    def gone(request: Arrival, _: BaseException) -> None:
+    def gone(request: web.Request, _: BaseException) -> None:
         log(request, _CLIENT_GONE, 0)
 
     return Gate(begin, answered, gone)

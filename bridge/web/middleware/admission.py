@@ -12,7 +12,6 @@ from bridge.policy.admission import Admission, Ticket
 from bridge.web.keys import CLIENT, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.arrivals import Arrival
 from bridge.web.server.tickets import TICKET, overloaded
 
 __all__ = ("admission",)
@@ -35,7 +34,7 @@ def admission(services: Services, rules: Rules) -> Gate:
     watch = _LoopWatch(services, rule)
     refused, tell_again_s = 0, 0.0
 
-    def refuse(request: Arrival) -> Overloaded:
+    def refuse(request: web.Request) -> Overloaded:
         nonlocal refused, tell_again_s
         refused += 1
         now_s = clock.monotonic_s()
@@ -44,18 +43,18 @@ def admission(services: Services, rules: Rules) -> Gate:
             refused, tell_again_s = 0, now_s + _TOLD_INTERVAL_S
         return overloaded(request)
 
-    def admit(request: Arrival) -> None:
-        if (request.head.message.method, request.head.message.path) in _EXEMPT:
+    def admit(request: web.Request) -> None:
+        if (request.method, request.raw_path) in _EXEMPT:
             return
-        request.slots[TICKET] = ticket = Ticket(rule, request.slots[CLIENT])
-        placed = not request.is_whole or ticket.take_place()
+        request[TICKET] = ticket = Ticket(rule, request[CLIENT])
+        placed = not request.content.is_eof() or ticket.take_place()
         if rule.busy:
             watch.start()
         if not placed:
             raise refuse(request)
 
-    def give_back(request: Arrival, _: web.StreamResponse | BaseException) -> None:
-        ticket = request.slots.get(TICKET)
+    def give_back(request: web.Request, _: web.StreamResponse | BaseException) -> None:
+        ticket = request.get(TICKET)
         if ticket is not None:
             ticket.close()
 

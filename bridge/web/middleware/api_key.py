@@ -3,6 +3,7 @@
 from typing import Final
 
 import structlog
+from aiohttp import web
 
 from bridge.errors import TooManyFailedKeys, Unauthorized
 from bridge.policy.api_keys import KeyVerdict
@@ -10,7 +11,6 @@ from bridge.policy.client_address import limit_key
 from bridge.web.keys import CLIENT, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("api_key",)
 
@@ -27,7 +27,7 @@ def api_key(services: Services, rules: Rules) -> Gate | None:
     log = structlog.get_logger("bridge.web")
     warn_again_s = clock.monotonic_s()
 
-    def check_key(request: Arrival) -> None:
+    def check_key(request: web.Request) -> None:
         nonlocal warn_again_s
         path, has_query, _ = request.raw_path.partition("?")
         if path in bypass:
@@ -40,10 +40,10 @@ def api_key(services: Services, rules: Rules) -> Gate | None:
                 warn_again_s = clock.monotonic_s() + _WARNING_INTERVAL_S
                 log.warning("key_in_query_is_deprecated", use="X-API-Key")
             return
-        wait_ms = failed(limit_key(request.slots[CLIENT])) if verdict is KeyVerdict.WRONG else 0
+        wait_ms = failed(limit_key(request[CLIENT])) if verdict is KeyVerdict.WRONG else 0
         metrics.auth_failed("locked_out" if wait_ms else verdict.value)
         if wait_ms:
             raise TooManyFailedKeys(retry_after_ms=wait_ms)
         raise Unauthorized
 
-    return Gate(check_key, of_head=True)
+    return Gate(check_key)

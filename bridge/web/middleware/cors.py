@@ -6,7 +6,6 @@ from bridge.errors import Forbidden
 from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("cors",)
 
@@ -17,7 +16,7 @@ def cors(_: Services, rules: Rules) -> Gate | None:
     if not origins.enabled:
         return None
 
-    def answer_preflight(request: Arrival) -> web.StreamResponse | None:
+    def answer_preflight(request: web.Request) -> web.StreamResponse | None:
         if request.method != hdrs.METH_OPTIONS:
             return None
         origin = request.headers.get(hdrs.ORIGIN)
@@ -30,4 +29,4 @@ def cors(_: Services, rules: Rules) -> Gate | None:
             raise Forbidden("Pages of this origin may not call.", path="Origin")
         return web.Response(status=204, headers=headers)
 
-    return Gate(answer_preflight, of_head=True)
+    return Gate(answer_preflight)

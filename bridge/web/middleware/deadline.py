@@ -1,7 +1,7 @@
 """By when a request must have its answer (shell over `policy.request_timeouts`)."""
 
 import asyncio
-from typing import Final, NamedTuple
+from typing import Final
 
 from aiohttp import hdrs, web
 
@@ -13,19 +13,10 @@ from bridge.web.keys import DEADLINE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("deadline",)
 
-_GUARDED = web.RequestKey("guarded", asyncio.Task)
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
-
-
-class _Given(NamedTuple):
-    """The time that goes with a head, and as the answer tells it."""
-
-    seconds: float
-    told_ms: str
 
 
 def deadline(services: Services, rules: Rules) -> Gate:
@@ -33,23 +24,18 @@ def deadline(services: Services, rules: Rules) -> Gate:
     clock, configured_ms = services.clock, rules.timeout_ms
     lifecycle, backstops = services.lifecycle, services.lifecycle.backstops
 
-    def given(request: Arrival) -> _Given:
+    def set_deadline(request: web.Request) -> None:
         timeout_ms = effective_timeout_ms(request.headers.get("X-Request-Timeout"), configured_ms)
-        request.head.facts[_Given] = found = _Given(timeout_ms / 1000, str(timeout_ms))
-        return found
+        seconds = timeout_ms / 1000
+        request[DEADLINE] = Deadline(clock.monotonic_s() + seconds, clock)
+        request[ANSWER_HEADERS]["X-Effective-Timeout"] = str(timeout_ms)
+        backstops.guard(seconds + DEADLINE_BACKSTOP_S)
 
-    def set_deadline(request: Arrival) -> None:
-        seconds, told_ms = request.head.facts.get(_Given) or given(request)
-        slots = request.slots
-        slots[DEADLINE] = Deadline(clock.monotonic_s() + seconds, clock)
-        slots[ANSWER_HEADERS]["X-Effective-Timeout"] = told_ms
-        slots[_GUARDED] = backstops.guard(seconds + DEADLINE_BACKSTOP_S)
+    def kept(_: web.Request, __: web.StreamResponse) -> None:
+        backstops.release()
 
-    def kept(request: Arrival, _: web.StreamResponse) -> None:
-        backstops.release(request.slots[_GUARDED])
-
-    def missed(request: Arrival, error: BaseException) -> None:
-        if not backstops.release(request.slots[_GUARDED]) or not isinstance(error, asyncio.CancelledError):
+    def missed(request: web.Request, error: BaseException) -> None:
+        if not backstops.release() or not isinstance(error, asyncio.CancelledError):
             return
         # The write may have been handed over before it was cut off, and a cancelled write is not taken back.
         outcome = None if request.method in _READS else Outcome.UNKNOWN

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from aiohttp import hdrs
+from aiohttp import hdrs, web
 
 from bridge.config.rules import is_loopback
 from bridge.errors import Forbidden, MisdirectedRequest
@@ -12,7 +12,6 @@ from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.middleware.rate_limit import PROBES
 from bridge.web.rules import Rules
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("foreign_pages", "foreign_pages_of_figures")
 
@@ -48,11 +47,11 @@ def foreign_pages_of_figures(services: Services, rules: Rules) -> Gate:
 def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
     origins, addresses = rules.origins, rules.addresses
 
-    def forwarding(request: Arrival) -> Forwarding:
+    def forwarding(request: web.Request) -> Forwarding:
         """What the peer says, if it is believed."""
         if not addresses.proxied or not addresses.is_trusted(addresses.peer(request.remote or "")):
             return _NOTHING
-        headers = request.head.message.headers
+        headers = request.headers
         return Forwarding(
             headers.getall("X-Forwarded-Host", ()),
             headers.getall("X-Forwarded-Proto", ()),
@@ -60,11 +59,10 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
             headers.getall("Forwarded", ()),
         )
 
-    def check_page(request: Arrival) -> None:
-        message = request.head.message
-        if (message.method, message.path) in PROBES:
+    def check_page(request: web.Request) -> None:
+        if (request.method, request.raw_path) in PROBES:
             return
-        headers = message.headers
+        headers = request.headers
         named, fetch_site = headers.getall(hdrs.ORIGIN, ()), headers.get(_FETCH_SITE)
         by_a_page = bool(named) or fetch_site is not None
         if hosts is None and not by_a_page:
@@ -87,5 +85,4 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
                 path=hdrs.ORIGIN if named else _FETCH_SITE,
             )
 
-    # What proxies say counts by the peer, not by the head alone.
-    return Gate(check_page, of_head=not addresses.proxied)
+    return Gate(check_page)

@@ -1,22 +1,21 @@
 """Rules that a request passes on its way in, and its answer on its way out (shell)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bridge.tracebacks import let_go
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("Answered", "Check", "Failed", "Gate", "as_middleware")
 
 #: Lets the request pass with None, answers in its place, or raises.
-Check: TypeAlias = Callable[[Arrival], web.StreamResponse | None]
+Check: TypeAlias = Callable[[web.Request], web.StreamResponse | None]
 #: Takes note of the answer.
-Answered: TypeAlias = Callable[[Arrival, web.StreamResponse], None]
+Answered: TypeAlias = Callable[[web.Request, web.StreamResponse], None]
 #: Gives an answer in place of what was raised, or raises something else; with None the error goes on outwards.
-Failed: TypeAlias = Callable[[Arrival, BaseException], web.StreamResponse | None]
+Failed: TypeAlias = Callable[[web.Request, BaseException], web.StreamResponse | None]
 
 
 class Gate(NamedTuple):
@@ -27,13 +26,11 @@ class Gate(NamedTuple):
         check: on the way in; None where there is nothing to check.
         answered: on the way out with an answer; only once *check* has let the request pass.
         failed: on the way out with an error, likewise.
-        of_head: *check* looks at nothing but the head of the request: a head that has passed need not pass again.
     """
 
     check: Check | None
     answered: Answered | None = None
     failed: Failed | None = None
-    of_head: bool = False
 
 
 class _Way(NamedTuple):
@@ -57,36 +54,30 @@ def as_middleware(gates: Sequence[Gate]) -> Middleware:
 
     What one raises goes out through those in front of it, as an error from further in does.
     """
-    whole_way = _Way.through(gates)
-    known_way = _Way.through([gate for gate in gates if not gate.of_head])
+    checks, out = _Way.through(gates)
 
     @web.middleware
     async def pass_gates(request: web.Request, handler: Handler) -> web.StreamResponse:
-        arrival = cast("Arrival", request)
-        known = pass_gates in arrival.head.facts
-        checks, out = known_way if known else whole_way
         passed = 0
         try:
             for check in checks:
-                answer = check(arrival)
+                answer = check(request)
                 if answer is not None:
                     break
                 passed += 1
             else:
-                if not known:
-                    arrival.head.facts[pass_gates] = True
                 answer = await handler(request)
         except BaseException as error:  # noqa: BLE001 (what no gate answers is raised again)
-            answer = _gone_out(iter(out[passed]), arrival, error)
+            answer = _gone_out(iter(out[passed]), request, error)
             let_go(error)
             return answer
         outwards = iter(out[passed])
         try:
-            for _, answered, _, _ in outwards:
+            for _, answered, _ in outwards:
                 if answered is not None:
-                    answered(arrival, answer)
+                    answered(request, answer)
         except BaseException as error:  # noqa: BLE001 (goes on outwards in place of the answer)
-            answer = _gone_out(outwards, arrival, error)
+            answer = _gone_out(outwards, request, error)
             let_go(error)
         return answer
 
@@ -99,9 +90,9 @@ def _with_work_outwards(gates: Sequence[Gate]) -> tuple[Gate, ...]:
 
 
 def _gone_out(
-    gates: Iterator[Gate], request: Arrival, result: web.StreamResponse | BaseException
+    gates: Iterator[Gate], request: web.Request, result: web.StreamResponse | BaseException
 ) -> web.StreamResponse:
-    for _, answered, failed, _ in gates:
+    for _, answered, failed in gates:
         try:
             if not isinstance(result, BaseException):
                 if answered is not None:

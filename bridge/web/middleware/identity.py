@@ -13,7 +13,6 @@ from bridge.web.keys import CLIENT, REQUEST_ID, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS, own_headers
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("identity",)
 
@@ -25,9 +24,9 @@ def identity(services: Services, rules: Rules) -> Gate:
     log = structlog.get_logger("bridge.web")
     reminders = Reminders(interval_s=FORWARDED_TOLD_INTERVAL_S, keys_max=FORWARDED_TOLD_PEERS_MAX)
 
-    def forwarded(request: Arrival) -> str:
+    def forwarded(request: web.Request) -> str:
         peer = request.remote or ""
-        headers = request.head.message.headers
+        headers = request.headers
         client, unread = addresses.client(
             peer,
             headers.getall("X-Forwarded-For", ()),
@@ -41,17 +40,12 @@ def identity(services: Services, rules: Rules) -> Gate:
             )
         return client
 
-    def identify(request: Arrival) -> None:
-        slots = request.slots
-        given_id = id_of(request.head.message.headers.get("X-Request-Id"))
+    def identify(request: web.Request) -> None:
+        given_id = id_of(request.headers.get("X-Request-Id"))
         client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
-        slots[REQUEST_ID] = given_id
-        slots[CLIENT] = client
-        slots[ANSWER_HEADERS] = own_headers(given_id)
+        request[REQUEST_ID] = given_id
+        request[CLIENT] = client
+        request[ANSWER_HEADERS] = own_headers(given_id)
         REQUEST_SCOPE.set((given_id, client))
 
-    def forget(_: Arrival, __: web.StreamResponse | BaseException) -> None:
-        # The context is the connection's: what is said between two requests belongs to neither.
-        REQUEST_SCOPE.set(None)
-
-    return Gate(identify, forget, forget)
+    return Gate(identify)

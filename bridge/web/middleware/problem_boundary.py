@@ -12,7 +12,6 @@ from bridge.web.keys import ERROR_CODE, REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED, route_of
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.arrivals import Arrival
 from bridge.web.wire.problems import problem_response, row_of
 
 __all__ = ("problem_boundary",)
@@ -35,7 +34,7 @@ def problem_boundary(_: Services, __: Rules) -> Gate:
     """
     log = structlog.get_logger("bridge.web")
 
-    def answer_problem(request: Arrival, error: BaseException) -> web.Response | None:
+    def answer_problem(request: web.Request, error: BaseException) -> web.Response | None:
         if isinstance(error, BridgeError):
             if row_of(type(error)).status == _SERVER_ERROR:
                 log.error("request_failed", code=error.code, exc_info=error)
@@ -58,11 +57,11 @@ def _of_aiohttp(status: int) -> BridgeError:
     return _OF_AIOHTTP.get(status, fallback)()
 
 
-def _answer(request: Arrival, error: BridgeError, headers: dict[str, str] | None = None) -> web.Response:
-    request.slots[ERROR_CODE] = error.code
+def _answer(request: web.Request, error: BridgeError, headers: dict[str, str] | None = None) -> web.Response:
+    request[ERROR_CODE] = error.code
     if request.writer.output_size > 0:
         # Part of another answer is out already: an end in the middle is the only thing left that says "failed".
         raise ConnectionResetError("the answer had begun") from error
-    route, given_id = route_of(request), request.slots[REQUEST_ID]
+    route, given_id = route_of(request), request[REQUEST_ID]
     instance = f"urn:bridge:request:{quote(given_id)}" if route == UNMATCHED else route
     return problem_response(error, request_id=given_id, instance=instance, headers=headers)

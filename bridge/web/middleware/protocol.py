@@ -11,7 +11,7 @@ from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS
-from bridge.web.server.arrivals import UNSPOKEN_VERSION, Arrival
+from bridge.web.server.requests import MESSAGE, UNSPOKEN_VERSION
 
 __all__ = ("protocol",)
 
@@ -23,19 +23,19 @@ _EVER: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 def protocol(_: Services, __: Rules) -> Gate:
     """Refuse versions, methods, codings and targets that others on the way may read differently than we do."""
 
-    def check_protocol(request: Arrival) -> None:
-        # A request in another version never keeps its connection (`arrivals`); the look-up costs, so it comes second.
-        if not request.keep_alive and UNSPOKEN_VERSION in request.slots:
+    def check_protocol(request: web.Request) -> None:
+        # A request in another version never keeps its connection (`requests`); the look-up costs, so it comes second.
+        if not request.keep_alive and UNSPOKEN_VERSION in request:
             raise HttpVersionNotSupported
         if request.method in _NEVER:
             raise web.HTTPMethodNotAllowed(request.method, _EVER)
-        message = request.head.message
-        if message.chunked and _is_coded(message):
-            request.slots[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
+        message = request.get(MESSAGE)
+        if message is not None and message.chunked and _is_coded(message):
+            request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
             raise BadRequest("The only transfer coding is chunked, in HTTP/1.1.", path="Transfer-Encoding")
         check_target(request.raw_path, request.headers.get(hdrs.HOST, ""))
 
-    return Gate(check_protocol, of_head=True)
+    return Gate(check_protocol)
 
 
 def _is_coded(message: RawRequestMessage) -> bool:

@@ -3,6 +3,8 @@
 from math import ceil
 from typing import Final
 
+from aiohttp import web
+
 from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
 from bridge.policy.settling import SETTLING, settles, settling_key
@@ -11,7 +13,6 @@ from bridge.web.keys import CLIENT, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import RateRule, Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS
-from bridge.web.server.arrivals import Arrival
 
 __all__ = ("PROBES", "policy_header", "rate_limit", "state_header")
 
@@ -46,13 +47,13 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics
     policies, burst = {name: policy_header(rate, name) for name in (_ADDRESS, SETTLING)}, str(rate.burst)
 
-    def limit_rate(request: Arrival) -> None:
-        method, target = request.head.message.method, request.head.message.path
-        name, key = _ADDRESS, limit_key(request.slots[CLIENT])
+    def limit_rate(request: web.Request) -> None:
+        method, target = request.method, request.raw_path
+        name, key = _ADDRESS, limit_key(request[CLIENT])
         if settles(method, target):
             name, key = SETTLING, settling_key(key)
         verdict = take(key, 0 if (method, target) in PROBES else 1)
-        headers = request.slots[ANSWER_HEADERS]
+        headers = request[ANSWER_HEADERS]
         headers["RateLimit-Policy"] = policies[name]
         headers["RateLimit"] = state_header(verdict, name)
         if verdict.allowed:

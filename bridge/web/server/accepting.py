@@ -34,10 +34,11 @@ class PromptSite(web.BaseSite):
         failed: told the name of each error that made it rest.
     """
 
-    __slots__ = ("_failed", "_loop", "_opening", "_resting", "_sock")
+    __slots__ = ("_failed", "_loop", "_opening", "_resting", "_sock", "_web_runner")
 
     def __init__(self, runner: web.BaseRunner, sock: socket.socket, *, failed: Callable[[str], None]) -> None:
         super().__init__(runner)
+        self._web_runner = runner
         self._sock = sock
         self._failed = failed
         self._loop = asyncio.get_running_loop()
@@ -84,7 +85,7 @@ class PromptSite(web.BaseSite):
             opening.add_done_callback(self._opening.discard)
 
     async def _open(self, connection: socket.socket) -> None:
-        server = self._runner.server
+        server = self._web_runner.server
         try:
             if server is not None:
                 await self._loop.connect_accepted_socket(server, connection)

@@ -14,56 +14,56 @@ class Backstops:
     """
     When each request in flight is cancelled, looked at ten times a second while there is one.
 
-    A request is known by the task that serves it; a task serves one at a time. An `asyncio.timeout` around each
+    A request is known by the task that serves it. An `asyncio.timeout` around each
     request took 4.7 us, nearly always to be thrown away unused; this takes 0.6.
     """
 
-    __slots__ = ("_ends_at_s", "_struck", "_timer")
+    __slots__ = ("_ends_at_s", "_cancelled", "_timer")
 
     def __init__(self) -> None:
         self._ends_at_s: dict[asyncio.Task[object], float] = {}
-        self._struck: set[asyncio.Task[object]] = set()
+        self._cancelled: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._ends_at_s)
 
-    def guard(self, seconds: float) -> "asyncio.Task[object]":
-        """Watch over the running task, which is given back for `release`: it is cancelled *seconds* from now."""
+    def guard(self, seconds: float) -> None:
+        """Watch over the running task: it is cancelled *seconds* from now, if it has not called `release`."""
         loop = asyncio.get_running_loop()
         task = _running_task(loop)
         self._ends_at_s[task] = loop.time() + seconds
         if self._timer is None:
             self._timer = loop.call_later(min(seconds, _LOOK_S), self._look, loop)
-        return task
 
     def lift(self) -> None:
-        """The running request bounds each of its steps by itself: only `strike_all` ends it now."""
+        """The running request bounds each of its steps by itself: only `cancel_all` ends it now."""
         task = _running_task(asyncio.get_running_loop())
         if task in self._ends_at_s:
             self._ends_at_s[task] = math.inf
 
-    def release(self, task: "asyncio.Task[object]") -> bool:
+    def release(self) -> bool:
         """
-        The request that *task* served has ended, by itself or not.
+        The request that the running task served has ended, by itself or not.
 
         Returns:
             Whether it was cancelled here and by nobody else; that cancellation is taken back.
         """
+        task = _running_task(asyncio.get_running_loop())
         self._ends_at_s.pop(task, None)
-        if task not in self._struck:
+        if task not in self._cancelled:
             return False
-        self._struck.remove(task)
+        self._cancelled.remove(task)
         return task.uncancel() == 0
 
-    def strike_all(self) -> None:
+    def cancel_all(self) -> None:
         """End every request in flight now."""
         for task in self._ends_at_s:
-            self._strike(task)
+            self._cancel(task)
 
-    def _strike(self, task: "asyncio.Task[object]") -> None:
-        if task not in self._struck:
-            self._struck.add(task)
+    def _cancel(self, task: "asyncio.Task[object]") -> None:
+        if task not in self._cancelled:
+            self._cancelled.add(task)
             task.cancel()
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -73,7 +73,7 @@ class Backstops:
         now_s = loop.time()
         for task, at_s in self._ends_at_s.items():
             if at_s <= now_s:
-                self._strike(task)
+                self._cancel(task)
         self._timer = loop.call_later(_LOOK_S, self._look, loop)
 
 

@@ -1,12 +1,9 @@
-"""The server under the application: connections counted, parser errors told as problems (shell).
-
-Some of this needs names that aiohttp keeps to itself; pyproject pins its minor, and a test stands by each of them.
-"""
+"""The server under the application: connections counted, parser errors told as problems (shell)."""
 
 import asyncio
 import os
 from collections import Counter
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from aiohttp import http_exceptions, http_parser, web
@@ -22,11 +19,9 @@ from bridge.web.keys import REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.rules import RULES, Rules
-from bridge.web.server.answer_headers import own_headers, stamper
-from bridge.web.server.arrivals import arrivals
+from bridge.web.server.answer_headers import own_headers
 from bridge.web.server.connection import BridgeProtocol
-from bridge.web.server.heads import KnownHeads
-from bridge.web.server.static_routes import with_static_routes
+from bridge.web.server.requests import request_factory
 from bridge.web.wire.problems import problem_response
 
 __all__ = ("BridgeRunner", "check_parser", "make_runner")
@@ -35,6 +30,8 @@ __all__ = ("BridgeRunner", "check_parser", "make_runner")
 _NO_METHOD: Final = "UNKNOWN"
 # Refused connections come by the thousand; one line for so many seconds.
 _REFUSAL_LOG_INTERVAL_S: Final = 10.0
+# How much later than its time a connection may end whose head does not come.
+_HEADS_LOOK_S: Final = 1.0
 # What aiohttp's parser says of it, and nothing else tells; a test over a socket stands by it.
 _TOO_MANY_FIELDS: Final = "Too many headers received"
 
@@ -58,36 +55,64 @@ def check_parser() -> None:
 class BridgeServer(web.Server):
     """Makes one protocol for each connection, as long as there may be another."""
 
-    def __init__(self, handler: Any, *, rules: Rules, services: Services) -> None:
-        self.body_bytes_max = services.http.request_body_bytes_max
-        self.arrived = arrivals(asyncio.get_running_loop(), self.body_bytes_max)
-        super().__init__(
-            handler,
-            request_factory=self.arrived,
-            keepalive_timeout=services.http.keepalive_timeout_s,
-            max_line_size=limits.REQUEST_LINE_BYTES_MAX,
-            max_field_size=limits.HEADER_FIELD_BYTES_MAX,
-            max_headers=limits.HEADER_FIELDS_MAX,
-            lingering_time=limits.LINGER_S,
-            auto_decompress=False,
-            access_log=None,
-        )
-        self._protocol_options = dict(self._kwargs)
-        self.on_plain_answer = stamper(rules.origins, services.lifecycle)
+    def __init__(self, stock: web.Server, *, rules: Rules, services: Services) -> None:
+        """
+        Args:
+            stock: the server that aiohttp makes for the application.
+        """
+        super().__init__(self._answer, request_factory=request_factory(stock.request_factory))
+        self._application = stock.request_handler
+        self._protocol_options: Final = {
+            "keepalive_timeout": services.http.keepalive_timeout_s,
+            "max_line_size": limits.REQUEST_LINE_BYTES_MAX,
+            "max_field_size": limits.HEADER_FIELD_BYTES_MAX,
+            "max_headers": limits.HEADER_FIELDS_MAX,
+            "lingering_time": limits.LINGER_S,
+            "auto_decompress": False,
+            "access_log": None,
+        }
+        self._running_loop = asyncio.get_running_loop()
         self._rules = rules
         self._services = services
         self._by_address: Counter[str] = Counter()
         self._open_count = 0
         self._ids = RequestIds(os.urandom)
         self._refusal_pace = RefusalPace()
-        self.heads = KnownHeads()
+        self._heads_timer: asyncio.TimerHandle | None = None
         self.outflow = services.outflow
         self._log = structlog.get_logger("bridge.web")
         self._access = structlog.get_logger("bridge.access")
         self._log_again_s = services.clock.monotonic_s()
 
-    def __call__(self) -> "BridgeProtocol":
-        return BridgeProtocol(self, self, self._loop, self._protocol_options)
+    def __call__(self) -> BridgeProtocol:
+        return BridgeProtocol(self, self, self._running_loop, self._protocol_options)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            return await self._application(request)
+        except ConnectionError as error:
+            # The client has left, or its answer cannot go on. Let out, it would be garbage only the collector finds:
+            # aiohttp's loop holds the task that holds the error that holds the loop's frame.
+            let_go(error)
+        request.protocol.force_close()
+        return web.Response()
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        if self._heads_timer is None:
+            self._look_at_heads()
+
+    def _look_at_heads(self) -> None:
+        """One timer for the heads of all connections: one for each took 1.5 us of every request."""
+        now_s = self._running_loop.time()
+        for each in self.connections:
+            if isinstance(each, BridgeProtocol):
+                each.end_if_overdue(now_s)
+        self._heads_timer = (
+            self._running_loop.call_later(min(_HEADS_LOOK_S, limits.HEAD_TIMEOUT_S), self._look_at_heads)
+            if self.connections
+            else None
+        )
 
     def admit(self, transport: asyncio.BaseTransport) -> str | None:
         """
@@ -187,33 +212,50 @@ def _unparsed(exc: BaseException | None) -> BridgeError:
     return BadRequest("This is not a valid HTTP/1.1 request.")
 
 
-class BridgeRunner(web.AppRunner):
-    """Runs the application on `BridgeServer`; `setup` raises StartupError without the C parser."""
+class BridgeRunner(web.ServerRunner):
+    """
+    Runs the application on a `BridgeServer`.
 
-    __slots__ = ("_services",)
+    Raises:
+        StartupError: from `setup` without the C parser.
+    """
 
-    def __init__(self, app: web.Application, services: Services, *, shutdown_timeout_s: float) -> None:
-        super().__init__(app, shutdown_timeout=shutdown_timeout_s, handle_signals=False)
-        self._services = services
+    __slots__ = ("_app_runner",)
 
-    async def _make_server(self) -> web.Server:
-        check_parser()
-        stock = await super()._make_server()
-        return BridgeServer(
-            with_static_routes(self.app, stock.request_handler),
-            rules=self.app[RULES],
-            services=self._services,
-        )
+    def __init__(self, app_runner: web.AppRunner, server: BridgeServer, *, shutdown_timeout_s: float) -> None:
+        super().__init__(server, shutdown_timeout=shutdown_timeout_s)
+        self._app_runner = app_runner
+
+    @property
+    def app(self) -> web.Application:
+        """What it runs."""
+        return self._app_runner.app
+
+    async def cleanup(self) -> None:
+        await super().cleanup()
+        await self._app_runner.cleanup()
 
 
-def make_runner(
+async def make_runner(
     app: web.Application, services: Services, *, shutdown_timeout_s: float | None = None
 ) -> BridgeRunner:
     """
-    The runner of an application made by `build_app`.
+    The runner of an application made by `build_app`, set up.
 
     `cleanup` closes idle connections at once and gives requests in flight *shutdown_timeout_s* (None: the configured
     grace) before it cancels them.
+
+    Raises:
+        StartupError: without the C parser.
     """
+    check_parser()
+    app_runner = web.AppRunner(app, handle_signals=False)
+    await app_runner.setup()
+    stock = app_runner.server
+    if stock is None:
+        raise RuntimeError("aiohttp made no server")
     grace_s = services.http.shutdown_grace_s if shutdown_timeout_s is None else shutdown_timeout_s
-    return BridgeRunner(app, services, shutdown_timeout_s=grace_s)
+    server = BridgeServer(stock, rules=app[RULES], services=services)
+    runner = BridgeRunner(app_runner, server, shutdown_timeout_s=grace_s)
+    await runner.setup()
+    return runner

@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
 from bridge.errors import BadRequest, UpgradeRequired
+from bridge.web.server.requests import MESSAGE
 from bridge.web.sockets.answers import SUBPROTOCOL
 
 __all__ = ("upgraded",)
@@ -57,8 +58,13 @@ def upgraded(request: web.Request) -> web.StreamResponse:
 
 def _asks(request: web.Request) -> bool:
     """Whether it asks to be upgraded, and aiohttp has understood it so: what follows it is not parsed as HTTP."""
-    named = request.headers.getall(hdrs.UPGRADE, ())
-    return len(named) == 1 and named[0].strip().lower() == "websocket" and request._message.upgrade  # noqa: SLF001
+    named, message = request.headers.getall(hdrs.UPGRADE, ()), request.get(MESSAGE)
+    return (
+        len(named) == 1
+        and named[0].strip().lower() == "websocket"
+        and message is not None
+        and bool(message.upgrade)
+    )
 
 
 def _accepted(keys: list[str] | tuple[()]) -> str:

@@ -8,12 +8,12 @@ from bridge.web.server.backstops import Backstops
 
 
 async def held(backstops: Backstops, seconds: float, begun: asyncio.Event) -> str:
-    guarded = backstops.guard(seconds)
+    backstops.guard(seconds)
     begun.set()
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        if backstops.release(guarded):
+        if backstops.release():
             return "ended"
         raise
     return "never"
@@ -33,8 +33,8 @@ async def test_all_are_ended_at_once_when_the_process_ends() -> None:
     tasks = [asyncio.create_task(held(backstops, 1e6, event)) for event in begun]
     for event in begun:
         await event.wait()
-    backstops.strike_all()
-    backstops.strike_all()
+    backstops.cancel_all()
+    backstops.cancel_all()
     assert await asyncio.gather(*tasks) == ["ended", "ended"]
 
 
@@ -43,7 +43,7 @@ async def test_a_cancellation_from_elsewhere_is_not_taken_for_the_end_of_the_tim
     task = asyncio.create_task(held(backstops, 1e6, begun))
     await begun.wait()
     task.cancel()
-    backstops.strike_all()
+    backstops.cancel_all()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert task.cancelled()
@@ -51,19 +51,20 @@ async def test_a_cancellation_from_elsewhere_is_not_taken_for_the_end_of_the_tim
 
 async def test_a_request_that_ends_by_itself_leaves_nothing_behind() -> None:
     backstops = Backstops()
-    assert not backstops.release(backstops.guard(1e6))
+    backstops.guard(1e6)
+    assert not backstops.release()
     assert len(backstops) == 0
-    backstops.strike_all()
+    backstops.cancel_all()
 
 
 async def test_one_that_swallowed_its_end_leaves_its_task_uncancelled() -> None:
     task = asyncio.current_task()
     assert task is not None
     backstops = Backstops()
-    guarded = backstops.guard(0.0)
+    backstops.guard(0.0)
     with pytest.raises(asyncio.CancelledError):
         await asyncio.Event().wait()
-    assert backstops.release(guarded)
+    assert backstops.release()
     assert task.cancelling() == 0
 
 
@@ -74,7 +75,7 @@ async def test_one_whose_time_is_not_up_goes_on_when_another_is_ended() -> None:
     assert await held(backstops, 0.0, asyncio.Event()) == "ended"
     assert not patient.done()
     assert len(backstops) == 1
-    backstops.strike_all()
+    backstops.cancel_all()
     assert await patient == "ended"
 
 
@@ -84,7 +85,7 @@ def test_only_a_task_can_be_ended() -> None:
 
         def try_it(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
             try:
-                _ = Backstops().guard(1.0)
+                Backstops().guard(1.0)
             except RuntimeError as error:
                 failures.append(error)
             loop.call_soon(done.set_result, None)
@@ -103,13 +104,13 @@ async def test_a_request_that_bounds_its_steps_itself_is_ended_only_with_all() -
     backstops, begun = Backstops(), asyncio.Event()
 
     async def stream() -> str:
-        guarded = backstops.guard(0.0)
+        backstops.guard(0.0)
         backstops.lift()
         begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            assert backstops.release(guarded)
+            assert backstops.release()
         return "ended"
 
     task = asyncio.create_task(stream())
@@ -117,7 +118,7 @@ async def test_a_request_that_bounds_its_steps_itself_is_ended_only_with_all() -
     # One whose time is up is ended by the same look, which leaves the stream alone.
     assert await held(backstops, 0.0, asyncio.Event()) == "ended"
     assert not task.done()
-    backstops.strike_all()
+    backstops.cancel_all()
     assert await task == "ended"
 
 

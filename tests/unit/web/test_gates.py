@@ -9,18 +9,13 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from bridge.web.middleware.gates import Answered, Check, Failed, Gate, as_middleware
-from bridge.web.server.arrivals import Arrival
-from bridge.web.server.heads import Head
 
 ANSWER = web.Response()
 OTHER = web.Response(status=204)
 
 
-def a_request(head: Head | None = None) -> Arrival:
-    """An arrival as far as gates look at it."""
-    mocked: Any = make_mocked_request("POST", "/")
-    mocked.head = head or Head(mocked._message)
-    return cast("Arrival", mocked)
+def a_request() -> web.Request:
+    return make_mocked_request("POST", "/")
 
 
 class Journey:
@@ -68,7 +63,7 @@ class Journey:
         self,
         gates: Sequence[Gate],
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
-        request: Arrival | None = None,
+        request: web.Request | None = None,
     ) -> web.StreamResponse:
         step = cast("Any", as_middleware(gates))
         result: web.StreamResponse = await step(request or a_request(), handler or self.handle)
@@ -146,35 +141,3 @@ async def test_a_gate_that_fails_on_the_way_out_does_not_keep_the_others_from_he
     with pytest.raises(ZeroDivisionError):
         await journey.through(gates)
     assert journey.seen == ["a", "c", "handler", "c 200", "a ZeroDivisionError"]
-
-
-async def test_a_head_passes_a_gate_that_looks_at_nothing_else_once(journey: Journey) -> None:
-    gates = [journey.gate("a"), Gate(journey.check("b"), of_head=True), journey.gate("c")]
-    step = cast("Any", as_middleware(gates))
-    head = a_request().head
-    for _ in range(2):
-        assert await step(a_request(head), journey.handle) is ANSWER
-    assert journey.seen == ["a", "b", "c", "handler", "c 200", "a 200", "a", "c", "handler", "c 200", "a 200"]
-    journey.seen.clear()
-    await step(a_request(), journey.handle)
-    assert "b" in journey.seen
-
-
-@pytest.mark.parametrize("at", [0, 1])
-async def test_a_head_that_was_refused_is_looked_at_again(journey: Journey, at: int) -> None:
-    """Whichever gate refused it."""
-    gates = [Gate(journey.check("b"), of_head=True), Gate(journey.check("c"))]
-    gates[at] = Gate(journey.check("no", error=ZeroDivisionError()), of_head=at == 0)
-    step = cast("Any", as_middleware(gates))
-    head = a_request().head
-    for _ in range(2):
-        with pytest.raises(ZeroDivisionError):
-            await step(a_request(head), journey.handle)
-    assert journey.seen == (["no"] * 2 if at == 0 else ["b", "no"] * 2)
-
-
-async def test_what_one_application_let_pass_is_not_let_pass_by_another(journey: Journey) -> None:
-    head = a_request().head
-    for _ in range(2):
-        await journey.through([Gate(journey.check("b"), of_head=True)], request=a_request(head))
-    assert journey.seen == ["b", "handler"] * 2

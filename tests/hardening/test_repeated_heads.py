@@ -1,4 +1,4 @@
-"""Requests whose head is known are judged as if it were not."""
+"""Requests with the same head, one after the other, are each judged anew."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,9 +7,7 @@ import pytest
 from aiohttp import web
 
 from bridge.config import HttpConfig
-from bridge.web.bodies.whole import body_at_hand, read_body
-from bridge.web.server.arrivals import Arrival
-from bridge.web.server.runner import BridgeServer
+from bridge.web.bodies.whole import read_body
 from tests.support.door import Door, Row, open_door
 from tests.support.raw_http import Answer, RawConnection, request_bytes
 
@@ -18,13 +16,7 @@ KEYED = HttpConfig(rate_limit_rps=1000, rate_limit_burst=1000, api_key="k", requ
 
 
 async def tell(request: web.Request) -> web.StreamResponse:
-    """How the body came, and the body."""
-    assert isinstance(request, Arrival)
-    body = body_at_hand(request)
-    way = "looked up" if body is not None else "parsed"
-    if body is None:
-        body = await read_body(request)
-    return web.Response(text=f"{way} {body.decode()}")
+    return web.Response(body=await read_body(request))
 
 
 async def aloud(request: web.Request) -> web.StreamResponse:
@@ -72,25 +64,6 @@ async def told(connection: RawConnection, data: bytes) -> str:
     return (await asked(connection, data)).body.decode()
 
 
-async def test_a_head_that_came_and_passed_before_is_looked_up_and_bodies_may_differ(
-    connection: RawConnection,
-) -> None:
-    ways = [await told(connection, post(body=b'"%d"' % number)) for number in range(5)]
-    assert ways == ['parsed "0"', 'parsed "1"', 'parsed "2"', 'looked up "3"', 'looked up "4"']
-
-
-async def test_a_head_that_one_connection_taught_is_known_on_all(
-    opened: Door, connection: RawConnection
-) -> None:
-    for _ in range(4):
-        await told(connection, post())
-    other = await RawConnection.open(opened.port)
-    # A connection waits in its own loop only once it has served something.
-    await told(other, request_bytes("GET", "/health"))
-    assert await told(other, post()) == "looked up {}"
-    other.close()
-
-
 async def test_every_answer_has_an_id_of_its_own_and_is_counted_by_the_rate_limit(
     connection: RawConnection,
 ) -> None:
@@ -105,7 +78,7 @@ async def test_a_wrong_key_stays_wrong_however_often_it_comes(connection: RawCon
         await told(connection, post())
     answers = [await asked(connection, post(key="j")) for _ in range(7)]
     assert [answer.status for answer in answers] == [401] * 5 + [429] * 2
-    assert (await told(connection, post())).endswith(" {}")
+    assert (await told(connection, post())) == "{}"
 
 
 async def test_a_body_that_is_too_long_stays_too_long(opened: Door) -> None:
@@ -121,18 +94,18 @@ async def test_another_type_stays_refused(connection: RawConnection) -> None:
     assert [(await asked(connection, plain)).status for _ in range(5)] == [415] * 5
 
 
-async def test_what_begins_with_a_known_head_and_goes_on_otherwise_is_parsed(
+async def test_two_requests_with_the_same_head_in_one_piece_are_two(
     connection: RawConnection,
 ) -> None:
     for _ in range(3):
         await told(connection, post())
     await connection.send(post() + post(body=b"[]"))
-    assert (await connection.answer()).body == b"parsed {}"
-    assert (await connection.answer()).body == b"parsed []"
+    assert (await connection.answer()).body == b"{}"
+    assert (await connection.answer()).body == b"[]"
 
 
 @pytest.mark.parametrize("cut", [1, 10, 60, -2, -1])
-async def test_a_known_request_in_two_pieces_is_put_together(connection: RawConnection, cut: int) -> None:
+async def test_a_repeated_request_in_two_pieces_is_put_together(connection: RawConnection, cut: int) -> None:
     for _ in range(3):
         await told(connection, post())
     data = post(body=b"12")
@@ -140,11 +113,11 @@ async def test_a_known_request_in_two_pieces_is_put_together(connection: RawConn
     for _ in range(10):
         await asyncio.sleep(0)
     await connection.send(data[cut:])
-    assert (await connection.answer()).body.endswith(b" 12")
-    assert (await told(connection, post(body=b"34"))).endswith(" 34")
+    assert (await connection.answer()).body == b"12"
+    assert (await told(connection, post(body=b"34"))) == "34"
 
 
-async def test_a_request_that_is_broken_after_known_ones_is_refused(connection: RawConnection) -> None:
+async def test_a_request_that_is_broken_after_good_ones_is_refused(connection: RawConnection) -> None:
     for _ in range(4):
         await told(connection, post())
     answer = await asked(
@@ -159,7 +132,7 @@ async def test_an_older_version_in_between_is_served(connection: RawConnection) 
         await told(connection, post())
     older = post("/tell", "Connection: keep-alive").replace(b"HTTP/1.1", b"HTTP/1.0")
     assert (await asked(connection, older)).status == 200
-    assert await told(connection, post()) == "parsed {}"
+    assert await told(connection, post()) == "{}"
 
 
 async def test_a_connection_that_is_to_end_ends(connection: RawConnection) -> None:
@@ -190,22 +163,3 @@ async def test_a_body_is_taken_once() -> None:
         for _ in range(4):
             assert (await asked(connection, post("/twice"))).status == 200
         connection.close()
-
-
-async def test_requests_without_a_body_are_known_too(opened: Door, connection: RawConnection) -> None:
-    for _ in range(4):
-        assert (await asked(connection, request_bytes("GET", "/things/a", "X-API-Key: k"))).status == 200
-    server = opened.runner.server
-    assert isinstance(server, BridgeServer)
-    assert server.heads.find(request_bytes("GET", "/things/a", "X-API-Key: k")) is not None
-
-
-async def test_ids_that_are_new_each_time_leave_nothing_behind(
-    opened: Door, connection: RawConnection
-) -> None:
-    requests = [post("/tell", f"X-Request-Id: {number}") for number in range(5)]
-    for data in requests:
-        assert await told(connection, data) == "parsed {}"
-    server = opened.runner.server
-    assert isinstance(server, BridgeServer)
-    assert not any(server.heads.find(data) for data in requests)
