@@ -20,6 +20,39 @@ def test_this_aiohttp_has_the_names_by_which_requests_are_told_apart() -> None:
     assert framed_protocol.INTERNALS_ARE_KNOWN
 
 
+@pytest.mark.parametrize("first", ["Upgrade: h2c", "X-Other: h2c"])
+async def test_without_those_names_a_request_behind_an_upgrade_is_never_made_of_a_body(
+    monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(framed_protocol, "INTERNALS_ARE_KNOWN", False)
+    hidden = request_bytes("DELETE", "/things/hidden")
+    json = "Content-Type: application/json"
+    async with open_door() as door:
+        connection = await RawConnection.open(door.port)
+        await connection.send(request_bytes("GET", "/things/first", "Connection: Upgrade", first))
+        await connection.send(request_bytes("POST", "/things/second", json, body=hidden))
+        answer = await connection.answer()
+        assert answer.status == 200
+        if first == "Upgrade: h2c":
+            assert answer.header("Connection") == "close"
+        else:
+            assert (await connection.answer()).status == 201
+        connection.close()
+        assert [match["name"] for match, _ in door.seen] == ["first", "second"][: len(door.seen)]
+
+
+async def test_without_those_names_broken_chunks_are_refused_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(framed_protocol, "INTERNALS_ARE_KNOWN", False)
+    head = request_bytes("POST", "/things/a", "Content-Type: application/json", "Transfer-Encoding: chunked")
+    async with open_door() as door:
+        connection = await RawConnection.open(door.port)
+        await connection.send(head + b"ZZ\r\n}\r\n0\r\n\r\n" + request_bytes("DELETE", "/things/hidden"))
+        await connection.ended()
+        assert door.seen == []
+
+
 def test_the_c_parser_is_here_and_accepted() -> None:
     check_parser()
 

@@ -18,7 +18,7 @@ class Backstops:
     request took 4.7 us, nearly always to be thrown away unused; this takes 0.6.
     """
 
-    __slots__ = ("_ends_at_s", "_cancelled", "_timer")
+    __slots__ = ("_cancelled", "_ends_at_s", "_timer")
 
     def __init__(self) -> None:
         self._ends_at_s: dict[asyncio.Task[object], float] = {}
