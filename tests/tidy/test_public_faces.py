@@ -33,6 +33,8 @@ def own_names(tree: ast.AST) -> set[str]:
                 names.add(name)
             case ast.Constant(value=str(text)):
                 names.add(text)
+            case _:
+                pass
     return names
 
 
@@ -64,6 +66,8 @@ def said(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 for each in names:
                     if is_private(each.name):
                         yield line, each.name
+            case _:
+                pass
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
