@@ -17,6 +17,7 @@ UNMATCHED: Final = "unmatched"
 _STARTED_S = web.RequestKey("started_s", float)
 # What nginx writes where the client was gone before the answer.
 _CLIENT_GONE: Final = 499
+_CLIENT_ERROR: Final = 400
 _OK: Final = web.HTTPOk.status_code
 _PROBES: Final = frozenset({"/health", "/ready"})
 
@@ -54,7 +55,8 @@ def access_log(services: Services, _: Rules) -> Gate:
             body_bytes,
             request[REQUEST_ID],
             quiet=status == _OK and route in _PROBES,
-            error=request.get(ERROR_CODE),
+            # A look for what is not there is an error that Python makes and catches: 1 us.
+            error=request.get(ERROR_CODE) if status >= _CLIENT_ERROR else None,
         )
 
     def answered(request: web.Request, answer: web.StreamResponse) -> None:

@@ -29,7 +29,7 @@ def protocol(_: Services, __: Rules) -> Gate:
             raise HttpVersionNotSupported
         if request.method in _NEVER:
             raise web.HTTPMethodNotAllowed(request.method, _EVER)
-        message = request.get(MESSAGE)
+        message = request.get(MESSAGE) if hdrs.TRANSFER_ENCODING in request.headers else None
         if message is not None and message.chunked and _is_coded(message):
             request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
             raise BadRequest("The only transfer coding is chunked, in HTTP/1.1.", path="Transfer-Encoding")
