@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bridge.clock import Clock
 from bridge.config import Config, Fault, Rule
 from bridge.errors import BadRequest, ConfigError
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
 from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.names import check_name
@@ -61,7 +61,7 @@ async def _open_local(config: Config, *, clock: Clock, metrics: Metrics, news: S
     from bridge.locallog import LocalMessageLog  # noqa: PLC0415 (only the log that is used is loaded)
 
     log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics, news=news)
-    appender = GatheredAppender(log, probe=log, ready=log)
+    appender = BatchingAppender(log, probe=log)
     kept_topic = _kept_topic(config)
     return OpenLog(
         log=KeptLog(log, kept_topic),
@@ -88,7 +88,7 @@ async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics, news: St
     )
     # Shown from the start: an alert on a series that is not there never fires.
     metrics.breaker_changed("closed")
-    appender = GatheredAppender(log, probe=log, news=news)
+    appender = BatchingAppender(log, probe=log, news=news)
 
     async def run() -> None:
         # Here rather than before the ports are taken: probes are answered while Iggy is not there yet.

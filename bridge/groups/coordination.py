@@ -174,7 +174,7 @@ class Coordination:
     async def _tell(self, record: Record, ledger: TopicRef, deadline: Deadline) -> Result:
         future = self.told.expect(record)
         may_be_there = True
-        # A timer, not `asyncio.timeout`, as in `flow/appending/gathering.py`; the append ends by itself.
+        # A timer, not `asyncio.timeout`, as in `flow/appending/batching.py`; the append ends by itself.
         timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), Told.expire, future)
         try:
             await self._appender.append(

@@ -20,14 +20,14 @@ from bridge.messagelog import (
     Durability,
     Messages,
     NewMessage,
-    Outgoing,
+    OpenBatch,
     Placement,
     Receipt,
     ToPartition,
     TopicRef,
-    leaving,
     partition_of_key,
     payload_bytes_of,
+    sealed,
 )
 from bridge.messagelog.bounds import check_append, check_placement
 from bridge.telemetry.port import LogObserver
@@ -48,7 +48,7 @@ class IggyAppending(IggyAdministration):
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
         check_names(*topic)
-        if not isinstance(messages, Outgoing):
+        if not isinstance(messages, OpenBatch):
             check_append(messages)
         check_placement(placement)
         try:
@@ -66,7 +66,7 @@ class IggyAppending(IggyAdministration):
 
         def send(client: IggyClient) -> Awaitable[bytes]:
             nonlocal sent
-            sent = leaving(messages)
+            sent = sealed(messages)
             if not sent:
                 raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
             # Names, not numbers, and the partition named: what the SDK would do with a batch of its own making.
@@ -82,7 +82,7 @@ class IggyAppending(IggyAdministration):
                 Operation.SEND,
                 write=True,
                 deadline=deadline,
-                not_done=messages.stay if isinstance(messages, Outgoing) else None,
+                not_done=messages.reopen if isinstance(messages, OpenBatch) else None,
             )
         except NotFound as error:
             self.forget(topic)

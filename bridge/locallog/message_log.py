@@ -1,7 +1,6 @@
 """The embedded log behind the port (shell)."""
 
 import asyncio
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -13,9 +12,9 @@ from bridge.clock import Clock, Deadline
 from bridge.config import LocalLogConfig
 from bridge.errors import (
     BadRequest,
-    BridgeError,
+    DeadlineExceeded,
     LogError,
-    NotFound,
+    Outcome,
     TopicNotFound,
 )
 from bridge.locallog import queries
@@ -34,7 +33,6 @@ from bridge.locallog.transaction import Append, StoreOffset
 from bridge.locallog.writer import FULL_ADVICE, LogState, Writer
 from bridge.messagelog import (
     NO_RECORDS,
-    Balanced,
     ConsumerKey,
     Durability,
     First,
@@ -43,7 +41,7 @@ from bridge.messagelog import (
     LogHealth,
     LogTotals,
     Messages,
-    NewMessage,
+    OpenBatch,
     Page,
     Placement,
     Position,
@@ -51,13 +49,10 @@ from bridge.messagelog import (
     Retention,
     StoredNews,
     StoredOffset,
-    ToPartition,
     TopicRef,
     check_append,
-    leaving,
     payload_bytes_of,
 )
-from bridge.messagelog.ready import Ending
 from bridge.telemetry.port import LogObserver
 
 __all__ = ("LocalMessageLog",)
@@ -189,9 +184,14 @@ class LocalMessageLog(LocalAdministration):
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
         self._check_write(deadline)
-        messages = leaving(messages)
-        size_bytes = check_append(messages)
         partition = self._catalog.topic(topic).place(placement)
+        if isinstance(messages, OpenBatch):
+            batch, messages = messages, messages.seal()
+            if not messages:
+                raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
+            size_bytes = batch.size_bytes
+        else:
+            size_bytes = check_append(messages)
         change = Append(partition, messages, size_bytes)
         started_s = self._clock.monotonic_s()
         try:
@@ -199,55 +199,6 @@ class LocalMessageLog(LocalAdministration):
         except LogError as error:
             self._observer.append_failed(topic.stream, topic.topic, code=error.code)
             raise
-        self._stored(topic, receipt, messages, change, started_s)
-        return receipt
-
-    def begin_append(
-        self,
-        topic: TopicRef,
-        placement: Balanced | ToPartition,
-        messages: Sequence[NewMessage],
-        *,
-        size_bytes: int,
-        deadline: Deadline,
-        ended: Callable[[Ending], None],
-    ) -> bool:
-        """As `ReadyLog.begin_append`."""
-        try:
-            self._check_write(deadline)
-            partition = self._catalog.topic(topic).place(placement)
-        except BridgeError:
-            return False
-        change = Append(partition, messages, size_bytes)
-        started_s = self._clock.monotonic_s()
-
-        def told(receipt: Receipt, error: BridgeError | None) -> None:
-            if error is not None:
-                if isinstance(error, LogError):
-                    self._observer.append_failed(topic.stream, topic.topic, code=error.code)
-                # What the log refuses may be the fault of one message only: `append` tells.
-                ended(error if isinstance(error, LogError) else None)
-                return
-            self._stored(topic, receipt, messages, change, started_s)
-            ended(receipt)
-
-        return self._writer.begin(change, deadline=deadline, told=told)
-
-    def partitions_now(self, topic: TopicRef) -> int | None:
-        """As `ReadyLog.partitions_now`."""
-        try:
-            return len(self._catalog.topic(topic).partitions)
-        except NotFound:
-            return None
-
-    def _stored(
-        self,
-        topic: TopicRef,
-        receipt: Receipt,
-        messages: Sequence[NewMessage],
-        change: Append,
-        started_s: float,
-    ) -> None:
         self._observer.appended(
             topic.stream,
             topic.topic,
@@ -256,6 +207,7 @@ class LocalMessageLog(LocalAdministration):
             seconds=self._clock.monotonic_s() - started_s,
         )
         self._news.stored(topic, receipt, change.records)
+        return receipt
 
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline

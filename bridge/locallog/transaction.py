@@ -1,21 +1,18 @@
 """One transaction of the writer, and what can be asked of it (shell)."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import apsw
 
-from bridge.errors import BadRequest, BridgeError, Outcome, SendError, TopicNotFound
+from bridge.errors import BadRequest, Outcome, SendError, TopicNotFound
 from bridge.locallog.catalog import Catalog, Marks, PartitionState
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
 from bridge.messagelog import ConsumerKey, Durability, NewMessage, NewRecords, Receipt, Records
 
-__all__ = ("Append", "Change", "StoreOffset", "Told", "Transaction")
-
-Told: TypeAlias = Callable[[Any, BridgeError | None], None]
-"""Takes what a change gave, or why it was not done."""
+__all__ = ("Append", "Change", "StoreOffset", "Transaction")
 
 
 class Transaction:
@@ -142,19 +139,19 @@ class Change:
         grows: it can only need more space; a log that is full refuses it untried.
         frees: there is space after it, sooner or later; a log that is full gives its reserve for it.
         size_bytes: what it holds in memory while it waits.
-        told: called on the event loop once it is committed or failed; None once nobody waits any more.
-        timer: ends the wait for it; None for what the writer does by itself.
+        future: what it gave, or why it was not done; there is none for what the writer does by itself.
+        timer: ends the wait for it; None as well for what the writer does by itself.
         taken: the writer has it; from then on nobody can say that it was not done.
         withdrawn: nobody waits any more; the writer drops it.
     """
 
-    __slots__ = ("messages_count", "size_bytes", "taken", "timer", "told", "withdrawn")
+    __slots__ = ("future", "messages_count", "size_bytes", "taken", "timer", "withdrawn")
     alone: ClassVar[bool] = False
     grows: ClassVar[bool] = False
     frees: ClassVar[bool] = False
+    future: asyncio.Future[Any]
 
     def __init__(self, *, messages_count: int = 1, size_bytes: int = 0) -> None:
-        self.told: Told | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.messages_count = messages_count
         self.size_bytes = size_bytes

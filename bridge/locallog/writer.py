@@ -12,7 +12,6 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, ClassVar, Final
 
@@ -25,7 +24,7 @@ from bridge.locallog.changes import Probe, Purge
 from bridge.locallog.commits import Answer, CommitFailed, Commits
 from bridge.locallog.completions import Completions
 from bridge.locallog.faults import Fault, disk_full
-from bridge.locallog.transaction import Change, Told
+from bridge.locallog.transaction import Change
 
 __all__ = ("FULL_ADVICE", "LogState", "Writer")
 
@@ -103,24 +102,13 @@ class Writer:
             BridgeError: what the change itself refuses.
         """
         self._admit(change)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._begin(change, deadline, partial(_settle, future))
-        try:
-            return await future
-        finally:
-            if change.timer is not None:
-                change.timer.cancel()
-
-    def begin(self, change: Change, *, deadline: Deadline, told: Told) -> bool:
-        """
-        As `perform`, without waiting: *told* is called once with its result or error, after this has returned.
-
-        False, and nothing done, where `perform` would raise at once.
-        """
-        if self._refusal(change) is not None:
-            return False
-        self._begin(change, deadline, told)
-        return True
+        loop = asyncio.get_running_loop()
+        change.future = loop.create_future()
+        change.timer = loop.call_later(deadline.remaining_s(), self._expire, change)
+        self._waiting += 1
+        self._waiting_bytes += change.size_bytes
+        self._queue.put(change)
+        return await change.future
 
     async def close(self) -> None:
         """Finish what was accepted, move the write-ahead log into the database, let go of it; called once, last."""
@@ -128,38 +116,26 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def _admit(self, change: Change) -> None:
-        refusal = self._refusal(change)
-        if refusal is not None:
-            raise refusal
-
-    def _refusal(self, change: Change) -> BridgeError | None:
         if self.state is LogState.FAILED:
-            return _stopped(Outcome.NOT_WRITTEN)
+            raise _stopped(Outcome.NOT_WRITTEN)
         if self.state is LogState.FULL and change.grows:
-            return disk_full()
+            raise disk_full()
         if (
             self._waiting >= limits.LOCAL_APPENDS_WAITING_MAX
             or self._waiting_bytes + change.size_bytes > limits.LOCAL_BYTES_WAITING_MAX
         ):
-            return Overloaded(
+            raise Overloaded(
                 "Too many writes are waiting.", outcome=Outcome.NOT_WRITTEN, retry_after_ms=_BUSY_RETRY_MS
             )
-        return None
-
-    def _begin(self, change: Change, deadline: Deadline, told: Told) -> None:
-        change.told = told
-        change.timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), self._expire, change)
-        self._waiting += 1
-        self._waiting_bytes += change.size_bytes
-        self._queue.put(change)
 
     def _expire(self, change: Change) -> None:
+        if change.future.done():
+            # Whoever was cancelled left it to the writer.
+            return
         with self._claims:
             change.withdrawn = not change.taken
-        told, change.told = change.told, None
-        if told is not None:
-            outcome = Outcome.NOT_WRITTEN if change.withdrawn else Outcome.UNKNOWN
-            told(None, DeadlineExceeded(outcome=outcome))
+        outcome = Outcome.NOT_WRITTEN if change.withdrawn else Outcome.UNKNOWN
+        change.future.set_exception(DeadlineExceeded(outcome=outcome))
 
     # --- the writer's thread --- --------------------------------------------------------------------------------
 
@@ -295,25 +271,19 @@ class Writer:
 
     def _tell(self, answers: Sequence[Answer]) -> None:
         for change, value, error in answers:
-            timer = change.timer
-            if timer is None:
+            if change.timer is None:
                 # One of the writer's own.
                 continue
-            timer.cancel()
+            change.timer.cancel()
             self._waiting -= 1
             self._waiting_bytes -= change.size_bytes
-            told, change.told = change.told, None
-            if told is not None:
-                told(value, error)
-
-
-def _settle(future: asyncio.Future[Any], value: Any, error: BridgeError | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(value)
-    else:
-        future.set_exception(error)
+            future = change.future
+            if future.done():
+                continue
+            if error is None:
+                future.set_result(value)
+            else:
+                future.set_exception(error)
 
 
 def _stopped(outcome: Outcome) -> BridgeError:

@@ -4,7 +4,7 @@ from bridge.messagelog.bounds import check_append, check_placement
 from bridge.messagelog.columns import ID_BYTES
 from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.new_records import NewRecords, id_of, in_a_row, payload_bytes_of, payloads_of
-from bridge.messagelog.outgoing import Messages, Outgoing, leaving
+from bridge.messagelog.open_batch import Messages, OpenBatch, sealed
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
 from bridge.messagelog.records import NO_RECORDS, Records
@@ -59,7 +59,7 @@ __all__ = (
     "NewMessage",
     "NewRecords",
     "Next",
-    "Outgoing",
+    "OpenBatch",
     "Page",
     "PartitionInfo",
     "Placement",
@@ -79,8 +79,8 @@ __all__ = (
     "check_placement",
     "id_of",
     "in_a_row",
-    "leaving",
     "partition_of_key",
     "payload_bytes_of",
     "payloads_of",
+    "sealed",
 )

@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from bridge.clock import Deadline
-from bridge.messagelog.outgoing import Messages
+from bridge.messagelog.open_batch import Messages
 from bridge.messagelog.placement import Placement
 from bridge.messagelog.values import (
     ConsumerKey,

@@ -6,7 +6,7 @@ import pytest
 
 from bridge import limits
 from bridge.errors import DeadlineExceeded, LogError, Outcome, TopicNotFound
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.messagelog import (
     Balanced,
@@ -27,12 +27,12 @@ pytestmark = pytest.mark.iggy
 FIRST = ToPartition(0)
 
 
-def _gathered(log: IggyMessageLog) -> GatheredAppender:
-    return GatheredAppender(log, probe=log)
+def _gathered(log: IggyMessageLog) -> BatchingAppender:
+    return BatchingAppender(log, probe=log)
 
 
 async def _send(
-    appender: GatheredAppender,
+    appender: BatchingAppender,
     topic: TopicRef,
     payload: bytes,
     seconds: float,

@@ -17,7 +17,7 @@ from bridge.errors import (
     Outcome,
     StartupError,
 )
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.iggy.pool import Slot
 from bridge.messagelog import First, FromOffset, Message, NewMessage, ToPartition, TopicRef
@@ -54,7 +54,7 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
     observer = RecordingObserver()
     log = await logs.open(own_server.connection_string, observer=observer)
     topic = await logs.topic(log)
-    appender = GatheredAppender(log, probe=log)
+    appender = BatchingAppender(log, probe=log)
     acknowledged: dict[int, bytes] = {}
     not_written: set[bytes] = set()
     enough, done = asyncio.Event(), asyncio.Event()

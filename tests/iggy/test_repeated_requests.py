@@ -11,7 +11,7 @@ import asyncio
 import pytest
 
 from bridge.errors import LogError, Outcome
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.messagelog import FromOffset, NewMessage, ToPartition
 from tests.support.iggy_log import IggyLogs, soon
 from tests.support.iggy_server import IggyServer
@@ -30,7 +30,7 @@ async def test_what_is_acknowledged_is_stored_where_the_server_drops_repeated_re
     topic = await logs.topic(direct)
     async with repeating_proxy(server.address) as proxy:
         behind = await logs.open(f"iggy://iggy:iggy@{proxy.address}")
-        appender = GatheredAppender(behind, probe=behind)
+        appender = BatchingAppender(behind, probe=behind)
         acknowledged: dict[int | None, bytes] = {}
 
         async def caller(name: int) -> None:

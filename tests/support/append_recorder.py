@@ -4,7 +4,7 @@ import asyncio
 
 from bridge.clock import Deadline, SystemClock
 from bridge.errors import DeadlineExceeded, Outcome
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.messagelog import (
     Durability,
     LogHealth,
@@ -14,7 +14,7 @@ from bridge.messagelog import (
     Receipt,
     ToPartition,
     TopicRef,
-    leaving,
+    sealed,
 )
 
 __all__ = ("FIRST", "TOPIC", "Recorder", "message", "send", "soon", "turns")
@@ -52,7 +52,7 @@ class Recorder:
         deadline: Deadline,
     ) -> Receipt:
         answer: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        texts = [item.payload.decode() for item in leaving(messages)]
+        texts = [item.payload.decode() for item in sealed(messages)]
         if not texts:
             raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
         self.calls.put_nowait((placement, texts, deadline, answer))
@@ -90,7 +90,7 @@ class Recorder:
 
 
 def send(
-    appender: GatheredAppender, *texts: str, placement: Placement = FIRST, seconds: float = 5.0
+    appender: BatchingAppender, *texts: str, placement: Placement = FIRST, seconds: float = 5.0
 ) -> asyncio.Task[Receipt]:
     return asyncio.create_task(
         appender.append(TOPIC, placement, [message(text) for text in texts], deadline=soon(seconds))

@@ -16,7 +16,7 @@ from bridge.background.stats_refresh import StatsCache, refresh_stats
 from bridge.clock import Deadline, SystemClock
 from bridge.config import GroupsConfig, HttpConfig, IggyConfig, LocalLogConfig, LogConfig
 from bridge.errors import AlreadyExists
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
@@ -154,9 +154,7 @@ async def bridge_app(
     topic = TopicRef(defaults.stream, defaults.topic)
     await _make(log, topic, defaults.partitions, clock)
     news = StoredNews()
-    appender = GatheredAppender(
-        log, probe=log, ready=log if isinstance(log, LocalMessageLog) else None, news=news
-    )
+    appender = BatchingAppender(log, probe=log, news=news)
     # As on Iggy: others may append past this appender.
     tails = Tails(log, clock=clock, pushes=False)
     news.listen(tails.stored)

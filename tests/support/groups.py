@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bridge.clock import Clock, Deadline, SystemClock
 from bridge.config import GroupsConfig
 from bridge.errors import NotFound
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.groups.values import Delivery
@@ -66,7 +66,7 @@ class Telling:
     """Appends, and tells the tails of it as the bridge does."""
 
     def __init__(self, log: AnyLog, tails: Tails) -> None:
-        self._gathered = GatheredAppender(log, probe=log)
+        self._gathered = BatchingAppender(log, probe=log)
         self._tails = tails
 
     async def append(

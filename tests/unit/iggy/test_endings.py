@@ -19,7 +19,7 @@ from bridge import limits
 from bridge.clock import Deadline
 from bridge.config import IggyConfig
 from bridge.errors import BridgeError, LogError, Outcome
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.iggy.client import Dialled, Refusal, refusal
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.iggy.pool import Slot
@@ -131,7 +131,7 @@ class Scene:
             observer=NullObserver(),
             rng=random.Random(7),
         )
-        self.appender = GatheredAppender(self.log, probe=self.log)
+        self.appender = BatchingAppender(self.log, probe=self.log)
         self.callers: list[tuple[bytes, asyncio.Task[Receipt]]] = []
 
     def send(self, partition_id: int, seconds: float) -> None:
@@ -186,7 +186,8 @@ class Scene:
                 if error.outcome is Outcome.NOT_WRITTEN:
                     assert payload not in everything, "said not to be written, and is"
         assert not any(slot.taken for lane in self.log._connection.lanes for slot in lane.slots)
-        assert (self.appender._lanes, self.appender._held, self.appender._held_bytes) == ({}, 0, 0)
+        backlog = self.appender._backlog
+        assert (self.appender._queues, backlog.appends_count, backlog.size_bytes) == ({}, 0, 0)
 
 
 @contextmanager

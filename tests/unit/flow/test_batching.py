@@ -1,4 +1,4 @@
-"""Claims of the gathered appends, against a recorder of the port whose answers are given by hand."""
+"""Claims of appends sent in batches, against a recorder of the port whose answers are given by hand."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,17 +20,18 @@ from bridge.errors import (
     SendError,
     TopicNotFound,
 )
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.messagelog import (
     Balanced,
     ByKey,
     Durability,
     MessageLog,
     Receipt,
+    StoredNews,
     ToPartition,
     partition_of_key,
 )
-from tests.support.append_recorder import Recorder, send, turns
+from tests.support.append_recorder import TOPIC, Recorder, send, turns
 
 
 @pytest.fixture
@@ -39,22 +40,22 @@ def log() -> Recorder:
 
 
 @pytest.fixture
-async def appender(log: Recorder) -> AsyncIterator[GatheredAppender]:
-    appender = GatheredAppender(cast("MessageLog", log), probe=log)
+async def appender(log: Recorder) -> AsyncIterator[BatchingAppender]:
+    appender = BatchingAppender(cast("MessageLog", log), probe=log)
     yield appender
     async with asyncio.timeout(60):
         await appender.close()
-    assert (appender._lanes, appender._held, appender._held_bytes) == ({}, 0, 0)
+    assert (appender._queues, appender._backlog.appends_count, appender._backlog.size_bytes) == ({}, 0, 0)
 
 
-async def test_an_idle_lane_sends_at_once(appender: GatheredAppender, log: Recorder) -> None:
+async def test_an_idle_partition_sends_at_once(appender: BatchingAppender, log: Recorder) -> None:
     one = send(appender, "a")
     assert await log.answer(7) == ["a"]
     assert await one == Receipt(0, 7, 1, Durability.PERSISTED)
 
 
 async def test_what_arrives_during_a_batch_goes_together_in_order(
-    appender: GatheredAppender, log: Recorder
+    appender: BatchingAppender, log: Recorder
 ) -> None:
     first = send(appender, "a")
     await turns()
@@ -70,7 +71,7 @@ async def test_what_arrives_during_a_batch_goes_together_in_order(
     ]
 
 
-async def test_a_key_gathers_with_its_partition(appender: GatheredAppender, log: Recorder) -> None:
+async def test_a_key_shares_batches_with_its_partition(appender: BatchingAppender, log: Recorder) -> None:
     partition_id = partition_of_key(b"k", 3)
     first = send(appender, "a", placement=ToPartition(partition_id))
     await turns()
@@ -84,7 +85,7 @@ async def test_a_key_gathers_with_its_partition(appender: GatheredAppender, log:
     await asyncio.gather(first, keyed, same)
 
 
-async def test_partitions_do_not_wait_for_each_other(appender: GatheredAppender, log: Recorder) -> None:
+async def test_partitions_do_not_wait_for_each_other(appender: BatchingAppender, log: Recorder) -> None:
     tasks = [send(appender, str(number), placement=ToPartition(number)) for number in range(3)]
     tasks.append(send(appender, "any", placement=Balanced()))
     await turns()
@@ -94,7 +95,7 @@ async def test_partitions_do_not_wait_for_each_other(appender: GatheredAppender,
     await asyncio.gather(*tasks)
 
 
-async def test_a_bad_message_never_reaches_its_neighbours(appender: GatheredAppender, log: Recorder) -> None:
+async def test_a_bad_message_never_reaches_its_neighbours(appender: BatchingAppender, log: Recorder) -> None:
     first = send(appender, "a")
     await turns()
     good, bad = send(appender, "b"), send(appender, "")
@@ -107,7 +108,7 @@ async def test_a_bad_message_never_reaches_its_neighbours(appender: GatheredAppe
 
 
 async def test_what_only_the_log_refuses_is_sorted_out_one_by_one(
-    appender: GatheredAppender, log: Recorder
+    appender: BatchingAppender, log: Recorder
 ) -> None:
     first = send(appender, "a")
     await turns()
@@ -122,7 +123,7 @@ async def test_what_only_the_log_refuses_is_sorted_out_one_by_one(
         await bad
 
 
-async def test_an_append_larger_than_a_batch_goes_alone(appender: GatheredAppender, log: Recorder) -> None:
+async def test_an_append_larger_than_a_batch_goes_alone(appender: BatchingAppender, log: Recorder) -> None:
     first = send(appender, "a")
     await turns()
     many = [str(number) for number in range(limits.GATHER_MESSAGES_MAX + 1)]
@@ -134,7 +135,7 @@ async def test_an_append_larger_than_a_batch_goes_alone(appender: GatheredAppend
 
 
 async def test_a_caller_cancelled_while_waiting_is_not_written(
-    appender: GatheredAppender, log: Recorder
+    appender: BatchingAppender, log: Recorder
 ) -> None:
     first = send(appender, "a")
     await turns()
@@ -148,7 +149,7 @@ async def test_a_caller_cancelled_while_waiting_is_not_written(
 
 
 async def test_a_caller_cancelled_after_the_handing_over_is_stored_and_hurts_nobody(
-    appender: GatheredAppender, log: Recorder
+    appender: BatchingAppender, log: Recorder
 ) -> None:
     gone, stays = send(appender, "gone"), send(appender, "stays")
     await turns()
@@ -158,7 +159,7 @@ async def test_a_caller_cancelled_after_the_handing_over_is_stored_and_hurts_nob
     assert (await stays).offset == 5
 
 
-async def test_each_caller_leaves_at_its_own_deadline(appender: GatheredAppender, log: Recorder) -> None:
+async def test_each_caller_leaves_at_its_own_deadline(appender: BatchingAppender, log: Recorder) -> None:
     handed_over = send(appender, "a", seconds=0.05)
     patient = send(appender, "b", seconds=60)
     await turns()
@@ -178,7 +179,7 @@ async def test_each_caller_leaves_at_its_own_deadline(appender: GatheredAppender
 
 
 async def test_who_waited_for_a_log_that_is_away_hears_of_that(
-    appender: GatheredAppender, log: Recorder
+    appender: BatchingAppender, log: Recorder
 ) -> None:
     handed_over = send(appender, "a", seconds=60)
     await turns()
@@ -196,7 +197,7 @@ async def test_who_waited_for_a_log_that_is_away_hears_of_that(
     [TopicNotFound(), ConnectionReset(outcome=Outcome.UNKNOWN), Disconnected(outcome=Outcome.NOT_WRITTEN)],
 )
 async def test_a_failed_batch_fails_all_of_it_each_with_its_own_error(
-    appender: GatheredAppender, log: Recorder, error: LogError
+    appender: BatchingAppender, log: Recorder, error: LogError
 ) -> None:
     tasks = [send(appender, "a"), send(appender, "b")]
     await turns()
@@ -211,7 +212,7 @@ async def test_a_failed_batch_fails_all_of_it_each_with_its_own_error(
 
 
 async def test_a_fault_of_the_bridge_itself_is_an_unknown_outcome(
-    appender: GatheredAppender, log: Recorder
+    appender: BatchingAppender, log: Recorder
 ) -> None:
     task = send(appender, "a")
     await log.refuse(ZeroDivisionError())
@@ -221,7 +222,7 @@ async def test_a_fault_of_the_bridge_itself_is_an_unknown_outcome(
 
 
 async def test_more_than_may_wait_is_refused(
-    appender: GatheredAppender, log: Recorder, monkeypatch: pytest.MonkeyPatch
+    appender: BatchingAppender, log: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GATHER_WAITING_MAX", 2)
     tasks = [send(appender, "a"), send(appender, "b")]
@@ -234,8 +235,8 @@ async def test_more_than_may_wait_is_refused(
 
 
 @pytest.mark.parametrize("bound, value", [("GATHER_WAITING_BYTES_MAX", 60), ("GATHER_LANES_MAX", 1)])
-async def test_bytes_and_lanes_are_bounded(
-    appender: GatheredAppender, log: Recorder, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
+async def test_bytes_and_queues_are_bounded(
+    appender: BatchingAppender, log: Recorder, monkeypatch: pytest.MonkeyPatch, bound: str, value: int
 ) -> None:
     monkeypatch.setattr(limits, bound, value)
     task = send(appender, "a")
@@ -246,7 +247,7 @@ async def test_bytes_and_lanes_are_bounded(
     await task
 
 
-async def test_a_key_whose_partition_is_gone_looks_again(appender: GatheredAppender, log: Recorder) -> None:
+async def test_a_key_whose_partition_is_gone_looks_again(appender: BatchingAppender, log: Recorder) -> None:
     task = send(appender, "a", placement=ByKey(b"k"))
     await turns()
     log.count = 1
@@ -257,7 +258,7 @@ async def test_a_key_whose_partition_is_gone_looks_again(appender: GatheredAppen
     await task
 
 
-async def test_a_count_that_cannot_be_had_wrote_nothing(appender: GatheredAppender, log: Recorder) -> None:
+async def test_a_count_that_cannot_be_had_wrote_nothing(appender: BatchingAppender, log: Recorder) -> None:
     log.count_error = Disconnected()
     with pytest.raises(Disconnected) as caught:
         await send(appender, "a", placement=ByKey(b"k"))
@@ -265,7 +266,7 @@ async def test_a_count_that_cannot_be_had_wrote_nothing(appender: GatheredAppend
 
 
 async def test_closing_finishes_what_was_accepted_and_refuses_the_rest(
-    appender: GatheredAppender, log: Recorder
+    appender: BatchingAppender, log: Recorder
 ) -> None:
     accepted = send(appender, "a")
     await turns()
@@ -279,8 +280,87 @@ async def test_closing_finishes_what_was_accepted_and_refuses_the_rest(
     assert (await accepted).messages_count == 1
 
 
-async def test_a_deadline_that_has_passed_writes_nothing(appender: GatheredAppender, log: Recorder) -> None:
+async def test_a_deadline_that_has_passed_writes_nothing(appender: BatchingAppender, log: Recorder) -> None:
     with pytest.raises(DeadlineExceeded) as caught:
         await send(appender, "a", seconds=-1)
     assert caught.value.outcome is Outcome.NOT_WRITTEN
     assert log.calls.empty()
+
+
+async def test_every_batch_is_told_to_those_who_listen_before_any_of_its_callers(log: Recorder) -> None:
+    news, told = StoredNews(), list[tuple[object, ...]]()
+    news.listen(lambda *stored: told.append((*stored, [task.done() for task in tasks])))
+    appender = BatchingAppender(cast("MessageLog", log), probe=log, news=news)
+    tasks = [send(appender, "a", "b"), send(appender, "c")]
+    await log.answer(40)
+    await asyncio.gather(*tasks)
+    assert told == [(TOPIC, 0, 43, None, [False, False])]
+    await appender.close()
+
+
+async def test_deadlines_of_all_callers_are_kept_by_one_timer(
+    appender: BatchingAppender, log: Recorder
+) -> None:
+    patient = send(appender, "a", seconds=60)
+    await turns()
+    later, sooner = send(appender, "b", seconds=0.06), send(appender, "c", seconds=0.03)
+    for task in (sooner, later):
+        with pytest.raises(DeadlineExceeded) as caught:
+            await task
+        assert caught.value.outcome is Outcome.NOT_WRITTEN
+    assert not patient.done()
+    handed_over = send(appender, "d", placement=ToPartition(1), seconds=0.03)
+    with pytest.raises(DeadlineExceeded) as unknown:
+        await handed_over
+    assert unknown.value.outcome is Outcome.UNKNOWN
+    assert await log.answer() == ["a"]
+    assert await log.answer() == ["d"]
+    await patient
+
+
+async def test_a_fault_of_the_bridge_while_members_are_sorted_out_is_the_fault_of_one(
+    appender: BatchingAppender, log: Recorder
+) -> None:
+    tasks = [send(appender, "a"), send(appender, "b")]
+    await log.refuse(BadRequest())
+    await log.refuse(ZeroDivisionError())
+    assert await log.answer() == ["b"]
+    failed, stored = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(failed, SendError)
+    assert failed.outcome is Outcome.UNKNOWN
+    assert isinstance(stored, Receipt)
+
+
+async def test_who_listens_and_fails_keeps_nobody_waiting(log: Recorder) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    news = StoredNews()
+    news.listen(fail)
+    appender = BatchingAppender(cast("MessageLog", log), probe=log, news=news)
+    task = send(appender, "a")
+    await log.answer()
+    with pytest.raises(SendError) as caught:
+        await task
+    assert caught.value.outcome is Outcome.UNKNOWN
+    await appender.close()
+
+
+async def test_a_cancelled_task_of_a_partition_leaves_nobody_without_an_answer(
+    appender: BatchingAppender, log: Recorder
+) -> None:
+    handed_over = send(appender, "a")
+    await turns()
+    waiting = send(appender, "b")
+    await turns()
+    (queue,) = appender._queues.values()
+    assert queue.task is not None
+    queue.task.cancel()
+    for task, outcome in ((handed_over, Outcome.UNKNOWN), (waiting, Outcome.NOT_WRITTEN)):
+        with pytest.raises(SendError) as caught:
+            await task
+        assert caught.value.outcome is outcome
+    again = send(appender, "c")
+    await log.calls.get()
+    assert await log.answer() == ["c"]
+    await again

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.flow.appending.batches import Weight, shares, taken
+from bridge.flow.appending.queues import Weight, fitting, receipts
 from bridge.limits import GATHER_BYTES_MAX, GATHER_MESSAGES_MAX
 from bridge.messagelog import Durability, Receipt
 
@@ -13,7 +13,7 @@ weights = st.lists(
 
 @given(weights)
 def test_as_many_go_together_as_fit_and_the_first_in_any_case(waiting: list[Weight]) -> None:
-    count = taken(waiting)
+    count = fitting(waiting)
 
     def fits(some: list[Weight]) -> bool:
         return (
@@ -27,15 +27,15 @@ def test_as_many_go_together_as_fit_and_the_first_in_any_case(waiting: list[Weig
 
 
 @given(st.integers(0, 2**62), st.lists(st.integers(1, 1000), min_size=1, max_size=50))
-def test_shares_tile_the_receipt(offset: int, counts: list[int]) -> None:
+def test_receipts_of_appends_tile_that_of_their_batch(offset: int, counts: list[int]) -> None:
     receipt = Receipt(3, offset, sum(counts), Durability.PERSISTED)
     at = offset
-    for share, count in zip(shares(receipt, counts), counts, strict=True):
-        assert share == Receipt(3, at, count, Durability.PERSISTED)
+    for one, count in zip(receipts(receipt, counts), counts, strict=True):
+        assert one == Receipt(3, at, count, Durability.PERSISTED)
         at += count
     assert at == offset + receipt.messages_count
 
 
-def test_a_receipt_without_offset_gives_shares_without() -> None:
+def test_a_receipt_without_offset_gives_others_without() -> None:
     receipt = Receipt(0, None, 3, Durability.REPLICATED)
-    assert [share.offset for share in shares(receipt, [1, 2])] == [None, None]
+    assert [one.offset for one in receipts(receipt, [1, 2])] == [None, None]

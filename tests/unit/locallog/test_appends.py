@@ -1,18 +1,17 @@
-"""Appends that are begun without waiting, and gathered: the promises of `append`, one change for each batch."""
+"""Appends, by themselves and in batches: one change for each batch, and what is told of it."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
 import apsw
 import pytest
 
-from bridge import limits
 from bridge.clock import SystemClock
 from bridge.config import LocalLogConfig
-from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, TopicNotFound
-from bridge.flow.appending.gathering import GatheredAppender
+from bridge.errors import BridgeError, ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, TopicNotFound
+from bridge.flow.appending.batching import BatchingAppender
 from bridge.locallog import LocalMessageLog
 from bridge.locallog.catalog import PartitionState
 from bridge.locallog.transaction import Append
@@ -24,6 +23,7 @@ from bridge.messagelog import (
     HeaderValue,
     NewEvent,
     NewMessage,
+    OpenBatch,
     Placement,
     Receipt,
     Records,
@@ -33,7 +33,6 @@ from bridge.messagelog import (
     check_append,
     partition_of_key,
 )
-from bridge.messagelog.ready import Ending
 from bridge.telemetry.port import NullObserver
 from tests.support.local_logs import FAST, TOPIC, Disk, messages, open_topic, soon
 
@@ -57,29 +56,7 @@ class Ears(NullObserver):
         self.failed.append(code)
 
 
-def begin(
-    log: LocalMessageLog,
-    *payloads: bytes,
-    topic: TopicRef = TOPIC,
-    placement: Balanced | ToPartition = FIRST,
-    seconds: float = 20.0,
-) -> "asyncio.Future[Ending] | None":
-    """The end of an append that was begun; None if it was not."""
-    end: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-    batch = messages(*(payloads or (b"x",)))
-    begun = log.begin_append(
-        topic,
-        placement,
-        batch,
-        size_bytes=check_append(batch),
-        deadline=soon(seconds),
-        ended=end.set_result,
-    )
-    assert not end.done()
-    return end if begun else None
-
-
-async def test_a_begun_append_is_stored_counted_and_told(tmp_path: Path) -> None:
+async def test_an_append_is_stored_counted_and_told(tmp_path: Path) -> None:
     ears, news = Ears(), StoredNews()
     told: list[tuple[TopicRef, int, int | None]] = []
     handed: list[Callable[[], Records] | None] = []
@@ -95,10 +72,9 @@ async def test_a_begun_append_is_stored_counted_and_told(tmp_path: Path) -> None
     log = await LocalMessageLog.open(config, clock=SystemClock(), observer=ears, news=news, tuning=FAST)
     await log.create_stream(TOPIC.stream, deadline=soon())
     await log.create_topic(TOPIC, partitions_count=2, deadline=soon())
-    end = begin(log, b"a", b"bc")
-    assert end is not None
-    assert told == []
-    assert await end == Receipt(0, 0, 2, Durability.PERSISTED)
+    assert await log.append(TOPIC, FIRST, messages(b"a", b"bc"), deadline=soon()) == Receipt(
+        0, 0, 2, Durability.PERSISTED
+    )
     assert ears.writes == [2]
     assert told == [(TOPIC, 0, 2)]
     (made,) = handed
@@ -152,7 +128,7 @@ def test_what_was_not_written_cannot_be_told() -> None:
 async def test_callers_of_one_turn_share_a_write_and_find_their_own_places(tmp_path: Path) -> None:
     ears = Ears()
     log = await open_topic(tmp_path, tuning=FAST, observer=ears)
-    appender = GatheredAppender(log, probe=log, ready=log)
+    appender = BatchingAppender(log, probe=log)
 
     async def send(payload: bytes, placement: Placement) -> Receipt:
         return await appender.append(TOPIC, placement, messages(payload), deadline=soon())
@@ -168,29 +144,51 @@ async def test_callers_of_one_turn_share_a_write_and_find_their_own_places(tmp_p
     await log.close()
 
 
+class Batch(OpenBatch):
+    """Messages that are sealed once."""
+
+    def __init__(self, *payloads: bytes) -> None:
+        self.messages = messages(*payloads)
+        self.is_sealed = False
+
+    @property
+    def size_bytes(self) -> int:
+        return check_append(self.messages)
+
+    def seal(self) -> Sequence[NewMessage]:
+        self.is_sealed = True
+        return self.messages
+
+    def reopen(self) -> None:
+        raise AssertionError
+
+
 @pytest.mark.parametrize(
-    "topic, placement",
-    [(TopicRef("stream", "none"), FIRST), (TopicRef("none", "none"), Balanced()), (TOPIC, ToPartition(99))],
+    "topic, placement, seconds",
+    [
+        (TopicRef("stream", "none"), FIRST, 20.0),
+        (TopicRef("none", "none"), Balanced(), 20.0),
+        (TOPIC, ToPartition(99), 20.0),
+        (TOPIC, FIRST, -1.0),
+    ],
 )
-async def test_what_has_no_place_is_not_begun(
-    tmp_path: Path, topic: TopicRef, placement: Balanced | ToPartition
+async def test_a_batch_that_has_no_place_or_no_time_is_not_sealed(
+    tmp_path: Path, topic: TopicRef, placement: Placement, seconds: float
 ) -> None:
-    log = await open_topic(tmp_path, tuning=FAST)
-    assert begin(log, topic=topic, placement=placement) is None
-    assert (log.partitions_now(topic) is None) == (topic != TOPIC)
+    log, batch = await open_topic(tmp_path, tuning=FAST), Batch(b"x")
+    with pytest.raises(BridgeError):
+        await log.append(topic, placement, batch, deadline=soon(seconds))
+    assert not batch.is_sealed
     await log.close()
 
 
-async def test_what_append_would_refuse_at_once_is_not_begun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_batch_in_which_nobody_waits_is_not_written(tmp_path: Path) -> None:
     log = await open_topic(tmp_path, tuning=FAST)
-    assert begin(log, seconds=-1) is None
-    with monkeypatch.context() as patch:
-        patch.setattr(limits, "LOCAL_APPENDS_WAITING_MAX", 0)
-        assert begin(log) is None
+    with pytest.raises(DeadlineExceeded) as caught:
+        await log.append(TOPIC, FIRST, Batch(), deadline=soon())
+    assert caught.value.outcome is Outcome.NOT_WRITTEN
+    assert (await log.totals(deadline=soon())).messages_count == 0
     await log.close()
-    assert begin(log) is None
 
 
 @pytest.mark.parametrize(
@@ -210,27 +208,23 @@ async def test_a_failing_disk_is_told_with_its_outcome(
     disk, ears = Disk(), Ears()
     log = await open_topic(tmp_path, tuning=disk.tuning(), observer=ears)
     disk.failing[reached] = error
-    end = begin(log)
-    assert end is not None
-    told = await end
-    assert isinstance(told, expected)
-    assert told.outcome is outcome
-    assert ears.failed == [told.code]
+    with pytest.raises(expected) as told:
+        await log.append(TOPIC, FIRST, Batch(b"x"), deadline=soon())
+    assert told.value.outcome is outcome
+    assert ears.failed == [told.value.code]
     disk.failing.clear()
     await log.close()
 
 
-async def test_a_topic_deleted_in_between_is_left_to_append_to_name(tmp_path: Path) -> None:
+async def test_a_topic_deleted_in_between_is_not_found(tmp_path: Path) -> None:
     log = await open_topic(tmp_path, tuning=FAST)
+    appender = BatchingAppender(log, probe=log)
     deleting = asyncio.create_task(log.delete_topic(TOPIC, deadline=soon()))
     await asyncio.sleep(0)
-    end = begin(log)
-    assert end is not None
+    for placement in (FIRST, ByKey(b"k")):
+        with pytest.raises(TopicNotFound):
+            await appender.append(TOPIC, placement, messages(b"x"), deadline=soon())
     await deleting
-    assert await end is None
-    appender = GatheredAppender(log, probe=log, ready=log)
-    with pytest.raises(TopicNotFound):
-        await appender.append(TOPIC, ByKey(b"k"), messages(b"x"), deadline=soon())
     await appender.close()
     await log.close()
 
@@ -246,22 +240,17 @@ async def test_a_deadline_says_whether_the_writer_had_it(tmp_path: Path) -> None
             asyncio.run_coroutine_threadsafe(on.wait(), loop).result(20)
 
     disk.before = hold
-    taken = begin(log, seconds=0.05)
+    appender = BatchingAppender(log, probe=log)
+    taken = asyncio.create_task(appender.append(TOPIC, FIRST, messages(b"a"), deadline=soon(0.05)))
     await reached.wait()
-    waiting = begin(log, seconds=0.05)
-    assert taken is not None
-    assert waiting is not None
-    ends = [await taken, await waiting]
-    assert [isinstance(end, DeadlineExceeded) and end.outcome for end in ends] == [
-        Outcome.UNKNOWN,
-        Outcome.NOT_WRITTEN,
-    ]
+    waiting = asyncio.create_task(log.append(TOPIC, FIRST, Batch(b"b"), deadline=soon(0.05)))
+    for task, outcome in ((taken, Outcome.UNKNOWN), (waiting, Outcome.NOT_WRITTEN)):
+        with pytest.raises(DeadlineExceeded) as caught:
+            await task
+        assert caught.value.outcome is outcome
     disk.before = lambda _: None
     on.set()
-    again = begin(log, b"after")
-    assert again is not None
-    receipt = await again
-    assert isinstance(receipt, Receipt)
     # What the writer had was stored, what still waited was not.
-    assert receipt.offset == 1
+    assert (await appender.append(TOPIC, FIRST, messages(b"after"), deadline=soon())).offset == 1
+    await appender.close()
     await log.close()
