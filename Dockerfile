@@ -18,7 +18,7 @@ RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
 RUN --mount=type=secret,id=pip_conf,target=/etc/pip.conf \
     /build/bin/pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements-build.txt
 
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY bridge ./bridge
 RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /build/bin/pip --python /opt/bridge/bin/python install --no-cache-dir --no-index --no-deps /wheels/*.whl
