@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 from bridge.clock import Clock
-from bridge.config import Config, Fault, Rule
+from bridge.config import Config, ConfigFault, Rule
 from bridge.errors import BadRequest, ConfigError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
@@ -113,7 +113,7 @@ def _kept_topic(config: Config) -> KeptTopic:
     return KeptTopic(TopicRef(config.log.stream, config.log.topic))
 
 
-def names_are_names(config: Config) -> Iterator[Fault]:
+def names_are_names(config: Config) -> Iterator[ConfigFault]:
     for env, kind, name in (
         ("IGGY_STREAM", "stream", config.log.stream),
         ("IGGY_TOPIC", "topic", config.log.topic),
@@ -122,10 +122,10 @@ def names_are_names(config: Config) -> Iterator[Fault]:
         try:
             check_name(name, kind=kind)
         except BadRequest as error:
-            yield Fault((env,), error.detail)
+            yield ConfigFault((env,), error.detail)
 
 
-def connection_string_is_one(config: Config) -> Iterator[Fault]:
+def connection_string_is_one(config: Config) -> Iterator[ConfigFault]:
     text = config.iggy.connection_string
     if text is None:
         return
@@ -136,7 +136,7 @@ def connection_string_is_one(config: Config) -> Iterator[Fault]:
     except ConfigError as error:
         env = "IGGY_CONNECTION_STRING"
         for fault in error.faults:
-            yield Fault((env,), fault.removeprefix(f"{env}: "))
+            yield ConfigFault((env,), fault.removeprefix(f"{env}: "))
 
 
 #: What `config` cannot check, since it knows no other room.

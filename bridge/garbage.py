@@ -3,7 +3,7 @@
 import gc
 from typing import Final
 
-__all__ = ("settle",)
+__all__ = ("freeze_start",)
 
 # Objects made and not let go since the last look. Python's 700 means a look after every few requests, each of them
 # over all that is in flight; requests leave hardly any cycles, so a look after some thousand of them is soon enough.
@@ -13,7 +13,7 @@ _MIDDLE_LOOKS: Final = 20
 _OLD_LOOKS: Final = 50
 
 
-def settle() -> None:
+def freeze_start() -> None:
     """
     Leave what the start has made (modules, tables) out of every later look, and look less often.
 

@@ -34,7 +34,7 @@ from bridge.cursor_key import cursor_key_of
 from bridge.exit_codes import EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, leaves
 from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
-from bridge.garbage import settle
+from bridge.garbage import freeze_start
 from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.listeners import Listeners
@@ -123,7 +123,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
         try:
             await listeners.open()
             _banner(config, services, listeners)
-            settle()
+            freeze_start()
             keep_freed_blocks()
             work = (
                 *background_tasks(config, services, opened),

@@ -1,7 +1,7 @@
 """The configuration: typed sections, and how they are read (pure)."""
 
 from bridge.config.parse import Effective, Inputs, SecretFile, parse
-from bridge.config.rules import Fault, Rule
+from bridge.config.rules import ConfigFault, Rule
 from bridge.config.sections import (
     WORKERS_AUTO,
     Config,
@@ -20,8 +20,8 @@ __all__ = (
     "SETTINGS_BY_ENV",
     "WORKERS_AUTO",
     "Config",
+    "ConfigFault",
     "Effective",
-    "Fault",
     "GroupsConfig",
     "HttpConfig",
     "IggyConfig",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple, get_type_hints
 
-from bridge.config.rules import RULES, Fault, Rule, advice
+from bridge.config.rules import RULES, ConfigFault, Rule, advice
 from bridge.config.sections import Config
 from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting, shown_value
 from bridge.config.values import WrongValue, text_of_toml, value_of_text
@@ -198,7 +198,7 @@ def parse(inputs: Inputs, *, rules: Iterable[Rule] = ()) -> Effective:
     return Effective(config=config, sources=reader.sources, warnings=warnings)
 
 
-def _told(fault: Fault, reader: _Reader) -> str:
+def _told(fault: ConfigFault, reader: _Reader) -> str:
     sources = {reader.sources[env] for env in fault.envs} - {"default"}
     where = f" ({', '.join(sorted(sources))})" if sources else ""
     return f"{' / '.join(fault.envs)}{where}: {fault.text}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bridge.config.sections import Config
 
-__all__ = ("RULES", "Fault", "Rule", "advice", "is_loopback")
+__all__ = ("RULES", "ConfigFault", "Rule", "advice", "is_loopback")
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@,*]+", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:%_-]*[A-Za-z0-9])?|::[A-Fa-f0-9.:]*", re.ASCII)
@@ -20,7 +20,7 @@ _BYPASS_PATH = re.compile(r"/[^\s?#]*", re.ASCII)
 _KEY_CHARS_ADVISED = 16
 
 
-class Fault(NamedTuple):
+class ConfigFault(NamedTuple):
     """What is wrong.
 
     Attributes:
@@ -32,7 +32,7 @@ class Fault(NamedTuple):
     text: str
 
 
-Rule = Callable[[Config], Iterable[Fault]]
+Rule = Callable[[Config], Iterable[ConfigFault]]
 
 
 def is_loopback(host: str) -> bool:
@@ -45,110 +45,110 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def host_can_be_listened_on(config: Config) -> Iterator[Fault]:
+def host_can_be_listened_on(config: Config) -> Iterator[ConfigFault]:
     if not _HOST.fullmatch(config.http.host):
-        yield Fault(("HOST",), "must be an address or a host name without brackets or port")
+        yield ConfigFault(("HOST",), "must be an address or a host name without brackets or port")
 
 
-def anonymous_is_asked_for(config: Config) -> Iterator[Fault]:
+def anonymous_is_asked_for(config: Config) -> Iterator[ConfigFault]:
     http = config.http
     if not _HOST.fullmatch(http.host):
         return
     if http.api_key is None and not http.allow_anonymous and not is_loopback(http.host):
-        yield Fault(
+        yield ConfigFault(
             ("HOST", "API_KEY", "ALLOW_ANONYMOUS"),
             "without an API key everybody who reaches this address may read and write: "
             "set API_KEY or API_KEY_FILE, or ALLOW_ANONYMOUS=true if that is meant",
         )
 
 
-def delays_are_ordered(config: Config) -> Iterator[Fault]:
+def delays_are_ordered(config: Config) -> Iterator[ConfigFault]:
     iggy = config.iggy
     if iggy.reconnect_base_delay_ms > iggy.reconnect_delay_ms_max:
-        yield Fault(
+        yield ConfigFault(
             ("RECONNECT_BASE_DELAY_MS", "RECONNECT_MAX_DELAY_MS"),
             f"the first delay ({iggy.reconnect_base_delay_ms}) must not be longer than the longest "
             f"({iggy.reconnect_delay_ms_max})",
         )
 
 
-def drain_fits_the_grace(config: Config) -> Iterator[Fault]:
+def drain_fits_the_grace(config: Config) -> Iterator[ConfigFault]:
     if config.http.drain_delay_s >= config.http.shutdown_grace_s:
-        yield Fault(
+        yield ConfigFault(
             ("DRAIN_DELAY_SECS", "SHUTDOWN_GRACE_SECS"),
             "the delay must be shorter than the grace, which is the time for the whole drain",
         )
 
 
-def proxies_are_networks(config: Config) -> Iterator[Fault]:
+def proxies_are_networks(config: Config) -> Iterator[ConfigFault]:
     for network in config.http.trusted_proxies:
         try:
             ip_network(network)
         except ValueError:
-            yield Fault(
+            yield ConfigFault(
                 ("TRUSTED_PROXIES",),
                 f"{network[:64]!r} is no network; write 10.0.0.0/8 with no bits set after the prefix, "
                 "or one address",
             )
 
 
-def bypass_paths_are_paths(config: Config) -> Iterator[Fault]:
+def bypass_paths_are_paths(config: Config) -> Iterator[ConfigFault]:
     for path in config.http.auth_bypass_paths:
         if not _BYPASS_PATH.fullmatch(path):
-            yield Fault(
+            yield ConfigFault(
                 ("AUTH_BYPASS_PATHS",), f"{path[:64]!r} must begin with / and have neither query nor blanks"
             )
 
 
-def allowed_hosts_are_hosts(config: Config) -> Iterator[Fault]:
+def allowed_hosts_are_hosts(config: Config) -> Iterator[ConfigFault]:
     for host in config.http.allowed_hosts:
         if not _ALLOWED_HOST.fullmatch(host):
-            yield Fault(
+            yield ConfigFault(
                 ("ALLOWED_HOSTS",),
                 f"{host[:64]!r} is no name; write bridge.example.com, *.example.com or an address, without "
                 "scheme, port or path, or * for any",
             )
 
 
-def origins_are_origins(config: Config) -> Iterator[Fault]:
+def origins_are_origins(config: Config) -> Iterator[ConfigFault]:
     origins = config.http.cors_allowed_origins
     if "*" in origins:
         if len(origins) > 1:
-            yield Fault(("CORS_ALLOWED_ORIGINS",), "* already allows every origin; list it alone")
+            yield ConfigFault(("CORS_ALLOWED_ORIGINS",), "* already allows every origin; list it alone")
         return
     for origin in origins:
         if not _ORIGIN.fullmatch(origin):
-            yield Fault(
+            yield ConfigFault(
                 ("CORS_ALLOWED_ORIGINS",),
                 f"{origin[:64]!r} is no origin; write https://app.example.com, in lower case, without a path",
             )
 
 
-def cursor_key_is_hard_to_guess(config: Config) -> Iterator[Fault]:
+def cursor_key_is_hard_to_guess(config: Config) -> Iterator[ConfigFault]:
     key = config.http.cursor_key
     if key is not None and len(key) < _KEY_CHARS_ADVISED:
-        yield Fault(("CURSOR_KEY",), f"must have {_KEY_CHARS_ADVISED} characters or more")
+        yield ConfigFault(("CURSOR_KEY",), f"must have {_KEY_CHARS_ADVISED} characters or more")
 
 
-def ports_differ(config: Config) -> Iterator[Fault]:
+def ports_differ(config: Config) -> Iterator[ConfigFault]:
     if config.observe.metrics_port and config.observe.metrics_port == config.http.port:
-        yield Fault(
+        yield ConfigFault(
             ("METRICS_PORT", "PORT"), "the metrics need a port of their own; unset METRICS_PORT to share"
         )
 
 
-def one_process_writes_the_embedded_log(config: Config) -> Iterator[Fault]:
+def one_process_writes_the_embedded_log(config: Config) -> Iterator[ConfigFault]:
     if config.http.workers > 1 and config.iggy.connection_string is None:
-        yield Fault(
+        yield ConfigFault(
             ("WORKERS", "IGGY_CONNECTION_STRING"),
             f"the embedded log has one writing process, so {config.http.workers} workers cannot share it: "
             "set IGGY_CONNECTION_STRING to use Iggy, or WORKERS=1 (or auto)",
         )
 
 
-def the_ledger_has_a_stream_of_its_own(config: Config) -> Iterator[Fault]:
+def the_ledger_has_a_stream_of_its_own(config: Config) -> Iterator[ConfigFault]:
     if config.groups.stream.lower() == config.log.stream.lower():
-        yield Fault(
+        yield ConfigFault(
             ("GROUPS_STREAM", "IGGY_STREAM"),
             "must differ: nobody reads or writes the stream of the ledger over HTTP",
         )

@@ -1,4 +1,4 @@
-"""How much may be in flight (pure): a bound on requests that follows what the machine can do, and one on bytes.
+"""How much may be in flight (pure): a bound on requests that follows what the machine can do, one on bytes, and shares of both.
 
 Requests that are refused at once cost little; requests taken in beyond what the event loop gets through make all others
 wait, probes too. How late the loop is says which it is: the bound goes down when it is late, and up again when it is not
@@ -17,9 +17,59 @@ from bridge.limits import (
     REFUSED_REST_S_MAX,
 )
 from bridge.policy.client_address import limit_key
-from bridge.policy.fair_share import FairShare
 
-__all__ = ("Admission", "RefusalPace", "Ticket")
+__all__ = ("Admission", "FairShare", "RefusalPace", "Ticket")
+
+
+class FairShare:
+    """
+    Slots, or bytes, shared by a dynamic threshold (Choudhury and Hahne, 1998): who has some may have more as long as all
+    he has is within *alpha* times what is free.
+
+    One who comes alone gets alpha / (1 + alpha) of it, each of n as much as the other, and something is always free for
+    the next; nothing is kept apart for anybody.
+
+    Args:
+        amount_max: that there is.
+        alpha: 1 leaves a half to others, 3 a quarter.
+        least: that anybody may have while it is free.
+
+    Attributes:
+        taken: of it, by all.
+    """
+
+    __slots__ = ("_alpha", "_by_holder", "_least", "amount_max", "taken")
+
+    def __init__(self, amount_max: int, *, alpha: float, least: int = 1) -> None:
+        self.amount_max = amount_max
+        self._alpha = alpha
+        self._least = least
+        self._by_holder: dict[str, int] = {}
+        self.taken = 0
+
+    def take(self, holder: str, amount: int = 1) -> bool:
+        """Whether *holder* may have so much more, and has it now."""
+        free = self.amount_max - self.taken
+        held = self._by_holder.get(holder, 0)
+        if amount > free or held + amount > max(self._least, self._alpha * free):
+            return False
+        self.add(holder, amount)
+        return True
+
+    def add(self, holder: str, amount: int) -> None:
+        """*holder* has so much more, whether he may or not."""
+        self.taken += amount
+        self._by_holder[holder] = self._by_holder.get(holder, 0) + amount
+
+    def give_back(self, holder: str, amount: int = 1) -> None:
+        """*holder* has so much less."""
+        self.taken -= amount
+        left = self._by_holder[holder] - amount
+        if left:
+            self._by_holder[holder] = left
+        else:
+            del self._by_holder[holder]
+
 
 _DOWN = 0.75
 # Up again slowly, twice as much in 0.2 s: with a quarter each time the bound swung between 64 and 440, and each swing

@@ -1,11 +1,20 @@
-"""Whether a request carries the right API key (pure)."""
+"""Whether a request carries the right API key, and when wrong ones are answered with "later" (pure)."""
 
 import hmac
 from collections.abc import Sequence
 from enum import StrEnum
 from hashlib import sha256
+from math import ceil
+from typing import Final
 
-__all__ = ("ApiKeyRule", "KeyVerdict")
+from limits import RateLimitItem, RateLimitItemPerMinute, RateLimitItemPerSecond
+from limits.storage import Storage
+from limits.strategies import FixedWindowRateLimiter
+
+from bridge.clock import Clock
+from bridge.limits import FAILED_KEYS_BURST, FAILED_KEYS_BURST_S, FAILED_KEYS_PER_MINUTE
+
+__all__ = ("ApiKeyRule", "KeyVerdict", "Lockout")
 
 
 class KeyVerdict(StrEnum):
@@ -55,3 +64,46 @@ class ApiKeyRule:
 def _digest(key: str) -> bytes:
     # Header bytes that are no UTF-8 arrive as lone surrogates; they are wrong, not an error.
     return sha256(key.encode("utf-8", "surrogatepass")).digest()
+
+
+_ITEMS: Final[tuple[RateLimitItem, ...]] = (
+    RateLimitItemPerSecond(FAILED_KEYS_BURST, FAILED_KEYS_BURST_S, namespace="failed-keys"),
+    RateLimitItemPerMinute(FAILED_KEYS_PER_MINUTE, namespace="failed-keys"),
+)
+
+
+class Lockout:
+    """
+    Counts wrong keys by address in two fixed windows: at once, and by the minute.
+
+    It is asked about wrong keys only, so whoever shares an address with a guesser still gets in with the right one.
+
+    Args:
+        storage: where counts are kept.
+        clock: the storage's own.
+    """
+
+    __slots__ = ("_clock", "_windows")
+
+    def __init__(self, storage: Storage, clock: Clock) -> None:
+        self._windows = FixedWindowRateLimiter(storage)
+        self._clock = clock
+
+    def failed(self, address: str) -> int:
+        """
+        A wrong key came from *address*.
+
+        Returns:
+            Milliseconds until the next one is answered with 401 again; 0 where this one is. One that is refused is
+            not counted: the wait does not grow by waiting badly.
+        """
+        wait_s = 0.0
+        for item in _ITEMS:
+            if not self._windows.test(item, address):
+                ends_s, _ = self._windows.get_window_stats(item, address)
+                wait_s = max(wait_s, ends_s - self._clock.monotonic_s())
+        if wait_s > 0:
+            return ceil(wait_s * 1000)
+        for item in _ITEMS:
+            self._windows.hit(item, address)
+        return 0

@@ -1,10 +1,10 @@
-"""What a body of messages is, by its headers (pure)."""
+"""What a body is, by its headers (pure)."""
 
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
-__all__ = ("BodyKind", "Coding", "body_kind", "coding_of")
+__all__ = ("BodyKind", "Coding", "body_kind", "coding_of", "is_json", "is_plain_encoding")
 
 
 class BodyKind(Enum):
@@ -62,3 +62,13 @@ def body_kind(content_type: str) -> BodyKind | None:
 def coding_of(content_encodings: Iterable[str]) -> Coding | None:
     """The coding that these `Content-Encoding` headers name; None for one that is not undone here, or several."""
     return _CODINGS.get(",".join(content_encodings).strip().lower())
+
+
+def is_json(content_type: str) -> bool:
+    """Whether this `Content-Type` is `application/json`, with no charset or with utf-8 (RFC 8259, section 8.1)."""
+    return content_type == "application/json" or body_kind(content_type) is BodyKind.JSON
+
+
+def is_plain_encoding(content_encoding: str | None) -> bool:
+    """Whether the body is sent as it is; no `Content-Encoding` is undone here."""
+    return content_encoding is None or content_encoding.strip().lower() == "identity"

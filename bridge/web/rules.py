@@ -10,13 +10,11 @@ from bridge.config import HttpConfig
 from bridge.config.rules import is_loopback
 from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
 from bridge.policy.admission import Admission
-from bridge.policy.allowed_hosts import AllowedHosts
-from bridge.policy.api_keys import ApiKeyRule
+from bridge.policy.api_keys import ApiKeyRule, Lockout
 from bridge.policy.client_address import ClientAddresses
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
-from bridge.policy.lockout import Lockout
-from bridge.policy.origins import Origins
-from bridge.policy.token_bucket import TokenBucketRateLimiter
+from bridge.policy.origins import AllowedHosts, Origins
+from bridge.policy.rate_limits import TokenBucketRateLimiter
 
 __all__ = ("RULES", "RateRule", "Rules")
 
@@ -27,7 +25,7 @@ class RateRule:
 
     Attributes:
         refill: requests a second.
-        burst: requests at once; what settles messages of groups has a bucket of its own, of the same size.
+        burst: requests at once; acks, nacks and extensions have a bucket of their own, of the same size.
     """
 
     limiter: TokenBucketRateLimiter

@@ -13,7 +13,7 @@ from bridge.limits import (
     SHARED_TABLE_LOCK_TRIES,
     WORKER_FIGURES_BYTES_MAX,
 )
-from bridge.policy.shared_storage import table_bytes
+from bridge.policy.limit_storage import table_bytes
 from bridge.telemetry.figure_slots import FigureSlots, slots_bytes
 
 __all__ = ("FileLocks", "SharedMemory", "make_memory_file")
@@ -46,7 +46,7 @@ class FileLocks:
         self._at = at
 
     def take(self, number: int) -> bool:
-        """See `policy.shared_storage.Locks`: the event loop is here, so it never sleeps for one."""
+        """See `policy.limit_storage.Locks`: the event loop is here, so it never sleeps for one."""
         for _ in range(SHARED_TABLE_LOCK_TRIES):
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, self._at + number)

@@ -11,8 +11,7 @@ from bridge.clock import Clock, SystemClock
 from bridge.exit_codes import EXIT_SOFTWARE
 from bridge.limits import WORKER_FIGURES_INTERVAL_S
 from bridge.place import Place
-from bridge.policy.limit_storage import LimitTables
-from bridge.policy.shared_storage import SharedStorage
+from bridge.policy.limit_storage import LimitTables, SharedStorage
 from bridge.serve import LoopFactory, run_logged
 from bridge.shutdown import Stop
 from bridge.telemetry.logs import configure

@@ -25,7 +25,7 @@ from bridge.clock import Deadline, SystemClock
 from bridge.config import GroupsConfig, HttpConfig, LogConfig, ObserveConfig
 from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
-from bridge.garbage import settle
+from bridge.garbage import freeze_start
 from bridge.groups.engine import Groups
 from bridge.messagelog import Durability, NewMessage, Placement, Receipt, TopicRef
 from bridge.policy.cursors import Cursors
@@ -175,7 +175,7 @@ async def _measure() -> dict[str, float]:
     runners[HANDLER] = await _bridge(MIDDLEWARES, ROUTES)
     rounds = {name: await _rounds(runner, request) for name, runner in runners.items()}
     # As the process does it once it is ready.
-    settle()
+    freeze_start()
     totals = dict.fromkeys(rounds, float("inf"))
     for _ in range(ROUNDS):
         for name, one_round in rounds.items():

@@ -6,7 +6,7 @@ from weakref import ref
 
 import pytest
 
-from bridge.garbage import settle
+from bridge.garbage import freeze_start
 
 
 @pytest.fixture(autouse=True)
@@ -24,14 +24,14 @@ class Node:
 
 
 def test_what_was_there_is_frozen_and_looks_are_rare() -> None:
-    settle()
+    freeze_start()
     assert gc.get_freeze_count() > 0
     assert gc.isenabled()
     assert gc.get_threshold()[0] > 700
 
 
 def test_a_cycle_made_later_is_still_collected() -> None:
-    settle()
+    freeze_start()
     node = Node()
     node.other = node
     seen = ref(node)

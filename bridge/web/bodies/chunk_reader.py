@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bridge import limits
 from bridge.errors import ConnectionFailed, Outcome, RequestBodyTimeout
-from bridge.policy.pace import Pace
+from bridge.policy.slow_clients import MinimumRate
 from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.whole import broken_framing
 from bridge.web.keys import SERVICES
@@ -26,7 +26,7 @@ class ChunkReader:
         self._content = request.content
         self._lifecycle = request.app[SERVICES].lifecycle
         self._writer = writer
-        self._pace = Pace(
+        self._pace = MinimumRate(
             patience_s=limits.NDJSON_IDLE_TIMEOUT_S, bytes_per_s_min=limits.NDJSON_BYTES_PER_S_MIN
         )
 

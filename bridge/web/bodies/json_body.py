@@ -4,8 +4,7 @@ from aiohttp import hdrs, web
 
 from bridge.errors import Outcome, PayloadTooLarge, UnsupportedMediaType
 from bridge.events import Steps
-from bridge.policy.body_kinds import Coding, coding_of
-from bridge.policy.media_types import is_json
+from bridge.policy.body_kinds import Coding, coding_of, is_json
 from bridge.web.bodies.decompression import inflater_of
 from bridge.web.bodies.whole import read_body, read_whole
 from bridge.web.keys import DEADLINE

@@ -1,4 +1,4 @@
-"""Reading a request's body within its bounds (shell over `policy.media_types`)."""
+"""Reading a request's body within its bounds (shell over `policy.body_kinds`)."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from bridge.limits import (
     BODY_TIMEOUT_MAX_S,
     CHUNK_OVERHEAD_BYTES_FREE,
 )
-from bridge.policy.media_types import is_json, is_plain_encoding
+from bridge.policy.body_kinds import is_json, is_plain_encoding
 from bridge.web.keys import DEADLINE
 from bridge.web.server.answer_headers import ANSWER_HEADERS
 from bridge.web.server.framing import TooMuchOverhead

@@ -8,8 +8,8 @@ from typing import Final
 
 from bridge.errors import Overloaded
 from bridge.limits import ADDRESS_SLOTS_ALPHA, LIVE_STREAMS_MAX, RETRY_AFTER_DEFAULT_MS
+from bridge.policy.admission import FairShare
 from bridge.policy.client_address import limit_key
-from bridge.policy.fair_share import FairShare
 
 __all__ = ("LiveKind", "LiveStreams")
 

@@ -1,4 +1,4 @@
-"""Who may call (shell over `policy.api_keys` and `policy.lockout`)."""
+"""Who may call (shell over `policy.api_keys` and `policy.api_keys`)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""By when a request must have its answer (shell over `policy.request_timeouts`)."""
+"""By when a request must have its answer (shell over `policy.requests`)."""
 
 import asyncio
 from typing import Final
@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from bridge.clock import Deadline
 from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome
 from bridge.limits import DEADLINE_BACKSTOP_S
-from bridge.policy.request_timeouts import effective_timeout_ms
+from bridge.policy.requests import effective_timeout_ms
 from bridge.web.keys import DEADLINE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules

@@ -1,4 +1,4 @@
-"""What web pages may ask for that nobody let in (shell over `policy.allowed_hosts`, `.origins` and `.same_origin`)."""
+"""What web pages may ask for that nobody let in (shell over `policy.origins`, `.origins` and `.same_origin`)."""
 
 from typing import Final
 
@@ -6,8 +6,7 @@ from aiohttp import hdrs, web
 
 from bridge.config.rules import is_loopback
 from bridge.errors import Forbidden, MisdirectedRequest
-from bridge.policy.allowed_hosts import AllowedHosts
-from bridge.policy.same_origin import Forwarding
+from bridge.policy.origins import AllowedHosts, Forwarding
 from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.middleware.rate_limit import PROBES

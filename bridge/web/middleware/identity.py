@@ -1,4 +1,4 @@
-"""Who asks, and under which id (shell over `policy.request_ids` and `policy.client_address`)."""
+"""Who asks, and under which id (shell over `policy.requests` and `policy.client_address`)."""
 
 import os
 
@@ -6,8 +6,7 @@ import structlog
 from aiohttp import web
 
 from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
-from bridge.policy.reminders import Reminders
-from bridge.policy.request_ids import RequestIds
+from bridge.policy.requests import Reminders, RequestIds
 from bridge.telemetry.request_scope import REQUEST_SCOPE
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
 from bridge.web.middleware.gates import Gate

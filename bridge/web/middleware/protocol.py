@@ -1,4 +1,4 @@
-"""Which requests are refused for their form (shell over `policy.request_targets`)."""
+"""Which requests are refused for their form (shell over `policy.requests`)."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from bridge.errors import BadRequest, HttpVersionNotSupported
-from bridge.policy.request_targets import check_target
+from bridge.policy.requests import check_target
 from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules

@@ -1,4 +1,4 @@
-"""How many requests an address may make (shell over `policy.token_bucket`)."""
+"""How many requests an address may make (shell over `policy.rate_limits`)."""
 
 from math import ceil
 from typing import Final
@@ -7,8 +7,7 @@ from aiohttp import web
 
 from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
-from bridge.policy.settling import SETTLING, settles, settling_key
-from bridge.policy.token_bucket import Verdict
+from bridge.policy.rate_limits import ACKNOWLEDGING, RateVerdict, acknowledgement_key, is_acknowledgement
 from bridge.web.keys import CLIENT, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import RateRule, Rules
@@ -29,7 +28,7 @@ def policy_header(rate: RateRule, name: str = _ADDRESS) -> str:
     return f'"{name}";q={rate.burst};w={max(1, ceil(rate.burst / rate.refill.amount))}'
 
 
-def state_header(verdict: Verdict, name: str = _ADDRESS) -> str:
+def state_header(verdict: RateVerdict, name: str = _ADDRESS) -> str:
     """`RateLimit` (same draft): *r* requests left, all of them back after *t* seconds."""
     return f'"{name}";r={verdict.remaining};t={verdict.reset_s}'
 
@@ -38,20 +37,20 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     """
     Refuse what is too much, before anything dearer looks at it; None where the limit is off.
 
-    What settles messages has a bucket of its own, of the same size: who receives as fast as he may can still say what
-    he has done, else it would come again.
+    Acks, nacks and extensions have a bucket of their own, of the same size: who receives as fast as he may can still say
+    what he has done, else it would come again.
     """
     rate = rules.rate
     if rate is None:
         return None
     take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics
-    policies, burst = {name: policy_header(rate, name) for name in (_ADDRESS, SETTLING)}, str(rate.burst)
+    policies, burst = {name: policy_header(rate, name) for name in (_ADDRESS, ACKNOWLEDGING)}, str(rate.burst)
 
     def limit_rate(request: web.Request) -> None:
         method, target = request.method, request.raw_path
         name, key = _ADDRESS, limit_key(request[CLIENT])
-        if settles(method, target):
-            name, key = SETTLING, settling_key(key)
+        if is_acknowledgement(method, target):
+            name, key = ACKNOWLEDGING, acknowledgement_key(key)
         verdict = take(key, 0 if (method, target) in PROBES else 1)
         headers = request[ANSWER_HEADERS]
         headers["RateLimit-Policy"] = policies[name]

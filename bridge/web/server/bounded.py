@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from bridge.errors import Outcome, Overloaded
 from bridge.limits import ADDRESS_SLOTS_ALPHA, RETRY_AFTER_DEFAULT_MS
+from bridge.policy.admission import FairShare
 from bridge.policy.client_address import limit_key
-from bridge.policy.fair_share import FairShare
 
 __all__ = ("Bounded",)
 

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from bridge import limits
-from bridge.policy.pace import Pace
+from bridge.policy.slow_clients import MinimumRate
 from bridge.tracebacks import let_go
 from bridge.web.server.framed_protocol import FramedProtocol
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
@@ -87,7 +87,7 @@ class BridgeProtocol(FramedProtocol):
         self._room: asyncio.Future[None] | None = None
         # Also while aiohttp, which has closed it, has forgotten it, and something still waits to be taken.
         self._sink: asyncio.Transport | None = None
-        self._pace: Pace | None = None
+        self._pace: MinimumRate | None = None
         self.half_closed = False
         self.also_held_bytes = 0
         self.on_lost: Callable[[], None] | None = None
@@ -195,7 +195,7 @@ class BridgeProtocol(FramedProtocol):
         return self.transport is not None
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> MinimumRate:
         """As of an `Outlet`."""
         if self._pace is None:
             self._pace = write_pace()

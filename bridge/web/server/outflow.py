@@ -1,4 +1,4 @@
-"""What waits for clients that do not take it (shell over `policy.slow_readers`): one budget and one timer for all of them."""
+"""What waits for clients that do not take it (shell over `policy.slow_clients`): one budget and one timer for all of them."""
 
 import asyncio
 import contextlib
@@ -16,8 +16,7 @@ from bridge.limits import (
     WRITE_BYTES_PER_S_MIN,
     WRITE_PATIENCE_S,
 )
-from bridge.policy.pace import Pace
-from bridge.policy.slow_readers import SlowReaders
+from bridge.policy.slow_clients import MinimumRate, SlowReaders
 
 __all__ = ("Outflow", "Outlet", "bound_unsent", "system_outflow", "write_pace")
 
@@ -34,7 +33,7 @@ class Outlet(Protocol):
     also_held_bytes: int
 
     @property
-    def pace(self) -> Pace:
+    def pace(self) -> MinimumRate:
         """Of all the times that it was."""
         ...
 
@@ -122,9 +121,9 @@ class Outflow:
             self._cut = 0
 
 
-def write_pace() -> Pace:
+def write_pace() -> MinimumRate:
     """What a client must keep up that has something to take."""
-    return Pace(patience_s=WRITE_PATIENCE_S, bytes_per_s_min=WRITE_BYTES_PER_S_MIN)
+    return MinimumRate(patience_s=WRITE_PATIENCE_S, bytes_per_s_min=WRITE_BYTES_PER_S_MIN)
 
 
 def bound_unsent(transport: asyncio.BaseTransport) -> None:

@@ -13,7 +13,7 @@ from bridge import limits
 from bridge.errors import BadRequest, BridgeError, HeaderTooLarge, InternalError, StartupError, TargetTooLong
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
-from bridge.policy.request_ids import RequestIds
+from bridge.policy.requests import RequestIds
 from bridge.tracebacks import let_go
 from bridge.web.keys import REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED

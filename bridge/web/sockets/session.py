@@ -28,8 +28,7 @@ from bridge.limits import (
 )
 from bridge.messagelog import Receipt, TopicRef
 from bridge.policy.client_address import limit_key
-from bridge.policy.settling import settling_key
-from bridge.policy.token_bucket import take
+from bridge.policy.rate_limits import acknowledgement_key, take
 from bridge.web.handlers.places import refuse_own
 from bridge.web.keys import Services
 from bridge.web.live.ends import EndReason, reason_of
@@ -244,7 +243,7 @@ class Session:
             raise BadRequest(
                 "This is no subscription to a group: nothing is to be settled.", path="$.subscription"
             )
-        self._count(settling_key(self._limit_key))
+        self._count(acknowledgement_key(self._limit_key))
         self._call(self._settled(asked, subscription))
 
     async def _settled(self, asked: Settlement, subscription: GroupSubscription) -> None:

@@ -15,8 +15,8 @@ from bridge.limits import (
     WS_PINGS_BURST,
 )
 from bridge.policy.admission import Ticket
+from bridge.policy.rate_limits import take
 from bridge.policy.socket_life import Sign, SocketLife
-from bridge.policy.token_bucket import take
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.sockets.framing import (
     CloseCode,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.config import Config, Fault, Inputs, SecretFile, parse
+from bridge.config import Config, ConfigFault, Inputs, SecretFile, parse
 from bridge.config.parse import Effective
 from bridge.errors import ConfigError
 
@@ -315,8 +315,8 @@ def test_names_and_addresses_are_hosts(host: str) -> None:
 
 
 def test_a_rule_of_another_room_is_told_with_the_rest_unless_its_setting_is_faulty_already() -> None:
-    def rule(config: Config) -> tuple[Fault, ...]:
-        return (Fault(("IGGY_STREAM",), "bad name"), Fault(("PORT",), "odd port"))
+    def rule(config: Config) -> tuple[ConfigFault, ...]:
+        return (ConfigFault(("IGGY_STREAM",), "bad name"), ConfigFault(("PORT",), "odd port"))
 
     with pytest.raises(ConfigError) as caught:
         parse(Inputs(flags={}, environ={"PORT": "x", "IGGY_STREAM": "a b"}), rules=(rule,))

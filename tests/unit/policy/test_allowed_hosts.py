@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.allowed_hosts import AllowedHosts
+from bridge.policy.origins import AllowedHosts
 
 HERE = AllowedHosts(("127.0.0.1",), addresses=False)
 NETWORK = AllowedHosts(("0.0.0.0",), addresses=True)

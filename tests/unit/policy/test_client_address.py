@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.limits import FORWARDED_ENTRIES_MAX
-from bridge.policy.client_address import Client, ClientAddresses, limit_key
-from bridge.policy.forwarded import Unread
+from bridge.policy.client_address import Client, ClientAddresses, Unread, limit_key
 
 BEHIND = ClientAddresses(("10.0.0.0/8", "fd00::/8"))
 FORMS = ("{}", "{}:4711", "[{}]:4711", " {} ")

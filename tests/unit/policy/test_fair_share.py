@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.fair_share import FairShare
+from bridge.policy.admission import FairShare
 
 
 def _taken(share: FairShare, holder: str) -> int:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.forwarded import Unread, address_of, elements_of
+from bridge.policy.client_address import Unread, address_of, elements_of
 
 # As nginx, HAProxy, Envoy, Apache, IIS and Azure write them, and RFC 7239.
 FORMS = (

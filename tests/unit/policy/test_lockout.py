@@ -1,8 +1,8 @@
 """When wrong keys are answered with "later"."""
 
 from bridge.limits import FAILED_KEYS_BURST, FAILED_KEYS_BURST_S, FAILED_KEYS_PER_MINUTE
+from bridge.policy.api_keys import Lockout
 from bridge.policy.limit_storage import BoundedMemoryStorage
-from bridge.policy.lockout import Lockout
 from tests.support.clock import FakeClock
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.policy.media_types import is_json, is_plain_encoding
+from bridge.policy.body_kinds import is_json, is_plain_encoding
 
 
 @pytest.mark.parametrize(

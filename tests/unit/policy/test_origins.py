@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.origins import Origins
-from bridge.policy.same_origin import Site
+from bridge.policy.origins import Origins, Site
 
 ONE = Origins(("https://app.example",))
 ANY = Origins(("*",))

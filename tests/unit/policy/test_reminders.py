@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.reminders import Reminders
+from bridge.policy.requests import Reminders
 
 
 def test_a_key_is_told_once_an_interval() -> None:

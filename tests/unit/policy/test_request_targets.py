@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BadRequest, MisdirectedRequest
-from bridge.policy.request_targets import check_target
+from bridge.policy.requests import check_target
 
 
 @pytest.mark.parametrize(

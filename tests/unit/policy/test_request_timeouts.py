@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.request_timeouts import effective_timeout_ms
+from bridge.policy.requests import effective_timeout_ms
 
 
 @given(st.integers(100, 300_000), st.integers(100, 300_000))

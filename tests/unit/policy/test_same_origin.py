@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.same_origin import Forwarding, Origin, Site, parsed_authority, parsed_origin
+from bridge.policy.origins import Forwarding, Origin, Site, parsed_authority, parsed_origin
 
 
 def same(origin: str, host: str, **forwarded: list[str]) -> bool:

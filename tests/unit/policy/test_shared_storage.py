@@ -10,10 +10,9 @@ from limits import RateLimitItemPerSecond
 from limits.strategies import FixedWindowRateLimiter
 
 from bridge.limits import SHARED_TABLE_WAYS
-from bridge.policy.limit_storage import BoundedMemoryStorage
-from bridge.policy.lockout import Lockout
-from bridge.policy.shared_storage import SharedStorage, table_bytes
-from bridge.policy.token_bucket import TokenBucketRateLimiter
+from bridge.policy.api_keys import Lockout
+from bridge.policy.limit_storage import BoundedMemoryStorage, SharedStorage, table_bytes
+from bridge.policy.rate_limits import TokenBucketRateLimiter
 from tests.support.clock import FakeClock
 
 SECRET = b"0123456789abcdef"

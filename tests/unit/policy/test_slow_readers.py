@@ -3,12 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.pace import Pace
-from bridge.policy.slow_readers import SlowReaders
+from bridge.policy.slow_clients import MinimumRate, SlowReaders
 
 
-def _pace() -> Pace:
-    return Pace(patience_s=30.0, bytes_per_s_min=1000.0)
+def _pace() -> MinimumRate:
+    return MinimumRate(patience_s=30.0, bytes_per_s_min=1000.0)
 
 
 def test_what_is_held_is_counted_until_it_is_taken() -> None:

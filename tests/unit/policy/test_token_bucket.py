@@ -7,7 +7,7 @@ from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 
 from bridge.policy.limit_storage import BoundedMemoryStorage
-from bridge.policy.token_bucket import TokenBucketRateLimiter, Verdict, take
+from bridge.policy.rate_limits import RateVerdict, TokenBucketRateLimiter, take
 from tests.support.clock import FakeClock
 
 STEPS = st.lists(st.tuples(st.floats(0, 2), st.integers(1, 3)), max_size=60)
@@ -55,9 +55,9 @@ def test_whoever_waits_as_long_as_told_gets_through(rate: int, burst: int) -> No
 
 def test_a_refusal_takes_nothing_and_a_look_takes_nothing() -> None:
     full_at_s, refused = take(1010.0, 1000.0, interval_s=1.0, burst=10)
-    assert (full_at_s, refused) == (1010.0, Verdict(False, 0, 1000, 10))
+    assert (full_at_s, refused) == (1010.0, RateVerdict(False, 0, 1000, 10))
     _, looked = take(1004.0, 1000.0, interval_s=1.0, burst=10, cost=0)
-    assert looked == Verdict(True, 6, 0, 4)
+    assert looked == RateVerdict(True, 6, 0, 4)
 
 
 def limiter(clock: FakeClock, *, burst: int = 3, keys_max: int = 10) -> TokenBucketRateLimiter:

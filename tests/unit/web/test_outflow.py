@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.limits import WRITE_PATIENCE_S
-from bridge.policy.pace import Pace
+from bridge.policy.slow_clients import MinimumRate
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
 from tests.support.clock import FakeClock
 from tests.support.timers import FakeTimers, settled
@@ -20,7 +20,7 @@ class Pipe:
     def __init__(self, size_bytes: int, *, beside_bytes: int = 0) -> None:
         self.left_bytes = size_bytes
         self.also_held_bytes = beside_bytes
-        self.pace: Pace = write_pace()
+        self.pace: MinimumRate = write_pace()
         self.is_cut = False
 
     def waiting_bytes(self) -> int:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from bridge.policy.shared_storage import SharedStorage
+from bridge.policy.limit_storage import SharedStorage
 from bridge.workers.memory import SharedMemory, make_memory_file
 from tests.support.bridge_process import ROOT
 from tests.support.clock import FakeClock

@@ -3,11 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.policy.pace import Pace
+from bridge.policy.slow_clients import MinimumRate
 
 
-def _pace() -> Pace:
-    return Pace(patience_s=30.0, bytes_per_s_min=1000.0)
+def _pace() -> MinimumRate:
+    return MinimumRate(patience_s=30.0, bytes_per_s_min=1000.0)
 
 
 def test_a_pause_is_nobodys_fault_until_patience_ends() -> None:

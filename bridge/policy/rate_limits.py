@@ -1,11 +1,13 @@
 """How many requests one address may make (pure): a token bucket as the generic cell rate algorithm (ITU-T I.371).
 
-A bucket of *burst* tokens that come back one by one is a single number: the time at which it is full again.
+A bucket of *burst* tokens that come back one by one is a single number: the time at which it is full again. Acks, nacks and
+extensions of groups are counted apart, so that receiving does not starve them.
 """
 
+import re
 from collections.abc import Callable
 from math import ceil
-from typing import Protocol, cast, runtime_checkable
+from typing import Final, Protocol, cast, runtime_checkable
 
 import msgspec
 from limits import RateLimitItem
@@ -15,10 +17,18 @@ from limits.util import WindowStats
 
 from bridge.clock import Clock
 
-__all__ = ("TokenBucketRateLimiter", "TokenBucketSupport", "Verdict", "take")
+__all__ = (
+    "ACKNOWLEDGING",
+    "RateVerdict",
+    "TokenBucketRateLimiter",
+    "TokenBucketSupport",
+    "acknowledgement_key",
+    "is_acknowledgement",
+    "take",
+)
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
+class RateVerdict(msgspec.Struct, frozen=True, gc=False):
     """What the bucket says.
 
     Attributes:
@@ -35,7 +45,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
 
 def take(
     full_at_s: float, now_s: float, *, interval_s: float, burst: int, cost: int = 1
-) -> tuple[float, Verdict]:
+) -> tuple[float, RateVerdict]:
     """
     Take *cost* tokens if they are there.
 
@@ -56,17 +66,17 @@ def take(
     if taken_s > capacity_s + slack_s:
         remaining = max(0, int((capacity_s - missing_s + slack_s) / interval_s))
         retry_after_ms = max(1, ceil((taken_s - capacity_s) * 1000))
-        return full_at_s, Verdict(False, remaining, retry_after_ms, ceil(missing_s))
+        return full_at_s, RateVerdict(False, remaining, retry_after_ms, ceil(missing_s))
     # Never negative here: what is taken fits the capacity and the slack.
     remaining = int((capacity_s - taken_s + slack_s) / interval_s)
-    return now_s + taken_s, Verdict(True, remaining, 0, ceil(taken_s))
+    return now_s + taken_s, RateVerdict(True, remaining, 0, ceil(taken_s))
 
 
 @runtime_checkable
 class TokenBucketSupport(Protocol):
     """What a storage of `limits` offers so that `TokenBucketRateLimiter` can work over it."""
 
-    def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> Verdict:
+    def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
         """`take` on the bucket of *key* and keep the result, in one atomic step."""
         ...
 
@@ -92,11 +102,11 @@ class TokenBucketRateLimiter(RateLimiter):
         self._clock = clock
         self._burst = burst
 
-    def take(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> Verdict:
+    def take(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> RateVerdict:
         """Take *cost* tokens if they are there; 0 only looks."""
         return self.bucket_of(item)("/".join(identifiers), cost)
 
-    def bucket_of(self, item: RateLimitItem) -> Callable[[str, int], Verdict]:
+    def bucket_of(self, item: RateLimitItem) -> Callable[[str, int], RateVerdict]:
         """`take` of *item* for one identifier and a cost, with everything worked out that is the same each time."""
         acquire, interval_s, burst = self._tokens.acquire_tokens, item.get_expiry() / item.amount, self._burst
         return lambda identifier, cost: acquire(identifier, interval_s, burst, cost)
@@ -113,3 +123,25 @@ class TokenBucketRateLimiter(RateLimiter):
         """When the bucket is full again, by the clock's monotonic reading, and the tokens in it."""
         verdict = self.take(item, *identifiers, cost=0)
         return WindowStats(self._clock.monotonic_s() + verdict.reset_s, verdict.remaining)
+
+
+#: The name of the limit that they draw on.
+ACKNOWLEDGING: Final = "settling"
+
+_TARGET: Final = re.compile(r"/streams/[^/?]+/topics/[^/?]+/groups/[^/?]+/(?:ack|nack|extend)(?:\?.*)?")
+_MARK: Final = "/groups/"
+
+
+def is_acknowledgement(method: str, target: str) -> bool:
+    """
+    Whether a request is an ack, a nack or an extension.
+
+    Args:
+        target: as it stood in the request line; one that is spelled otherwise, with escapes, counts as any other.
+    """
+    return method == "POST" and _MARK in target and _TARGET.fullmatch(target) is not None
+
+
+def acknowledgement_key(key: str) -> str:
+    """Under which the acks, nacks and extensions of an address are counted; *key* is that of its other requests."""
+    return f"{ACKNOWLEDGING} {key}"

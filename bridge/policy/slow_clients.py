@@ -1,10 +1,38 @@
-"""Clients for whom something waits that they do not take (pure): what is held for them, and who goes when it is too much."""
+"""Clients that send or take too slowly (pure): a minimum rate, what is held for them, and who goes when it is too much."""
 
 from typing import Generic, TypeVar
 
-from bridge.policy.pace import Pace
+__all__ = ("MinimumRate", "SlowReaders")
 
-__all__ = ("SlowReaders",)
+
+class MinimumRate:
+    """
+    Patience with one sender or reader: waiting spends it, bytes earn it back.
+
+    Over any time that is a least rate, with *patience_s* of it in advance: a pause that long is nobody's fault, and who
+    moves a byte now and then gains nothing by it.
+
+    Args:
+        patience_s: how long it may move nothing, to begin with and at most.
+        bytes_per_s_min: what earns a second.
+
+    Attributes:
+        left_s: how long it may move nothing from now on.
+    """
+
+    __slots__ = ("_bytes_per_s_min", "_patience_s", "left_s")
+
+    def __init__(self, *, patience_s: float, bytes_per_s_min: float) -> None:
+        self._patience_s = patience_s
+        self._bytes_per_s_min = bytes_per_s_min
+        self.left_s = patience_s
+
+    def spend(self, waited_s: float, moved_bytes: int) -> bool:
+        """It was waited for so long and moved so much meanwhile; False once it is too slow."""
+        earned_s = moved_bytes / self._bytes_per_s_min
+        self.left_s = min(self._patience_s, self.left_s - waited_s + earned_s)
+        return self.left_s > 0
+
 
 Reader = TypeVar("Reader")
 
@@ -14,7 +42,7 @@ class _Waiting:
 
     __slots__ = ("held_bytes", "looked_s", "pace", "waiting_bytes")
 
-    def __init__(self, pace: Pace, now_s: float, waiting_bytes: int, held_bytes: int) -> None:
+    def __init__(self, pace: MinimumRate, now_s: float, waiting_bytes: int, held_bytes: int) -> None:
         self.pace = pace
         self.looked_s = now_s
         self.waiting_bytes = waiting_bytes
@@ -48,7 +76,9 @@ class SlowReaders(Generic[Reader]):
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def began(self, reader: Reader, pace: Pace, now_s: float, *, waiting_bytes: int, held_bytes: int) -> None:
+    def began(
+        self, reader: Reader, pace: MinimumRate, now_s: float, *, waiting_bytes: int, held_bytes: int
+    ) -> None:
         """
         *reader* takes no more for now.
 

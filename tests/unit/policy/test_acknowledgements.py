@@ -1,6 +1,6 @@
 import pytest
 
-from bridge.policy.settling import settles
+from bridge.policy.rate_limits import is_acknowledgement
 
 GROUP = "/streams/s/topics/t/groups/g"
 
@@ -8,7 +8,7 @@ GROUP = "/streams/s/topics/t/groups/g"
 @pytest.mark.parametrize("verb", ["ack", "nack", "extend"])
 @pytest.mark.parametrize("query", ["", "?api_key=k"])
 def test_what_settles_messages_is_known_by_its_target(verb: str, query: str) -> None:
-    assert settles("POST", f"{GROUP}/{verb}{query}")
+    assert is_acknowledgement("POST", f"{GROUP}/{verb}{query}")
 
 
 @pytest.mark.parametrize(
@@ -26,4 +26,4 @@ def test_what_settles_messages_is_known_by_its_target(verb: str, query: str) -> 
     ],
 )
 def test_nothing_else_does(method: str, target: str) -> None:
-    assert not settles(method, target)
+    assert not is_acknowledgement(method, target)
