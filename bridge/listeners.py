@@ -2,15 +2,17 @@
 
 import asyncio
 import socket
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from aiohttp import web
 
 from bridge.config import ObserveConfig
-from bridge.place import Place
+from bridge.policy.limit_storage import LimitTables
 from bridge.ports import take_ports
+from bridge.shutdown import Stop
+from bridge.telemetry.metrics import Metrics
 from bridge.web.app import MIDDLEWARES, build_app
 from bridge.web.handlers.health import metrics
 from bridge.web.handlers.routes import Route
@@ -22,7 +24,7 @@ from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.server.accepting import PromptSite
 from bridge.web.server.runner import BridgeRunner, make_runner
 
-__all__ = ("Listeners",)
+__all__ = ("Listeners", "ProcessContext")
 
 # Nobody waits for this but the end of the process.
 _IDLE_LOOK_S: Final = 0.01
@@ -32,6 +34,25 @@ _METRICS_MIDDLEWARES: Final = tuple(
     for each in MIDDLEWARES
     if each not in (admission, api_key, rate_limit)
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessContext:
+    """
+    What a serving process is given by whoever started it: by default it stands alone.
+
+    Attributes:
+        port_sockets: listen on the main port; None to take it.
+        metrics_sockets: likewise for the metrics, where these have a port of their own.
+        limit_tables: where limits are counted; None for tables of its own.
+        background: further tasks by name, each made from what ends the process.
+    """
+
+    metrics: Metrics = field(default_factory=Metrics)
+    port_sockets: Sequence[socket.socket] | None = None
+    metrics_sockets: Sequence[socket.socket] | None = None
+    limit_tables: LimitTables | None = None
+    background: tuple[tuple[str, Callable[[Stop], Coroutine[Any, Any, None]]], ...] = ()
 
 
 class Listeners:
@@ -44,13 +65,18 @@ class Listeners:
     """
 
     def __init__(
-        self, services: Services, observe: ObserveConfig, place: Place, *, shutdown_timeout_s: float
+        self,
+        services: Services,
+        observe: ObserveConfig,
+        context: ProcessContext,
+        *,
+        shutdown_timeout_s: float,
     ) -> None:
         self.port = 0
         self.metrics_port: int | None = None
         self._services = services
         self._observe = observe
-        self._place = place
+        self._context = context
         self._shutdown_timeout_s = shutdown_timeout_s
         self._runners: list[BridgeRunner] = []
 
@@ -63,13 +89,13 @@ class Listeners:
         """
         metrics_port = self._observe.metrics_port
         here = replace(self._services, metrics_here=metrics_port is None)
-        self.port = await self._listen(here, build_app(here), here.http.port, self._place.port_sockets)
+        self.port = await self._listen(here, build_app(here), here.http.port, self._context.port_sockets)
         if metrics_port:
             there = replace(self._services, metrics_here=True)
             app = build_app(
                 there, middlewares=_METRICS_MIDDLEWARES, routes=(Route("GET", "/metrics", metrics),)
             )
-            self.metrics_port = await self._listen(there, app, metrics_port, self._place.metrics_sockets)
+            self.metrics_port = await self._listen(there, app, metrics_port, self._context.metrics_sockets)
 
     async def _listen(
         self, services: Services, app: web.Application, port: int, sockets: Sequence[socket.socket] | None

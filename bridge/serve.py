@@ -37,9 +37,8 @@ from bridge.flow.following.tails import Tails
 from bridge.garbage import freeze_start
 from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
-from bridge.listeners import Listeners
+from bridge.listeners import Listeners, ProcessContext
 from bridge.messagelog import StoredNews
-from bridge.place import Place
 from bridge.policy.cursors import Cursors
 from bridge.shutdown import Stop, Watchdog, bounded_step
 from bridge.tasks import background_tasks
@@ -64,17 +63,19 @@ def run(effective: Effective, *, loop_factory: LoopFactory | None = None) -> int
     try:
         for warning in effective.warnings:
             _log.warning("configuration", advice=warning)
-        return run_logged(effective.config, Place(), stop=Stop(), loop_factory=loop_factory)
+        return run_logged(effective.config, ProcessContext(), stop=Stop(), loop_factory=loop_factory)
     finally:
         sink.close()
 
 
-def run_logged(config: Config, place: Place, *, stop: Stop, loop_factory: LoopFactory | None = None) -> int:
+def run_logged(
+    config: Config, context: ProcessContext, *, stop: Stop, loop_factory: LoopFactory | None = None
+) -> int:
     """As `run`, with the log set up by the caller."""
     watchdog = Watchdog()
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(config, place, stop=stop, watchdog=watchdog))
+            runner.run(serve(config, context, stop=stop, watchdog=watchdog))
     except KeyboardInterrupt:
         # A SIGINT before or after the time in which `Stop` listens.
         return EXIT_OK
@@ -99,7 +100,7 @@ def _told(error: BaseException) -> int:
     return code
 
 
-async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog) -> None:
+async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog: Watchdog) -> None:
     """
     Serve until *stop* is asked for, then drain; *watchdog* is armed for the drain and for the end, and left so.
 
@@ -109,16 +110,16 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
     """
     stop.listen()
     clock = SystemClock()
-    metrics = place.metrics
+    metrics = context.metrics
     metrics.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:
-        services = await _services(config, place, opened, tails, clock)
+        services = await _services(config, context, opened, tails, clock)
         listeners = Listeners(
-            services, config.observe, place, shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE
+            services, config.observe, context, shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE
         )
         try:
             await listeners.open()
@@ -127,7 +128,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
             keep_freed_blocks()
             work = (
                 *background_tasks(config, services, opened),
-                *((name, do(stop)) for name, do in place.background),
+                *((name, do(stop)) for name, do in context.background),
             )
             await _until_stopped(config, services, work, listeners, stop, watchdog)
         finally:
@@ -141,7 +142,7 @@ async def serve(config: Config, place: Place, *, stop: Stop, watchdog: Watchdog)
 
 
 async def _services(
-    config: Config, place: Place, opened: OpenLog, tails: Tails, clock: SystemClock
+    config: Config, context: ProcessContext, opened: OpenLog, tails: Tails, clock: SystemClock
 ) -> Services:
     return Services(
         http=config.http,
@@ -150,7 +151,7 @@ async def _services(
         appender=opened.appender,
         probe=opened.probe,
         stats=StatsCache(clock, config.log.stats_cache_ttl_s),
-        metrics=place.metrics,
+        metrics=context.metrics,
         clock=clock,
         cursors=Cursors((await asyncio.to_thread(cursor_key_of, config)).encode()),
         tails=tails,
@@ -161,10 +162,10 @@ async def _services(
             tails,
             config=config.groups,
             clock=clock,
-            observer=place.metrics.groups,
+            observer=context.metrics.groups,
         ),
         kept_topic=opened.kept_topic,
-        limit_tables=place.limit_tables,
+        limit_tables=context.limit_tables,
     )
 
 

@@ -1,10 +1,13 @@
-"""Waiting as a value that is handed in (shell), so that tests can decide when a time is up."""
+"""Waiting as a value that is handed in, so that tests can decide when a time is up; tasks that several share (shell)."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-__all__ = ("Timer", "Timers", "loop_timers", "pause")
+__all__ = ("Timer", "Timers", "in_background", "loop_timers", "pause")
+
+_T = TypeVar("_T")
 
 
 class Timer(Protocol):
@@ -37,3 +40,12 @@ async def pause(timers: Timers, delay_s: float) -> None:
         await passed
     finally:
         timer.cancel()
+
+
+def in_background(work: Coroutine[Any, Any, _T], *, name: str) -> "asyncio.Task[_T]":
+    """
+    A task for *work*, which is shared.
+
+    In a context of its own: in that of the first client its log lines would bear his request id for ever.
+    """
+    return asyncio.get_running_loop().create_task(work, name=name, context=Context())

@@ -206,7 +206,7 @@ class LocalMessageLog(LocalAdministration):
             payload_bytes=payload_bytes_of(messages),
             seconds=self._clock.monotonic_s() - started_s,
         )
-        self._news.stored(topic, receipt, change.records)
+        self._news.stored(topic, receipt)
         return receipt
 
     async def read(

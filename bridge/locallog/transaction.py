@@ -10,7 +10,7 @@ from bridge.errors import BadRequest, Outcome, SendError, TopicNotFound
 from bridge.locallog.catalog import Catalog, Marks, PartitionState
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
-from bridge.messagelog import ConsumerKey, Durability, NewMessage, NewRecords, Receipt, Records
+from bridge.messagelog import ConsumerKey, Durability, NewMessage, NewRecords, Receipt
 
 __all__ = ("Append", "Change", "StoreOffset", "Transaction")
 
@@ -32,9 +32,9 @@ class Transaction:
         self._tails: dict[PartitionState, _Tail] = {}
         self._offsets: dict[tuple[int, ConsumerKey], int | None] = {}
 
-    def append(self, partition: PartitionState, records: NewRecords) -> tuple[Receipt, int]:
+    def append(self, partition: PartitionState, records: NewRecords) -> Receipt:
         """
-        Put messages at the end of a partition; their receipt, and their time in us.
+        Put messages at the end of a partition.
 
         Raises:
             TopicNotFound: if the topic was deleted meanwhile.
@@ -52,7 +52,7 @@ class Transaction:
             raise SendError("The partition has given out all its offsets.", outcome=Outcome.NOT_WRITTEN)
         tail.runs.append(records)
         tail.next_offset = offset + count
-        return Receipt(partition.id, offset, count, Durability.PERSISTED), tail.timestamp_us
+        return Receipt(partition.id, offset, count, Durability.PERSISTED)
 
     def store_offset(self, partition: PartitionState, consumer: ConsumerKey, offset: int | None) -> None:
         """
@@ -175,40 +175,16 @@ class Change:
 class Append(Change):
     """Messages to the end of a partition; the result is their `Receipt`."""
 
-    __slots__ = ("_messages", "_partition", "_stored")
+    __slots__ = ("_messages", "_partition")
     grows: ClassVar[bool] = True
 
     def __init__(self, partition: PartitionState, messages: Sequence[NewMessage], size_bytes: int) -> None:
         super().__init__(messages_count=len(messages), size_bytes=size_bytes)
         self._partition = partition
         self._messages = messages
-        self._stored: tuple[NewRecords, Receipt, int] | None = None
 
     def apply(self, transaction: Transaction) -> Receipt:
-        records = NewRecords.of(self._messages)
-        receipt, timestamp_us = transaction.append(self._partition, records)
-        self._stored = records, receipt, timestamp_us
-        return receipt
-
-    def records(self) -> Records:
-        """
-        The messages as they are read from the log, for who knows that they were committed.
-
-        Raises:
-            RuntimeError: if they were not even written.
-        """
-        if self._stored is None:
-            raise RuntimeError("asked for what was not written")
-        written, receipt, timestamp_us = self._stored
-        begin, count = receipt.offset or 0, receipt.messages_count
-        return Records(
-            range(begin, begin + count),
-            (timestamp_us,) * count,
-            written.ids,
-            written.payloads,
-            written.headers,
-            events=written.events,
-        )
+        return transaction.append(self._partition, NewRecords.of(self._messages))
 
 
 class StoreOffset(Change):

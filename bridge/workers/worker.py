@@ -10,7 +10,7 @@ import structlog
 from bridge.clock import Clock, SystemClock
 from bridge.exit_codes import EXIT_SOFTWARE
 from bridge.limits import WORKER_FIGURES_INTERVAL_S
-from bridge.place import Place
+from bridge.listeners import ProcessContext
 from bridge.policy.limit_storage import LimitTables, SharedStorage
 from bridge.serve import LoopFactory, run_logged
 from bridge.shutdown import Stop
@@ -37,7 +37,7 @@ def run_worker(*, loop_factory: LoopFactory | None = None) -> int:
     sink = configure(handover.config.observe, worker=handover.slot + 1, alone=memory.line_lock)
     clock = SystemClock()
     metrics = WorkerMetrics(memory.figures, handover.slot, clock)
-    place = Place(
+    context = ProcessContext(
         metrics=metrics,
         port_sockets=_sockets(handover.port_fds),
         metrics_sockets=None if handover.metrics_fds is None else _sockets(handover.metrics_fds),
@@ -45,7 +45,7 @@ def run_worker(*, loop_factory: LoopFactory | None = None) -> int:
         background=(("parent", _heed_parent), ("figures", lambda _: _publish(metrics))),
     )
     try:
-        return run_logged(handover.config, place, stop=Stop(hurries=False), loop_factory=loop_factory)
+        return run_logged(handover.config, context, stop=Stop(hurries=False), loop_factory=loop_factory)
     finally:
         metrics.publish()
         sink.close()

@@ -4,9 +4,8 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from bridge.flow.following.entries import Run
+from bridge.flow.following.entries import Gap, Run, Start
 from bridge.flow.following.follow import Feeds, Follower
-from bridge.flow.following.positions import Gap, Start
 from tests.support.memory_log import TOPIC
 from tests.support.tail_bench import Bench
 from tests.support.timers import settled

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config import HttpConfig, LogConfig, ObserveConfig
-from bridge.listeners import Listeners
-from bridge.place import Place
+from bridge.listeners import Listeners, ProcessContext
 from bridge.ports import take_ports
 from bridge.telemetry.metrics import Metrics
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
@@ -135,8 +134,8 @@ async def test_a_bridge_that_is_not_ready_and_one_that_cannot_parse_are_not_kept
 
 async def test_the_port_of_the_figures_says_the_same(bridge: BridgeApp) -> None:
     main, figures = take_ports("127.0.0.1", 0, 1), take_ports("127.0.0.1", 0, 1)
-    place = Place(port_sockets=main[0], metrics_sockets=figures[0])
-    listeners = Listeners(bridge.services, ObserveConfig(metrics_port=1), place, shutdown_timeout_s=1)
+    context = ProcessContext(port_sockets=main[0], metrics_sockets=figures[0])
+    listeners = Listeners(bridge.services, ObserveConfig(metrics_port=1), context, shutdown_timeout_s=1)
     await listeners.open()
     try:
         assert listeners.metrics_port

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.config import HttpConfig, LogConfig, ObserveConfig
-from bridge.listeners import Listeners
-from bridge.place import Place
+from bridge.listeners import Listeners, ProcessContext
 from bridge.ports import take_ports
 from bridge.telemetry.metrics import Metrics
 from bridge.web.handlers.routes import ROUTES
@@ -339,9 +338,9 @@ async def test_the_port_of_the_figures_is_open_to_any_name_only_where_others_rea
     bridge: BridgeApp, host: str, status: int, key: str | None
 ) -> None:
     main, figures = take_ports("127.0.0.1", 0, 1), take_ports("127.0.0.1", 0, 1)
-    place = Place(port_sockets=main[0], metrics_sockets=figures[0])
+    context = ProcessContext(port_sockets=main[0], metrics_sockets=figures[0])
     services = replace(bridge.services, http=replace(OPEN, host=host, api_key=key))
-    listeners = Listeners(services, ObserveConfig(metrics_port=1), place, shutdown_timeout_s=1)
+    listeners = Listeners(services, ObserveConfig(metrics_port=1), context, shutdown_timeout_s=1)
     await listeners.open()
     try:
         port = listeners.metrics_port

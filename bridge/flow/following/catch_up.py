@@ -5,8 +5,7 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeAlias
 
-from bridge.flow.following.entries import Entry, parts_for
-from bridge.flow.following.positions import Gap, Positions, moved
+from bridge.flow.following.entries import Entry, Gap, Positions, moved, parts_for
 from bridge.limits import PARTITIONS_AT_ONCE, TAIL_PAGE_MESSAGES
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Page, Position, Records
 

@@ -6,8 +6,7 @@ from typing import NamedTuple
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, PartitionNotFound
 from bridge.flow.following.catch_up import caught_up, checked, positions_at
-from bridge.flow.following.entries import Entry
-from bridge.flow.following.positions import Gap, Positions, Start, moved
+from bridge.flow.following.entries import Entry, Gap, Positions, Start, moved
 from bridge.limits import CURSOR_PARTITIONS_MAX, PAGE_BYTES_MAX
 from bridge.messagelog import (
     First,

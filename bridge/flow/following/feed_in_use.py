@@ -3,8 +3,8 @@
 import asyncio
 
 from bridge.clock import Deadline
-from bridge.flow.background import in_background
 from bridge.flow.following.feeds import Feed
+from bridge.flow.timers import in_background
 
 __all__ = ("FeedInUse",)
 

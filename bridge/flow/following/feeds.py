@@ -10,12 +10,10 @@ import structlog
 
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError, NotFound, PartitionNotFound
-from bridge.flow.background import in_background
-from bridge.flow.following.entries import Entry, Run, parts_for
+from bridge.flow.following.entries import Entry, Gap, Positions, Run, moved, parts_for
 from bridge.flow.following.live_lanes import LiveLane, Manner
-from bridge.flow.following.positions import Gap, Positions, moved
 from bridge.flow.following.tails import Tails, Watch
-from bridge.flow.timers import Timer
+from bridge.flow.timers import Timer, in_background
 from bridge.limits import (
     CURSOR_PARTITIONS_MAX,
     FEED_BYTES_MAX,

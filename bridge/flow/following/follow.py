@@ -8,11 +8,10 @@ from typing import TypeAlias
 from bridge.clock import Deadline
 from bridge.errors import LogError, Overloaded
 from bridge.flow.following.catch_up import caught_up, checked, positions_at
-from bridge.flow.following.entries import Entry, Run
+from bridge.flow.following.entries import Entry, Positions, Run, Start, furthest
 from bridge.flow.following.feed_in_use import FeedInUse
 from bridge.flow.following.feeds import Feed, FeedsBudget
 from bridge.flow.following.live_lanes import LiveLane, Manner
-from bridge.flow.following.positions import Positions, Start, furthest
 from bridge.flow.following.tails import Tails
 from bridge.flow.timers import pause
 from bridge.limits import (

@@ -5,8 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol, TypeAlias
 
 from bridge.errors import BridgeError
-from bridge.flow.following.entries import Entry, Run
-from bridge.flow.following.positions import Positions
+from bridge.flow.following.entries import Entry, Positions, Run
 from bridge.limits import FEED_DELIVERIES_PER_TURN
 
 __all__ = ("LaneFeed", "LaneMember", "LiveLane", "Manner", "Write")

@@ -9,12 +9,9 @@ import structlog
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, InternalError, LogError, NotFound
-from bridge.flow.background import in_background
-from bridge.flow.following.handed_over import HandedOver
-from bridge.flow.following.positions import Gap
-from bridge.flow.following.tail_waits import TailWaits
-from bridge.flow.single_messages import SingleMessage
-from bridge.flow.timers import Timer, Timers
+from bridge.flow.following.entries import Gap
+from bridge.flow.following.tail_state import SingleMessage, TailWaits
+from bridge.flow.timers import Timer, Timers, in_background
 from bridge.limits import (
     PAGE_LIGHT_BYTES,
     TAIL_LINGER_S,
@@ -98,7 +95,6 @@ class PartitionTail:
         self.partition_id = partition_id
         self._listeners: list[TailListener] = []
         self._waits = TailWaits()
-        self._handed = HandedOver()
         self._users = 0
         self._lingering: Timer | None = None
         self._rest: asyncio.Future[None] | None = None
@@ -174,13 +170,8 @@ class PartitionTail:
         """No more."""
         self._listeners.remove(listener)
 
-    def stored(self, next_offset: int | None, records: Callable[[], Records] | None = None) -> None:
-        """
-        Messages before *next_offset* were acknowledged; None where the log did not say.
-
-        Args:
-            records: makes the messages as the log has them, every byte; if they follow what was told, nobody reads them.
-        """
+    def stored(self, next_offset: int | None) -> None:
+        """Messages before *next_offset* were acknowledged; None where the log did not say."""
         if next_offset is None:
             self._poked = True
             self._wake()
@@ -190,19 +181,12 @@ class PartitionTail:
         elif next_offset > self.end_offset:
             self._reached(next_offset)
             if self._listeners:
-                self._hand_over(records)
+                self._poked = True
                 self._wake()
-
-    def _hand_over(self, records: Callable[[], Records] | None) -> None:
-        # Whether they follow what was told is seen when it is their turn: a read that is on its way may bring what is
-        # before them.
-        if records is None or not self._handed.add(records()):
-            self._poked = True
 
     def suspect(self) -> None:
         """Something was done to the partition: look at once."""
         self._poked = self._single.suspected = True
-        self._handed.taken()
         self._wake()
 
     def beyond(self, offset: int) -> "asyncio.Future[bool]":
@@ -229,7 +213,7 @@ class PartitionTail:
 
     def end_waits(self) -> None:
         """Whoever waits hears False now."""
-        self._waits.settle(answer=False)
+        self._waits.resolve_all(answer=False)
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -243,12 +227,12 @@ class PartitionTail:
                     await self._sleep(early_s)
                     continue
                 looked_s = clock.monotonic_s()
-                rest_s = await self._tell_handed() or await self._look()
+                rest_s = await self._look()
                 if not self._found:
                     # What is acknowledged after a look for nothing is not held up by it.
                     looked_s -= _POLL_S_MIN
                 # What was acknowledged meanwhile is told at once.
-                if rest_s and not self._poked and not self._handed:
+                if rest_s and not self._poked:
                     await self._sleep(rest_s)
         except NotFound as error:
             self._gone(error)
@@ -257,18 +241,8 @@ class PartitionTail:
             self._gone(InternalError("The log could not be read."))
         finally:
             self.ended = True
-            self._waits.settle(answer=False)
+            self._waits.resolve_all(answer=False)
             self._context.tail_ended(self)
-
-    async def _tell_handed(self) -> float:
-        """Tell what was handed over; how long to rest then, 0 if it does not follow and the log has to be read."""
-        records = self._handed.taken()
-        await self._made_ready(records)
-        if not records or records.offsets[0] != self.next_offset:
-            return 0.0
-        self._single.note(records)
-        self._tell(records)
-        return self._pace(found=True)
 
     async def _look(self) -> float:
         """Read once; how long to rest then, if nobody pokes."""
@@ -341,7 +315,6 @@ class PartitionTail:
             for listener in listeners:
                 listener.on_gap(gap)
         self.next_offset = records.offsets[-1] + 1
-        self._handed.forget(self.next_offset)
         for listener in listeners:
             listener.on_records(self.partition_id, records)
 
@@ -355,7 +328,7 @@ class PartitionTail:
         for listener in tuple(self._listeners):
             listener.on_gap(gap)
         # Everybody has to look again, whatever offset was waited for.
-        self._waits.settle(answer=True)
+        self._waits.resolve_all(answer=True)
 
     def _gone(self, error: BridgeError) -> None:
         self._error = error

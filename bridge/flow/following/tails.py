@@ -1,7 +1,6 @@
 """The ends of all partitions that somebody watches (shell over `partition_tail`)."""
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -10,7 +9,7 @@ from bridge.errors import DeadlineExceeded, Overloaded
 from bridge.flow.following.partition_tail import MadeReady, PartitionTail, TailListener
 from bridge.flow.timers import Timers, loop_timers
 from bridge.limits import TAILS_MAX
-from bridge.messagelog import MessageLog, Records, TopicRef
+from bridge.messagelog import MessageLog, TopicRef
 
 __all__ = ("Tails", "Watch")
 
@@ -57,18 +56,12 @@ class Tails:
         """
         return Watch(self, topic, partition_id)
 
-    def stored(
-        self,
-        topic: TopicRef,
-        partition_id: int,
-        next_offset: int | None,
-        records: Callable[[], Records] | None = None,
-    ) -> None:
+    def stored(self, topic: TopicRef, partition_id: int, next_offset: int | None) -> None:
         """As `StoredListener`: whoever waits for these messages is woken now."""
         if self._tails:
             tail = self._tails.get((topic, partition_id))
             if tail is not None:
-                tail.stored(next_offset, records)
+                tail.stored(next_offset)
 
     def suspect(self, topic: TopicRef) -> None:
         """The topic was purged, deleted or changed: its tails look at once."""

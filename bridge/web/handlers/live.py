@@ -7,14 +7,14 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 
 from bridge.errors import BadRequest, NotAcceptable
-from bridge.flow.following.positions import Positions, Start, furthest
+from bridge.flow.following.entries import Positions, Start, furthest
 from bridge.limits import LIVE_RETRY_MS_MAX, LIVE_RETRY_MS_MIN
 from bridge.messagelog import FromTimestamp, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web.handlers.places import topic_of
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.live import sse
-from bridge.web.live.sse_entries import EventForm
+from bridge.web.live.sse import EventForm
 from bridge.web.live.sse_stream import SseStream
 from bridge.web.live.streams import LiveKind
 from bridge.web.server.answer_headers import vary_by

@@ -2,8 +2,7 @@
 
 from typing import NamedTuple
 
-from bridge.flow.following.entries import Entry
-from bridge.flow.following.positions import Positions
+from bridge.flow.following.entries import Entry, Positions
 from bridge.messagelog import TopicRef
 from bridge.policy.cursors import Cursor, Cursors
 from bridge.web.wire.event_types import of_types

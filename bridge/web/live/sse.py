@@ -5,18 +5,20 @@ one JSON object: line breaks are in it only between tokens, where a space means 
 could matter to a reader (NUL, U+FEFF) stands behind a field's name. Ids are tokens of our own making.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 
-from bridge.flow.following.positions import Gap
+from bridge.flow.following.entries import Entry, Gap, Positions
 from bridge.messagelog import TopicRef
-from bridge.web.live.ends import EndReason
+from bridge.web.live.forms import LiveForm
+from bridge.web.live.streams import EndReason
 
 __all__ = (
     "CONTENT_TYPE",
     "HEARTBEAT",
+    "EventForm",
     "bye_block",
     "chunk",
     "gap_block",
@@ -83,3 +85,26 @@ def _as_lines(objects: Sequence[bytes]) -> Sequence[bytes]:
     if b"\n" in joined or b"\r" in joined:
         return [each.replace(b"\n", b" ").replace(b"\r", b" ") for each in objects]
     return objects
+
+
+class EventForm(LiveForm):
+    """How one reader's stream is written; readers whose forms have the same *key* get the same bytes."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> Hashable:
+        """For `Entry.encoded`: within one feed all else is the same."""
+        return CONTENT_TYPE, self.event_types
+
+    def position(self, positions: Positions) -> bytes:
+        """The token of *positions*."""
+        return self.cursor(positions).encode()
+
+    def chunks(self, entry: Entry) -> bytes:
+        """*entry* as one chunk; nothing if the filter lets none of it through."""
+        gap = entry.gap
+        if gap is not None:
+            return chunk(gap_block(self.position(entry.positions_after), gap=gap))
+        shown = self.shown(entry)
+        return b"" if shown is None else chunk(b"".join(message_blocks(*shown)))

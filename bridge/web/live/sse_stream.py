@@ -7,13 +7,13 @@ from typing import Final
 from aiohttp import web
 
 from bridge.errors import BridgeError
+from bridge.flow.following.entries import Positions
 from bridge.flow.following.follow import Follower
 from bridge.flow.following.live_lanes import Manner
-from bridge.flow.following.positions import Positions
 from bridge.web.keys import REQUEST_ID
 from bridge.web.live import sse
-from bridge.web.live.ends import EndReason, reason_of
-from bridge.web.live.sse_entries import EventForm
+from bridge.web.live.sse import EventForm
+from bridge.web.live.streams import EndReason, reason_of
 from bridge.web.middleware.access_log import route_of
 from bridge.web.server.departures import protocol_of
 from bridge.web.wire.problems import problem_object

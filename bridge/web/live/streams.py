@@ -1,20 +1,38 @@
-"""The streams that live as long as their clients and the process do: how many, and their end (shell)."""
+"""The streams that live as long as their clients and the process do: how many, and why they end (shell)."""
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
 from typing import Final
 
-from bridge.errors import Overloaded
+from bridge.errors import BridgeError, NotFound, Overloaded
 from bridge.limits import ADDRESS_SLOTS_ALPHA, LIVE_STREAMS_MAX, RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import FairShare
 from bridge.policy.client_address import limit_key
 
-__all__ = ("LiveKind", "LiveStreams")
+__all__ = ("EndReason", "LiveKind", "LiveStreams", "reason_of")
 
 # A farewell is a write or two: 5 ms for so many.
 _FAREWELLS_PER_TURN: Final = 500
+
+
+class EndReason(StrEnum):
+    """What `bye` and `ended` give as their `reason`, of event streams and on sockets."""
+
+    #: The process drains: the same again goes on at the cursor, here or elsewhere.
+    SHUTDOWN = "shutdown"
+    #: The topic, or a partition asked for, is no more.
+    GONE = "gone"
+    #: Something else is wrong with it.
+    FAILED = "failed"
+    #: The client wanted it so.
+    UNSUBSCRIBED = "unsubscribed"
+
+
+def reason_of(error: BridgeError) -> EndReason:
+    """The word for a stream that *error* ended; the problem, told beside it, says more."""
+    return EndReason.GONE if isinstance(error, NotFound) else EndReason.FAILED
 
 
 class LiveKind(Enum):

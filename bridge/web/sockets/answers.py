@@ -6,16 +6,16 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from bridge.errors import BridgeError
-from bridge.flow.following.positions import Gap
+from bridge.flow.following.entries import Gap
 from bridge.limits import WS_PERMITS_MAX, WS_PING_INTERVAL_S, WS_SUBSCRIPTIONS_MAX
 from bridge.messagelog import TopicRef
-from bridge.web.live.ends import EndReason
+from bridge.web.live.streams import EndReason
 from bridge.web.wire.problems import problem_object
 
 __all__ = (
     "INSTANCE",
     "SUBPROTOCOL",
-    "Left",
+    "ResumePoint",
     "bye_json",
     "ended_json",
     "error_json",
@@ -35,7 +35,7 @@ SUBPROTOCOL: Final = "bridge.v1"
 INSTANCE: Final = "/ws"
 
 
-class Left(NamedTuple):
+class ResumePoint(NamedTuple):
     """A subscription that ends, and where another one would go on; None for a group, which knows that itself."""
 
     subscription: str
@@ -88,7 +88,7 @@ def gap_json(subscription: str, cursor: str, gap: Gap) -> bytes:
 
 
 def ended_json(
-    left: Left,
+    left: ResumePoint,
     *,
     reason: EndReason,
     operation_id: str | None = None,
@@ -129,7 +129,7 @@ def pong_json(operation_id: str | None) -> bytes:
     return _json("pong", id=operation_id)
 
 
-def bye_json(left: Iterable[Left], *, reason: EndReason, retry_ms: int) -> bytes:
+def bye_json(left: Iterable[ResumePoint], *, reason: EndReason, retry_ms: int) -> bytes:
     """The bridge ends this socket; whoever comes again does so after *retry_ms*, with these cursors."""
     subscriptions: Sequence[Mapping[str, object]] = [each._asdict() for each in left]
     return _json("bye", reason=reason, retry_ms=retry_ms, subscriptions=subscriptions)

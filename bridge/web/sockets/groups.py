@@ -19,7 +19,7 @@ from bridge.limits import (
 from bridge.messagelog import TopicRef
 from bridge.policy.names import check_name
 from bridge.web.keys import Services
-from bridge.web.sockets.answers import Left, message_head, settled_frame_json, subscribed_json
+from bridge.web.sockets.answers import ResumePoint, message_head, settled_frame_json, subscribed_json
 from bridge.web.sockets.operations import Ack, Extend, Nack, Settlement, Subscribe
 from bridge.web.sockets.permits import Permits
 from bridge.web.sockets.socket import Socket
@@ -68,9 +68,9 @@ class GroupSubscription:
         self._room = asyncio.Event()
 
     @property
-    def left(self) -> Left:
+    def left(self) -> ResumePoint:
         """As `Subscription.left`."""
-        return Left(self._asked.id, None)
+        return ResumePoint(self._asked.id, None)
 
     async def run(self) -> None:
         """As `Subscription.run`; an outage of the log is waited out."""

@@ -31,8 +31,7 @@ from bridge.policy.client_address import limit_key
 from bridge.policy.rate_limits import acknowledgement_key, take
 from bridge.web.handlers.places import refuse_own
 from bridge.web.keys import Services
-from bridge.web.live.ends import EndReason, reason_of
-from bridge.web.live.streams import LiveKind
+from bridge.web.live.streams import EndReason, LiveKind, reason_of
 from bridge.web.rules import Rules
 from bridge.web.sockets.answers import (
     INSTANCE,

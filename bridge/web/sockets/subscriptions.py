@@ -7,14 +7,13 @@ from typing import Final, NamedTuple, Protocol
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest
-from bridge.flow.following.entries import Entry, Run
+from bridge.flow.following.entries import Entry, Positions, Run, Start
 from bridge.flow.following.follow import Follower
-from bridge.flow.following.positions import Positions, Start
 from bridge.limits import LIVE_WRITE_BYTES, WS_KEEP_S
 from bridge.messagelog import First, FromTimestamp, Last, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web.keys import Services
-from bridge.web.sockets.answers import Left, gap_json, message_head, progress_json, subscribed_json
+from bridge.web.sockets.answers import ResumePoint, gap_json, message_head, progress_json, subscribed_json
 from bridge.web.sockets.messages import CURSOR_WITHIN, MessageForm, cursor_of
 from bridge.web.sockets.operations import Subscribe
 from bridge.web.sockets.permits import Permits
@@ -38,7 +37,7 @@ class Subscription(Protocol):
         ...
 
     @property
-    def left(self) -> Left:
+    def left(self) -> ResumePoint:
         """Where it stands after what was sent."""
         ...
 
@@ -142,14 +141,14 @@ class TopicSubscription:
         return self._told is not None
 
     @property
-    def left(self) -> Left:
+    def left(self) -> ResumePoint:
         """As `Subscription.left`: behind what the filter held back too."""
         cursor = self._told
         if self._passed is not None and self._form is not None:
             cursor = self._form.cursor(self._passed)
         elif self._last is not None:
             cursor = cursor_of(self._last.removeprefix(self._head))
-        return Left(self._asked.id, cursor)
+        return ResumePoint(self._asked.id, cursor)
 
     async def run(self) -> None:
         """As `Subscription.run`."""

@@ -7,8 +7,7 @@ import orjson
 
 from bridge.errors import BadRequest
 from bridge.flow.following.cursor_reads import CursorPage
-from bridge.flow.following.entries import Entry
-from bridge.flow.following.positions import Positions, Start
+from bridge.flow.following.entries import Entry, Positions, Start
 from bridge.limits import CURSOR_PARTITIONS_MAX, OFFSET_MAX
 from bridge.messagelog import First, Last, TopicRef
 from bridge.policy.cursors import Cursor, Cursors

@@ -294,7 +294,7 @@ async def test_every_batch_is_told_to_those_who_listen_before_any_of_its_callers
     tasks = [send(appender, "a", "b"), send(appender, "c")]
     await log.answer(40)
     await asyncio.gather(*tasks)
-    assert told == [(TOPIC, 0, 43, None, [False, False])]
+    assert told == [(TOPIC, 0, 43, [False, False])]
     await appender.close()
 
 

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 from bridge.clock import Deadline
 from bridge.errors import Disconnected
 from bridge.flow.following import feeds as feeds_module
-from bridge.flow.following.entries import Entry, Run
+from bridge.flow.following.entries import Entry, Positions, Run
 from bridge.flow.following.follow import Feeds, Follower
 from bridge.flow.following.live_lanes import Manner
-from bridge.flow.following.positions import Positions
 from bridge.flow.following.tails import Tails
 from bridge.flow.timers import pause
-from bridge.messagelog import First, Last, Records
+from bridge.messagelog import First, Last
 from tests.support.clock import FakeClock
 from tests.support.memory_log import TOPIC, MemoryLog
 from tests.support.timers import FakeTimers, settled
@@ -125,8 +124,7 @@ who = st.integers(0, READERS - 1)
 where = st.integers(0, PARTITIONS_MAX - 1)
 STEPS = st.one_of(
     st.tuples(st.just("append"), where, st.integers(1, 7)),
-    st.tuples(st.just("append handed over"), where, st.integers(1, 7)),
-    st.tuples(st.just("append handed over"), where, st.integers(1, 7)),
+    st.tuples(st.just("append"), where, st.integers(1, 7)),
     st.tuples(st.just("append elsewhere"), where, st.integers(1, 7)),
     st.tuples(st.just("come"), who, st.sampled_from(["sink", "lane", "pull"])),
     st.tuples(st.just("leave"), who, st.none()),
@@ -160,30 +158,30 @@ PURGED_UNDER_A_SLOW_READER: Steps = [
     ("append", 0, 7),
     ("time", 4.0, None),
 ]
-HANDED_OVER_DURING_A_READ: Steps = [
+APPENDED_DURING_A_READ: Steps = [
     ("time", 4.0, None),
     ("hold replies", None, None),
     ("append", 0, 1),
     ("turns", 3, None),
-    ("append handed over", 0, 2),
+    ("append", 0, 2),
     ("hold replies", None, None),
-    ("append handed over", 0, 2),
+    ("append", 0, 2),
     ("time", 0.001, None),
-    ("append handed over", 0, 2),
+    ("append", 0, 2),
 ]
 #: What another bridge sent comes between two batches, before and behind what is told already.
-HANDED_OVER_WITH_OTHERS_BETWEEN: Steps = [
+APPENDED_WITH_OTHERS_BETWEEN: Steps = [
     ("time", 4.0, None),
-    ("append handed over", 0, 2),
+    ("append", 0, 2),
     ("append elsewhere", 0, 3),
-    ("append handed over", 0, 1),
+    ("append", 0, 1),
     ("time", 0.02, None),
     ("append elsewhere", 0, 1),
-    ("append handed over", 0, 7),
+    ("append", 0, 7),
     ("time", 0.02, None),
-    ("append handed over", 0, 1),
+    ("append", 0, 1),
     ("purge", 0, None),
-    ("append handed over", 0, 1),
+    ("append", 0, 1),
 ]
 
 
@@ -202,7 +200,7 @@ class World:
 
     async def step(self, step: tuple[str, object, object]) -> None:  # noqa: C901, PLR0912 (a table)
         match step:
-            case ("append" | "append elsewhere" | "append handed over" as how, int(partition_id), int(count)):
+            case ("append" | "append elsewhere" as how, int(partition_id), int(count)):
                 if partition_id < len(self.log.partitions):
                     self.append(how, partition_id, count)
             case ("come", int(index), str(way)):
@@ -249,11 +247,7 @@ class World:
         self.stored.setdefault(partition_id, []).extend(range(serial, self.log.serial))
         if how == "append elsewhere" or self.log.fault is not None:
             return
-        if how == "append":
-            self.tails.stored(TOPIC, partition_id, next_offset)
-            return
-        stored = Records.of(self.log.partitions[partition_id].messages[-count:])
-        self.tails.stored(TOPIC, partition_id, next_offset, lambda: stored)
+        self.tails.stored(TOPIC, partition_id, next_offset)
 
     async def purge(self, partition_id: int) -> None:
         """As through the bridge: told, and seen by the tails before anybody appends again; no read is on its way."""
@@ -336,8 +330,8 @@ async def _happens(steps: Steps) -> World:
 @example(LIVE_GAP)
 @example(GAP_ON_THE_WAY)
 @example(PURGED_UNDER_A_SLOW_READER)
-@example(HANDED_OVER_DURING_A_READ)
-@example(HANDED_OVER_WITH_OTHERS_BETWEEN)
+@example(APPENDED_DURING_A_READ)
+@example(APPENDED_WITH_OTHERS_BETWEEN)
 def test_each_reader_gets_each_message_once_in_order_and_is_told_of_gaps(
     steps: Steps,
 ) -> None:

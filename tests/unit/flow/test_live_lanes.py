@@ -8,9 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, TopicNotFound
-from bridge.flow.following.entries import Entry, Run
+from bridge.flow.following.entries import Entry, Positions, Run
 from bridge.flow.following.live_lanes import LiveLane, Manner
-from bridge.flow.following.positions import Positions
 from bridge.messagelog import NO_RECORDS
 
 

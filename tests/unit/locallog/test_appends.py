@@ -1,9 +1,8 @@
 """Appends, by themselves and in batches: one change for each batch, and what is told of it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import apsw
 import pytest
@@ -13,20 +12,15 @@ from bridge.config import LocalLogConfig
 from bridge.errors import BridgeError, ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, TopicNotFound
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.locallog import LocalMessageLog
-from bridge.locallog.catalog import PartitionState
-from bridge.locallog.transaction import Append
 from bridge.messagelog import (
     Balanced,
     ByKey,
     Durability,
     First,
-    HeaderValue,
-    NewEvent,
     NewMessage,
     OpenBatch,
     Placement,
     Receipt,
-    Records,
     StoredNews,
     ToPartition,
     TopicRef,
@@ -59,15 +53,7 @@ class Ears(NullObserver):
 async def test_an_append_is_stored_counted_and_told(tmp_path: Path) -> None:
     ears, news = Ears(), StoredNews()
     told: list[tuple[TopicRef, int, int | None]] = []
-    handed: list[Callable[[], Records] | None] = []
-
-    def hear(
-        topic: TopicRef, partition_id: int, next_offset: int | None, made: Callable[[], Records] | None
-    ) -> None:
-        told.append((topic, partition_id, next_offset))
-        handed.append(made)
-
-    news.listen(hear)
+    news.listen(lambda *stored: told.append(stored))
     config = LocalLogConfig(data_dir=str(tmp_path))
     log = await LocalMessageLog.open(config, clock=SystemClock(), observer=ears, news=news, tuning=FAST)
     await log.create_stream(TOPIC.stream, deadline=soon())
@@ -77,52 +63,7 @@ async def test_an_append_is_stored_counted_and_told(tmp_path: Path) -> None:
     )
     assert ears.writes == [2]
     assert told == [(TOPIC, 0, 2)]
-    (made,) = handed
-    assert made is not None
-    assert made() == Records.of((await log.read(TOPIC, 0, First(), count=9, deadline=soon())).messages)
     await log.close()
-
-
-async def test_what_is_told_of_a_write_is_what_a_read_gives(tmp_path: Path) -> None:
-    news = StoredNews()
-    runs: list[Records] = []
-
-    def hear(
-        topic: TopicRef, partition_id: int, next_offset: int | None, made: Callable[[], Records] | None
-    ) -> None:
-        assert (topic, partition_id) == (TOPIC, 0)
-        assert made is not None
-        runs.append(made())
-        assert next_offset == runs[-1].offsets[-1] + 1
-
-    news.listen(hear)
-    config = LocalLogConfig(data_dir=str(tmp_path))
-    log = await LocalMessageLog.open(
-        config, clock=SystemClock(), observer=NullObserver(), news=news, tuning=FAST
-    )
-    await log.create_stream(TOPIC.stream, deadline=soon())
-    await log.create_topic(TOPIC, partitions_count=1, deadline=soon())
-    headers: dict[str, HeaderValue] = {"t": "x", "b": b"\xff", "y": True, "n": -7, "f": 0.5}
-    batches = (
-        [NewMessage(b"random id"), NewMessage(b"own id", 7, headers)],
-        [NewEvent(b"{}", 8)],
-        [NewMessage(b"large" * 20_000, 9), NewMessage(b"z" * 100_000, 10, {"last": 1})],
-    )
-    # Some of them in one transaction, whose chunks are cut elsewhere than the batches.
-    async with asyncio.TaskGroup() as group:
-        for _ in range(5):
-            for batch in batches:
-                group.create_task(log.append(TOPIC, FIRST, batch, deadline=soon()))
-    page = await log.read(TOPIC, 0, First(), count=100, deadline=soon())
-    assert tuple(Records.joined(runs)) == tuple(page.messages)
-    assert len(page.messages) == 25
-    await log.close()
-
-
-def test_what_was_not_written_cannot_be_told() -> None:
-    batch = messages(b"x")
-    with pytest.raises(RuntimeError):
-        Append(cast("PartitionState", None), batch, 1).records()
 
 
 async def test_callers_of_one_turn_share_a_write_and_find_their_own_places(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.flow.following.positions import Gap
+from bridge.flow.following.entries import Gap
 from bridge.messagelog import Message, TopicRef
 from bridge.web.live import sse
-from bridge.web.live.ends import EndReason
+from bridge.web.live.streams import EndReason
 from bridge.web.wire.pages import PageEncoder
 from tests.support.event_source import EventStream, SeenEvent
 from tests.support.events import generic_event
