@@ -2,7 +2,7 @@
 Groups without sticky sessions (shell over `ledger.py`).
 
 What a group did is agreed in the ledger, a topic of the log, so any process serves any request: what one handed out, any
-other takes the ack for. See `receiving.py` for how messages are found and `coordination.py` for how records are told.
+other takes the ack for. See `receiving.py` for how messages are found and `replica.py` for how records are told.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ from bridge.errors import (
     Overloaded,
 )
 from bridge.flow.following.tails import Tails
+from bridge.groups.acknowledging import answers, read_tokens, settle
 from bridge.groups.arguments import bounded, scope_of
-from bridge.groups.coordination import Appender, Coordination
-from bridge.groups.desk import Context, Desk
-from bridge.groups.desks import Desks
-from bridge.groups.duties import Duties, consumer_name
-from bridge.groups.ledger import Folded, SettleResult
+from bridge.groups.inspection import GroupInspector
+from bridge.groups.ledger import AckResult, AppliedRecord
+from bridge.groups.ledger_replica import Appender, LedgerReplica
 from bridge.groups.ledger_topics import LEDGER
-from bridge.groups.outlook import Outlook
-from bridge.groups.reading_ahead import ReadingAhead
-from bridge.groups.receiving import Order, Receiving
-from bridge.groups.records import Expire, Forget, Lease, Leave, Renew, Scope, Verb
-from bridge.groups.settling import answers, read_tokens, settle
-from bridge.groups.standing import Standing
-from bridge.groups.values import Delivery, GroupInfo, Moved, SeekTo, Settled
+from bridge.groups.maintenance import Maintenance, consumer_name
+from bridge.groups.read_ahead import ReadAhead
+from bridge.groups.receiving import ReceiveOptions, Receiving
+from bridge.groups.records import DeleteGroup, ExpireGroup, Heartbeat, Lease, Leave, Scope, Verb
+from bridge.groups.served_group import Context, ServedGroup
+from bridge.groups.served_groups import ServedGroups
+from bridge.groups.stats import StatsReporter
+from bridge.groups.values import Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
 from bridge.messagelog import MessageLog, TopicRef
 from bridge.telemetry.port import GroupObserver
 
@@ -73,23 +73,28 @@ class Groups:
         self._config = config
         self._own = config.stream.lower()
         self._clock = clock
-        coordination = Coordination(log, appender, tails, stream=config.stream, clock=clock)
-        self._coordination = coordination
-        context = Context(log, tails, coordination, ReadingAhead(log, clock), clock, coordination.new_id())
+        replica = LedgerReplica(log, appender, tails, stream=config.stream, clock=clock)
+        self._replica = replica
+        context = Context(log, tails, replica, ReadAhead(log, clock), clock, replica.new_id())
         self._context = context
         self._receiving = Receiving(context, appender, observer)
-        self._outlook = Outlook(context)
-        self._duties = Duties(context)
-        self._desks = Desks(context)
-        self._standing = Standing(
-            context, self._outlook, self._desks, self._duties, observer, unused_s_max=config.unused_s
+        self._inspector = GroupInspector(context)
+        self._maintenance = Maintenance(context)
+        self._served_groups = ServedGroups(context)
+        self._stats_reporter = StatsReporter(
+            context,
+            self._inspector,
+            self._served_groups,
+            self._maintenance,
+            observer,
+            unused_s_max=config.unused_s,
         )
         self._receivers = 0
         self._used_s = clock.monotonic_s()
         self._waits_ended = False
         self._beat = asyncio.Event()
-        coordination.on_folded = self._folded
-        coordination.told.on_orphan = self._orphaned
+        replica.on_applied = self._applied
+        replica.told.on_orphan = self._orphaned
 
     def is_own(self, stream: str) -> bool:
         """Whether *stream* is the bridge's own, in whatever letters: some logs take them for the same."""
@@ -120,7 +125,7 @@ class Groups:
         Raises:
             Overloaded: if too many wait already.
         """
-        order = Order(
+        order = ReceiveOptions(
             bounded("count", count, 1, limits.GROUP_RECEIVE_MESSAGES_MAX),
             self._visibility_ms(visibility_ms),
             bounded(
@@ -135,31 +140,31 @@ class Groups:
             raise Overloaded("Too many receivers are waiting.", retry_after_ms=1000)
         self._receivers += 1
         try:
-            desk = await self._opened(scope, deadline)
-            desk.receivers += 1
+            served = await self._opened(scope, deadline)
+            served.receivers += 1
             wait_s = 0.0 if self._waits_ended else wait_s
             try:
                 return await self._receiving.receive(
-                    self._desks, desk, order, wait_s=wait_s, deadline=deadline
+                    self._served_groups, served, order, wait_s=wait_s, deadline=deadline
                 )
             finally:
-                desk.receivers -= 1
-                desk.used_s = self._used_s = self._clock.monotonic_s()
+                served.receivers -= 1
+                served.used_s = self._used_s = self._clock.monotonic_s()
         finally:
             self._receivers -= 1
 
     async def ack(
         self, topic: TopicRef, group: str, tokens: Sequence[str], *, deadline: Deadline
-    ) -> tuple[Settled, ...]:
-        """Settle messages for good; the answer to each token, in their order."""
-        return await self._settle(scope_of(topic, group), _ACK, tokens, 0, deadline)
+    ) -> tuple[TokenResult, ...]:
+        """Messages are done for good; the answer to each token, in their order."""
+        return await self._acknowledge(scope_of(topic, group), _ACK, tokens, 0, deadline)
 
     async def nack(
         self, topic: TopicRef, group: str, tokens: Sequence[str], *, delay_ms: int = 0, deadline: Deadline
-    ) -> tuple[Settled, ...]:
+    ) -> tuple[TokenResult, ...]:
         """Let messages come again, after *delay_ms*; the answer to each token, in their order."""
         delay_ms = bounded("delay_ms", delay_ms, 0, limits.GROUP_NACK_DELAY_MS_MAX)
-        return await self._settle(scope_of(topic, group), _NACK, tokens, delay_ms, deadline)
+        return await self._acknowledge(scope_of(topic, group), _NACK, tokens, delay_ms, deadline)
 
     async def extend(
         self,
@@ -169,15 +174,15 @@ class Groups:
         *,
         visibility_ms: int | None = None,
         deadline: Deadline,
-    ) -> tuple[Settled, ...]:
+    ) -> tuple[TokenResult, ...]:
         """Let leases end *visibility_ms* from now; the answer to each token, in their order."""
         visibility_ms = self._visibility_ms(visibility_ms)
-        return await self._settle(scope_of(topic, group), _EXTEND, tokens, visibility_ms, deadline)
+        return await self._acknowledge(scope_of(topic, group), _EXTEND, tokens, visibility_ms, deadline)
 
     def give_back(self, topic: TopicRef, group: str, deliveries: Sequence[Delivery]) -> None:
         """Messages that never reached their consumer: others get them at once, and they do not count as given."""
         scope = scope_of(topic, group)
-        tokens = self._coordination.tokens(scope)
+        tokens = self._replica.tokens(scope)
         by_lease: dict[int, list[tuple[int, int]]] = {}
         for delivery in deliveries:
             token = tokens.read(delivery.token, path="token")
@@ -193,7 +198,7 @@ class Groups:
         if not await self._has_ledger(deadline):
             return ()
         await self._start(deadline)
-        return self._outlook.groups(topic, info)
+        return self._inspector.groups(topic, info)
 
     async def group(self, topic: TopicRef, name: str, *, deadline: Deadline) -> GroupInfo:
         """
@@ -205,9 +210,9 @@ class Groups:
         scope = scope_of(topic, name)
         info = await self._log.topic(topic, deadline=deadline)
         await self._start(deadline)
-        if scope not in self._coordination.ledger.groups:
+        if scope not in self._replica.ledger.groups:
             raise NotFound("There is no such group of this topic.", path="group")
-        return self._outlook.group(scope, info)
+        return self._inspector.group(scope, info)
 
     async def seek(
         self,
@@ -217,7 +222,7 @@ class Groups:
         *,
         dry_run: bool,
         deadline: Deadline,
-    ) -> tuple[Moved, ...]:
+    ) -> tuple[SeekResult, ...]:
         """
         Let the group go on elsewhere, in all partitions or in those given; leases and acks from before are forgotten.
 
@@ -228,25 +233,25 @@ class Groups:
             PartitionNotFound: if there is no such partition.
         """
         scope = scope_of(topic, name)
-        starts = await self._outlook.starts(topic, to, deadline=deadline)
+        starts = await self._inspector.starts(topic, to, deadline=deadline)
         if dry_run:
             await self._start(deadline)
         else:
             await self._opened(scope, deadline)
-        group = self._coordination.ledger.groups.get(scope)
+        group = self._replica.ledger.groups.get(scope)
         partitions = {} if group is None else group.partitions
         moved = tuple(
-            Moved(each.partition_id, found.low if found else 0, each.offset)
+            SeekResult(each.partition_id, found.low if found else 0, each.offset)
             for each in starts
             for found in (partitions.get(each.partition_id),)
         )
         if not dry_run:
-            await self._outlook.move(scope, starts, deadline=deadline)
+            await self._inspector.move(scope, starts, deadline=deadline)
         return moved
 
     async def delete(self, topic: TopicRef, name: str, *, deadline: Deadline) -> None:
         """
-        Forget a group, with its stored offsets; one that still receives begins again at the oldest message.
+        DeleteGroup a group, with its stored offsets; one that still receives begins again at the oldest message.
 
         Raises:
             NotFound: if there is no such group.
@@ -254,79 +259,79 @@ class Groups:
         scope = scope_of(topic, name)
         count = await self._log.partitions_count(topic, deadline=deadline)
         await self._start(deadline)
-        if scope not in self._coordination.ledger.groups:
+        if scope not in self._replica.ledger.groups:
             raise NotFound("There is no such group of this topic.", path="group")
-        await self._coordination.tell(Forget(self._coordination.new_id(), scope), deadline=deadline)
+        await self._replica.tell(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
         for partition_id in range(count):
             await self._log.delete_offset(topic, partition_id, consumer_name(name), deadline=deadline)
 
     async def forget(self, stream: str, topic: str | None = None, *, deadline: Deadline) -> None:
         """
-        Forget all groups of a topic, or stream, that was emptied or deleted: who receives again begins at its oldest.
+        DeleteGroup all groups of a topic, or stream, that was emptied or deleted: who receives again begins at its oldest.
 
         Who empties it past this method is found out once a partition has fewer messages than were given out of it.
         """
         if not await self._has_ledger(deadline):
             return
         await self._start(deadline)
-        for scope in tuple(self._coordination.ledger.groups):
+        for scope in tuple(self._replica.ledger.groups):
             if scope.stream == stream and topic in (None, scope.topic):
-                await self._coordination.tell(Forget(self._coordination.new_id(), scope), deadline=deadline)
+                await self._replica.tell(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def run(self) -> NoReturn:
-        """Follow the ledger and do this process's duties while groups are used; ends by cancellation only."""
+        """Follow the ledger and do this process's maintenance while groups are used; ends by cancellation only."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._coordination.run(), name="groups ledger")
-            group.create_task(self._do_duties(), name="groups duties")
-            group.create_task(self._standing.run(), name="groups standing")
+            group.create_task(self._replica.run(), name="groups ledger")
+            group.create_task(self._maintain(), name="groups maintenance")
+            group.create_task(self._stats_reporter.run(), name="groups standing")
         raise RuntimeError("the groups ended by themselves")
 
     def end_waits(self) -> None:
         """For a process that ends: whoever waits gets nothing, now."""
         self._waits_ended = True
-        self._desks.end_waits()
+        self._served_groups.end_waits()
 
     async def release(self) -> None:
         """For a process that ends, when no request is under way: store marks, tell the others, take no more."""
         self.end_waits()
         await self._receiving.finish()
-        if self._coordination.is_followed:
-            await self._duties.finish()
-        self._coordination.close()
-        self._desks.close()
+        if self._replica.is_followed:
+            await self._maintenance.finish()
+        self._replica.close()
+        self._served_groups.close()
 
-    async def _do_duties(self) -> NoReturn:
+    async def _maintain(self) -> NoReturn:
         told: str | None = None
         while True:
-            await self._coordination.followed()
+            await self._replica.followed()
             with contextlib.suppress(TimeoutError):
                 # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the beat.
                 async with asyncio.timeout(limits.GROUP_COMMIT_INTERVAL_S):
                     await self._beat.wait()
             self._beat.clear()
-            if self._coordination.is_followed:
+            if self._replica.is_followed:
                 try:
-                    await self._do_duty()
+                    await self._maintain_once()
                 except BridgeError as error:
-                    # Told when it changes: a full disk, for one, may stay so for hours.
+                    # Logged when it changes: a full disk, for one, may stay so for hours.
                     if error.code != told:
                         _log.warning("group_duty_failed", code=error.code, detail=error.detail)
                     told = error.code
                 else:
                     told = None
 
-    async def _do_duty(self) -> None:
-        self._desks.tidy()
-        await self._duties.renew(self._desks.scopes)
-        await self._duties.store_marks()
-        await self._duties.snapshot()
-        await self._desks.look()
+    async def _maintain_once(self) -> None:
+        self._served_groups.tidy()
+        await self._maintenance.heartbeat(self._served_groups.scopes)
+        await self._maintenance.commit_offsets()
+        await self._maintenance.snapshot()
+        await self._served_groups.look()
         if self._is_idle:
-            await self._duties.finish()
+            await self._maintenance.finish()
             if self._is_idle:
-                self._coordination.rest()
+                self._replica.rest()
 
     @property
     def _is_idle(self) -> bool:
@@ -336,11 +341,11 @@ class Groups:
 
     async def _start(self, deadline: Deadline) -> None:
         self._used_s = self._clock.monotonic_s()
-        await self._coordination.started(deadline)
+        await self._replica.started(deadline)
 
     async def _has_ledger(self, deadline: Deadline) -> bool:
         """Whether any group was ever used; asking for groups should not make the ledger's topics."""
-        if self._coordination.is_followed:
+        if self._replica.is_followed:
             return True
         ledger = TopicRef(self._config.stream, LEDGER)
         try:
@@ -349,24 +354,24 @@ class Groups:
             return False
         return True
 
-    async def _opened(self, scope: Scope, deadline: Deadline) -> Desk:
+    async def _opened(self, scope: Scope, deadline: Deadline) -> ServedGroup:
         await self._start(deadline)
-        desk = await self._desks.open(scope, deadline)
-        if scope not in self._duties.scopes:
+        served = await self._served_groups.open(scope, deadline)
+        if scope not in self._maintenance.scopes:
             self._beat.set()
-        return desk
+        return served
 
-    async def _settle(
+    async def _acknowledge(
         self, scope: Scope, verb: Verb, texts: Sequence[str], delay_ms: int, deadline: Deadline
-    ) -> tuple[Settled, ...]:
+    ) -> tuple[TokenResult, ...]:
         bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
-        if not self._coordination.has_token_key and not await self._has_ledger(deadline):
+        if not self._replica.has_token_key and not await self._has_ledger(deadline):
             # Strangers' tokens should not make the ledger's topics.
             raise BadRequest("This is no token of a message of this group.", path="tokens[0]")
         await self._start(deadline)
-        tokens = read_tokens(self._coordination.tokens(scope), texts)
+        tokens = read_tokens(self._replica.tokens(scope), texts)
         outcomes, until_us = await settle(
-            self._coordination, scope, tokens, verb=verb, delay_ms=delay_ms, deadline=deadline
+            self._replica, scope, tokens, verb=verb, delay_ms=delay_ms, deadline=deadline
         )
         return answers(texts, outcomes, until_us if verb == _EXTEND else None)
 
@@ -374,21 +379,21 @@ class Groups:
         asked = self._config.visibility_ms if visibility_ms is None else visibility_ms
         return bounded("visibility_ms", asked, limits.GROUP_VISIBILITY_MS_MIN, limits.GROUP_VISIBILITY_MS_MAX)
 
-    def _folded(self, folded: Folded) -> None:
+    def _applied(self, folded: AppliedRecord) -> None:
         record = folded.record
-        if isinstance(record, Renew | Leave):
+        if isinstance(record, Heartbeat | Leave):
             # Who looks after what may have changed; nothing came free by it.
             return
-        if self._duties.scopes and self._duties.is_out:
+        if self._maintenance.scopes and self._maintenance.is_out:
             # Groups are used again after a rest, in which nobody said that he is there.
             self._beat.set()
-        if isinstance(record, Forget | Expire):
-            self._duties.forget(record.scope)
-        self._desks.folded(record.scope, folded)
+        if isinstance(record, DeleteGroup | ExpireGroup):
+            self._maintenance.forget(record.scope)
+        self._served_groups.folded(record.scope, folded)
 
-    def _orphaned(self, folded: Folded) -> None:
+    def _orphaned(self, folded: AppliedRecord) -> None:
         record, result = folded
-        if isinstance(record, Lease) and not isinstance(result, SettleResult) and result is not None:
+        if isinstance(record, Lease) and not isinstance(result, AckResult) and result is not None:
             offsets = [(each, given.offset) for each, granted in result.granted for given in granted]
             if offsets:
                 self._receiving.give_back(record.scope, record.id, offsets)

@@ -9,30 +9,30 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from bridge import limits
-from bridge.groups.partition import Granted, Partition, PartitionState, SettledAs
+from bridge.groups.partition import AckOutcome, Granted, GroupPartitionState, Partition
 from bridge.groups.records import (
+    Acknowledge,
     Advance,
-    Forget,
+    DeleteGroup,
+    Heartbeat,
     Lease,
     Leave,
     Open,
     Record,
-    Renew,
     Scope,
     Seek,
-    Settle,
     decoded,
 )
 
 __all__ = (
-    "Folded",
+    "AckResult",
+    "AppliedRecord",
     "Group",
     "GroupState",
     "LeaseResult",
     "Ledger",
     "LedgerState",
     "MemberState",
-    "SettleResult",
 )
 
 
@@ -43,18 +43,18 @@ class LeaseResult(NamedTuple):
     granted: tuple[tuple[int, tuple[Granted, ...]], ...]
 
 
-class SettleResult(NamedTuple):
+class AckResult(NamedTuple):
     """What became of each message: (partition, offset, lease) to its outcome; *until_us* where it was extended."""
 
     until_us: int
-    outcomes: dict[tuple[int, int, int], SettledAs]
+    outcomes: dict[tuple[int, int, int], AckOutcome]
 
 
 #: What the writer of a record learns by it; None where there is nothing to learn but that it was folded.
-Result: TypeAlias = LeaseResult | SettleResult | None
+Result: TypeAlias = LeaseResult | AckResult | None
 
 
-class Folded(NamedTuple):
+class AppliedRecord(NamedTuple):
     """One record, and what it did."""
 
     record: Record
@@ -72,7 +72,7 @@ class MemberState(NamedTuple):
 class GroupState(NamedTuple):
     scope: Scope
     used_us: int
-    partitions: tuple[tuple[int, PartitionState], ...]
+    partitions: tuple[tuple[int, GroupPartitionState], ...]
 
 
 class LedgerState(NamedTuple):
@@ -159,7 +159,7 @@ class Ledger:
             )
         )
 
-    def apply(self, offset: int, timestamp_us: int, payload: bytes) -> Folded | None:
+    def apply(self, offset: int, timestamp_us: int, payload: bytes) -> AppliedRecord | None:
         """
         Fold the message at *offset*, which is not below `self.offset`.
 
@@ -176,27 +176,27 @@ class Ledger:
         match record:
             case Lease():
                 result = self._lease(record)
-            case Settle():
-                result = self._settle(record)
-            case Renew():
-                self._renew(record)
+            case Acknowledge():
+                result = self._acknowledge(record)
+            case Heartbeat():
+                self._heartbeat(record)
             case Leave():
                 self._members.pop(record.member_id, None)
             case Open():
                 self._open(record)
             case Seek() | Advance():
                 self._move(record)
-            case Forget():
+            case DeleteGroup():
                 self._forget(record.scope)
             case _:
                 group = self.groups.get(record.scope)
                 if group is not None and group.used_us == record.used_us:
                     self._forget(record.scope)
-        return Folded(record, result)
+        return AppliedRecord(record, result)
 
     # --- processes ----------------------------------------------------------------------------------------------
 
-    def _renew(self, record: Renew) -> None:
+    def _heartbeat(self, record: Heartbeat) -> None:
         members = self._members
         for gone in [each.member_id for each in members.values() if each.until_us <= self.now_us]:
             del members[gone]
@@ -246,40 +246,40 @@ class Ledger:
         partitions = self._used(record.scope)
         until_us = self.now_us + record.visibility_ms * 1000
         given = []
-        for partition_id, runs in record.asked:
+        for partition_id, ranges in record.asked:
             partition = partitions.get(partition_id)
             if partition is None:
                 continue
             before = partition.held_count
             granted = partition.lease(
-                runs,
+                ranges,
                 record.id,
                 now_us=self.now_us,
                 until_us=until_us,
                 counted=record.counted,
-                room=limits.GROUPS_TOUCHED_MAX - self._held_count,
+                room=limits.GROUPS_UNACKED_MAX - self._held_count,
             )
             self._held_count += partition.held_count - before
             given.append((partition_id, granted))
         return LeaseResult(until_us, tuple(given))
 
-    def _settle(self, record: Settle) -> SettleResult:
+    def _acknowledge(self, record: Acknowledge) -> AckResult:
         partitions = self._used(record.scope)
         until_us = self.now_us + record.delay_ms * 1000
-        outcomes: dict[tuple[int, int, int], SettledAs] = {}
-        for partition_id, lease_id, runs in record.holds:
+        outcomes: dict[tuple[int, int, int], AckOutcome] = {}
+        for partition_id, lease_id, ranges in record.holds:
             partition = partitions.get(partition_id)
             if partition is None:
                 expired = (
-                    (offset, SettledAs.EXPIRED) for start, stop in runs for offset in range(start, stop)
+                    (offset, AckOutcome.EXPIRED) for start, stop in ranges for offset in range(start, stop)
                 )
                 outcomes.update(((partition_id, offset, lease_id), found) for offset, found in expired)
                 continue
             before = partition.held_count
-            for offset, found in partition.settle(runs, lease_id, verb=record.verb, until_us=until_us):
+            for offset, found in partition.settle(ranges, lease_id, verb=record.verb, until_us=until_us):
                 outcomes[partition_id, offset, lease_id] = found
             self._held_count += partition.held_count - before
-        return SettleResult(until_us, outcomes)
+        return AckResult(until_us, outcomes)
 
     def _used(self, scope: Scope) -> dict[int, Partition]:
         """The partitions of a group that a record concerns."""

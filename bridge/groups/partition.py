@@ -14,10 +14,10 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from bridge import limits
-from bridge.groups.free_runs import FreeRuns
-from bridge.groups.records import Run
+from bridge.groups.free_ranges import FreeRanges
+from bridge.groups.records import OffsetRange
 
-__all__ = ("Granted", "HeldState", "Partition", "PartitionState", "SettledAs")
+__all__ = ("AckOutcome", "Granted", "GroupPartitionState", "HeldState", "Partition")
 
 # A heap is made anew when it has so many times the entries that count; below so many nobody minds.
 _STALE_TIMES: Final = 2
@@ -26,7 +26,7 @@ _STALE_FREE: Final = 64
 _NOBODY: Final = 0
 
 
-class SettledAs(StrEnum):
+class AckOutcome(StrEnum):
     """What became of one token."""
 
     #: What was asked for.
@@ -51,12 +51,12 @@ class HeldState(NamedTuple):
     deliveries: int
 
 
-class PartitionState(NamedTuple):
+class GroupPartitionState(NamedTuple):
     """All of a `Partition`, for a snapshot."""
 
     epoch: int
     frontier: int
-    free: tuple[Run, ...]
+    free: tuple[OffsetRange, ...]
     held: tuple[HeldState, ...]
 
 
@@ -77,10 +77,10 @@ class Partition:
 
     __slots__ = ("_came_back", "_ends", "_free", "_held", "_lowest", "epoch", "frontier")
 
-    def __init__(self, state: PartitionState) -> None:
+    def __init__(self, state: GroupPartitionState) -> None:
         self.epoch = state.epoch
         self.frontier = state.frontier
-        self._free = FreeRuns(state.free)
+        self._free = FreeRanges(state.free)
         self._held = {each.offset: _Held(*each[1:]) for each in state.held}
         # Derived, never told: the lowest offsets held, their ends, and those seen to have ended.
         self._lowest = sorted(self._held)
@@ -90,15 +90,15 @@ class Partition:
     @classmethod
     def starting(cls, offset: int, *, epoch: int = 0) -> "Partition":
         """One of which everything before *offset* is settled."""
-        return cls(PartitionState(epoch, offset, (), ()))
+        return cls(GroupPartitionState(epoch, offset, (), ()))
 
-    def state(self) -> PartitionState:
+    def state(self) -> GroupPartitionState:
         """All of it; two that folded the same records are equal."""
         held = tuple(
             HeldState(offset, each.lease_id, each.until_us, each.deliveries)
             for offset, each in sorted(self._held.items())
         )
-        return PartitionState(self.epoch, self.frontier, tuple(self._free), held)
+        return GroupPartitionState(self.epoch, self.frontier, tuple(self._free), held)
 
     @property
     def low(self) -> int:
@@ -116,7 +116,7 @@ class Partition:
         return len(self._held)
 
     @property
-    def unsettled_count(self) -> int:
+    def unacked_count(self) -> int:
         """Messages below the frontier that are not settled."""
         return len(self._held) + self._free.messages_count
 
@@ -136,17 +136,24 @@ class Partition:
     # --- what records do ----------------------------------------------------------------------------------------
 
     def lease(
-        self, runs: Iterable[Run], lease_id: int, *, now_us: int, until_us: int, counted: bool, room: int
+        self,
+        ranges: Iterable[OffsetRange],
+        lease_id: int,
+        *,
+        now_us: int,
+        until_us: int,
+        counted: bool,
+        room: int,
     ) -> tuple[Granted, ...]:
         """
-        Give out those of *runs* that are free at *now_us*, until *until_us*.
+        Give out those of *ranges* that are free at *now_us*, until *until_us*.
 
         Args:
             room: how many messages may come to be held beyond those that are.
         """
         granted = []
-        room = min(room, limits.GROUP_TOUCHED_MAX - len(self._held))
-        for start, stop in runs:
+        room = min(room, limits.GROUP_UNACKED_MAX - len(self._held))
+        for start, stop in ranges:
             for offset in range(start, stop):
                 held = self._held.get(offset)
                 if held is None:
@@ -164,8 +171,8 @@ class Partition:
         return tuple(granted)
 
     def settle(
-        self, runs: Iterable[Run], lease_id: int, *, verb: int, until_us: int
-    ) -> list[tuple[int, SettledAs]]:
+        self, ranges: Iterable[OffsetRange], lease_id: int, *, verb: int, until_us: int
+    ) -> list[tuple[int, AckOutcome]]:
         """
         Ack (0), nack (1), extend (2) or give back (3) messages of a lease.
 
@@ -177,15 +184,15 @@ class Partition:
         Returns:
             What became of each offset; EXPIRED as well where it was never given to this group.
         """
-        found: list[tuple[int, SettledAs]] = []
-        for start, stop in runs:
+        found: list[tuple[int, AckOutcome]] = []
+        for start, stop in ranges:
             for offset in range(start, stop):
                 held = self._held.get(offset)
                 if held is None:
                     settled = offset < self.frontier and offset not in self._free
-                    found.append((offset, SettledAs.SETTLED if settled else SettledAs.EXPIRED))
+                    found.append((offset, AckOutcome.SETTLED if settled else AckOutcome.EXPIRED))
                 elif held.lease_id != lease_id:
-                    found.append((offset, SettledAs.EXPIRED))
+                    found.append((offset, AckOutcome.EXPIRED))
                 else:
                     if verb == 0:
                         del self._held[offset]
@@ -193,12 +200,12 @@ class Partition:
                     else:
                         held.deliveries -= verb == 3 and held.deliveries > 0  # noqa: PLR2004 (as in `Verb`)
                         self._out(offset, held, lease_id if verb == 2 else _NOBODY, until_us)  # noqa: PLR2004
-                    found.append((offset, SettledAs.DONE))
+                    found.append((offset, AckOutcome.DONE))
         self._sweep()
         return found
 
     def advance(self, offset: int) -> None:
-        """Settle everything before *offset*: it is not in the log any more."""
+        """Count everything before *offset* as acknowledged: it is not in the log any more."""
         self.frontier = max(self.frontier, offset)
         self._free.drop_below(offset)
         for each in [each for each in self._held if each < offset]:
@@ -219,7 +226,7 @@ class Partition:
         return self._came_back
 
     @property
-    def free(self) -> Iterable[Run]:
+    def free(self) -> Iterable[OffsetRange]:
         """What was passed over, in order."""
         return self._free
 
@@ -241,9 +248,9 @@ class Partition:
         if offset < self.frontier:
             return self._free.take(offset)
         if offset > self.frontier:
-            if len(self._free) >= limits.GROUP_FREE_RUNS_MAX:
+            if len(self._free) >= limits.GROUP_FREE_RANGES_MAX:
                 return False
-            self._free.append(Run(self.frontier, offset))
+            self._free.append(OffsetRange(self.frontier, offset))
         self.frontier = offset + 1
         return True
 

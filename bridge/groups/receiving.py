@@ -10,19 +10,19 @@ import structlog
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import AlreadyExists, BridgeError, NotFound
-from bridge.groups.coordination import Appender
 from bridge.groups.dead_letters import dead_letter, dead_letter_topic
-from bridge.groups.desk import Context, Desk, Pick
-from bridge.groups.desks import Desks
 from bridge.groups.ledger import LeaseResult
-from bridge.groups.picking import runs_of
-from bridge.groups.records import Advance, Hold, Lease, Scope, Seek, Settle, Start
+from bridge.groups.ledger_replica import Appender
+from bridge.groups.records import Acknowledge, Advance, Hold, Lease, Scope, Seek, Start
+from bridge.groups.reservations import ranges_of
+from bridge.groups.served_group import Context, Reservation, ServedGroup
+from bridge.groups.served_groups import ServedGroups
 from bridge.groups.tokens import Token
 from bridge.groups.values import Delivery
 from bridge.messagelog import Message, ToPartition
 from bridge.telemetry.port import GroupObserver
 
-__all__ = ("Order", "Receiving")
+__all__ = ("ReceiveOptions", "Receiving")
 
 _log = structlog.get_logger("bridge.groups")
 # Attempts in a row that other processes were faster than, before the next news is waited for.
@@ -35,7 +35,7 @@ _GIVE_BACK: Final = 3
 _ASIDE_TIMEOUT_S: Final = 10.0
 
 
-class Order(NamedTuple):
+class ReceiveOptions(NamedTuple):
     """What a receiver asks for; see `Groups.receive`."""
 
     messages_max: int
@@ -43,7 +43,7 @@ class Order(NamedTuple):
     max_deliveries: int
 
 
-class _Sorted(NamedTuple):
+class _ReadMessages(NamedTuple):
     """What was read of the messages picked, by what is to be done with it."""
 
     lease: dict[int, list[Message]]
@@ -61,32 +61,38 @@ class Receiving:
         self._aside: set[asyncio.Task[None]] = set()
 
     async def receive(
-        self, desks: Desks, desk: Desk, order: Order, *, wait_s: float, deadline: Deadline
+        self,
+        served_groups: ServedGroups,
+        served: ServedGroup,
+        order: ReceiveOptions,
+        *,
+        wait_s: float,
+        deadline: Deadline,
     ) -> tuple[Delivery, ...]:
-        """Messages of *desk* under a lease; none when *wait_s* is over or waits are ended."""
+        """Messages of *served* under a lease; none when *wait_s* is over or waits are ended."""
         clock = self._context.clock
         ends_s = clock.monotonic_s() + min(wait_s, deadline.remaining_s())
         lost = 0
         rest_s = limits.GROUP_GRACE_S
         first = True
         while True:
-            changes = desk.changes
-            own = desk.own()
-            everything = tuple(range(desk.partitions_count))
-            found = await self._attempt(desk, own, order, look=first or desk.is_blind, deadline=deadline)
+            changes = served.changes
+            own = served.own()
+            everything = tuple(range(served.partitions_count))
+            found = await self._attempt(served, own, order, look=first or served.is_blind, deadline=deadline)
             if found is None and len(own) < len(everything):
-                if not first and self._can_wait(desk, everything, ends_s):
+                if not first and self._can_wait(served, everything, ends_s):
                     # Their owner has receivers too, most likely: it has its turn first.
-                    await desk.news(desk.changes, limits.GROUP_GRACE_S)
-                look = first or desk.is_blind
-                found = await self._attempt(desk, everything, order, look=look, deadline=deadline)
+                    await served.news(served.changes, limits.GROUP_GRACE_S)
+                look = first or served.is_blind
+                found = await self._attempt(served, everything, order, look=look, deadline=deadline)
             first = False
             if found:
                 return found
             left_s = ends_s - clock.monotonic_s()
             if found is not None and lost < _LOST_MAX:
                 lost += 1
-            elif left_s <= 0 or desk.waits_ended:
+            elif left_s <= 0 or served.waits_ended:
                 return ()
             elif found is not None:
                 # Others are faster again and again; or the log's clock went back, and what came back is not free yet.
@@ -94,63 +100,73 @@ class Receiving:
                 await asyncio.sleep(min(left_s, rest_s))
                 rest_s = min(2 * rest_s, _REST_S_MAX)
             else:
-                await desk.news(changes, left_s)
+                await served.news(changes, left_s)
                 # Partitions may have come, or the group was forgotten meanwhile.
-                await desks.open(desk.scope, deadline)
+                await served_groups.open(served.scope, deadline)
 
-    def _can_wait(self, desk: Desk, partition_ids: Sequence[int], ends_s: float) -> bool:
+    def _can_wait(self, served: ServedGroup, partition_ids: Sequence[int], ends_s: float) -> bool:
         left_s = ends_s - self._context.clock.monotonic_s()
-        return left_s > 0 and desk.has_any(partition_ids)
+        return left_s > 0 and served.has_any(partition_ids)
 
     async def _attempt(
-        self, desk: Desk, partition_ids: Sequence[int], order: Order, *, look: bool, deadline: Deadline
+        self,
+        served: ServedGroup,
+        partition_ids: Sequence[int],
+        order: ReceiveOptions,
+        *,
+        look: bool,
+        deadline: Deadline,
     ) -> tuple[Delivery, ...] | None:
         """Messages of these partitions; None where there are none, () where others were faster."""
-        picks = desk.pick(partition_ids, order.messages_max)
+        picks = served.pick(partition_ids, order.messages_max)
         if not picks and look:
-            await desk.look(partition_ids, deadline)
-            while desk.suspects:
-                await self._check_anew(desk, *desk.suspects.popitem(), deadline)
-            picks = desk.pick(partition_ids, order.messages_max)
+            await served.look(partition_ids, deadline)
+            while served.suspects:
+                await self._check_anew(served, *served.suspects.popitem(), deadline)
+            picks = served.pick(partition_ids, order.messages_max)
         if not picks:
             return None
-        kept: list[Pick] = []
+        kept: list[Reservation] = []
         wake = True
         try:
-            found = await self._read(desk, picks, order, deadline)
+            found = await self._read(served, picks, order, deadline)
             if found.gone:
-                await self._tell_gone(desk, found.gone, deadline)
+                await self._tell_trimmed(served, found.gone, deadline)
             for partition_id, messages in found.bury.items():
                 pick = next(each for each in picks if each.partition_id == partition_id)
                 kept.append(pick)
-                self._start(self._bury(desk, pick, messages, order.max_deliveries))
+                self._start(self._dead_letter(served, pick, messages, order.max_deliveries))
             if not found.lease:
                 return ()
-            given = await self._lease(desk, found.lease, order, deadline)
+            given = await self._lease(served, found.lease, order, deadline)
             wake = len(given) < sum(len(pick.offsets) for pick in picks)
             return given
         finally:
             for pick in picks:
                 if pick not in kept:
-                    desk.release(pick, wake=wake)
+                    served.release(pick, wake=wake)
 
-    async def _read(self, desk: Desk, picks: Sequence[Pick], order: Order, deadline: Deadline) -> _Sorted:
-        found = _Sorted({}, {}, [])
+    async def _read(
+        self, served: ServedGroup, picks: Sequence[Reservation], order: ReceiveOptions, deadline: Deadline
+    ) -> _ReadMessages:
+        found = _ReadMessages({}, {}, [])
         ahead = self._context.ahead
-        reads = [ahead.find(desk.topic, pick.partition_id, pick.offsets, deadline=deadline) for pick in picks]
-        fronts = [desk.partitions[pick.partition_id].frontier for pick in picks]
+        reads = [
+            ahead.find(served.topic, pick.partition_id, pick.offsets, deadline=deadline) for pick in picks
+        ]
+        fronts = [served.partitions[pick.partition_id].frontier for pick in picks]
         pages = [await reads[0]] if len(reads) == 1 else await asyncio.gather(*reads)
         size_bytes = 0
         for pick, page, frontier in zip(picks, pages, fronts, strict=True):
             partition_id = pick.partition_id
-            partition = desk.partitions.get(partition_id)
+            partition = served.partitions.get(partition_id)
             if partition is None:
                 continue
-            desk.ends_at(partition_id, page.end_offset)
+            served.ends_at(partition_id, page.end_offset)
             if page.first_offset is None:
-                desk.began_anew(partition_id)
+                served.began_anew(partition_id)
                 if page.end_offset < frontier:
-                    await self._check_anew(desk, partition_id, frontier, deadline)
+                    await self._check_anew(served, partition_id, frontier, deadline)
                 continue
             if page.first_offset > pick.offsets[0]:
                 found.gone.append(Start(partition_id, page.first_offset, partition.epoch))
@@ -163,22 +179,27 @@ class Receiving:
         return found
 
     async def _lease(
-        self, desk: Desk, messages: dict[int, list[Message]], order: Order, deadline: Deadline
+        self,
+        served: ServedGroup,
+        messages: dict[int, list[Message]],
+        order: ReceiveOptions,
+        deadline: Deadline,
     ) -> tuple[Delivery, ...]:
         context = self._context
         asked = tuple(
-            (partition_id, runs_of([each.offset for each in some])) for partition_id, some in messages.items()
+            (partition_id, ranges_of([each.offset for each in some]))
+            for partition_id, some in messages.items()
         )
-        record = Lease(self._context.coordination.new_id(), desk.scope, order.visibility_ms, True, asked)
+        record = Lease(self._context.replica.new_id(), served.scope, order.visibility_ms, True, asked)
         sent_s = context.clock.monotonic_s()
-        result = await context.coordination.tell(record, deadline=deadline)
+        result = await context.replica.tell(record, deadline=deadline)
         if not isinstance(result, LeaseResult):
             return ()
         left_s = sent_s + order.visibility_ms / 1000 - context.clock.monotonic_s()
         deliveries: list[Delivery] = []
         back: list[tuple[int, int]] = []
         redelivered = 0
-        tokens = context.coordination.tokens(desk.scope)
+        tokens = context.replica.tokens(served.scope)
         for partition_id, granted in result.granted:
             by_offset = {each.offset: each for each in messages[partition_id]}
             for offset, count in granted:
@@ -189,9 +210,9 @@ class Receiving:
                 redelivered += count > 1
                 deliveries.append(Delivery(token, partition_id, by_offset[offset], count, result.until_us))
         if back:
-            self.give_back(desk.scope, record.id, back)
+            self.give_back(served.scope, record.id, back)
         if deliveries:
-            stream, topic, group = desk.scope
+            stream, topic, group = served.scope
             self._observer.group_delivered(
                 stream, topic, group, messages=len(deliveries), redelivered=redelivered
             )
@@ -199,28 +220,32 @@ class Receiving:
 
     # --- what is not handed out ---------------------------------------------------------------------------------
 
-    async def _tell_gone(self, desk: Desk, starts: Sequence[Start], deadline: Deadline) -> None:
-        record = Advance(self._context.coordination.new_id(), desk.scope, tuple(starts))
-        await self._context.coordination.tell(record, deadline=deadline)
+    async def _tell_trimmed(self, served: ServedGroup, starts: Sequence[Start], deadline: Deadline) -> None:
+        record = Advance(self._context.replica.new_id(), served.scope, tuple(starts))
+        await self._context.replica.tell(record, deadline=deadline)
 
-    async def _check_anew(self, desk: Desk, partition_id: int, frontier: int, deadline: Deadline) -> None:
+    async def _check_anew(
+        self, served: ServedGroup, partition_id: int, frontier: int, deadline: Deadline
+    ) -> None:
         """
         Take the partition up anew where the log has fewer messages than this group was given.
 
         Args:
             frontier: what had been given out before that was seen; more may have been since.
         """
-        partition = desk.partitions.get(partition_id)
+        partition = served.partitions.get(partition_id)
         if partition is None:
             return
-        info = await self._context.log.topic(desk.topic, deadline=deadline)
+        info = await self._context.log.topic(served.topic, deadline=deadline)
         for each in info.partitions:
             if each.id == partition_id and each.end_offset < frontier:
-                desk.began_anew(partition_id)
-                _log.warning("group_partition_began_anew", **desk.scope._asdict(), partition_id=partition_id)
+                served.began_anew(partition_id)
+                _log.warning(
+                    "group_partition_began_anew", **served.scope._asdict(), partition_id=partition_id
+                )
                 start = Start(partition_id, 0, partition.epoch)
-                record = Seek(self._context.coordination.new_id(), desk.scope, (start,))
-                await self._context.coordination.tell(record, deadline=deadline)
+                record = Seek(self._context.replica.new_id(), served.scope, (start,))
+                await self._context.replica.tell(record, deadline=deadline)
 
     def give_back(self, scope: Scope, lease_id: int, offsets: Sequence[tuple[int, int]]) -> None:
         """Free messages, by partition and offset, of a lease that never reached a consumer; not counted as given."""
@@ -228,41 +253,41 @@ class Receiving:
             Hold(
                 partition_id,
                 lease_id,
-                runs_of(sorted(offset for each, offset in offsets if each == partition_id)),
+                ranges_of(sorted(offset for each, offset in offsets if each == partition_id)),
             )
             for partition_id in sorted({each for each, _ in offsets})
         )
-        self._start(self._give_back(Settle(self._context.coordination.new_id(), scope, _GIVE_BACK, 0, holds)))
+        self._start(self._give_back(Acknowledge(self._context.replica.new_id(), scope, _GIVE_BACK, 0, holds)))
 
-    async def _give_back(self, record: Settle) -> None:
+    async def _give_back(self, record: Acknowledge) -> None:
         deadline = Deadline.after(_ASIDE_TIMEOUT_S, self._context.clock)
-        await self._context.coordination.tell(record, deadline=deadline)
+        await self._context.replica.tell(record, deadline=deadline)
 
-    async def _bury(self, desk: Desk, pick: Pick, messages: Sequence[Message], max_deliveries: int) -> None:
+    async def _dead_letter(
+        self, served: ServedGroup, pick: Reservation, messages: Sequence[Message], max_deliveries: int
+    ) -> None:
         """Move messages to the dead-letter topic, if this process wins them."""
-        scope, coordination = desk.scope, self._context.coordination
+        scope, replica = served.scope, self._context.replica
         deadline = Deadline.after(_ASIDE_TIMEOUT_S, self._context.clock)
         offsets = [each.offset for each in messages]
         try:
-            asked = ((pick.partition_id, runs_of(offsets)),)
-            lease = Lease(coordination.new_id(), scope, limits.GROUP_BURIAL_MS, False, asked)
-            result = await coordination.tell(lease, deadline=deadline)
+            asked = ((pick.partition_id, ranges_of(offsets)),)
+            lease = Lease(replica.new_id(), scope, limits.GROUP_DEAD_LETTER_LEASE_MS, False, asked)
+            result = await replica.tell(lease, deadline=deadline)
             granted = result.granted if isinstance(result, LeaseResult) else ()
             won = {each.offset: each.deliveries for _, some in granted for each in some}
             dead = [each for each in messages if won.get(each.offset, 0) >= max_deliveries]
             spared = sorted(won.keys() - {each.offset for each in dead})
             if spared:
                 # A delivery was taken back since they were read. To give them back would take back another one.
-                hold = Hold(pick.partition_id, lease.id, runs_of(spared))
-                await coordination.tell(
-                    Settle(coordination.new_id(), scope, _NACK, 0, (hold,)), deadline=deadline
-                )
+                hold = Hold(pick.partition_id, lease.id, ranges_of(spared))
+                await replica.tell(Acknowledge(replica.new_id(), scope, _NACK, 0, (hold,)), deadline=deadline)
             if not dead:
                 return
             await self._store(scope, pick.partition_id, dead, won, deadline)
-            hold = Hold(pick.partition_id, lease.id, runs_of([each.offset for each in dead]))
-            await coordination.tell(
-                Settle(self._context.coordination.new_id(), scope, _ACK, 0, (hold,)), deadline=deadline
+            hold = Hold(pick.partition_id, lease.id, ranges_of([each.offset for each in dead]))
+            await replica.tell(
+                Acknowledge(self._context.replica.new_id(), scope, _ACK, 0, (hold,)), deadline=deadline
             )
             self._observer.group_dead_lettered(scope.stream, scope.topic, scope.group, messages=len(dead))
             _log.warning(
@@ -273,7 +298,7 @@ class Receiving:
                 messages=len(dead),
             )
         finally:
-            desk.release(pick, wake=True)
+            served.release(pick, wake=True)
 
     async def _store(
         self,

@@ -13,19 +13,19 @@ from msgspec import Meta, Struct
 from bridge import limits
 
 __all__ = (
+    "Acknowledge",
     "Advance",
-    "Expire",
-    "Forget",
+    "DeleteGroup",
+    "ExpireGroup",
+    "Heartbeat",
     "Hold",
     "Lease",
     "Leave",
+    "OffsetRange",
     "Open",
     "Record",
-    "Renew",
-    "Run",
     "Scope",
     "Seek",
-    "Settle",
     "Start",
     "Verb",
     "decoded",
@@ -51,7 +51,7 @@ class Scope(NamedTuple):
     group: _Name
 
 
-class Run(NamedTuple):
+class OffsetRange(NamedTuple):
     """The offsets from *start* up to, not including, *stop*."""
 
     start: _Offset
@@ -71,14 +71,14 @@ class Hold(NamedTuple):
 
     partition_id: _Partition
     lease_id: _Id
-    runs: Annotated[tuple[Run, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
+    ranges: Annotated[tuple[OffsetRange, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
 
 
 _Starts: TypeAlias = Annotated[tuple[Start, ...], Meta(min_length=1, max_length=limits.PARTITIONS_MAX)]
-_Runs: TypeAlias = Annotated[
-    tuple[Run, ...], Meta(min_length=1, max_length=limits.GROUP_RECEIVE_MESSAGES_MAX)
+_Ranges: TypeAlias = Annotated[
+    tuple[OffsetRange, ...], Meta(min_length=1, max_length=limits.GROUP_RECEIVE_MESSAGES_MAX)
 ]
-_Asked: TypeAlias = tuple[_Partition, _Runs]
+_Asked: TypeAlias = tuple[_Partition, _Ranges]
 
 
 class _Told(Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
@@ -102,7 +102,7 @@ class Lease(_Told, frozen=True, array_like=True, gc=False, tag=2):
     asked: Annotated[tuple[_Asked, ...], Meta(min_length=1, max_length=limits.GROUP_RECORD_PARTS_MAX)]
 
 
-class Settle(_Told, frozen=True, array_like=True, gc=False, tag=3):
+class Acknowledge(_Told, frozen=True, array_like=True, gc=False, tag=3):
     """Ack, nack, extend or give back; *delay_ms* is the new time out, or the delay of a nack."""
 
     scope: Scope
@@ -125,20 +125,20 @@ class Advance(_Told, frozen=True, array_like=True, gc=False, tag=5):
     starts: _Starts
 
 
-class Forget(_Told, frozen=True, array_like=True, gc=False, tag=6):
+class DeleteGroup(_Told, frozen=True, array_like=True, gc=False, tag=6):
     """The group is no more."""
 
     scope: Scope
 
 
-class Expire(_Told, frozen=True, array_like=True, gc=False, tag=9):
+class ExpireGroup(_Told, frozen=True, array_like=True, gc=False, tag=9):
     """The group is no more, if it was last used at *used_us*: its marks are stored, and it goes on there if it comes again."""
 
     scope: Scope
     used_us: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class Renew(_Told, frozen=True, array_like=True, gc=False, tag=7):
+class Heartbeat(_Told, frozen=True, array_like=True, gc=False, tag=7):
     """This process lives, and has receivers in these groups; replaces what it told before."""
 
     member_id: _Id
@@ -152,7 +152,9 @@ class Leave(_Told, frozen=True, array_like=True, gc=False, tag=8):
     member_id: _Id
 
 
-Record: TypeAlias = Open | Lease | Settle | Seek | Advance | Forget | Expire | Renew | Leave
+Record: TypeAlias = (
+    Open | Lease | Acknowledge | Seek | Advance | DeleteGroup | ExpireGroup | Heartbeat | Leave
+)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)
@@ -175,15 +177,15 @@ def decoded(payload: bytes) -> Record | None:
 
 
 def _is_bounded(record: Record) -> bool:
-    """Whether all its runs together are as many messages as one request may concern; no schema can say that."""
+    """Whether all its ranges together are as many messages as one request may concern; no schema can say that."""
     if isinstance(record, Lease):
-        runs = [run for _, runs in record.asked for run in runs]
+        ranges = [run for _, ranges in record.asked for run in ranges]
         messages_max = limits.GROUP_RECEIVE_MESSAGES_MAX
-    elif isinstance(record, Settle):
-        runs = [run for hold in record.holds for run in hold.runs]
+    elif isinstance(record, Acknowledge):
+        ranges = [run for hold in record.holds for run in hold.ranges]
         messages_max = limits.GROUP_TOKENS_MAX
     else:
         return True
-    return sum(stop - start for start, stop in runs) <= messages_max and all(
-        start < stop for start, stop in runs
+    return sum(stop - start for start, stop in ranges) <= messages_max and all(
+        start < stop for start, stop in ranges
     )

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple, TypeAlias
 
-from bridge.groups.partition import SettledAs
+from bridge.groups.partition import AckOutcome
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Message
 
-__all__ = ("Delivery", "GroupInfo", "GroupPartition", "Moved", "SeekTo", "Settled", "SettledAs")
+__all__ = ("AckOutcome", "Delivery", "GroupInfo", "GroupPartition", "SeekResult", "SeekTo", "TokenResult")
 
 SeekTo: TypeAlias = First | Last | FromOffset | FromTimestamp
 """Where a group goes on: at the oldest message kept, behind the newest, at an offset, or at a time."""
@@ -27,11 +27,11 @@ class Delivery(NamedTuple):
     expires_at_us: int
 
 
-class Settled(NamedTuple):
+class TokenResult(NamedTuple):
     """The answer to one token; *expires_at_us* is the new end where a lease was extended, else None."""
 
     token: str
-    outcome: SettledAs
+    outcome: AckOutcome
     expires_at_us: int | None
 
 
@@ -80,7 +80,7 @@ class GroupInfo(NamedTuple):
         return sum(each.in_flight for each in self.partitions)
 
 
-class Moved(NamedTuple):
+class SeekResult(NamedTuple):
     """A partition in which a group was, or would be, moved: *to_offset* is the next one it gets."""
 
     partition_id: int

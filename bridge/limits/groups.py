@@ -16,11 +16,11 @@ GROUP_RECEIVE_MESSAGES_MAX: Final = 1_000
 GROUP_TOKENS_MAX: Final = 1_000
 GROUP_DELIVERIES_MAX: Final = 1_000
 # Messages of a partition that are out or came back at a time; at 250 bytes each a partition takes 2.5 MB.
-GROUP_TOUCHED_MAX: Final = 10_000
+GROUP_UNACKED_MAX: Final = 10_000
 # Runs of messages passed over below the newest lease; they come of leases that crossed, a handful at a time.
-GROUP_FREE_RUNS_MAX: Final = 1_024
+GROUP_FREE_RANGES_MAX: Final = 1_024
 # Over all groups: the ledger's snapshot of so many is 1 MB and made in 90 ms (measured).
-GROUPS_TOUCHED_MAX: Final = 100_000
+GROUPS_UNACKED_MAX: Final = 100_000
 GROUPS_MAX: Final = 1_000
 GROUP_PARTITIONS_MAX: Final = 20_000
 # Bridge processes that serve groups of one log.
@@ -29,7 +29,7 @@ GROUP_MEMBERS_MAX: Final = 1_000
 GROUP_MEMBER_TTL_MS: Final = 10_000
 # A process has receivers of a group for so long after the last one left: who polls comes again within seconds.
 GROUP_MEMBER_LINGER_S: Final = 10.0
-# Parts of one record: partitions, and runs of offsets in them.
+# Parts of one record: partitions, and ranges of offsets in them.
 GROUP_RECORD_PARTS_MAX: Final = 1_000
 # Largest record: a thousand scopes of three names of 255 bytes.
 GROUP_RECORD_BYTES_MAX: Final = 1024 * 1024
@@ -57,10 +57,10 @@ GROUP_GRACE_S: Final = 0.05
 # A process in which nobody asked for a group so long stops following the ledger, and leaves its partitions.
 GROUP_IDLE_S: Final = 60.0
 # How often it is looked at how groups stand, for the figures; where that takes long, so that it is a tenth of the time.
-GROUP_STANDING_INTERVAL_S: Final = 5.0
-GROUP_STANDING_SHARE: Final = 0.1
+GROUP_STATS_INTERVAL_S: Final = 5.0
+GROUP_STATS_SHARE: Final = 0.1
 # For one such look: a thousand groups of as many topics, each asked for in a millisecond or some.
-GROUP_STANDING_TIMEOUT_S: Final = 30.0
+GROUP_STATS_TIMEOUT_S: Final = 30.0
 # A week, as long as Kafka keeps the offsets of a group without members.
 GROUP_UNUSED_S: Final = 7 * 24 * 3600
 # Low-water marks of a partition are stored so often at most.
@@ -68,6 +68,6 @@ GROUP_COMMIT_INTERVAL_S: Final = 1.0
 # Partitions read or looked up at a time for one request.
 GROUP_READS_AT_ONCE: Final = 8
 # How long the dead-letter writer holds a message; then another may try.
-GROUP_BURIAL_MS: Final = 30_000
+GROUP_DEAD_LETTER_LEASE_MS: Final = 30_000
 # A message is not handed out when less than this of its lease is left by the process's own count.
 GROUP_LEASE_MARGIN_S: Final = 0.05

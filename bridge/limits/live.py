@@ -108,7 +108,7 @@ WS_KEEP_S: Final = 1.0
 # Permits that a subscription may hold; a client that wants everything gives more now and then.
 WS_PERMITS_MAX: Final = 1_000_000
 # Messages of one subscription to a group that the client has and has not settled: each is a token of 100 bytes here.
-WS_UNSETTLED_MAX: Final = 1_000
+WS_UNACKED_MAX: Final = 1_000
 # Messages of a group that one receive asks for: in memory until they are sent.
 WS_RECEIVE_MESSAGES_MAX: Final = 100
 # The longest wait of one receive, after which the next one begins: it shows whether the group can still be served.

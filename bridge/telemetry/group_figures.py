@@ -8,15 +8,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from bridge.limits import METRICS_GROUPS_MAX
 from bridge.telemetry.figures import OTHER
-from bridge.telemetry.port import GroupObserver, GroupStanding
+from bridge.telemetry.port import GroupObserver, GroupStats
 from bridge.telemetry.snapshot import GroupSnapshot
 
 __all__ = ("GroupFigures",)
 
 _LABELS = ("stream", "topic", "group")
 _OTHERS = (OTHER, OTHER, OTHER)
-_NONE = GroupStanding(0, 0, 0, 0, 0)
-# In the order of `GroupStanding`.
+_NONE = GroupStats(0, 0, 0, 0, 0)
+# In the order of `GroupStats`.
 _GAUGES = (
     (
         "bridge_group_lag",
@@ -36,7 +36,7 @@ class _Cell:
         self.delivered = 0
         self.redelivered = 0
         self.dead_lettered = 0
-        self.standing: GroupStanding | None = None
+        self.standing: GroupStats | None = None
 
 
 class GroupFigures:
@@ -61,7 +61,7 @@ class GroupFigures:
     def group_dead_lettered(self, stream: str, topic: str, group: str, *, messages: int) -> None:
         self._cell((stream, topic, group)).dead_lettered += messages
 
-    def groups_stand(self, standing: Mapping[tuple[str, str, str], GroupStanding | None] | None) -> None:
+    def groups_measured(self, standing: Mapping[tuple[str, str, str], GroupStats | None] | None) -> None:
         if standing is not None:
             # Series end with their group, so that new ones get their own.
             self._cells = {
@@ -77,7 +77,7 @@ class GroupFigures:
             elif stands is None:
                 unknown = True
             else:
-                cell.standing = GroupStanding(*map(add, cell.standing or _NONE, stands))
+                cell.standing = GroupStats(*map(add, cell.standing or _NONE, stands))
         if unknown:
             self._cells[_OTHERS].standing = None
 
@@ -96,7 +96,7 @@ class GroupFigures:
             cell.redelivered += other.redelivered
             cell.dead_lettered += other.dead_lettered
             if alive and other.standing is not None:
-                cell.standing = GroupStanding(*map(max, cell.standing or _NONE, other.standing))
+                cell.standing = GroupStats(*map(max, cell.standing or _NONE, other.standing))
 
     def families(self) -> Iterator[Metric]:
         """As Prometheus wants them."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import NamedTuple, Protocol
 
-__all__ = ("GroupObserver", "GroupStanding", "LogObserver", "NullObserver", "TaskObserver", "TopicSeries")
+__all__ = ("GroupObserver", "GroupStats", "LogObserver", "NullObserver", "TaskObserver", "TopicSeries")
 
 
 class LogObserver(Protocol):
@@ -38,7 +38,7 @@ class TaskObserver(Protocol):
         """The event loop came back this much later than it was asked to."""
 
 
-class GroupStanding(NamedTuple):
+class GroupStats(NamedTuple):
     """
     A whole group, in all partitions.
 
@@ -68,7 +68,7 @@ class GroupObserver(Protocol):
     def group_dead_lettered(self, stream: str, topic: str, group: str, *, messages: int) -> None:
         """So many messages went to the dead-letter topic."""
 
-    def groups_stand(self, standing: Mapping[tuple[str, str, str], GroupStanding | None] | None) -> None:
+    def groups_measured(self, standing: Mapping[tuple[str, str, str], GroupStats | None] | None) -> None:
         """Every group there is and how it stands, None where that is not known; None where not even that is known."""
 
 

@@ -113,7 +113,7 @@ async def test_a_process_starts_from_a_snapshot_as_from_the_whole_ledger(
     await one.close()
     two = await replicas.start()
     assert len(await two.receive(topic)) == 3
-    assert two.groups._coordination.ledger.offset > 0
+    assert two.groups._replica.ledger.offset > 0
     assert await two.ack(topic, *given) == ["settled", "done", "done"]
 
 
@@ -256,7 +256,7 @@ async def test_somebody_else_s_messages_in_the_ledger_change_nothing(
         stranger = [NewMessage(b"hello"), NewMessage(b"BGL1\xff"), NewMessage(b"BGS1" + b"\0" * 40)]
         await log.append(TopicRef(f"{name}-groups", which), ToPartition(0), stranger, deadline=soon())
     assert await replica.ack(topic, *given) == ["done"] * 6
-    assert replica.groups._coordination.ledger.skipped == 3
+    assert replica.groups._replica.ledger.skipped == 3
     await replica.close()
     assert await (await replicas.start()).receive(topic) == ()
 
@@ -291,8 +291,8 @@ async def test_who_waits_is_given_what_comes_into_partitions_added_meanwhile(
     replica = await replicas.start()
     assert await replica.receive(topic) == ()
     waiting = asyncio.create_task(replica.receive(topic, wait_s=19))
-    (desk,) = replica.groups._desks
-    await until(lambda: not desk.is_blind)
+    (served,) = replica.groups._served_groups
+    await until(lambda: not served.is_blind)
     await log.add_partitions(topic, 1, deadline=soon())
     await replicas.send(topic, 3, b"new")
     async with asyncio.timeout(60):

@@ -36,7 +36,7 @@ def test_the_bounds_are_those_that_hold() -> None:
         f"{limits.WS_FRAGMENTS_MAX} frames",
         f"{limits.WS_SUBSCRIPTIONS_MAX}\nsubscriptions",
         f"{limits.WS_PERMITS_MAX:,} permits",
-        f"{limits.WS_UNSETTLED_MAX:,} unsettled",
+        f"{limits.WS_UNACKED_MAX:,} unsettled",
         f"{limits.LIVE_STREAMS_MAX:,} together",
         f"{limits.WS_PUBLISHES_MAX} messages ({limits.WS_PUBLISH_BYTES_MAX // 1024**2} MiB)",
         f"silent for {limits.WS_PING_INTERVAL_S:.0f} s",

@@ -38,9 +38,9 @@ class Scene:
     @staticmethod
     async def look(replica: Replica) -> None:
         """What a process does of itself every few seconds, whether it is asked for anything or not."""
-        if not replica.groups._coordination.is_followed:
-            await replica.groups._coordination._look()
-        await replica.groups._standing._look()
+        if not replica.groups._replica.is_followed:
+            await replica.groups._replica._look()
+        await replica.groups._stats_reporter._look()
 
     async def told(self, kind: type) -> int:
         """How many records of that kind stand in the ledger."""

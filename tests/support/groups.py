@@ -14,7 +14,7 @@ from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, Placement, Receipt, ToPartition, TopicRef
-from bridge.telemetry.port import GroupStanding
+from bridge.telemetry.port import GroupStats
 from tests.support.log_backends import AnyLog
 
 __all__ = (
@@ -47,7 +47,7 @@ class Figures:
     delivered: int = 0
     redelivered: int = 0
     dead_lettered: int = 0
-    standing: dict[tuple[str, str, str], GroupStanding | None] | None = None
+    standing: dict[tuple[str, str, str], GroupStats | None] | None = None
     lettered: asyncio.Event = field(default_factory=asyncio.Event)
 
     def group_delivered(self, *_names: str, messages: int, redelivered: int) -> None:
@@ -58,7 +58,7 @@ class Figures:
         self.dead_lettered += messages
         self.lettered.set()
 
-    def groups_stand(self, standing: Mapping[tuple[str, str, str], GroupStanding | None] | None) -> None:
+    def groups_measured(self, standing: Mapping[tuple[str, str, str], GroupStats | None] | None) -> None:
         self.standing = None if standing is None else dict(standing)
 
 
@@ -115,7 +115,7 @@ class Replica:
         with contextlib.suppress(asyncio.CancelledError):
             await self._running
         self.groups.end_waits()
-        self.groups._desks.close()
+        self.groups._served_groups.close()
         await self.tails.close()
         await self.appender.close()
 

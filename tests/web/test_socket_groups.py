@@ -129,7 +129,7 @@ async def test_a_message_that_comes_later_is_pushed(bridge: BridgeApp) -> None:
 async def test_a_client_holds_no_more_unsettled_than_is_allowed(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.sockets.groups.WS_UNSETTLED_MAX", 3)
+    monkeypatch.setattr("bridge.web.sockets.groups.WS_UNACKED_MAX", 3)
     await store(bridge, *(b"%d" % index for index in range(6)))
     async with open_socket(bridge.session, bridge.base) as client:
         await client.ask("subscribe", "subscribed", **GROUP, permits=100)

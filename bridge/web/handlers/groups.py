@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from bridge.errors import BadRequest, DeadlineExceeded
-from bridge.groups.values import Delivery, Settled
+from bridge.groups.values import Delivery, TokenResult
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
 from bridge.web.bodies.optional_body import read_optional_body, refuse_body
@@ -19,18 +19,18 @@ from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.tickets import give_back
 from bridge.web.wire.groups import (
-    ReceiveOrder,
+    ReceiveRequest,
     deliveries_json,
     group_json,
     groups_json,
     messages_of,
-    moved_json,
     read_extension,
+    read_nack,
     read_receive,
-    read_return,
     read_seek,
     read_tokens,
-    settled_json,
+    seek_json,
+    token_results_json,
 )
 from bridge.web.wire.heavy_pages import made_ready
 from bridge.web.wire.queries import refuse_query
@@ -74,7 +74,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
 
 
 async def _receive(
-    request: web.Request, topic: TopicRef, group: str, order: ReceiveOrder
+    request: web.Request, topic: TopicRef, group: str, order: ReceiveRequest
 ) -> tuple[Delivery, ...]:
     services, deadline = request.app[SERVICES], request[DEADLINE]
 
@@ -134,7 +134,7 @@ async def nack(request: web.Request) -> web.Response:
     """`POST .../groups/{group}/nack`: to come again, after `delay_ms`; the outcome of each token."""
     refuse_query(request.query.items())
     topic, group = topic_of(request), request.match_info[_GROUP]
-    tokens, delay_ms = read_return(await read_body(request))
+    tokens, delay_ms = read_nack(await read_body(request))
     groups, deadline = request.app[SERVICES].groups, request[DEADLINE]
     return await _told(groups.nack(topic, group, tokens, delay_ms=delay_ms, deadline=deadline))
 
@@ -148,9 +148,9 @@ async def extend(request: web.Request) -> web.Response:
     return await _told(groups.extend(topic, group, tokens, visibility_ms=visibility_ms, deadline=deadline))
 
 
-async def _told(settling: Awaitable[tuple[Settled, ...]]) -> web.Response:
+async def _told(settling: Awaitable[tuple[TokenResult, ...]]) -> web.Response:
     with _of_the_body():
-        return answer(settled_json(await settling))
+        return answer(token_results_json(await settling))
 
 
 async def list_groups(request: web.Request) -> web.Response:
@@ -186,7 +186,7 @@ async def seek(request: web.Request) -> web.Response:
     moved = await request.app[SERVICES].groups.seek(
         topic, group, order.to, dry_run=order.dry_run, deadline=request[DEADLINE]
     )
-    return answer(moved_json(moved, dry_run=order.dry_run))
+    return answer(seek_json(moved, dry_run=order.dry_run))
 
 
 @contextmanager

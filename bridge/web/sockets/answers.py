@@ -16,6 +16,7 @@ __all__ = (
     "INSTANCE",
     "SUBPROTOCOL",
     "ResumePoint",
+    "acks_frame_json",
     "bye_json",
     "ended_json",
     "error_json",
@@ -25,7 +26,6 @@ __all__ = (
     "pong_json",
     "progress_json",
     "receipt_frame_json",
-    "settled_frame_json",
     "subscribed_json",
 )
 
@@ -106,7 +106,7 @@ def receipt_frame_json(operation_id: str, receipt: bytes) -> bytes:
     return b'{"op":"receipt","id":"%b","receipt":%b}' % (operation_id.encode(), receipt)
 
 
-def settled_frame_json(operation_id: str | None, subscription: str, settled: bytes) -> bytes:
+def acks_frame_json(operation_id: str | None, subscription: str, settled: bytes) -> bytes:
     """What became of the tokens; *settled* is the object with which HTTP says so."""
     return _json("settled", id=operation_id, subscription=subscription)[:-1] + b"," + settled[1:]
 

@@ -7,23 +7,23 @@ from typing import Final
 
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError
-from bridge.groups.values import Delivery, Settled, SettledAs
+from bridge.groups.values import AckOutcome, Delivery, TokenResult
 from bridge.limits import (
     GROUP_NAME_CHARS_MAX,
     TAIL_RETRY_S_MAX,
     TAIL_RETRY_S_MIN,
     WS_RECEIVE_MESSAGES_MAX,
     WS_RECEIVE_WAIT_S,
-    WS_UNSETTLED_MAX,
+    WS_UNACKED_MAX,
 )
 from bridge.messagelog import TopicRef
 from bridge.policy.names import check_name
 from bridge.web.keys import Services
-from bridge.web.sockets.answers import ResumePoint, message_head, settled_frame_json, subscribed_json
-from bridge.web.sockets.operations import Ack, Extend, Nack, Settlement, Subscribe
+from bridge.web.sockets.answers import ResumePoint, acks_frame_json, message_head, subscribed_json
+from bridge.web.sockets.operations import Ack, Acknowledgement, Extend, Nack, Subscribe
 from bridge.web.sockets.permits import Permits
 from bridge.web.sockets.socket import Socket
-from bridge.web.wire.groups import delivery_lines, messages_of, settled_json
+from bridge.web.wire.groups import delivery_lines, messages_of, token_results_json
 from bridge.web.wire.heavy_pages import made_ready
 
 __all__ = ("GroupSubscription",)
@@ -37,11 +37,11 @@ class GroupSubscription:
 
     Attributes:
         begun: as `Subscription.begun`.
-        unsettled: tokens that the client has.
+        unacked: tokens that the client has.
     """
 
     __slots__ = (
-        "_asked", "_group", "_head", "_room", "_services", "_socket", "_timeout_s", "_topic", "begun", "permits", "unsettled"
+        "_asked", "_group", "_head", "_room", "_services", "_socket", "_timeout_s", "_topic", "begun", "permits", "unacked"
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +64,7 @@ class GroupSubscription:
         self._timeout_s = timeout_s
         self._head = message_head(asked.id)
         # A dictionary for its order.
-        self.unsettled: dict[str, None] = {}
+        self.unacked: dict[str, None] = {}
         self._room = asyncio.Event()
 
     @property
@@ -79,7 +79,7 @@ class GroupSubscription:
         while True:
             await self.permits.wait()
             await self._socket.writable()
-            while len(self.unsettled) >= WS_UNSETTLED_MAX:
+            while len(self.unacked) >= WS_UNACKED_MAX:
                 self._room.clear()
                 await self._room.wait()
             try:
@@ -111,7 +111,7 @@ class GroupSubscription:
         return await self._services.groups.receive(
             self._topic,
             self._group,
-            count=min(self.permits.count, WS_RECEIVE_MESSAGES_MAX, WS_UNSETTLED_MAX - len(self.unsettled)),
+            count=min(self.permits.count, WS_RECEIVE_MESSAGES_MAX, WS_UNACKED_MAX - len(self.unacked)),
             wait_s=WS_RECEIVE_WAIT_S,
             visibility_ms=self._asked.visibility_ms,
             max_deliveries=self._asked.max_deliveries,
@@ -123,13 +123,13 @@ class GroupSubscription:
             self._services.groups.give_back(self._topic, self._group, deliveries)
             return
         self.permits.count -= len(deliveries)
-        self.unsettled.update(dict.fromkeys(each.token for each in deliveries))
+        self.unacked.update(dict.fromkeys(each.token for each in deliveries))
         messages = messages_of(deliveries)
         await made_ready(self._services.pages, messages, deadline=None)
         lines = delivery_lines(deliveries, messages, self._services.pages)
         self._socket.send(*(_MESSAGE % (self._head, line) for line in lines))
 
-    async def settle(self, asked: Settlement) -> bytes:
+    async def acknowledge(self, asked: Acknowledgement) -> bytes:
         """
         Do what *asked* says with its tokens; the answer.
 
@@ -137,13 +137,13 @@ class GroupSubscription:
             BridgeError: as `Groups.ack`.
         """
         try:
-            settled = await self._settled(asked)
+            settled = await self._acknowledged(asked)
         except BadRequest as error:
             raise _of_the_message(error) from None
         self._forget(settled, still_held=isinstance(asked, Extend))
-        return settled_frame_json(asked.id, self._asked.id, settled_json(settled))
+        return acks_frame_json(asked.id, self._asked.id, token_results_json(settled))
 
-    async def _settled(self, asked: Settlement) -> tuple[Settled, ...]:
+    async def _acknowledged(self, asked: Acknowledgement) -> tuple[TokenResult, ...]:
         groups, topic, group, deadline = self._services.groups, self._topic, self._group, self._deadline()
         match asked:
             case Ack():
@@ -159,16 +159,16 @@ class GroupSubscription:
 
     async def give_up(self) -> None:
         """The client is gone: what it has not settled comes again at once, as far as that can still be said."""
-        tokens = list(self.unsettled)
-        self.unsettled.clear()
+        tokens = list(self.unacked)
+        self.unacked.clear()
         # Where it cannot be said, it comes again when its leases end.
         with suppress(BridgeError):
             await self._services.groups.nack(self._topic, self._group, tokens, deadline=self._deadline())
 
-    def _forget(self, settled: Iterable[Settled], *, still_held: bool) -> None:
+    def _forget(self, settled: Iterable[TokenResult], *, still_held: bool) -> None:
         for each in settled:
-            if not (still_held and each.outcome is SettledAs.DONE):
-                self.unsettled.pop(each.token, None)
+            if not (still_held and each.outcome is AckOutcome.DONE):
+                self.unacked.pop(each.token, None)
         self._room.set()
 
     def _deadline(self, more_s: float = 0.0) -> Deadline:

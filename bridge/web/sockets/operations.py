@@ -25,13 +25,13 @@ from bridge.web.wire.envelopes import decode_envelope
 
 __all__ = (
     "Ack",
+    "Acknowledgement",
     "Extend",
     "Nack",
     "Operation",
     "Permit",
     "Ping",
     "Publish",
-    "Settlement",
     "Subscribe",
     "Unsubscribe",
     "base64_payload",
@@ -154,8 +154,8 @@ class Ping(_Operation, frozen=True):
     id: Id | None = None
 
 
-Settlement: TypeAlias = Ack | Nack | Extend
-Operation: TypeAlias = Subscribe | Unsubscribe | Permit | Publish | Settlement | Ping
+Acknowledgement: TypeAlias = Ack | Nack | Extend
+Operation: TypeAlias = Subscribe | Unsubscribe | Permit | Publish | Acknowledgement | Ping
 
 
 class _PlainPublish(msgspec.Struct, tag_field="op", tag="publish", gc=False):

@@ -46,13 +46,13 @@ from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.groups import GroupSubscription
 from bridge.web.sockets.operations import (
     Ack,
+    Acknowledgement,
     Extend,
     Nack,
     Operation,
     Permit,
     Ping,
     Publish,
-    Settlement,
     Subscribe,
     Unsubscribe,
     decode_operation,
@@ -202,7 +202,7 @@ class Session:
             case Ping():
                 self._socket.send(pong_json(operation.id))
             case Ack() | Nack() | Extend():
-                self._settle(operation)
+                self._acknowledge(operation)
 
     def _publish(self, asked: Publish) -> None:
         self._count()
@@ -236,18 +236,18 @@ class Session:
         refuse_own(self._services, topic.stream, path="$.stream")
         return topic
 
-    def _settle(self, asked: Settlement) -> None:
+    def _acknowledge(self, asked: Acknowledgement) -> None:
         subscription = self._named(asked.subscription)
         if not isinstance(subscription, GroupSubscription):
             raise BadRequest(
                 "This is no subscription to a group: nothing is to be settled.", path="$.subscription"
             )
         self._count(acknowledgement_key(self._limit_key))
-        self._call(self._settled(asked, subscription))
+        self._call(self._acknowledged(asked, subscription))
 
-    async def _settled(self, asked: Settlement, subscription: GroupSubscription) -> None:
+    async def _acknowledged(self, asked: Acknowledgement, subscription: GroupSubscription) -> None:
         try:
-            self._socket.send(await subscription.settle(asked))
+            self._socket.send(await subscription.acknowledge(asked))
         except BridgeError as error:
             self._refuse(error, asked.id)
         except Exception:  # noqa: BLE001 (the client must hear of it, and the socket goes on)
@@ -297,7 +297,7 @@ class Session:
         return running.subscription
 
     def _give_up(self, subscription: Subscription) -> None:
-        if isinstance(subscription, GroupSubscription) and subscription.unsettled:
+        if isinstance(subscription, GroupSubscription) and subscription.unacked:
             self._call(subscription.give_up())
 
     # --- answers ----------------------------------------------------------------------------------------------

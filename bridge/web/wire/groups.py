@@ -8,7 +8,7 @@ import orjson
 from msgspec import Meta
 
 from bridge.errors import BadRequest, SerializationError
-from bridge.groups.values import Delivery, GroupInfo, GroupPartition, Moved, SeekTo, Settled
+from bridge.groups.values import Delivery, GroupInfo, GroupPartition, SeekResult, SeekTo, TokenResult
 from bridge.limits import (
     GROUP_DELIVERIES_MAX,
     GROUP_NACK_DELAY_MS_MAX,
@@ -27,20 +27,20 @@ from bridge.web.wire.queries import PARTITION_ID_MAX
 from bridge.web.wire.times import rfc3339, time_us_of
 
 __all__ = (
-    "ReceiveOrder",
-    "SeekOrder",
+    "ReceiveRequest",
+    "SeekRequest",
     "deliveries_json",
     "delivery_lines",
     "group_json",
     "groups_json",
     "messages_of",
-    "moved_json",
     "read_extension",
+    "read_nack",
     "read_receive",
-    "read_return",
     "read_seek",
     "read_tokens",
-    "settled_json",
+    "seek_json",
+    "token_results_json",
 )
 
 _Visibility = Annotated[int, Meta(ge=GROUP_VISIBILITY_MS_MIN, le=GROUP_VISIBILITY_MS_MAX)]
@@ -50,7 +50,7 @@ _Tokens = Annotated[list[str], Meta(min_length=1, max_length=GROUP_TOKENS_MAX)]
 _RECEIVE_MESSAGES: Final = 10
 
 
-class ReceiveOrder(msgspec.Struct, frozen=True):
+class ReceiveRequest(msgspec.Struct, frozen=True):
     """What `POST .../receive` asks for; None takes what is configured."""
 
     count: int
@@ -94,7 +94,7 @@ class _SeekBody(msgspec.Struct, forbid_unknown_fields=True):
     dry_run: bool = False
 
 
-class SeekOrder(NamedTuple):
+class SeekRequest(NamedTuple):
     """Where a group goes on: everywhere alike, or by partition; *dry_run* only tells."""
 
     to: SeekTo | Mapping[int, SeekTo]
@@ -113,7 +113,7 @@ _SEEK: Final = msgspec.json.Decoder(_SeekBody)
 _SEEK_KEYS: Final = (b'"to"', b'"dry_run"', b'"offsets"')
 
 
-def read_receive(body: bytes, *, count_max: int) -> ReceiveOrder:
+def read_receive(body: bytes, *, count_max: int) -> ReceiveRequest:
     """
     What `POST .../receive` asks for.
 
@@ -133,7 +133,7 @@ def read_receive(body: bytes, *, count_max: int) -> ReceiveOrder:
             f"A group gives at most {count_max} messages at once.", path="$.count", limit=count_max
         )
     count = min(_RECEIVE_MESSAGES, count_max) if order.count is None else order.count
-    return ReceiveOrder(count, order.wait_ms, order.visibility_ms, order.max_deliveries)
+    return ReceiveRequest(count, order.wait_ms, order.visibility_ms, order.max_deliveries)
 
 
 def read_tokens(body: bytes) -> list[str]:
@@ -149,7 +149,7 @@ def read_tokens(body: bytes) -> list[str]:
     return decode_envelope(body, _ACK, _ACK_KEYS).tokens
 
 
-def read_return(body: bytes) -> tuple[list[str], int]:
+def read_nack(body: bytes) -> tuple[list[str], int]:
     """
     What `POST .../nack` gives back, and after how many milliseconds it may come again.
 
@@ -177,7 +177,7 @@ def read_extension(body: bytes) -> tuple[list[str], int | None]:
     return order.tokens, order.visibility_ms
 
 
-def read_seek(body: bytes) -> SeekOrder:
+def read_seek(body: bytes) -> SeekRequest:
     """
     Where `PUT .../offsets` lets a group go on.
 
@@ -189,7 +189,7 @@ def read_seek(body: bytes) -> SeekOrder:
     """
     order = decode_envelope(body, _SEEK, _SEEK_KEYS)
     if isinstance(order.to, str):
-        return SeekOrder(_place(order.to), order.dry_run)
+        return SeekRequest(_place(order.to), order.dry_run)
     # There is no text in it but keys: "to" and "offsets", perhaps "dry_run", and two for each place.
     keys = 2 + 2 * len(order.to.offsets) + (b'"dry_run"' in body)
     if body.count(b'"') != 2 * keys:
@@ -199,7 +199,7 @@ def read_seek(body: bytes) -> SeekOrder:
         if placed.partition_id in places:
             raise BadRequest("The partition is there twice.", path=f"$.to.offsets[{index}].partition_id")
         places[placed.partition_id] = FromOffset(placed.offset)
-    return SeekOrder(places, order.dry_run)
+    return SeekRequest(places, order.dry_run)
 
 
 def _place(text: str) -> SeekTo:
@@ -251,7 +251,7 @@ def delivery_lines(deliveries: Sequence[Delivery], messages: Records, pages: Pag
     ]
 
 
-def settled_json(settled: Sequence[Settled]) -> bytes:
+def token_results_json(settled: Sequence[TokenResult]) -> bytes:
     """`{"results": [{"token", "outcome", "lease_expires_at"?}, ...], "done"}`, in the order of the tokens."""
     results: list[dict[str, Any]] = []
     for each in settled:
@@ -288,6 +288,6 @@ def _partition(partition: GroupPartition) -> dict[str, Any]:
     return partition._asdict()
 
 
-def moved_json(moved: Sequence[Moved], *, dry_run: bool) -> bytes:
+def seek_json(moved: Sequence[SeekResult], *, dry_run: bool) -> bytes:
     """`{"dry_run", "partitions": [{"partition_id", "from_offset", "to_offset"}, ...]}`."""
     return orjson.dumps({"dry_run": dry_run, "partitions": [each._asdict() for each in moved]})

@@ -145,7 +145,7 @@ async def test_a_duty_that_fails_again_and_again_is_told_once(
     replica = await scene.start()
     await scene.send(b"a")
     turns: asyncio.Queue[None] = asyncio.Queue()
-    working = replica.groups._do_duty
+    working = replica.groups._maintain_once
     failing = asyncio.Event()
 
     async def duty() -> None:
@@ -155,7 +155,7 @@ async def test_a_duty_that_fails_again_and_again_is_told_once(
         await working()
 
     with capture_logs() as told:
-        monkeypatch.setattr(replica.groups, "_do_duty", duty)
+        monkeypatch.setattr(replica.groups, "_maintain_once", duty)
         await replica.receive(TOPIC)
         for turn in (failing.set, failing.clear, failing.set):
             turn()
@@ -195,7 +195,7 @@ async def test_a_dead_letter_that_cannot_be_written_is_tried_again(scene: Scene)
     assert await replica.receive(TOPIC, max_deliveries=1) == ()
     await replica.groups._receiving.finish()
     assert replica.figures.dead_lettered == 0
-    scene.clock.advance(limits.GROUP_BURIAL_MS / 1000)
+    scene.clock.advance(limits.GROUP_DEAD_LETTER_LEASE_MS / 1000)
     gate.before = None
     assert await replica.receive(TOPIC, max_deliveries=1) == ()
     await replica.groups._receiving.finish()
@@ -221,9 +221,9 @@ async def test_a_snapshot_in_pieces_is_found_behind_strangers(
     await scene.log.append(SNAPSHOTS, ToPartition(0), [NewMessage(b"stranger")], deadline=scene.soon())
     # The records that the snapshot stands for are not needed any more.
     two = await scene.start()
-    ledger_before = two.groups._coordination.ledger
+    ledger_before = two.groups._replica.ledger
     assert await two.receive(TOPIC) == ()
-    assert two.groups._coordination.ledger is not ledger_before
+    assert two.groups._replica.ledger is not ledger_before
     assert await two.ack(TOPIC, *given) == ["settled", "done"]
 
 
@@ -234,12 +234,12 @@ async def test_one_process_makes_snapshots_as_records_come(
     replica = await scene.start()
     await scene.send(b"a")
     await replica.ack(TOPIC, *await replica.receive(TOPIC))
-    duties = replica.groups._duties
-    await duties.renew(())
-    await duties.snapshot()
+    maintenance = replica.groups._maintenance
+    await maintenance.heartbeat(())
+    await maintenance.snapshot()
     page = await scene.log.read(SNAPSHOTS, 0, First(), count=10, deadline=scene.soon())
     assert len(page.messages) == 1
-    await duties.snapshot()
+    await maintenance.snapshot()
     page = await scene.log.read(SNAPSHOTS, 0, First(), count=10, deadline=scene.soon())
     assert len(page.messages) == 1
 

@@ -19,8 +19,8 @@ async def half_acked(scene: Scene, replica: Replica) -> None:
     await scene.send(b"a", b"b", b"c", b"d")
     given = await replica.receive(TOPIC, visibility_ms=600_000)
     await replica.ack(TOPIC, *given[:2])
-    await replica.groups._duties.renew(replica.groups._desks.scopes)
-    await replica.groups._duties.store_marks()
+    await replica.groups._maintenance.heartbeat(replica.groups._served_groups.scopes)
+    await replica.groups._maintenance.commit_offsets()
 
 
 async def received(replica: Replica) -> list[tuple[int, int]]:
@@ -65,9 +65,9 @@ async def test_snapshots_that_are_gone_are_made_again_and_nothing_is_forgotten(
     replica = await scene.start()
     await half_acked(scene, replica)
     await scene.log.delete_topic(SNAPSHOTS, deadline=scene.soon())
-    await replica.groups._duties.snapshot()
+    await replica.groups._maintenance.snapshot()
     assert await replica.receive(TOPIC) == ()
-    await replica.groups._duties.snapshot()
+    await replica.groups._maintenance.snapshot()
     page = await scene.log.read(SNAPSHOTS, 0, First(), count=10, deadline=scene.soon())
     assert len(page.messages) == 1
 
@@ -129,16 +129,16 @@ async def test_a_mark_that_cannot_be_stored_is_stored_later(
     monkeypatch.setattr(scene.log, "store_offset", fail_first)
     await scene.send(b"a", b"b")
     given = await replica.receive(TOPIC, visibility_ms=600_000)
-    duties = replica.groups._duties
-    await duties.renew(replica.groups._desks.scopes)
+    maintenance = replica.groups._maintenance
+    await maintenance.heartbeat(replica.groups._served_groups.scopes)
     await replica.ack(TOPIC, given[0])
     while failures:
-        await duties.store_marks()
+        await maintenance.commit_offsets()
     assert await scene.log.stored_offset(TOPIC, 0, f"group.{GROUP}", deadline=scene.soon()) is None
     # Refused is not asked again, until the mark moves.
-    await duties.store_marks()
+    await maintenance.commit_offsets()
     await replica.ack(TOPIC, given[1])
-    await duties.store_marks()
+    await maintenance.commit_offsets()
     stored = await scene.log.stored_offset(TOPIC, 0, f"group.{GROUP}", deadline=scene.soon())
     assert stored is not None
     assert stored.offset == 1
@@ -147,7 +147,7 @@ async def test_a_mark_that_cannot_be_stored_is_stored_later(
 async def test_duties_that_fail_are_done_again(scene: Scene) -> None:
     replica = await scene.start()
     assert await replica.receive(TOPIC) == ()
-    await until(lambda: replica.groups._duties.scopes)
+    await until(lambda: replica.groups._maintenance.scopes)
     gate = Gate(replica, LEDGER)
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     gate.open.set()
@@ -159,8 +159,8 @@ async def test_duties_that_fail_are_done_again(scene: Scene) -> None:
     gate.reached.clear()
     replica.groups._beat.set()
     await gate.reached.wait()
-    await until(lambda: not replica.groups._duties.scopes)
+    await until(lambda: not replica.groups._maintenance.scopes)
     assert await replica.receive(TOPIC) == ()
-    await until(lambda: replica.groups._duties.scopes)
+    await until(lambda: replica.groups._maintenance.scopes)
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     await replica.groups.release()

@@ -8,7 +8,7 @@ import pytest
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.groups.ledger import Ledger
-from bridge.groups.records import Lease, Leave, Renew
+from bridge.groups.records import Heartbeat, Lease, Leave
 from bridge.groups.values import Delivery
 from bridge.messagelog import First, Last
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Gate, Scene
@@ -19,22 +19,21 @@ from tests.support.turns import until
 
 async def caught_up(scene: Scene, replica: Replica) -> None:
     """Whatever the others told is known: seconds pass here between two looks at the ledger."""
-    coordination, there = replica.groups._coordination, await records(scene)
-    while coordination.is_followed and coordination.ledger.offset < there:
-        if coordination._waiting is not None and not coordination._waiting.done():
-            coordination._waiting.set_result(None)
+    ledger_replica, there = replica.groups._replica, await records(scene)
+    while ledger_replica.is_followed and ledger_replica.ledger.offset < there:
+        if ledger_replica._waiting is not None and not ledger_replica._waiting.done():
+            ledger_replica._waiting.set_result(None)
         await asyncio.sleep(0)
 
 
 async def ticks(scene: Scene, seconds: int, *replicas: Replica) -> None:
-    """So much time, in which every process does its duties once a second."""
+    """So much time, in which every process does its maintenance once a second."""
     for _ in range(seconds):
         scene.clock.advance(1)
         for replica in replicas:
-            coordination = replica.groups._coordination
-            if coordination.is_followed:
+            if replica.groups._replica.is_followed:
                 await caught_up(scene, replica)
-                await replica.groups._do_duty()
+                await replica.groups._maintain_once()
 
 
 async def records(scene: Scene) -> int:
@@ -53,7 +52,7 @@ async def receiving(replica: Replica) -> tuple[Delivery, ...]:
 
 
 def waits(replica: Replica) -> bool:
-    return any(desk._waiting for desk in replica.groups._desks)
+    return any(served._waiting for served in replica.groups._served_groups)
 
 
 def name(replica: Replica) -> str:
@@ -88,7 +87,7 @@ async def test_a_group_that_nobody_receives_from_any_more_writes_one_farewell(sc
     replica = await scene.start()
     await scene.send(b"a")
     await replica.ack(TOPIC, *await replica.receive(TOPIC))
-    await until(lambda: replica.groups._duties.scopes)
+    await until(lambda: replica.groups._maintenance.scopes)
     before = await records(scene)
     await ticks(scene, 3600, replica)
     assert await scene.told(Leave) == 1
@@ -99,7 +98,7 @@ async def test_a_group_that_nobody_receives_from_any_more_writes_one_farewell(sc
 async def test_who_polls_now_and_then_writes_nothing_where_there_is_nothing(scene: Scene) -> None:
     replica = await scene.start()
     await replica.receive(TOPIC)
-    await until(lambda: replica.groups._duties.scopes)
+    await until(lambda: replica.groups._maintenance.scopes)
     before = await records(scene)
     for _ in range(100):
         await ticks(scene, 5, replica)
@@ -113,30 +112,30 @@ async def test_a_killed_process_is_out_once_the_group_is_used_for_as_long_as_it_
     one, two = await scene.start(), await scene.start()
     for each in (one, two):
         await each.receive(TOPIC)
-        await until(lambda each=each: each.groups._duties.scopes)  # type: ignore[misc]
+        await until(lambda each=each: each.groups._maintenance.scopes)  # type: ignore[misc]
     await two.crash()
     for at in range(limits.GROUP_MEMBER_TTL_MS // 1000 + 2):
         await scene.send(b"%d" % at)
         assert len(await one.receive(TOPIC)) == 1
         await ticks(scene, 1, one)
     assert await members(scene, one) == {name(one)}
-    assert await scene.told(Renew) < 10
+    assert await scene.told(Heartbeat) < 10
 
 
 async def test_after_a_rest_those_who_wait_say_that_they_are_there(scene: Scene) -> None:
     one, two = await scene.start(), await scene.start()
     waiting = [asyncio.create_task(receiving(each)) for each in (one, two)]
-    await until(lambda: all(each.groups._duties.scopes for each in (one, two)))
+    await until(lambda: all(each.groups._maintenance.scopes for each in (one, two)))
     scene.clock.advance(3600)
-    told = await scene.told(Renew)
+    told = await scene.told(Heartbeat)
     await scene.send(b"a")
     one.tails.stored(TOPIC, 0, 1)
     await until(lambda: any(each.done() for each in waiting))
     for replica in (one, two):
         await caught_up(scene, replica)
     # At once, not at the next look.
-    await until(lambda: not (one.groups._duties.is_out or two.groups._duties.is_out))
-    assert await scene.told(Renew) >= told + 2
+    await until(lambda: not (one.groups._maintenance.is_out or two.groups._maintenance.is_out))
+    assert await scene.told(Heartbeat) >= told + 2
     assert await scene.told(Lease) >= 1
     for task in waiting:
         task.cancel()
@@ -155,13 +154,13 @@ async def test_a_process_does_not_go_to_rest_over_what_is_being_told(scene: Scen
     replica = await scene.start()
     await scene.send(b"a")
     given = await replica.receive(TOPIC, visibility_ms=600_000)
-    coordination = replica.groups._coordination
+    ledger_replica = replica.groups._replica
     gate = Gate(replica, LEDGER)
     acking = asyncio.create_task(replica.ack(TOPIC, *given))
     await gate.reached.wait()
-    coordination.rest()
-    await until(lambda: coordination._waiting is not None and not coordination._waiting.done())
-    coordination._waiting.set_result(None)  # type: ignore[union-attr]
+    ledger_replica.rest()
+    await until(lambda: ledger_replica._waiting is not None and not ledger_replica._waiting.done())
+    ledger_replica._waiting.set_result(None)  # type: ignore[union-attr]
     for _ in range(10):
         await asyncio.sleep(0)
     gate.open.set()
@@ -174,7 +173,7 @@ async def test_duties_end_when_they_are_ended_whatever_happens_in_that_moment(
 ) -> None:
     replica = await scene.start()
     assert await replica.receive(TOPIC) == ()
-    await until(lambda: replica.groups._duties.scopes and not replica.groups._beat.is_set())
+    await until(lambda: replica.groups._maintenance.scopes and not replica.groups._beat.is_set())
     for _ in range(20):
         await asyncio.sleep(0)
     replica.groups._beat.set()
@@ -191,10 +190,10 @@ async def test_nothing_is_kept_of_groups_that_went_with_their_ledger(scene: Scen
     replica = await scene.start()
     await scene.send(b"a")
     await replica.ack(TOPIC, *await replica.receive(TOPIC))
-    duties, coordination = replica.groups._duties, replica.groups._coordination
-    await duties.store_marks()
-    assert len(duties._stored) == len(duties._seen) == 1
-    coordination.ledger = Ledger()
-    await duties.store_marks()
-    assert not duties._stored
-    assert not duties._seen
+    maintenance, ledger_replica = replica.groups._maintenance, replica.groups._replica
+    await maintenance.commit_offsets()
+    assert len(maintenance._stored) == len(maintenance._seen) == 1
+    ledger_replica.ledger = Ledger()
+    await maintenance.commit_offsets()
+    assert not maintenance._stored
+    assert not maintenance._seen

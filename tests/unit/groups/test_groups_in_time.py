@@ -7,7 +7,7 @@ import pytest
 from bridge import limits
 from bridge.config import GroupsConfig
 from bridge.errors import BadRequest, Overloaded
-from bridge.groups.records import Lease, Open, Settle
+from bridge.groups.records import Acknowledge, Lease, Open
 from bridge.messagelog import (
     FromOffset,
     NewMessage,
@@ -107,7 +107,7 @@ async def test_a_lease_that_took_too_long_to_get_is_not_handed_out(scene: Scene)
     assert all(each.delivery_count == 2 for each in given)
     (again,) = given or await replica.receive(TOPIC, group="another", wait_s=5)
     assert again.delivery_count == 2
-    assert await scene.told(Settle) >= 1
+    assert await scene.told(Acknowledge) >= 1
 
 
 async def test_a_process_that_nobody_asks_rests_and_goes_on_when_asked(scene: Scene) -> None:
@@ -115,15 +115,15 @@ async def test_a_process_that_nobody_asks_rests_and_goes_on_when_asked(scene: Sc
     await scene.send(b"a", b"b")
     (given,) = await replica.receive(TOPIC, 1, visibility_ms=600_000)
     scene.clock.advance(limits.GROUP_IDLE_S)
-    coordination = replica.groups._coordination
+    ledger_replica = replica.groups._replica
     async with asyncio.timeout(60):
-        while coordination.is_followed:
+        while ledger_replica.is_followed:
             replica.groups._beat.set()
             await scene.log.probe(deadline=scene.soon())
-            coordination._told_more = True
-            if coordination._waiting is not None and not coordination._waiting.done():
-                coordination._waiting.set_result(None)
-    assert len(replica.groups._desks.scopes) == 0
+            ledger_replica._told_more = True
+            if ledger_replica._waiting is not None and not ledger_replica._waiting.done():
+                ledger_replica._waiting.set_result(None)
+    assert len(replica.groups._served_groups.scopes) == 0
     assert offsets_of(await replica.receive(TOPIC)) == [(0, 1)]
     assert await replica.ack(TOPIC, given) == ["done"]
 
@@ -215,11 +215,11 @@ async def test_too_many_groups_are_refused_until_one_ends(
         await replica.receive(TOPIC, group="another")
     assert (refused.value.path, refused.value.limit) == ("group", 1)
     # What was refused leaves nothing behind, in the ledger neither.
-    assert [each.group for each in replica.groups._desks.scopes] == [GROUP]
-    assert len(list(replica.groups._desks)) == 1
+    assert [each.group for each in replica.groups._served_groups.scopes] == [GROUP]
+    assert len(list(replica.groups._served_groups)) == 1
     assert await scene.told(Open) == told
     scene.clock.advance(GroupsConfig().unused_s)
-    replica.groups._desks.tidy()
+    replica.groups._served_groups.tidy()
     await scene.look(replica)
     assert await replica.receive(TOPIC, group="another") == ()
 
@@ -233,7 +233,7 @@ async def test_a_group_is_taken_up_with_all_its_partitions_or_refused(
     with pytest.raises(BadRequest, match="3 partitions at most") as refused:
         await replica.receive(TOPIC, group="another")
     assert (refused.value.path, refused.value.limit) == ("group", 3)
-    assert [each.group for each in replica.groups._coordination.ledger.groups] == [GROUP]
+    assert [each.group for each in replica.groups._replica.ledger.groups] == [GROUP]
 
 
 async def test_who_waits_where_no_partition_can_be_watched_looks_for_himself(

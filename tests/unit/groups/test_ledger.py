@@ -1,22 +1,22 @@
 import pytest
 
 from bridge import limits
-from bridge.groups.ledger import Folded, LeaseResult, Ledger, SettleResult
-from bridge.groups.partition import SettledAs
+from bridge.groups.ledger import AckResult, AppliedRecord, LeaseResult, Ledger
+from bridge.groups.partition import AckOutcome
 from bridge.groups.records import (
+    Acknowledge,
     Advance,
-    Expire,
-    Forget,
+    DeleteGroup,
+    ExpireGroup,
+    Heartbeat,
     Hold,
     Lease,
     Leave,
+    OffsetRange,
     Open,
     Record,
-    Renew,
-    Run,
     Scope,
     Seek,
-    Settle,
     Start,
     encoded,
 )
@@ -25,7 +25,7 @@ SCOPE = Scope("stream", "topic", "group")
 OTHER = Scope("stream", "topic", "other")
 
 
-def fold(ledger: Ledger, record: Record, at_us: int = 0) -> Folded:
+def fold(ledger: Ledger, record: Record, at_us: int = 0) -> AppliedRecord:
     folded = ledger.apply(ledger.offset, at_us, encoded(record))
     assert folded is not None
     return folded
@@ -39,7 +39,7 @@ def opened(*scopes: Scope) -> Ledger:
 
 
 def lease(ledger: Ledger, scope: Scope, partition_id: int, start: int, stop: int) -> int:
-    result = fold(ledger, Lease(5, scope, 1000, True, ((partition_id, (Run(start, stop),)),))).result
+    result = fold(ledger, Lease(5, scope, 1000, True, ((partition_id, (OffsetRange(start, stop),)),))).result
     assert isinstance(result, LeaseResult)
     return sum(len(granted) for _, granted in result.granted)
 
@@ -48,9 +48,9 @@ def test_a_group_or_partition_that_was_not_taken_up_gives_nothing() -> None:
     ledger = opened(SCOPE)
     assert lease(ledger, OTHER, 0, 0, 1) == 0
     assert lease(ledger, SCOPE, 2, 0, 1) == 0
-    result = fold(ledger, Settle(6, SCOPE, 0, 0, (Hold(2, 5, (Run(0, 2),)),))).result
-    assert isinstance(result, SettleResult)
-    assert set(result.outcomes.values()) == {SettledAs.EXPIRED}
+    result = fold(ledger, Acknowledge(6, SCOPE, 0, 0, (Hold(2, 5, (OffsetRange(0, 2),)),))).result
+    assert isinstance(result, AckResult)
+    assert set(result.outcomes.values()) == {AckOutcome.EXPIRED}
     assert len(result.outcomes) == 2
     fold(ledger, Seek(7, SCOPE, (Start(2, 5),)))
     fold(ledger, Advance(8, OTHER, (Start(0, 5),)))
@@ -72,8 +72,8 @@ def test_there_are_no_more_groups_and_partitions_than_their_bounds(monkeypatch: 
     assert set(ledger.groups) == {SCOPE}
     fold(ledger, Open(9, SCOPE, (Start(2, 0), Start(3, 0))))
     assert set(ledger.groups[SCOPE].partitions) == {0, 1, 2}
-    fold(ledger, Forget(10, SCOPE))
-    fold(ledger, Forget(11, SCOPE))
+    fold(ledger, DeleteGroup(10, SCOPE))
+    fold(ledger, DeleteGroup(11, SCOPE))
     fold(ledger, Open(12, OTHER, (Start(0, 0),)))
     assert set(ledger.groups) == {OTHER}
 
@@ -84,17 +84,17 @@ def test_a_group_ends_as_unused_only_if_it_was_not_used_meanwhile() -> None:
     used_us = ledger.groups[SCOPE].used_us
     fold(ledger, Advance(2, SCOPE, (Start(1, 5),)), used_us + 7)
     # Whoever said so did not know of that.
-    fold(ledger, Expire(3, SCOPE, used_us))
+    fold(ledger, ExpireGroup(3, SCOPE, used_us))
     assert SCOPE in ledger.groups
-    fold(ledger, Expire(4, SCOPE, used_us + 7))
-    fold(ledger, Expire(5, SCOPE, used_us + 7))
+    fold(ledger, ExpireGroup(4, SCOPE, used_us + 7))
+    fold(ledger, ExpireGroup(5, SCOPE, used_us + 7))
     assert set(ledger.groups) == {OTHER}
     assert ledger.held_count == 0
     assert Ledger(ledger.state()).state() == ledger.state()
 
 
 def test_all_groups_together_hold_no_more_than_their_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "GROUPS_TOUCHED_MAX", 5)
+    monkeypatch.setattr(limits, "GROUPS_UNACKED_MAX", 5)
     ledger = opened(SCOPE, OTHER)
     assert lease(ledger, SCOPE, 0, 0, 3) == 3
     assert lease(ledger, OTHER, 1, 0, 3) == 2
@@ -103,7 +103,7 @@ def test_all_groups_together_hold_no_more_than_their_bound(monkeypatch: pytest.M
     assert lease(ledger, OTHER, 0, 0, 9) == 3
     fold(ledger, Advance(9, OTHER, (Start(0, 2),)))
     assert ledger.held_count == 3
-    fold(ledger, Forget(10, OTHER))
+    fold(ledger, DeleteGroup(10, OTHER))
     assert ledger.held_count == 0
     assert Ledger(ledger.state()).state() == ledger.state()
 
@@ -113,13 +113,13 @@ def test_members_live_until_their_time_is_up_and_no_more_than_their_bound(
 ) -> None:
     monkeypatch.setattr(limits, "GROUP_MEMBERS_MAX", 2)
     ledger = Ledger()
-    fold(ledger, Renew(1, 10, 1, (SCOPE,)), at_us=0)
-    fold(ledger, Renew(1, 20, 5, ()), at_us=0)
-    fold(ledger, Renew(1, 30, 5, (SCOPE,)), at_us=500)
+    fold(ledger, Heartbeat(1, 10, 1, (SCOPE,)), at_us=0)
+    fold(ledger, Heartbeat(1, 20, 5, ()), at_us=0)
+    fold(ledger, Heartbeat(1, 30, 5, (SCOPE,)), at_us=500)
     assert ledger.members(now_us=500) == (10, 20)
     assert ledger.members(SCOPE, now_us=500) == (10,)
     assert ledger.members(now_us=1_000) == (20,)
-    fold(ledger, Renew(1, 30, 5, (SCOPE,)), at_us=1_000)
+    fold(ledger, Heartbeat(1, 30, 5, (SCOPE,)), at_us=1_000)
     assert ledger.members(now_us=1_000) == (20, 30)
     fold(ledger, Leave(1, 20))
     fold(ledger, Leave(1, 20))
@@ -129,7 +129,7 @@ def test_members_live_until_their_time_is_up_and_no_more_than_their_bound(
 def test_time_never_goes_back() -> None:
     ledger = opened(SCOPE)
     fold(ledger, Leave(1, 1), at_us=5_000_000)
-    result = fold(ledger, Lease(5, SCOPE, 1000, True, ((0, (Run(0, 1),)),)), at_us=10).result
+    result = fold(ledger, Lease(5, SCOPE, 1000, True, ((0, (OffsetRange(0, 1),)),)), at_us=10).result
     assert isinstance(result, LeaseResult)
     assert result.until_us == 6_000_000
     assert ledger.groups[SCOPE].used_us == 5_000_000

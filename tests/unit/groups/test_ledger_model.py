@@ -12,24 +12,24 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
 
-from bridge.groups.ledger import LeaseResult, Ledger, SettleResult
+from bridge.groups.ledger import AckResult, LeaseResult, Ledger
 from bridge.groups.partition import Partition
-from bridge.groups.picking import Reserved, runs_of
 from bridge.groups.records import (
+    Acknowledge,
     Advance,
+    Heartbeat,
     Hold,
     Lease,
     Leave,
+    OffsetRange,
     Open,
     Record,
-    Renew,
-    Run,
     Scope,
     Seek,
-    Settle,
     Start,
     encoded,
 )
+from bridge.groups.reservations import Reservations, ranges_of
 from bridge.groups.snapshots import restored, snapshot
 
 SCOPE = Scope("stream", "topic", "group")
@@ -57,7 +57,7 @@ class Process:
     ledger: Ledger
     #: What its clock is off.
     skew_us: int
-    reserved: list[Reserved] = field(default_factory=lambda: [Reserved() for _ in range(PARTITIONS)])
+    reserved: list[Reservations] = field(default_factory=lambda: [Reservations() for _ in range(PARTITIONS)])
     asking: dict[int, list[tuple[int, tuple[int, ...]]]] = field(default_factory=dict)
 
 
@@ -75,7 +75,7 @@ class Groups(RuleBasedStateMachine):
         self.began = [0] * PARTITIONS
         self.fates: dict[Place, Fate] = {}
         self.truth = Ledger()
-        self.results: dict[int, LeaseResult | SettleResult | None] = {}
+        self.results: dict[int, LeaseResult | AckResult | None] = {}
         self.processes: list[Process] = []
         self.snapshots: list[tuple[bytes, ...]] = []
         self.start(0, None)
@@ -85,7 +85,7 @@ class Groups(RuleBasedStateMachine):
     def new_id(self) -> int:
         return next(self.ids)
 
-    def tell(self, record: Record) -> LeaseResult | SettleResult | None:
+    def tell(self, record: Record) -> LeaseResult | AckResult | None:
         """Append *record*; its result by a fold that is always up to date, which all others must come to as well."""
         offset = len(self.log)
         payload = encoded(record)
@@ -146,7 +146,7 @@ class Groups(RuleBasedStateMachine):
     @rule(member=st.integers(1, 4), leaves=st.booleans(), ttl_ms=st.integers(1, 20_000))
     def come_and_go(self, member: int, leaves: bool, ttl_ms: int) -> None:
         gone = Leave(self.new_id(), member)
-        self.tell(gone if leaves else Renew(self.new_id(), member, ttl_ms, (SCOPE,)))
+        self.tell(gone if leaves else Heartbeat(self.new_id(), member, ttl_ms, (SCOPE,)))
         alive = self.truth.members(SCOPE, now_us=self.stamp_us)
         assert (member in alive) is not leaves
 
@@ -214,7 +214,7 @@ class Groups(RuleBasedStateMachine):
             SCOPE,
             visibility_ms,
             counted,
-            tuple((partition_id, runs_of(offsets)) for partition_id, offsets in asked),
+            tuple((partition_id, ranges_of(offsets)) for partition_id, offsets in asked),
         )
         result = self.tell(record)
         assert isinstance(result, LeaseResult)
@@ -281,11 +281,11 @@ class Groups(RuleBasedStateMachine):
     )
     def settle(self, held: list[TokenOf], verb: int, delay_ms: int) -> None:
         holds = tuple(
-            Hold(partition_id, lease_id, (Run(offset, offset + 1),))
+            Hold(partition_id, lease_id, (OffsetRange(offset, offset + 1),))
             for partition_id, offset, lease_id in held
         )
-        result = self.tell(Settle(self.new_id(), SCOPE, verb, delay_ms, holds))
-        assert isinstance(result, SettleResult)
+        result = self.tell(Acknowledge(self.new_id(), SCOPE, verb, delay_ms, holds))
+        assert isinstance(result, AckResult)
         for token in held:
             partition_id, offset, lease_id = token
             fate = self.fates[partition_id, offset]
@@ -315,7 +315,7 @@ class Groups(RuleBasedStateMachine):
             low = min(open_ones, default=self.ends[partition_id])
             # What nobody was given yet is not settled either, but a mark beyond the frontier would say nothing.
             assert partition.low == min(low, partition.frontier)
-            assert partition.unsettled_count == sum(each < partition.frontier for each in open_ones)
+            assert partition.unacked_count == sum(each < partition.frontier for each in open_ones)
 
     @invariant()
     def the_ledger_counts_what_it_holds(self) -> None:
@@ -334,7 +334,7 @@ class Groups(RuleBasedStateMachine):
         # One process that goes on delivers everything that is left.
         last = Process(Ledger(), 0)
         self.clock_us = self.stamp_us + 10_000_000
-        self.tell(Renew(self.new_id(), 1, 1, ()))
+        self.tell(Heartbeat(self.new_id(), 1, 1, ()))
         while True:
             self.read(last)
             asked = [
@@ -358,7 +358,7 @@ class Groups(RuleBasedStateMachine):
         for partition_id in range(PARTITIONS):
             partition = self.partition(last.ledger, partition_id)
             assert partition.low == self.ends[partition_id]
-            assert partition.unsettled_count == 0
+            assert partition.unacked_count == 0
             for offset in range(self.began[partition_id], self.ends[partition_id]):
                 fate = self.fates[partition_id, offset]
                 assert fate.acked

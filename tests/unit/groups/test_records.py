@@ -4,19 +4,19 @@ from hypothesis import strategies as st
 
 from bridge import limits
 from bridge.groups.records import (
+    Acknowledge,
     Advance,
-    Expire,
-    Forget,
+    DeleteGroup,
+    ExpireGroup,
+    Heartbeat,
     Hold,
     Lease,
     Leave,
+    OffsetRange,
     Open,
     Record,
-    Renew,
-    Run,
     Scope,
     Seek,
-    Settle,
     Start,
     decoded,
     encoded,
@@ -25,14 +25,14 @@ from bridge.groups.records import (
 SCOPE = Scope("stream", "topic", "group")
 RECORDS: tuple[Record, ...] = (
     Open(1, SCOPE, (Start(0, 5),)),
-    Lease(2, SCOPE, 1000, True, ((0, (Run(0, 3), Run(5, 6))), (1, (Run(9, 10),)))),
-    Settle(3, SCOPE, 2, 1000, (Hold(0, 2, (Run(0, 3),)),)),
+    Lease(2, SCOPE, 1000, True, ((0, (OffsetRange(0, 3), OffsetRange(5, 6))), (1, (OffsetRange(9, 10),)))),
+    Acknowledge(3, SCOPE, 2, 1000, (Hold(0, 2, (OffsetRange(0, 3),)),)),
     Seek(4, SCOPE, (Start(0, 5, 3),)),
     Advance(5, SCOPE, (Start(0, 5, 3),)),
-    Forget(6, SCOPE),
-    Renew(7, 2**63 - 1, 10_000, (SCOPE, SCOPE)),
+    DeleteGroup(6, SCOPE),
+    Heartbeat(7, 2**63 - 1, 10_000, (SCOPE, SCOPE)),
     Leave(8, 1),
-    Expire(9, SCOPE, 1_700_000_000_000_000),
+    ExpireGroup(9, SCOPE, 1_700_000_000_000_000),
 )
 
 
@@ -44,25 +44,31 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        Lease(1, SCOPE, 0, True, ((0, (Run(0, 1),)),)),
-        Lease(1, SCOPE, limits.GROUP_VISIBILITY_MS_MAX + 1, True, ((0, (Run(0, 1),)),)),
+        Lease(1, SCOPE, 0, True, ((0, (OffsetRange(0, 1),)),)),
+        Lease(1, SCOPE, limits.GROUP_VISIBILITY_MS_MAX + 1, True, ((0, (OffsetRange(0, 1),)),)),
         Lease(1, SCOPE, 1, True, ()),
         Lease(1, SCOPE, 1, True, ((0, ()),)),
-        Lease(1, SCOPE, 1, True, ((0, (Run(3, 3),)),)),
-        Lease(1, SCOPE, 1, True, ((0, (Run(3, 2),)),)),
-        Lease(1, SCOPE, 1, True, ((0, (Run(0, 2**62),)),)),
-        Lease(1, SCOPE, 1, True, ((0, (Run(0, limits.GROUP_RECEIVE_MESSAGES_MAX),)), (1, (Run(0, 1),)))),
-        Settle(1, SCOPE, 4, 0, (Hold(0, 1, (Run(0, 1),)),)),
-        Settle(1, SCOPE, 0, -1, (Hold(0, 1, (Run(0, 1),)),)),
-        Settle(1, SCOPE, 0, 0, (Hold(0, 0, (Run(0, 1),)),)),
-        Settle(1, SCOPE, 0, 0, (Hold(0, 1, (Run(0, limits.GROUP_TOKENS_MAX + 1),)),)),
+        Lease(1, SCOPE, 1, True, ((0, (OffsetRange(3, 3),)),)),
+        Lease(1, SCOPE, 1, True, ((0, (OffsetRange(3, 2),)),)),
+        Lease(1, SCOPE, 1, True, ((0, (OffsetRange(0, 2**62),)),)),
+        Lease(
+            1,
+            SCOPE,
+            1,
+            True,
+            ((0, (OffsetRange(0, limits.GROUP_RECEIVE_MESSAGES_MAX),)), (1, (OffsetRange(0, 1),))),
+        ),
+        Acknowledge(1, SCOPE, 4, 0, (Hold(0, 1, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, SCOPE, 0, -1, (Hold(0, 1, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, SCOPE, 0, 0, (Hold(0, 0, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, SCOPE, 0, 0, (Hold(0, 1, (OffsetRange(0, limits.GROUP_TOKENS_MAX + 1),)),)),
         Seek(1, SCOPE, ()),
         Seek(1, SCOPE, (Start(0, -1),)),
         Open(0, SCOPE, (Start(0, 0),)),
-        Forget(1, Scope("", "topic", "group")),
-        Forget(1, Scope("s", "t", "g" * 256)),
-        Renew(1, 1, 600_001, ()),
-        Renew(1, 1, 1, (SCOPE,) * (limits.GROUPS_MAX + 1)),
+        DeleteGroup(1, Scope("", "topic", "group")),
+        DeleteGroup(1, Scope("s", "t", "g" * 256)),
+        Heartbeat(1, 1, 600_001, ()),
+        Heartbeat(1, 1, 1, (SCOPE,) * (limits.GROUPS_MAX + 1)),
     ],
     ids=repr,
 )
@@ -86,11 +92,11 @@ def test_a_record_of_another_version_or_cut_or_too_long_is_none() -> None:
 
 
 def test_the_largest_records_fit() -> None:
-    runs = tuple(Run(2**60 + 2 * each, 2**60 + 2 * each + 1) for each in range(1_000))
+    ranges = tuple(OffsetRange(2**60 + 2 * each, 2**60 + 2 * each + 1) for each in range(1_000))
     names = Scope(*(letter * 255 for letter in "stg"))
     for record in (
-        Lease(2**63 - 1, names, 1000, True, ((999, runs),)),
-        Renew(1, 1, 10_000, (names,) * limits.GROUPS_MAX),
+        Lease(2**63 - 1, names, 1000, True, ((999, ranges),)),
+        Heartbeat(1, 1, 10_000, (names,) * limits.GROUPS_MAX),
         Open(1, names, tuple(Start(each, 2**62) for each in range(limits.PARTITIONS_MAX))),
     ):
         assert decoded(encoded(record)) == record

@@ -2,13 +2,16 @@ import pytest
 
 from bridge import limits
 from bridge.groups.ledger import GroupState, LedgerState, MemberState
-from bridge.groups.partition import HeldState, PartitionState
-from bridge.groups.records import Run, Scope
+from bridge.groups.partition import GroupPartitionState, HeldState
+from bridge.groups.records import OffsetRange, Scope
 from bridge.groups.snapshots import piece_of, restored, snapshot
 
 SCOPE = Scope("stream", "topic", "group")
-PARTITION = PartitionState(
-    3, 2**62, (Run(1, 2), Run(5, 2**61)), (HeldState(0, 2**63 - 1, 2**60, 2), HeldState(3, 0, 5, 1))
+PARTITION = GroupPartitionState(
+    3,
+    2**62,
+    (OffsetRange(1, 2), OffsetRange(5, 2**61)),
+    (HeldState(0, 2**63 - 1, 2**60, 2), HeldState(3, 0, 5, 1)),
 )
 STATE = LedgerState(
     9, 10, (MemberState(1, 20, (SCOPE,)),), (GroupState(SCOPE, 7, ((0, PARTITION), (4, PARTITION))),)

@@ -1,7 +1,7 @@
 """Claims of `telemetry.group_figures`: no series rather than a wrong one."""
 
 from bridge.telemetry.group_figures import GroupFigures
-from bridge.telemetry.port import GroupStanding
+from bridge.telemetry.port import GroupStats
 
 Samples = dict[tuple[str, str], float]
 
@@ -23,7 +23,7 @@ def test_a_group_has_all_its_series_as_it_was_told() -> None:
     figures = GroupFigures()
     figures.group_delivered(*key("a"), messages=5, redelivered=2)
     figures.group_dead_lettered(*key("a"), messages=1)
-    figures.groups_stand({key("a"): GroupStanding(7, 3, 2, 1, 4)})
+    figures.groups_measured({key("a"): GroupStats(7, 3, 2, 1, 4)})
     assert shown(figures) == {
         ("delivered_total", "a"): 5,
         ("redelivered_total", "a"): 2,
@@ -38,11 +38,11 @@ def test_a_group_has_all_its_series_as_it_was_told() -> None:
 
 def test_what_is_not_known_has_no_series() -> None:
     figures = GroupFigures()
-    stands = GroupStanding(7, 3, 2, 1, 4)
-    figures.groups_stand({key("a"): stands, key("b"): None})
+    stands = GroupStats(7, 3, 2, 1, 4)
+    figures.groups_measured({key("a"): stands, key("b"): None})
     assert shown(figures).get(("lag", "a")) == 7
     assert ("lag", "b") not in shown(figures)
-    figures.groups_stand(None)
+    figures.groups_measured(None)
     assert not any(name == "lag" for name, _ in shown(figures))
     assert ("delivered_total", "a") in shown(figures)
 
@@ -51,17 +51,17 @@ def test_series_end_with_their_group_and_make_room() -> None:
     figures = GroupFigures(groups_max=2)
     for number in range(100):
         figures.group_delivered(*key(f"g{number}"), messages=1, redelivered=0)
-        figures.groups_stand({key(f"g{number}"): GroupStanding(number, 0, 0, 0, 0)})
+        figures.groups_measured({key(f"g{number}"): GroupStats(number, 0, 0, 0, 0)})
     assert {group for _, group in shown(figures)} == {"g99"}
 
 
 def test_groups_beyond_the_bound_share_one_label_and_are_added_up_where_all_are_known() -> None:
     figures = GroupFigures(groups_max=1)
-    stands = GroupStanding(1, 1, 1, 1, 1)
-    figures.groups_stand({key(group): stands for group in ("a", "b", "c")})
-    figures.groups_stand({key(group): stands for group in ("a", "b", "c")})
+    stands = GroupStats(1, 1, 1, 1, 1)
+    figures.groups_measured({key(group): stands for group in ("a", "b", "c")})
+    figures.groups_measured({key(group): stands for group in ("a", "b", "c")})
     assert (shown(figures)["lag", "a"], shown(figures)["lag", "other"]) == (1, 2)
-    figures.groups_stand({key("a"): stands, key("b"): stands, key("c"): None})
+    figures.groups_measured({key("a"): stands, key("b"): stands, key("c"): None})
     assert ("lag", "other") not in shown(figures)
     assert shown(figures)["lag", "a"] == 1
 
@@ -70,8 +70,8 @@ def test_several_processes_tell_of_the_same_groups_and_only_what_they_counted_is
     one, two, dead, together = (GroupFigures() for _ in range(4))
     for figures, lag in ((one, 5), (two, 6), (dead, 1_000)):
         figures.group_delivered(*key("a"), messages=1, redelivered=0)
-        figures.groups_stand({key("a"): GroupStanding(lag, 1, 0, 0, 0)})
-    two.groups_stand({key("a"): GroupStanding(6, 1, 0, 0, 0), key("b"): None})
+        figures.groups_measured({key("a"): GroupStats(lag, 1, 0, 0, 0)})
+    two.groups_measured({key("a"): GroupStats(6, 1, 0, 0, 0), key("b"): None})
     for figures in (one, two, dead):
         together.absorb(figures.snapshot(), alive=figures is not dead)
     assert shown(together)["delivered_total", "a"] == 3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 
 from bridge.errors import BadRequest, RequestError
-from bridge.groups.values import Delivery, Settled, SettledAs
+from bridge.groups.values import AckOutcome, Delivery, TokenResult
 from bridge.messagelog import (
     First,
     FromOffset,
@@ -22,15 +22,15 @@ from bridge.messagelog import (
     StoredOffset,
 )
 from bridge.web.wire.groups import (
-    ReceiveOrder,
+    ReceiveRequest,
     deliveries_json,
     messages_of,
     read_extension,
+    read_nack,
     read_receive,
-    read_return,
     read_seek,
     read_tokens,
-    settled_json,
+    token_results_json,
 )
 from bridge.web.wire.offsets import Progress, read_offset, read_offsets
 from bridge.web.wire.pages import PageEncoder
@@ -41,7 +41,7 @@ READERS: list[Callable[[bytes], Any]] = [
     read_offsets,
     partial(read_receive, count_max=100),
     read_tokens,
-    read_return,
+    read_nack,
     read_extension,
     read_seek,
     read_partitions,
@@ -131,7 +131,7 @@ def test_a_group_is_sent_where_the_body_says(to: str, place: Any, dry_run: bool 
 
 def test_nothing_as_a_body_of_a_receive_takes_the_defaults() -> None:
     assert read_receive(b"", count_max=100) == read_receive(b"{}", count_max=100)
-    assert read_receive(b"", count_max=100) == ReceiveOrder(10, 0, None, None)
+    assert read_receive(b"", count_max=100) == ReceiveRequest(10, 0, None, None)
     assert read_receive(b"", count_max=5).count == 5
 
 
@@ -177,11 +177,11 @@ def test_a_delivery_is_json_whatever_its_message_is(
 
 def test_the_outcome_of_each_token_is_told_and_those_done_are_counted() -> None:
     settled = [
-        Settled("a", SettledAs.DONE, 1_000_000),
-        Settled("b", SettledAs.EXPIRED, None),
-        Settled("c", SettledAs.DONE, None),
+        TokenResult("a", AckOutcome.DONE, 1_000_000),
+        TokenResult("b", AckOutcome.EXPIRED, None),
+        TokenResult("c", AckOutcome.DONE, None),
     ]
-    assert orjson.loads(settled_json(settled)) == {
+    assert orjson.loads(token_results_json(settled)) == {
         "results": [
             {"token": "a", "outcome": "done", "lease_expires_at": "1970-01-01T00:00:01.000000Z"},
             {"token": "b", "outcome": "expired"},

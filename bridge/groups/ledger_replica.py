@@ -25,13 +25,13 @@ from bridge.errors import (
     Overloaded,
 )
 from bridge.flow.following.tails import Tails
-from bridge.groups.ledger import Folded, Ledger, Result
+from bridge.groups.ledger import AppliedRecord, Ledger, Result
 from bridge.groups.ledger_topics import LedgerTopics
-from bridge.groups.records import Leave, Record, Renew, Scope, encoded
+from bridge.groups.pending_records import PendingRecords, RandomIds, with_outcome
+from bridge.groups.records import Heartbeat, Leave, Record, Scope, encoded
 from bridge.groups.snapshots import snapshot
 from bridge.groups.token_keys import token_key
 from bridge.groups.tokens import Tokens
-from bridge.groups.told import Numbers, Told, with_outcome
 from bridge.messagelog import (
     FromOffset,
     MessageLog,
@@ -43,7 +43,7 @@ from bridge.messagelog import (
     TopicRef,
 )
 
-__all__ = ("Appender", "Coordination")
+__all__ = ("Appender", "LedgerReplica")
 
 _log = structlog.get_logger("bridge.groups")
 # One step of starting or following; callers leave at their own deadline.
@@ -66,7 +66,7 @@ class Appender(Protocol):
         ...
 
 
-class Coordination:
+class LedgerReplica:
     """
     The ledger of one log, as this process sees it.
 
@@ -74,7 +74,7 @@ class Coordination:
         ledger: what is folded so far; a new object when the ledger began anew.
         active_us: the newest stamp of a record that is about a group, of those folded one by one.
         told: what was told here and is waited for.
-        on_folded: called after each record.
+        on_applied: called after each record.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Coordination:
     ) -> None:
         self.ledger = Ledger()
         self.active_us = 0
-        self.on_folded: Callable[[Folded], None] = lambda _folded: None
+        self.on_applied: Callable[[AppliedRecord], None] = lambda _applied: None
         self._log = log
         self._appender = appender
         self._tails = tails
@@ -98,16 +98,16 @@ class Coordination:
         self._waiting: asyncio.Future[None] | None = None
         self._ready: asyncio.Future[None] | None = None
         self._closed = False
-        self._folded_s = clock.monotonic_s()
-        self.told = Told()
-        self.new_id = Numbers().next
+        self._applied_s = clock.monotonic_s()
+        self.told = PendingRecords()
+        self.new_id = RandomIds().next
         self._since_snapshot = 0
         self._told_since = False
         self._snapshot_s = clock.monotonic_s()
 
     def now_us(self) -> int:
         """The ledger's time, never ahead of it: its newest stamp and what has passed here since it was read."""
-        return self.ledger.now_us + int((self._clock.monotonic_s() - self._folded_s) * 1_000_000)
+        return self.ledger.now_us + int((self._clock.monotonic_s() - self._applied_s) * 1_000_000)
 
     def tokens(self, scope: Scope) -> Tokens:
         """The tokens of a group; the ledger was started at some time."""
@@ -175,13 +175,13 @@ class Coordination:
         future = self.told.expect(record)
         may_be_there = True
         # A timer, not `asyncio.timeout`, as in `flow/appending/batching.py`; the append ends by itself.
-        timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), Told.expire, future)
+        timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), PendingRecords.expire, future)
         try:
             await self._appender.append(
                 ledger, ToPartition(0), [NewMessage(encoded(record))], deadline=deadline
             )
             self._told_more = True
-            self._told_since |= not isinstance(record, Renew | Leave)
+            self._told_since |= not isinstance(record, Heartbeat | Leave)
             if self._waiting is not None:
                 _wake(self._waiting)
             result: Result = await future
@@ -201,7 +201,7 @@ class Coordination:
         """Follow the ledger from the first use on, and from the next one after `rest`; ends by cancellation only."""
         failures = 0
         while True:
-            if not await self._wanted_within(limits.GROUP_STANDING_INTERVAL_S):
+            if not await self._wanted_within(limits.GROUP_STATS_INTERVAL_S):
                 await self._look()
                 continue
             try:
@@ -343,13 +343,13 @@ class Coordination:
             if self.ledger is not ledger:
                 return False
             records = Records.of(page.messages)
-            self._fold(ledger, records)
+            self._apply(ledger, records)
             if ledger.offset >= page.end_offset or not records:
                 return ledger.offset <= page.end_offset
             # A read of what is in memory does not wait: others have their turn between the pages of a long ledger.
             await asyncio.sleep(0)
 
-    def _fold(self, ledger: Ledger, records: Records) -> None:
+    def _apply(self, ledger: Ledger, records: Records) -> None:
         for offset, timestamp_us, payload in zip(
             records.offsets, records.timestamps_us, records.payloads, strict=True
         ):
@@ -358,13 +358,13 @@ class Coordination:
                 _log.debug("groups_record_skipped", offset=offset)
                 continue
             record = folded.record
-            if not isinstance(record, Renew | Leave):
+            if not isinstance(record, Heartbeat | Leave):
                 self._since_snapshot += 1
                 self.active_us = ledger.now_us
             self.told.folded(folded)
-            self.on_folded(folded)
+            self.on_applied(folded)
         if records:
-            self._folded_s = self._clock.monotonic_s()
+            self._applied_s = self._clock.monotonic_s()
 
     def _begin_anew(self, how: str) -> None:
         """The ledger is gone, and whoever waits for it hears that."""

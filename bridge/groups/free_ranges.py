@@ -4,28 +4,28 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 from bridge import limits
-from bridge.groups.records import Run
+from bridge.groups.records import OffsetRange
 
-__all__ = ("FreeRuns",)
+__all__ = ("FreeRanges",)
 
 
-class FreeRuns:
+class FreeRanges:
     """Runs in order, apart from each other; they come at the end and go from anywhere."""
 
     __slots__ = ("_starts", "_stops")
 
-    def __init__(self, runs: Iterable[Run] = ()) -> None:
+    def __init__(self, ranges: Iterable[OffsetRange] = ()) -> None:
         self._starts: list[int] = []
         self._stops: list[int] = []
-        for start, stop in runs:
+        for start, stop in ranges:
             self._starts.append(start)
             self._stops.append(stop)
 
     def __len__(self) -> int:
         return len(self._starts)
 
-    def __iter__(self) -> Iterator[Run]:
-        return map(Run, self._starts, self._stops)
+    def __iter__(self) -> Iterator[OffsetRange]:
+        return map(OffsetRange, self._starts, self._stops)
 
     def __contains__(self, offset: int) -> bool:
         at = bisect_right(self._starts, offset) - 1
@@ -41,13 +41,13 @@ class FreeRuns:
         """The lowest free offset."""
         return self._starts[0] if self._starts else None
 
-    def append(self, run: Run) -> None:
+    def append(self, run: OffsetRange) -> None:
         """Add *run*, which lies beyond all others."""
         self._starts.append(run.start)
         self._stops.append(run.stop)
 
     def take(self, offset: int) -> bool:
-        """Take out *offset* if it is in here and `GROUP_FREE_RUNS_MAX` allows it; whether it was taken."""
+        """Take out *offset* if it is in here and `GROUP_FREE_RANGES_MAX` allows it; whether it was taken."""
         at = bisect_right(self._starts, offset) - 1
         if at < 0 or offset >= self._stops[at]:
             return False
@@ -59,7 +59,7 @@ class FreeRuns:
                 self._starts[at] = offset + 1
             return True
         if offset + 1 < stop:
-            if len(self._starts) >= limits.GROUP_FREE_RUNS_MAX:
+            if len(self._starts) >= limits.GROUP_FREE_RANGES_MAX:
                 return False
             self._starts.insert(at + 1, offset + 1)
             self._stops.insert(at + 1, stop)

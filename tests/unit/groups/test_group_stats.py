@@ -4,9 +4,9 @@ import pytest
 
 from bridge.config import GroupsConfig
 from bridge.errors import Disconnected
-from bridge.groups.records import Expire
+from bridge.groups.records import ExpireGroup
 from bridge.messagelog import TopicRef
-from bridge.telemetry.port import GroupStanding
+from bridge.telemetry.port import GroupStats
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Scene
 from tests.support.groups import GROUP, Replica, offsets_of
 from tests.support.local_logs import TOPIC
@@ -14,7 +14,7 @@ from tests.support.local_logs import TOPIC
 UNUSED_S = GroupsConfig().unused_s
 
 
-async def standing(replica: Replica) -> GroupStanding | None:
+async def standing(replica: Replica) -> GroupStats | None:
     """As the process tells it that is not asked for anything."""
     await Scene.look(replica)
     assert replica.figures.standing is not None
@@ -26,14 +26,14 @@ async def test_the_lag_of_a_group_whose_owner_is_gone_is_told_by_whoever_is_ther
     await scene.send(b"a", b"b", b"c")
     given = await one.receive(TOPIC, 2, visibility_ms=600_000)
     await one.ack(TOPIC, given[0])
-    assert await standing(one) == GroupStanding(2, 1, 0, 0, 0)
+    assert await standing(one) == GroupStats(2, 1, 0, 0, 0)
     await one.crash()
     await scene.send(*(b"%d" % number for number in range(1_000)))
     await scene.send(b"x", partition_id=1)
-    assert await standing(other) == GroupStanding(1_003, 1, 0, 0, 0)
+    assert await standing(other) == GroupStats(1_003, 1, 0, 0, 0)
     # And by one that starts later, without a word to anybody.
     before = len(await scene.log.topics(LEDGER.stream, deadline=scene.soon()))
-    assert await standing(await scene.start()) == GroupStanding(1_003, 1, 0, 0, 0)
+    assert await standing(await scene.start()) == GroupStats(1_003, 1, 0, 0, 0)
     assert len(await scene.log.topics(LEDGER.stream, deadline=scene.soon())) == before
 
 
@@ -44,32 +44,32 @@ async def test_what_waits_is_told_besides(scene: Scene) -> None:
     tokens = [each.token for each in given]
     await replica.groups.nack(TOPIC, GROUP, tokens[:1], delay_ms=60_000, deadline=scene.soon())
     await replica.groups.nack(TOPIC, GROUP, tokens[1:2], deadline=scene.soon())
-    assert await standing(replica) == GroupStanding(4, 1, 2, 1, 0)
+    assert await standing(replica) == GroupStats(4, 1, 2, 1, 0)
     scene.clock.advance(2)
     # The two that are free again were given out often enough.
     assert offsets_of(await replica.receive(TOPIC, 4, max_deliveries=1, visibility_ms=600_000)) == [(0, 3)]
     await replica.groups._receiving.finish()
-    assert await standing(replica) == GroupStanding(4, 1, 1, 1, 2)
+    assert await standing(replica) == GroupStats(4, 1, 1, 1, 2)
 
 
 async def test_where_nothing_is_known_nothing_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     replica = await scene.start()
-    await replica.groups._standing._look()
+    await replica.groups._stats_reporter._look()
     assert replica.figures.standing is None
     await scene.send(b"a")
     await replica.receive(TOPIC)
-    assert await standing(replica) == GroupStanding(1, 1, 0, 0, 0)
+    assert await standing(replica) == GroupStats(1, 1, 0, 0, 0)
 
     async def fail(*_: object, **__: object) -> None:
         raise Disconnected
 
     monkeypatch.setattr(scene.log, "topic", fail)
     with pytest.raises(Disconnected):
-        await replica.groups._standing._look()
+        await replica.groups._stats_reporter._look()
     assert replica.figures.standing is None
     other = await scene.start()
-    await other.groups._coordination._look()
-    await other.groups._standing._look()
+    await other.groups._replica._look()
+    await other.groups._stats_reporter._look()
     assert other.figures.standing is None
 
 
@@ -83,11 +83,11 @@ async def test_a_group_that_nobody_used_for_long_ends_and_goes_on_where_it_was(s
     two = await scene.start()
     scene.clock.advance(UNUSED_S - 1)
     await standing(two)
-    assert await scene.told(Expire) == 0
+    assert await scene.told(ExpireGroup) == 0
     await two.receive(TOPIC, group="other")
     scene.clock.advance(2)
     await standing(two)
-    assert await scene.told(Expire) == 1
+    assert await scene.told(ExpireGroup) == 1
     names = [each.name for each in await two.groups.groups(TOPIC, deadline=scene.soon())]
     assert names == ["other"]
     assert offsets_of(await two.receive(TOPIC)) == [(0, 1), (0, 2)]
@@ -96,15 +96,15 @@ async def test_a_group_that_nobody_used_for_long_ends_and_goes_on_where_it_was(s
 async def test_a_group_that_somebody_waits_at_does_not_end(scene: Scene) -> None:
     replica = await scene.start()
     await replica.receive(TOPIC)
-    (desk,) = replica.groups._desks
-    desk.receivers += 1
+    (served,) = replica.groups._served_groups
+    served.receivers += 1
     scene.clock.advance(2 * UNUSED_S)
     await standing(replica)
-    assert await scene.told(Expire) == 0
-    desk.receivers -= 1
+    assert await scene.told(ExpireGroup) == 0
+    served.receivers -= 1
     scene.clock.advance(1)
     await standing(replica)
-    assert await scene.told(Expire) == 1
+    assert await scene.told(ExpireGroup) == 1
 
 
 async def test_groups_of_a_topic_that_somebody_deleted_end_with_it(scene: Scene) -> None:
@@ -115,7 +115,7 @@ async def test_groups_of_a_topic_that_somebody_deleted_end_with_it(scene: Scene)
     await scene.log.delete_topic(topic, deadline=scene.soon())
     scene.clock.advance(1)
     await standing(replica)
-    assert replica.groups._coordination.ledger.groups == {}
+    assert replica.groups._replica.ledger.groups == {}
     await standing(replica)
     assert replica.figures.standing == {}
 
@@ -125,11 +125,11 @@ async def test_a_ledger_that_goes_while_nobody_asks_is_forgotten(scene: Scene) -
     await scene.send(b"a")
     await one.receive(TOPIC)
     await one.close()
-    assert await standing(two) == GroupStanding(1, 1, 0, 0, 0)
+    assert await standing(two) == GroupStats(1, 1, 0, 0, 0)
     await scene.log.delete_topic(SNAPSHOTS, deadline=scene.soon())
     for _ in range(2):
-        await two.groups._coordination._look()
-        await two.groups._standing._look()
+        await two.groups._replica._look()
+        await two.groups._stats_reporter._look()
         # Without its snapshots it is not known to be whole.
         assert two.figures.standing is None
     await scene.log.delete_stream(LEDGER.stream, deadline=scene.soon())

@@ -7,19 +7,19 @@ from contextlib import suppress
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import NotFound, PartitionNotFound
+from bridge.groups.assignment import assigned_partitions
 from bridge.groups.dead_letters import dead_letter_topic
-from bridge.groups.desk import Context
 from bridge.groups.partition import Partition
 from bridge.groups.records import Scope, Seek, Start
-from bridge.groups.shares import own_partitions
+from bridge.groups.served_group import Context
 from bridge.groups.values import GroupInfo, GroupPartition, SeekTo
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, PartitionInfo, TopicInfo, TopicRef
-from bridge.telemetry.port import GroupStanding
+from bridge.telemetry.port import GroupStats
 
-__all__ = ("Outlook",)
+__all__ = ("GroupInspector",)
 
 
-class Outlook:
+class GroupInspector:
     """Reads the ledger and the log for people."""
 
     def __init__(self, context: Context) -> None:
@@ -31,14 +31,14 @@ class Outlook:
 
     def group(self, scope: Scope, info: TopicInfo) -> GroupInfo:
         """One group, which the ledger knows; *info* is its topic's."""
-        coordination = self._context.coordination
-        group = coordination.ledger.groups[scope]
-        now_us = coordination.now_us()
-        members = coordination.ledger.members(scope, now_us=coordination.ledger.now_us)
+        replica = self._context.replica
+        group = replica.ledger.groups[scope]
+        now_us = replica.now_us()
+        members = replica.ledger.members(scope, now_us=replica.ledger.now_us)
         owners = {
             partition_id: f"{member:016x}"
             for member in members
-            for partition_id in own_partitions(member, members, scope, info.partitions_count)
+            for partition_id in assigned_partitions(member, members, scope, info.partitions_count)
         }
         return GroupInfo(
             scope.group,
@@ -50,38 +50,36 @@ class Outlook:
             group.used_us,
         )
 
-    async def standing(self, *, deadline: Deadline) -> dict[Scope, GroupStanding | None]:
+    async def standing(self, *, deadline: Deadline) -> dict[Scope, GroupStats | None]:
         """
         Every group of the ledger and how it stands; None where its topic is not there any more.
 
         Raises:
             LogError: if the log could not be asked.
         """
-        scopes = tuple(self._context.coordination.ledger.groups)
+        scopes = tuple(self._context.replica.ledger.groups)
         letters = {
             stream: await self._messages_by_topic(stream, deadline)
             for stream in sorted({scope.stream for scope in scopes})
         }
         infos = await self._infos(sorted({TopicRef(*scope[:2]) for scope in scopes}), deadline)
-        standing: dict[Scope, GroupStanding | None] = {}
+        standing: dict[Scope, GroupStats | None] = {}
         for scope in scopes:
             standing[scope] = self._stands(scope, infos.get(TopicRef(*scope[:2])), letters[scope.stream])
             # To count what is out of a large group takes a millisecond.
             await asyncio.sleep(0)
         return standing
 
-    def _stands(
-        self, scope: Scope, info: TopicInfo | None, messages: Mapping[str, int]
-    ) -> GroupStanding | None:
-        coordination = self._context.coordination
-        group = coordination.ledger.groups.get(scope)
+    def _stands(self, scope: Scope, info: TopicInfo | None, messages: Mapping[str, int]) -> GroupStats | None:
+        replica = self._context.replica
+        group = replica.ledger.groups.get(scope)
         if group is None or info is None:
             return None
-        now_us = coordination.now_us()
+        now_us = replica.now_us()
         partitions = [
             _progress(each, group.partitions.get(each.id), None, now_us) for each in info.partitions
         ]
-        return GroupStanding(
+        return GroupStats(
             sum(each.lag for each in partitions),
             sum(each.in_flight for each in partitions),
             sum(each.waiting for each in partitions),
@@ -133,11 +131,11 @@ class Outlook:
 
     async def move(self, scope: Scope, starts: tuple[Start, ...], *, deadline: Deadline) -> None:
         """Let the group go on there."""
-        record = Seek(self._context.coordination.new_id(), scope, starts)
-        await self._context.coordination.tell(record, deadline=deadline)
+        record = Seek(self._context.replica.new_id(), scope, starts)
+        await self._context.replica.tell(record, deadline=deadline)
 
     def _scopes(self, topic: TopicRef) -> list[Scope]:
-        return sorted(each for each in self._context.coordination.ledger.groups if each[:2] == topic)
+        return sorted(each for each in self._context.replica.ledger.groups if each[:2] == topic)
 
     async def _start(
         self, topic: TopicRef, partition: PartitionInfo, to: SeekTo, deadline: Deadline
@@ -166,6 +164,6 @@ def _progress(
         max(end, low),
         max(0, end - low),
         in_flight,
-        partition.unsettled_count - in_flight,
+        partition.unacked_count - in_flight,
         owner,
     )

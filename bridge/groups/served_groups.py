@@ -1,4 +1,4 @@
-"""The desks of a process (shell): opened at first use, given up when nobody came for long."""
+"""The groups that a process serves (shell): opened at first use, given up when nobody came for long."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from typing import Final
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, NotFound
-from bridge.groups.desk import Context, Desk
-from bridge.groups.duties import consumer_name
-from bridge.groups.ledger import Folded
-from bridge.groups.records import Expire, Forget, Open, Scope, Start
+from bridge.groups.ledger import AppliedRecord
+from bridge.groups.maintenance import consumer_name
+from bridge.groups.records import DeleteGroup, ExpireGroup, Open, Scope, Start
+from bridge.groups.served_group import Context, ServedGroup
 from bridge.messagelog import TopicRef
 
-__all__ = ("Desks",)
+__all__ = ("ServedGroups",)
 
 # Consumers that come again and again find their partitions watched.
 _LINGER_S: Final = 5.0
@@ -21,15 +21,15 @@ _LINGER_S: Final = 5.0
 _LOOK_TIMEOUT_S: Final = 3.0
 
 
-class Desks:
-    """One desk for each group that this process served lately."""
+class ServedGroups:
+    """One for each group that this process served lately."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._desks: dict[Scope, Desk] = {}
+        self._served_groups: dict[Scope, ServedGroup] = {}
 
-    def __iter__(self) -> Iterator[Desk]:
-        return iter(tuple(self._desks.values()))
+    def __iter__(self) -> Iterator[ServedGroup]:
+        return iter(tuple(self._served_groups.values()))
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -38,21 +38,22 @@ class Desks:
         return tuple(
             sorted(
                 scope
-                for scope, desk in self._desks.items()
-                if desk.partitions and (desk.receivers or now_s - desk.used_s < limits.GROUP_MEMBER_LINGER_S)
+                for scope, served in self._served_groups.items()
+                if served.partitions
+                and (served.receivers or now_s - served.used_s < limits.GROUP_MEMBER_LINGER_S)
             )
         )
 
     def idle_s(self, scope: Scope) -> float | None:
         """For how long nobody has received from that group here, or waited; None where nobody did lately."""
-        desk = self._desks.get(scope)
-        if desk is None:
+        served = self._served_groups.get(scope)
+        if served is None:
             return None
-        return 0.0 if desk.receivers else self._context.clock.monotonic_s() - desk.used_s
+        return 0.0 if served.receivers else self._context.clock.monotonic_s() - served.used_s
 
-    async def open(self, scope: Scope, deadline: Deadline) -> Desk:
+    async def open(self, scope: Scope, deadline: Deadline) -> ServedGroup:
         """
-        The desk of *scope*, all of whose partitions the ledger knows.
+        The served of *scope*, all of whose partitions the ledger knows.
 
         Raises:
             StreamNotFound, TopicNotFound: if the topic is missing.
@@ -61,23 +62,23 @@ class Desks:
         """
         topic = TopicRef(scope.stream, scope.topic)
         count = await self._context.log.partitions_count(topic, deadline=deadline)
-        desk = self._desks.get(scope)
-        if desk is None:
-            desk = self._desks[scope] = Desk(scope, self._context)
-        desk.used_s = self._context.clock.monotonic_s()
-        desk.partitions_count = count
+        served = self._served_groups.get(scope)
+        if served is None:
+            served = self._served_groups[scope] = ServedGroup(scope, self._context)
+        served.used_s = self._context.clock.monotonic_s()
+        served.partitions_count = count
         try:
-            missing = [each for each in range(count) if each not in desk.partitions]
+            missing = [each for each in range(count) if each not in served.partitions]
             if missing:
                 self._check_room(scope, len(missing))
-                await self._take_up(desk, missing, deadline)
+                await self._take_up(served, missing, deadline)
                 # Others may have taken the room meanwhile: a group without all its partitions would keep messages back.
-                self._check_room(scope, sum(each not in desk.partitions for each in missing))
+                self._check_room(scope, sum(each not in served.partitions for each in missing))
         except BadRequest:
-            if not desk.receivers:
-                self._desks.pop(scope, None)
+            if not served.receivers:
+                self._served_groups.pop(scope, None)
             raise
-        return desk
+        return served
 
     def _check_room(self, scope: Scope, partitions: int) -> None:
         """
@@ -86,7 +87,7 @@ class Desks:
         Raises:
             BadRequest: if not; it says which bound was met.
         """
-        ledger = self._context.coordination.ledger
+        ledger = self._context.replica.ledger
         if not partitions:
             return
         if scope not in ledger.groups and len(ledger.groups) >= limits.GROUPS_MAX:
@@ -111,55 +112,55 @@ class Desks:
         Raises:
             LogError: if the log could not be asked.
         """
-        for desk in self:
-            if desk.receivers:
+        for served in self:
+            if served.receivers:
                 deadline = Deadline.after(_LOOK_TIMEOUT_S, self._context.clock)
                 try:
-                    count = await self._context.log.partitions_count(desk.topic, deadline=deadline)
+                    count = await self._context.log.partitions_count(served.topic, deadline=deadline)
                 except NotFound:
                     count = 0
-                if count != desk.partitions_count:
-                    desk.changed()
+                if count != served.partitions_count:
+                    served.changed()
 
-    async def _take_up(self, desk: Desk, missing: list[int], deadline: Deadline) -> None:
-        log, consumer = self._context.log, consumer_name(desk.scope.group)
+    async def _take_up(self, served: ServedGroup, missing: list[int], deadline: Deadline) -> None:
+        log, consumer = self._context.log, consumer_name(served.scope.group)
         starts: list[Start] = []
         for at in range(0, len(missing), limits.GROUP_READS_AT_ONCE):
             some = missing[at : at + limits.GROUP_READS_AT_ONCE]
             stored = await asyncio.gather(
-                *(log.stored_offset(desk.topic, each, consumer, deadline=deadline) for each in some)
+                *(log.stored_offset(served.topic, each, consumer, deadline=deadline) for each in some)
             )
             starts += (
                 Start(each, 0 if found is None else found.offset + 1)
                 for each, found in zip(some, stored, strict=True)
             )
-        record = Open(self._context.coordination.new_id(), desk.scope, tuple(starts))
-        await self._context.coordination.tell(record, deadline=deadline)
+        record = Open(self._context.replica.new_id(), served.scope, tuple(starts))
+        await self._context.replica.tell(record, deadline=deadline)
 
-    def folded(self, scope: Scope, folded: Folded) -> None:
+    def folded(self, scope: Scope, folded: AppliedRecord) -> None:
         """A record of this group was folded."""
-        if isinstance(folded.record, Forget | Expire):
+        if isinstance(folded.record, DeleteGroup | ExpireGroup):
             # Its topic may have been emptied or made anew: what was read of it holds no more.
             self._context.ahead.forget(TopicRef(scope.stream, scope.topic))
-        desk = self._desks.get(scope)
-        if desk is not None:
-            desk.folded(folded)
+        served = self._served_groups.get(scope)
+        if served is not None:
+            served.folded(folded)
 
     def tidy(self) -> None:
         """Watch no longer for those that nobody waits at, and give up those that nobody came to for long."""
-        for scope, desk in tuple(self._desks.items()):
+        for scope, served in tuple(self._served_groups.items()):
             idle_s = self.idle_s(scope) or 0.0
             if idle_s >= _LINGER_S:
-                desk.stop_watching()
+                served.stop_watching()
             if idle_s >= limits.GROUP_IDLE_S:
-                del self._desks[scope]
+                del self._served_groups[scope]
 
     def end_waits(self) -> None:
         """Who waits at any of them gets nothing, now."""
-        for desk in self:
-            desk.end_waits()
+        for served in self:
+            served.end_waits()
 
     def close(self) -> None:
         """Watch nothing any more."""
-        for desk in self:
-            desk.stop_watching()
+        for served in self:
+            served.stop_watching()

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.groups.assignment import assigned_partitions, is_leader
 from bridge.groups.records import Scope
-from bridge.groups.shares import is_first, own_partitions
 
 SCOPES = st.builds(Scope, st.just("s"), st.just("t"), st.text("abc", min_size=1, max_size=3))
 MEMBERS = st.lists(st.integers(1, 100), min_size=1, max_size=9, unique=True).map(sorted)
@@ -12,25 +12,25 @@ MEMBERS = st.lists(st.integers(1, 100), min_size=1, max_size=9, unique=True).map
 def test_each_partition_has_one_owner_and_shares_differ_by_one_at_most(
     scope: Scope, members: list[int], partitions_count: int
 ) -> None:
-    shares = [own_partitions(member, members, scope, partitions_count) for member in members]
+    shares = [assigned_partitions(member, members, scope, partitions_count) for member in members]
     assert sorted(each for share in shares for each in share) == list(range(partitions_count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 @given(SCOPES, MEMBERS)
 def test_who_is_no_member_owns_nothing(scope: Scope, members: list[int]) -> None:
-    assert own_partitions(0, members, scope, 10) == ()
+    assert assigned_partitions(0, members, scope, 10) == ()
 
 
 @given(MEMBERS)
 def test_one_member_is_the_first(members: list[int]) -> None:
-    assert sum(is_first(member, members) for member in members) == 1
-    assert not is_first(1, ())
+    assert sum(is_leader(member, members) for member in members) == 1
+    assert not is_leader(1, ())
 
 
 def test_groups_of_one_partition_are_spread_over_the_members() -> None:
     owners = {
-        next(member for member in (1, 2, 3) if own_partitions(member, (1, 2, 3), scope, 1))
+        next(member for member in (1, 2, 3) if assigned_partitions(member, (1, 2, 3), scope, 1))
         for scope in (Scope("s", "t", f"g{number}") for number in range(30))
     }
     assert owners == {1, 2, 3}

@@ -6,10 +6,10 @@ import xxhash
 
 from bridge.groups.records import Scope
 
-__all__ = ("is_first", "own_partitions")
+__all__ = ("assigned_partitions", "is_leader")
 
 
-def own_partitions(
+def assigned_partitions(
     member_id: int, members: Sequence[int], scope: Scope, partitions_count: int
 ) -> tuple[int, ...]:
     """
@@ -26,6 +26,6 @@ def own_partitions(
     return tuple(range(place, partitions_count, len(members)))
 
 
-def is_first(member_id: int, members: Sequence[int]) -> bool:
+def is_leader(member_id: int, members: Sequence[int]) -> bool:
     """Whether *member_id* does what one process does for all."""
     return bool(members) and member_id == min(members)

@@ -5,12 +5,12 @@ from itertools import islice
 
 from bridge import limits
 from bridge.groups.partition import Partition
-from bridge.groups.records import Run
+from bridge.groups.records import OffsetRange
 
-__all__ = ("Reserved", "runs_of")
+__all__ = ("Reservations", "ranges_of")
 
 
-class Reserved:
+class Reservations:
     """
     Offsets of one partition that receivers of this process are asking for right now.
 
@@ -35,7 +35,7 @@ class Reserved:
         """
         taken = self._taken
         picked = list(islice((each for each in partition.came_back(now_us) if each not in taken), count))
-        if partition.held_count < limits.GROUP_TOUCHED_MAX:
+        if partition.held_count < limits.GROUP_UNACKED_MAX:
             for start, stop in partition.free:
                 if len(picked) >= count:
                     break
@@ -57,7 +57,7 @@ class Reserved:
         taken = self._taken
         if any(each not in taken for each in partition.came_back(now_us)):
             return True
-        return partition.held_count < limits.GROUP_TOUCHED_MAX and (
+        return partition.held_count < limits.GROUP_UNACKED_MAX and (
             max(partition.frontier, self._edge) < end
             or any(each not in taken for start, stop in partition.free for each in range(start, stop))
         )
@@ -74,17 +74,17 @@ class Reserved:
         return max(partition.frontier, self._edge)
 
 
-def runs_of(offsets: Sequence[int]) -> tuple[Run, ...]:
-    """*offsets*, in order and each once, as runs."""
-    runs: list[Run] = []
+def ranges_of(offsets: Sequence[int]) -> tuple[OffsetRange, ...]:
+    """*offsets*, in order and each once, as ranges."""
+    ranges: list[OffsetRange] = []
     start = stop = -1
     for offset in offsets:
         if offset == stop:
             stop += 1
             continue
         if stop > 0:
-            runs.append(Run(start, stop))
+            ranges.append(OffsetRange(start, stop))
         start, stop = offset, offset + 1
     if stop > 0:
-        runs.append(Run(start, stop))
-    return tuple(runs)
+        ranges.append(OffsetRange(start, stop))
+    return tuple(ranges)

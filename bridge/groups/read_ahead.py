@@ -10,7 +10,7 @@ from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.messagelog import FromOffset, Message, MessageLog, Records, TopicRef
 
-__all__ = ("Found", "ReadingAhead")
+__all__ = ("ReadAhead", "ReadAheadPage")
 
 # Nobody is handed what was read longer ago: the topic may have been made anew, with other messages at these offsets.
 _FRESH_S: Final = 1.0
@@ -20,7 +20,7 @@ _AHEAD_BYTES: Final = 256 * 1024
 _FIRST_MESSAGES: Final = 16
 
 
-class Found(NamedTuple):
+class ReadAheadPage(NamedTuple):
     """
     What a partition holds of the offsets asked for.
 
@@ -46,7 +46,7 @@ class _Window:
         self.turn = asyncio.Lock()
 
 
-class ReadingAhead:
+class ReadAhead:
     """Pages of partitions, shared by all groups; never older than a second, within `GROUP_AHEAD_BYTES_MAX`."""
 
     def __init__(self, log: MessageLog, clock: Clock) -> None:
@@ -56,7 +56,7 @@ class ReadingAhead:
 
     async def find(
         self, topic: TopicRef, partition_id: int, offsets: Sequence[int], *, deadline: Deadline
-    ) -> Found:
+    ) -> ReadAheadPage:
         """
         Those of *offsets* (in order, 1 or more) that one read from the first of them gives.
 
@@ -122,7 +122,7 @@ class ReadingAhead:
             weight_bytes -= windows.popitem(last=False)[1].records.weight_bytes
 
 
-def _found(window: _Window, offsets: Sequence[int]) -> Found:
+def _found(window: _Window, offsets: Sequence[int]) -> ReadAheadPage:
     records = window.records
     there = records.offsets
     messages = []
@@ -130,4 +130,4 @@ def _found(window: _Window, offsets: Sequence[int]) -> Found:
         at = bisect_left(there, offset)
         if at < len(there) and there[at] == offset:
             messages.append(records[at])
-    return Found(tuple(messages), there[0] if there else None, window.end_offset)
+    return ReadAheadPage(tuple(messages), there[0] if there else None, window.end_offset)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 from bridge.clock import Deadline
-from bridge.groups.coordination import Coordination
-from bridge.groups.ledger import SettleResult
-from bridge.groups.partition import SettledAs
-from bridge.groups.picking import runs_of
-from bridge.groups.records import Hold, Scope, Settle, Verb
+from bridge.groups.ledger import AckResult
+from bridge.groups.ledger_replica import LedgerReplica
+from bridge.groups.partition import AckOutcome
+from bridge.groups.records import Acknowledge, Hold, Scope, Verb
+from bridge.groups.reservations import ranges_of
 from bridge.groups.tokens import Token, Tokens
-from bridge.groups.values import Settled
+from bridge.groups.values import TokenResult
 
 __all__ = ("answers", "read_tokens", "settle")
 
@@ -25,14 +25,14 @@ def read_tokens(tokens: Tokens, texts: Sequence[str]) -> list[Token]:
 
 
 async def settle(
-    coordination: Coordination,
+    replica: LedgerReplica,
     scope: Scope,
     tokens: Sequence[Token],
     *,
     verb: Verb,
     delay_ms: int,
     deadline: Deadline,
-) -> tuple[tuple[SettledAs, ...], int]:
+) -> tuple[tuple[AckOutcome, ...], int]:
     """
     What became of each of *tokens*, in their order, and the new end of those that were extended.
 
@@ -42,27 +42,27 @@ async def settle(
     holds: dict[tuple[int, int], set[int]] = {}
     for token in tokens:
         holds.setdefault((token.partition_id, token.lease_id), set()).add(token.offset)
-    record = Settle(
-        coordination.new_id(),
+    record = Acknowledge(
+        replica.new_id(),
         scope,
         verb,
         delay_ms,
         tuple(
-            Hold(partition_id, lease_id, runs_of(sorted(offsets)))
+            Hold(partition_id, lease_id, ranges_of(sorted(offsets)))
             for (partition_id, lease_id), offsets in holds.items()
         ),
     )
-    result = await coordination.tell(record, deadline=deadline)
-    if not isinstance(result, SettleResult):
+    result = await replica.tell(record, deadline=deadline)
+    if not isinstance(result, AckResult):
         raise TypeError("an ack has another result")
     return tuple(result.outcomes[token] for token in tokens), result.until_us
 
 
 def answers(
-    texts: Sequence[str], outcomes: Sequence[SettledAs], extended_until_us: int | None
-) -> tuple[Settled, ...]:
+    texts: Sequence[str], outcomes: Sequence[AckOutcome], extended_until_us: int | None
+) -> tuple[TokenResult, ...]:
     """The answer to each token; with the new end where it was extended."""
     return tuple(
-        Settled(text, outcome, extended_until_us if outcome is SettledAs.DONE else None)
+        TokenResult(text, outcome, extended_until_us if outcome is AckOutcome.DONE else None)
         for text, outcome in zip(texts, outcomes, strict=True)
     )

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from bridge import limits
 from bridge.groups.partition import Partition
-from bridge.groups.picking import Reserved, runs_of
-from bridge.groups.records import Run
+from bridge.groups.records import OffsetRange
+from bridge.groups.reservations import Reservations, ranges_of
 
 NOW_US = 100
 
@@ -16,13 +16,13 @@ def partition(frontier: int, *, free: tuple[int, ...] = (), back: tuple[int, ...
     """One that everything was given out of before *frontier*, and acked but *free* and *back*."""
     found = Partition.starting(0)
     given = [each for each in range(frontier) if each not in free]
-    found.lease(runs_of(given), 1, now_us=0, until_us=NOW_US, counted=True, room=1_000)
-    found.settle(runs_of([each for each in given if each not in back]), 1, verb=0, until_us=0)
+    found.lease(ranges_of(given), 1, now_us=0, until_us=NOW_US, counted=True, room=1_000)
+    found.settle(ranges_of([each for each in given if each not in back]), 1, verb=0, until_us=0)
     return found
 
 
 def test_what_came_back_and_what_was_passed_over_comes_before_what_is_new() -> None:
-    reserved, state = Reserved(), partition(10, free=(4, 5), back=(7,))
+    reserved, state = Reservations(), partition(10, free=(4, 5), back=(7,))
     assert reserved.pick(state, end=20, now_us=NOW_US, count=2) == (4, 7)
     assert reserved.pick(state, end=20, now_us=NOW_US, count=3) == (5, 10, 11)
     assert reserved.pick(state, end=13, now_us=NOW_US, count=5) == (12,)
@@ -35,12 +35,12 @@ def test_what_came_back_and_what_was_passed_over_comes_before_what_is_new() -> N
 def test_no_more_is_picked_than_asked_for() -> None:
     state = partition(10, free=(2, 5), back=(7,))
     for count in range(1, 8):
-        picked = Reserved().pick(state, end=99, now_us=NOW_US, count=count)
+        picked = Reservations().pick(state, end=99, now_us=NOW_US, count=count)
         assert picked == tuple(sorted((7, 2, 5, 10, 11, 12, 13)[:count]))
 
 
 def test_what_is_out_is_not_asked_for_before_its_time() -> None:
-    reserved, state = Reserved(), partition(3, back=(1,))
+    reserved, state = Reservations(), partition(3, back=(1,))
     assert not reserved.has_any(state, end=3, now_us=NOW_US - 1)
     assert reserved.pick(state, end=3, now_us=NOW_US - 1, count=5) == ()
     assert reserved.has_any(state, end=3, now_us=NOW_US)
@@ -49,7 +49,7 @@ def test_what_is_out_is_not_asked_for_before_its_time() -> None:
 
 
 def test_what_was_given_up_is_asked_for_again_once_nobody_asks() -> None:
-    reserved, state = Reserved(), partition(0)
+    reserved, state = Reservations(), partition(0)
     first = reserved.pick(state, end=9, now_us=NOW_US, count=3)
     second = reserved.pick(state, end=9, now_us=NOW_US, count=3)
     assert (first, second) == ((0, 1, 2), (3, 4, 5))
@@ -62,10 +62,10 @@ def test_what_was_given_up_is_asked_for_again_once_nobody_asks() -> None:
 
 
 def test_what_was_passed_over_is_asked_for_once_the_ledger_knows() -> None:
-    reserved, state = Reserved(), partition(0)
+    reserved, state = Reservations(), partition(0)
     first = reserved.pick(state, end=9, now_us=NOW_US, count=3)
     second = reserved.pick(state, end=9, now_us=NOW_US, count=3)
-    state.lease(runs_of(second), 1, now_us=0, until_us=NOW_US * 2, counted=True, room=100)
+    state.lease(ranges_of(second), 1, now_us=0, until_us=NOW_US * 2, counted=True, room=100)
     reserved.release(first)
     assert reserved.has_any(state, end=6, now_us=NOW_US)
     assert reserved.pick(state, end=9, now_us=NOW_US, count=4) == (0, 1, 2, 6)
@@ -73,8 +73,8 @@ def test_what_was_passed_over_is_asked_for_once_the_ledger_knows() -> None:
 
 def test_a_full_partition_gives_only_what_came_back(monkeypatch: pytest.MonkeyPatch) -> None:
     state = partition(4, free=(0,), back=(2, 3))
-    monkeypatch.setattr(limits, "GROUP_TOUCHED_MAX", 2)
-    reserved = Reserved()
+    monkeypatch.setattr(limits, "GROUP_UNACKED_MAX", 2)
+    reserved = Reservations()
     assert reserved.has_any(state, end=9, now_us=NOW_US)
     assert reserved.pick(state, end=9, now_us=NOW_US, count=9) == (2, 3)
     assert not reserved.has_any(state, end=9, now_us=NOW_US)
@@ -82,11 +82,11 @@ def test_a_full_partition_gives_only_what_came_back(monkeypatch: pytest.MonkeyPa
 
 @given(st.sets(st.integers(0, 30)))
 def test_runs_hold_the_offsets_and_are_as_few_as_can_be(offsets: set[int]) -> None:
-    runs = runs_of(sorted(offsets))
-    assert [each for start, stop in runs for each in range(start, stop)] == sorted(offsets)
-    assert all(one.stop < two.start for one, two in itertools.pairwise(runs))
+    ranges = ranges_of(sorted(offsets))
+    assert [each for start, stop in ranges for each in range(start, stop)] == sorted(offsets)
+    assert all(one.stop < two.start for one, two in itertools.pairwise(ranges))
 
 
 def test_no_offsets_are_no_runs() -> None:
-    assert runs_of(()) == ()
-    assert runs_of((0,)) == (Run(0, 1),)
+    assert ranges_of(()) == ()
+    assert ranges_of((0,)) == (OffsetRange(0, 1),)

@@ -9,13 +9,13 @@ import structlog
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError, RequestError
-from bridge.groups.desk import Context
+from bridge.groups.assignment import assigned_partitions, is_leader
 from bridge.groups.ledger import Group, Ledger
-from bridge.groups.records import Expire, Leave, Renew, Scope
-from bridge.groups.shares import is_first, own_partitions
+from bridge.groups.records import ExpireGroup, Heartbeat, Leave, Scope
+from bridge.groups.served_group import Context
 from bridge.messagelog import TopicRef
 
-__all__ = ("Duties", "consumer_name")
+__all__ = ("Maintenance", "consumer_name")
 
 _log = structlog.get_logger("bridge.groups")
 _TIMEOUT_S: Final = 5.0
@@ -36,8 +36,8 @@ def consumer_name(group: str) -> str:
     return f"group.{group}"
 
 
-class Duties:
-    """The duties of one process; `renew` and `store_marks` are called again and again by `Groups.run`."""
+class Maintenance:
+    """The maintenance of one process; `heartbeat` and `commit_offsets` are called again and again by `Groups.run`."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -55,7 +55,7 @@ class Duties:
         """The groups that this process last said it serves."""
         return self._scopes
 
-    async def renew(self, scopes: tuple[Scope, ...]) -> None:
+    async def heartbeat(self, scopes: tuple[Scope, ...]) -> None:
         """
         Say that this process lives and serves *scopes*, where that is due or they have changed.
 
@@ -65,41 +65,41 @@ class Duties:
         Raises:
             LogError: if that could not be said.
         """
-        coordination = self._context.coordination
-        due = coordination.active_us - self._renewed_us >= _RENEW_US or self.is_out
+        replica = self._context.replica
+        due = replica.active_us - self._renewed_us >= _RENEW_US or self.is_out
         if scopes == self._scopes and not (due and scopes):
             return
         if not scopes:
             await self.leave()
             return
-        record = Renew(coordination.new_id(), self._context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
-        await coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
+        record = Heartbeat(replica.new_id(), self._context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
+        await replica.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
         self._scopes = scopes
-        self._ledger, self._renewed_us = coordination.ledger, coordination.ledger.now_us
+        self._ledger, self._renewed_us = replica.ledger, replica.ledger.now_us
 
     @property
     def is_out(self) -> bool:
         """Whether others do not know any more, or never knew, that this process serves what it does."""
-        ledger = self._context.coordination.ledger
+        ledger = self._context.replica.ledger
         return ledger is not self._ledger or ledger.now_us - self._renewed_us >= _TTL_US
 
     async def leave(self) -> None:
         """Say that this process serves no group any more, if it said that it did."""
         if self._scopes:
-            coordination = self._context.coordination
-            record = Leave(coordination.new_id(), self._context.member_id)
-            await coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
+            replica = self._context.replica
+            record = Leave(replica.new_id(), self._context.member_id)
+            await replica.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
             self._scopes = ()
 
     async def snapshot(self, *, at_once: bool = False) -> None:
         """Store the ledger's state, where this process is the one that does, or nobody has said that he is there."""
-        coordination = self._context.coordination
-        members = coordination.ledger.members(now_us=coordination.now_us())
-        if not members or is_first(self._context.member_id, members):
+        replica = self._context.replica
+        members = replica.ledger.members(now_us=replica.now_us())
+        if not members or is_leader(self._context.member_id, members):
             deadline = Deadline.after(_TIMEOUT_S, self._context.clock)
-            await coordination.snapshot(at_once=at_once, alone=bool(members), deadline=deadline)
+            await replica.snapshot(at_once=at_once, alone=bool(members), deadline=deadline)
 
-    async def store_marks(self) -> None:
+    async def commit_offsets(self) -> None:
         """Store the low-water marks of the partitions looked after here that have moved."""
         marks = list(self._moved())
         for at in range(0, len(marks), limits.GROUP_READS_AT_ONCE):
@@ -107,9 +107,9 @@ class Duties:
             await asyncio.gather(*map(self._store, some))
 
     def _moved(self) -> Iterator[_Mark]:
-        coordination = self._context.coordination
-        now_us = coordination.now_us()
-        ledger = coordination.ledger
+        replica = self._context.replica
+        now_us = replica.now_us()
+        ledger = replica.ledger
         for gone in self._seen.keys() - ledger.groups.keys():
             self.forget(gone)
         everybody = ledger.members(now_us=now_us) or (self._context.member_id,)
@@ -121,7 +121,7 @@ class Duties:
                 continue
             self._seen[scope] = seen
             partitions = group.partitions
-            for partition_id in own_partitions(
+            for partition_id in assigned_partitions(
                 self._context.member_id, members, scope, 1 + max(partitions, default=-1)
             ):
                 partition = partitions.get(partition_id)
@@ -157,9 +157,9 @@ class Duties:
         for partition_id, partition in tuple(group.partitions.items()):
             if keep_marks and partition.low and self._stored.get((scope, partition_id), 0) != partition.low:
                 await self._store(_Mark(scope, partition_id, partition.low))
-        coordination = self._context.coordination
-        record = Expire(coordination.new_id(), scope, group.used_us)
-        await coordination.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
+        replica = self._context.replica
+        record = ExpireGroup(replica.new_id(), scope, group.used_us)
+        await replica.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
         _log.info("group_expired", **scope._asdict(), used_us=group.used_us)
 
     def forget(self, scope: Scope) -> None:
@@ -170,7 +170,7 @@ class Duties:
 
     async def finish(self) -> None:
         """The last of everything, for a process that ends; what fails is told and passed over."""
-        for step in (self.store_marks, lambda: self.snapshot(at_once=True), self.leave):
+        for step in (self.commit_offsets, lambda: self.snapshot(at_once=True), self.leave):
             try:
                 await step()
             except BridgeError as error:

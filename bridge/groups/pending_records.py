@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Final
 
 from bridge.errors import DeadlineExceeded, LogError, Outcome
-from bridge.groups.ledger import Folded, Result
+from bridge.groups.ledger import AppliedRecord, Result
 from bridge.groups.records import Lease, Record
 
-__all__ = ("Numbers", "Told", "with_outcome")
+__all__ = ("PendingRecords", "RandomIds", "with_outcome")
 
 # Leases whose callers left before their result was known.
 _ORPHANS_MAX: Final = 10_000
@@ -20,8 +20,8 @@ _ORPHANS_MAX: Final = 10_000
 _RANDOM_NUMBERS: Final = 256
 
 
-class Numbers:
-    """Numbers that nobody guesses."""
+class RandomIds:
+    """Ids that nobody guesses."""
 
     __slots__ = ("_left",)
 
@@ -37,7 +37,7 @@ class Numbers:
         return self._left.pop()
 
 
-class Told:
+class PendingRecords:
     """
     Who waits for what.
 
@@ -46,7 +46,7 @@ class Told:
     """
 
     def __init__(self) -> None:
-        self.on_orphan: Callable[[Folded], None] = lambda _folded: None
+        self.on_orphan: Callable[[AppliedRecord], None] = lambda _applied: None
         self._results: dict[int, asyncio.Future[Result]] = {}
         self._orphans: OrderedDict[int, None] = OrderedDict()
 
@@ -74,7 +74,7 @@ class Told:
             # Looked at even where the caller was cancelled in the same moment, so that nothing warns of it.
             future.exception()
 
-    def folded(self, folded: Folded) -> None:
+    def folded(self, folded: AppliedRecord) -> None:
         """The ledger says what a record did."""
         record_id = folded.record.id
         told = self._results.get(record_id)
@@ -92,7 +92,7 @@ class Told:
 
     def _orphaned(self, record: Lease, future: "asyncio.Future[Result]") -> None:
         if future.done() and not future.cancelled() and future.exception() is None:
-            self.on_orphan(Folded(record, future.result()))
+            self.on_orphan(AppliedRecord(record, future.result()))
             return
         self._orphans[record.id] = None
         if len(self._orphans) > _ORPHANS_MAX:

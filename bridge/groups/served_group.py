@@ -9,16 +9,16 @@ from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.errors import LogError, NotFound
 from bridge.flow.following.tails import Tails
-from bridge.groups.coordination import Coordination
-from bridge.groups.ledger import Folded
+from bridge.groups.assignment import assigned_partitions
+from bridge.groups.ledger import AppliedRecord
+from bridge.groups.ledger_replica import LedgerReplica
 from bridge.groups.partition import Partition
-from bridge.groups.picking import Reserved
-from bridge.groups.reading_ahead import ReadingAhead
-from bridge.groups.records import Expire, Forget, Lease, Scope, Seek, Settle
-from bridge.groups.shares import own_partitions
+from bridge.groups.read_ahead import ReadAhead
+from bridge.groups.records import Acknowledge, DeleteGroup, ExpireGroup, Lease, Scope, Seek
+from bridge.groups.reservations import Reservations
 from bridge.messagelog import MessageLog, TopicRef
 
-__all__ = ("Context", "Desk", "Pick")
+__all__ = ("Context", "Reservation", "ServedGroup")
 
 _FAR_S: Final = 3600.0
 # How often those who wait look for themselves where no tail can tell them.
@@ -32,20 +32,20 @@ class Context(NamedTuple):
 
     log: MessageLog
     tails: Tails
-    coordination: Coordination
-    ahead: ReadingAhead
+    replica: LedgerReplica
+    ahead: ReadAhead
     clock: Clock
     member_id: int
 
 
-class Pick(NamedTuple):
+class Reservation(NamedTuple):
     """Offsets of one partition that a receiver asks for; reserved until they are released."""
 
     partition_id: int
     offsets: tuple[int, ...]
 
 
-class Desk:
+class ServedGroup:
     """
     What this process knows of one group beside the ledger.
 
@@ -64,7 +64,7 @@ class Desk:
         self.used_s = context.clock.monotonic_s()
         self.suspects: dict[int, int] = {}
         self._context = context
-        self._reserved: dict[int, Reserved] = {}
+        self._reserved: dict[int, Reservations] = {}
         self._ends: dict[int, int] = {}
         self._turn = 0
         self._changes = 0
@@ -79,21 +79,21 @@ class Desk:
     @property
     def partitions(self) -> dict[int, Partition]:
         """Those that the ledger knows."""
-        group = self._context.coordination.ledger.groups.get(self.scope)
+        group = self._context.replica.ledger.groups.get(self.scope)
         return {} if group is None else group.partitions
 
     def own(self) -> tuple[int, ...]:
         """The partitions that this process looks after; all of them before it told that it is there."""
         context = self._context
-        ledger = context.coordination.ledger
+        ledger = context.replica.ledger
         members = ledger.members(self.scope, now_us=ledger.now_us)
         if context.member_id not in members:
             return tuple(range(self.partitions_count))
-        return own_partitions(context.member_id, members, self.scope, self.partitions_count)
+        return assigned_partitions(context.member_id, members, self.scope, self.partitions_count)
 
-    def pick(self, partition_ids: Sequence[int], count: int) -> list[Pick]:
+    def pick(self, partition_ids: Sequence[int], count: int) -> list[Reservation]:
         """Up to *count* messages, of several partitions in turn; reserved until `release`."""
-        now_us = self._context.coordination.now_us()
+        now_us = self._context.replica.now_us()
         partitions = self.partitions
         self._turn += 1
         at = self._turn % len(partition_ids) if partition_ids else 0
@@ -112,14 +112,14 @@ class Desk:
                 partitions[partition_id], end=self.end(partition_id), now_us=now_us, count=share
             )
             count -= len(offsets)
-            picks.append(Pick(partition_id, offsets))
+            picks.append(Reservation(partition_id, offsets))
             if not count:
                 break
         return picks
 
     def has_any(self, partition_ids: Sequence[int]) -> bool:
         """Whether `pick` would find something."""
-        now_us = self._context.coordination.now_us()
+        now_us = self._context.replica.now_us()
         partitions = self.partitions
         return any(
             self._reservations(each).has_any(partitions[each], end=self.end(each), now_us=now_us)
@@ -127,7 +127,7 @@ class Desk:
             if each in partitions
         )
 
-    def release(self, pick: Pick, *, wake: bool) -> None:
+    def release(self, pick: Reservation, *, wake: bool) -> None:
         """Whatever came of *pick* is in the ledger; *wake* those who wait where it is there to be had again."""
         self._reservations(pick.partition_id).release(pick.offsets)
         if wake:
@@ -167,10 +167,10 @@ class Desk:
         self._ends.pop(partition_id, None)
         self._context.ahead.forget(self.topic)
 
-    def _reservations(self, partition_id: int) -> Reserved:
+    def _reservations(self, partition_id: int) -> Reservations:
         found = self._reserved.get(partition_id)
         if found is None:
-            found = self._reserved[partition_id] = Reserved()
+            found = self._reserved[partition_id] = Reservations()
         return found
 
     # --- who waits ----------------------------------------------------------------------------------------------
@@ -198,12 +198,12 @@ class Desk:
                 future.set_result(None)
         self._waiting.clear()
 
-    def folded(self, folded: Folded) -> None:
+    def folded(self, folded: AppliedRecord) -> None:
         """A record of this group was folded: tell those who wait where it freed something."""
         record = folded.record
-        if isinstance(record, Lease) or (isinstance(record, Settle) and record.verb == 0):
+        if isinstance(record, Lease) or (isinstance(record, Acknowledge) and record.verb == 0):
             return
-        if isinstance(record, Seek | Forget | Expire):
+        if isinstance(record, Seek | DeleteGroup | ExpireGroup):
             # The topic may have been emptied: nothing is believed, and who waits looks for himself once.
             self._ends.clear()
             self._context.ahead.forget(self.topic)
@@ -240,7 +240,7 @@ class Desk:
             self._timer.cancel()
             self._timer = None
         if ends:
-            left_s = max(0, min(ends) - self._context.coordination.now_us()) / 1_000_000
+            left_s = max(0, min(ends) - self._context.replica.now_us()) / 1_000_000
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(left_s + _END_MARGIN_S, self.changed)
 
