@@ -60,7 +60,7 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
 async def _open_local(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
     from bridge.locallog import LocalMessageLog  # noqa: PLC0415 (only the log that is used is loaded)
 
-    log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics, news=news)
+    log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics.log, news=news)
     appender = BatchingAppender(log, probe=log)
     kept_topic = _kept_topic(config)
     return OpenLog(
@@ -83,11 +83,11 @@ async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics, news: St
         config.iggy,
         durability=Durability(config.log.durability),
         clock=clock,
-        observer=metrics,
+        observer=metrics.log,
         rng=random.Random(),  # noqa: S311 (jitter)
     )
     # Shown from the start: an alert on a series that is not there never fires.
-    metrics.breaker_changed("closed")
+    metrics.log.breaker.set_state("closed")
     appender = BatchingAppender(log, probe=log, news=news)
 
     async def run() -> None:

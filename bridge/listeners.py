@@ -105,7 +105,7 @@ class Listeners:
         if sockets is None:
             (sockets,) = await asyncio.to_thread(take_ports, services.http.host, port, 1)
         for each in sockets:
-            await PromptSite(runner, each, failed=services.metrics.accept_failed).start()
+            await PromptSite(runner, each, failed=services.metrics.http.accept_failures.add).start()
         return int(sockets[0].getsockname()[1])
 
     async def stop_accepting(self) -> None:
@@ -121,7 +121,7 @@ class Listeners:
         aiohttp's own shutdown stops reading from every connection first, so that a body half received would never
         be complete; hence this comes before `close`.
         """
-        while self._services.metrics.requests_in_flight > 0:  # noqa: ASYNC110 (an event would cost each request)
+        while self._services.metrics.http.requests_in_flight > 0:  # noqa: ASYNC110 (an event would cost each request)
             await asyncio.sleep(_IDLE_LOOK_S)
 
     async def close(self) -> None:

@@ -111,7 +111,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     stop.listen()
     clock = SystemClock()
     metrics = context.metrics
-    metrics.own_stream = config.groups.stream
+    metrics.log.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
@@ -195,7 +195,7 @@ async def _drain(config: Config, services: Services, listeners: Listeners, stop:
         - _cut_timeout_s(config)
     )
     services.lifecycle.draining = True
-    _log.info("draining", requests=services.metrics.requests_in_flight, grace_s=http.shutdown_grace_s)
+    _log.info("draining", requests=services.metrics.http.requests_in_flight, grace_s=http.shutdown_grace_s)
     if http.drain_delay_s:
         await bounded_step(
             "drain-delay",

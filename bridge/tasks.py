@@ -49,7 +49,9 @@ def background_tasks(
         )
 
     async def tidy() -> None:
-        await tidy_figures(opened.bare_log, metrics, clock=clock, timeout_s=config.http.operation_timeout_s)
+        await tidy_figures(
+            opened.bare_log, metrics.log, clock=clock, timeout_s=config.http.operation_timeout_s
+        )
 
     async def health() -> None:
         await watch_health(services.probe, clock=clock, timeout_s=_PROBE_TIMEOUT_S)
@@ -57,21 +59,21 @@ def background_tasks(
     async def health_endless() -> NoReturn:
         interval_s = config.iggy.health_check_interval_s
         steady = Pace(interval_s=interval_s, delay_max_s=interval_s, sleep=asyncio.sleep)
-        await supervise("health-watch", health, pace=steady, observer=metrics)
+        await supervise("health-watch", health, pace=steady, metrics=metrics.tasks)
 
     if opened.run is not None:
         yield "log", _endless("log", opened.run)
     yield "health-watch", health_endless()
     yield (
         "stats-refresh",
-        supervise("stats-refresh", stats, pace=pace(services.stats.ttl_s), observer=metrics),
+        supervise("stats-refresh", stats, pace=pace(services.stats.ttl_s), metrics=metrics.tasks),
     )
     yield (
         "figures-tidy",
-        supervise("figures-tidy", tidy, pace=pace(METRICS_TIDY_INTERVAL_S), observer=metrics),
+        supervise("figures-tidy", tidy, pace=pace(METRICS_TIDY_INTERVAL_S), metrics=metrics.tasks),
     )
     yield "groups", services.groups.run()
-    yield "loop-lag", watch_loop_lag(metrics, clock=clock, sleep=asyncio.sleep)
+    yield "loop-lag", watch_loop_lag(metrics.tasks, clock=clock, sleep=asyncio.sleep)
     default_topic = DefaultTopic(
         opened.bare_log,
         opened.kept_topic,
@@ -95,7 +97,7 @@ async def _keep_ready(
     stats: Callable[[], Awaitable[None]],
 ) -> NoReturn:
     while True:
-        await retry_until_done("default-topic", default_topic.look, pace=pace, observer=services.metrics)
+        await retry_until_done("default-topic", default_topic.look, pace=pace, metrics=services.metrics.tasks)
         kept.made()
         if not services.lifecycle.started:
             services.lifecycle.started = True

@@ -3,12 +3,12 @@
 from bridge.clock import Clock, Deadline
 from bridge.errors import NotFound
 from bridge.messagelog import MessageLog
-from bridge.telemetry.port import TopicSeries
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("tidy_figures",)
 
 
-async def tidy_figures(log: MessageLog, series: TopicSeries, *, clock: Clock, timeout_s: float) -> None:
+async def tidy_figures(log: MessageLog, metrics: LogMetrics, *, clock: Clock, timeout_s: float) -> None:
     """
     Look once which topics there are, whoever deleted the others; one step for `supervise`.
 
@@ -16,9 +16,9 @@ async def tidy_figures(log: MessageLog, series: TopicSeries, *, clock: Clock, ti
         LogError: if the log does not answer within *timeout_s*; the series of what was not looked at stay.
     """
     deadline = Deadline.after(timeout_s, clock)
-    for stream in series.begin_round():
+    for stream in metrics.begin_round():
         try:
             topics = {each.name for each in await log.topics(stream, deadline=deadline)}
         except NotFound:
             topics = set()
-        series.keep_topics(stream, topics)
+        metrics.keep_topics(stream, topics)

@@ -12,7 +12,7 @@ from typing import NoReturn
 import structlog
 
 from bridge.errors import BridgeError, ConfigError, StartupError
-from bridge.telemetry.port import TaskObserver
+from bridge.telemetry.metrics import TaskMetrics
 
 __all__ = ("Pace", "retry_until_done", "supervise")
 
@@ -44,11 +44,11 @@ class Pace:
 class _Watched:
     """One task's steps, with the failures in a row."""
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[None]], observer: TaskObserver) -> None:
+    def __init__(self, name: str, step: Callable[[], Awaitable[None]], metrics: TaskMetrics) -> None:
         self.failures = 0
         self._name = name
         self._step = step
-        self._observer = observer
+        self._metrics = metrics
         self._told: str | None = None
 
     async def run_step(self) -> bool:
@@ -59,7 +59,7 @@ class _Watched:
             raise
         except BridgeError as error:
             self.failures += 1
-            self._observer.task_failed(self._name, error.code)
+            self._metrics.failures.add(self._name, error.code)
             if self._told != error.code:
                 self._told = error.code
                 _log.warning("task_step_failed", task=self._name, code=error.code, detail=error.detail)
@@ -72,7 +72,7 @@ class _Watched:
 
 
 async def supervise(
-    name: str, step: Callable[[], Awaitable[None]], *, pace: Pace, observer: TaskObserver
+    name: str, step: Callable[[], Awaitable[None]], *, pace: Pace, metrics: TaskMetrics
 ) -> NoReturn:
     """
     Run *step* again and again until cancelled.
@@ -81,16 +81,16 @@ async def supervise(
         StartupError, ConfigError: which end the process by their own exit code.
         Exception: whatever else *step* raises that is no `BridgeError`.
     """
-    watched = _Watched(name, step, observer)
+    watched = _Watched(name, step, metrics)
     while True:
         await watched.run_step()
         await pace.sleep(pace.delay_s(watched.failures))
 
 
 async def retry_until_done(
-    name: str, step: Callable[[], Awaitable[None]], *, pace: Pace, observer: TaskObserver
+    name: str, step: Callable[[], Awaitable[None]], *, pace: Pace, metrics: TaskMetrics
 ) -> None:
     """As `supervise`, but over with the first success."""
-    watched = _Watched(name, step, observer)
+    watched = _Watched(name, step, metrics)
     while not await watched.run_step():
         await pace.sleep(pace.delay_s(watched.failures))

@@ -37,7 +37,7 @@ from bridge.groups.served_groups import ServedGroups
 from bridge.groups.stats import StatsReporter
 from bridge.groups.values import Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
 from bridge.messagelog import MessageLog, TopicRef
-from bridge.telemetry.port import GroupObserver
+from bridge.telemetry.metrics import GroupMetrics
 
 __all__ = ("Groups",)
 
@@ -67,7 +67,7 @@ class Groups:
         *,
         config: GroupsConfig,
         clock: Clock,
-        observer: GroupObserver,
+        observer: GroupMetrics,
     ) -> None:
         self._log = log
         self._config = config

@@ -14,7 +14,7 @@ from bridge.groups.records import Scope, Seek, Start
 from bridge.groups.served_group import Context
 from bridge.groups.values import GroupInfo, GroupPartition, SeekTo
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, PartitionInfo, TopicInfo, TopicRef
-from bridge.telemetry.port import GroupStats
+from bridge.telemetry.metrics import GroupStats
 
 __all__ = ("GroupInspector",)
 

@@ -20,7 +20,7 @@ from bridge.groups.served_groups import ServedGroups
 from bridge.groups.tokens import Token
 from bridge.groups.values import Delivery
 from bridge.messagelog import Message, ToPartition
-from bridge.telemetry.port import GroupObserver
+from bridge.telemetry.metrics import GroupMetrics
 
 __all__ = ("ReceiveOptions", "Receiving")
 
@@ -54,7 +54,7 @@ class _ReadMessages(NamedTuple):
 class Receiving:
     """Hands out the messages of all groups of a process."""
 
-    def __init__(self, context: Context, appender: Appender, observer: GroupObserver) -> None:
+    def __init__(self, context: Context, appender: Appender, observer: GroupMetrics) -> None:
         self._context = context
         self._appender = appender
         self._observer = observer

@@ -14,7 +14,7 @@ from bridge.groups.maintenance import Maintenance
 from bridge.groups.records import Scope
 from bridge.groups.served_group import Context
 from bridge.groups.served_groups import ServedGroups
-from bridge.telemetry.port import GroupObserver, GroupStats
+from bridge.telemetry.metrics import GroupMetrics, GroupStats
 
 __all__ = ("StatsReporter",)
 
@@ -35,7 +35,7 @@ class StatsReporter:
         inspector: GroupInspector,
         served_groups: ServedGroups,
         maintenance: Maintenance,
-        observer: GroupObserver,
+        observer: GroupMetrics,
         *,
         unused_s_max: float,
     ) -> None:

@@ -30,7 +30,7 @@ from bridge.messagelog import (
     sealed,
 )
 from bridge.messagelog.bounds import check_append, check_placement
-from bridge.telemetry.port import LogObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("IggyAppending",)
 
@@ -39,7 +39,7 @@ class IggyAppending(IggyAdministration):
     """Streams, topics, and what is put into them."""
 
     def __init__(
-        self, connection: IggyConnection, *, durability: Durability, clock: Clock, observer: LogObserver
+        self, connection: IggyConnection, *, durability: Durability, clock: Clock, observer: LogMetrics
     ) -> None:
         super().__init__(connection, durability=durability, clock=clock)
         self._observer = observer
@@ -54,7 +54,7 @@ class IggyAppending(IggyAdministration):
         try:
             return await self._append(topic, placement, messages, deadline)
         except BridgeError as error:
-            self._observer.append_failed(*topic, code=error.code)
+            self._observer.append_failures.add(error.code)
             raise
 
     async def _append(

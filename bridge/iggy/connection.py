@@ -26,7 +26,7 @@ from bridge.iggy.state import (
     State,
     step,
 )
-from bridge.telemetry.port import LogObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("IggyConnection",)
 
@@ -53,7 +53,7 @@ class IggyConnection:
         address: IggyAddress,
         *,
         clock: Clock,
-        observer: LogObserver,
+        observer: LogMetrics,
         rng: random.Random,
     ) -> None:
         self.address = address
@@ -222,7 +222,7 @@ class IggyConnection:
                 self._spoke = True
                 self._told.clear()
                 if before is State.RECONNECTING:
-                    self._observer.reconnected()
+                    self._observer.reconnects.add()
             case AttemptFailed(detail) | AttemptsExhausted(detail) | ConnectionLost(detail):
                 self.detail = detail
             case CloseRequested():
@@ -230,7 +230,7 @@ class IggyConnection:
         for action in actions:
             self._perform(action)
         if self.state is not before:
-            self._observer.connection_changed(self.state)
+            self._observer.connection.set_state(self.state)
             _log.info("iggy_connection", state=self.state.value, detail=self.detail)
 
     def _perform(self, action: Action) -> None:
@@ -262,7 +262,7 @@ class IggyConnection:
         """Pass on where the breaker stands, if that is news."""
         if self.breaker.state is not self._breaker_told:
             self._breaker_told = self.breaker.state
-            self._observer.breaker_changed(self._breaker_told)
+            self._observer.breaker.set_state(self._breaker_told)
             _log.warning("iggy_breaker", state=self._breaker_told.value)
 
     def lost(self, generation: int, detail: str, *, silent: bool = False) -> None:

@@ -43,7 +43,7 @@ from bridge.messagelog import (
     StoredOffset,
     TopicRef,
 )
-from bridge.telemetry.port import LogObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("IggyMessageLog",)
 
@@ -70,7 +70,7 @@ class IggyMessageLog(IggyAppending):
         *,
         durability: Durability,
         clock: Clock,
-        observer: LogObserver,
+        observer: LogMetrics,
         rng: random.Random | None = None,
     ) -> None:
         if config.connection_string is None:

@@ -53,7 +53,7 @@ from bridge.messagelog import (
     check_append,
     payload_bytes_of,
 )
-from bridge.telemetry.port import LogObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("LocalMessageLog",)
 
@@ -77,7 +77,7 @@ class LocalMessageLog(LocalAdministration):
         *,
         files: Files,
         clock: Clock,
-        observer: LogObserver,
+        observer: LogMetrics,
         news: StoredNews,
     ) -> None:
         completions = Completions(asyncio.get_running_loop())
@@ -100,7 +100,7 @@ class LocalMessageLog(LocalAdministration):
         config: LocalLogConfig,
         *,
         clock: Clock,
-        observer: LogObserver,
+        observer: LogMetrics,
         news: StoredNews | None = None,
         tuning: Tuning = _NO_TUNING,
     ) -> "LocalMessageLog":
@@ -116,7 +116,7 @@ class LocalMessageLog(LocalAdministration):
         started_s = clock.monotonic_s()
         files = await asyncio.to_thread(open_files, Path(config.data_dir), tuning)
         log = cls(files=files, clock=clock, observer=observer, news=news or StoredNews())
-        observer.connection_changed(log.health().state)
+        observer.connection.set_state(log.health().state)
         totals = files.catalog.totals()
         _LOG.info(
             "embedded log opened",
@@ -197,7 +197,7 @@ class LocalMessageLog(LocalAdministration):
         try:
             receipt: Receipt = await self._writer.perform(change, deadline=deadline)
         except LogError as error:
-            self._observer.append_failed(topic.stream, topic.topic, code=error.code)
+            self._observer.append_failures.add(error.code)
             raise
         self._observer.appended(
             topic.stream,
@@ -313,7 +313,7 @@ class LocalMessageLog(LocalAdministration):
             raise TopicNotFound
 
     def _state_changed(self, state: LogState) -> None:
-        self._observer.connection_changed(state)
+        self._observer.connection.set_state(state)
         self._state_news.set()
 
 

@@ -7,7 +7,7 @@ import structlog
 
 from bridge.clock import Clock
 from bridge.limits import LOOP_LAG_INTERVAL_S
-from bridge.telemetry.port import TaskObserver
+from bridge.telemetry.metrics import TaskMetrics
 
 __all__ = ("LAG_WARNED_S", "watch_loop_lag")
 
@@ -18,7 +18,7 @@ LAG_WARNED_S = 0.5
 
 
 async def watch_loop_lag(
-    observer: TaskObserver,
+    metrics: TaskMetrics,
     *,
     clock: Clock,
     sleep: Callable[[float], Awaitable[None]],
@@ -29,6 +29,6 @@ async def watch_loop_lag(
         asked_s = clock.monotonic_s()
         await sleep(interval_s)
         lag_s = max(0.0, clock.monotonic_s() - asked_s - interval_s)
-        observer.loop_lagged(lag_s)
+        metrics.loop_lag_s.at().observe(lag_s)
         if lag_s > LAG_WARNED_S:
             _log.warning("event_loop_lagged", lag_ms=round(lag_s * 1000))

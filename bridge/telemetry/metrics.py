@@ -1,38 +1,48 @@
-"""Prometheus metrics (shell): plain numbers while serving, families only on a scrape.
+"""Every metric, declared once (shell): its name, help, labels and buckets stand where it is made, and nowhere else.
 
-A scrape comes every few seconds, requests by the thousand: so observing is an addition to a cell, and
-`prometheus-client` is met in `collect` only.
+What records it calls the family by its attribute, or a method here where several are told together.
 """
 
 import platform
-from collections.abc import Collection, Iterator
-from threading import Lock
-from types import EllipsisType
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
+from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 import bridge
-from bridge.limits import METRICS_TOPIC_IDLE_ROUNDS, METRICS_TOPICS_MAX
-from bridge.telemetry.figures import OTHER, Histogram, TopicCells
-from bridge.telemetry.group_figures import GroupFigures
-from bridge.telemetry.live_figures import LiveFigures
-from bridge.telemetry.port import LogObserver, TaskObserver
-from bridge.telemetry.snapshot import Snapshot, TopicSnapshot
-from bridge.telemetry.state_gauge import StateGauge
+from bridge.limits import METRICS_GROUPS_MAX, METRICS_TOPIC_IDLE_ROUNDS, METRICS_TOPICS_MAX
+from bridge.telemetry.families import (
+    OTHER,
+    Buckets,
+    Counter,
+    Family,
+    Gauge,
+    Histogram,
+    Labels,
+    Number,
+    Plain,
+    Rows,
+)
 
-__all__ = ("CONTENT_TYPE", "Metrics")
+__all__ = (
+    "CONTENT_TYPE",
+    "GroupMetrics",
+    "GroupStats",
+    "HttpMetrics",
+    "LiveMetrics",
+    "LogMetrics",
+    "Metrics",
+    "TaskMetrics",
+    "families_of",
+)
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+#: By family, each series as a plain value.
+Snapshot: TypeAlias = dict[str, list[tuple[Labels, Plain]]]
 
 # The SLO of a produce is milliseconds, a poll may wait for seconds, a request ends after 300 s at most.
 _REQUEST_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -41,66 +51,42 @@ _LOG_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
 _BATCH_MESSAGES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 10_000.0)
 _LAG_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 # Callers may send any token as a method; it must not become a label.
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Metrics(Collector):
-    """All figures of one bridge; implements `telemetry.port.LogObserver`.
+class HttpMetrics:
+    """Requests and connections."""
 
-    What the log tells may come from its threads and is counted under a lock; the rest belongs to the event loop.
-
-    Attributes:
-        own_stream: the bridge's own, whose messages are no user's: they are not counted; None where there is none.
-        messages_sent: messages acknowledged by the log since the start.
-        messages_received: messages read from the log since the start.
-        groups: what groups did.
-        live: who waits and follows.
-    """
-
-    def __init__(
-        self, *, topics_max: int = METRICS_TOPICS_MAX, process: Collector | EllipsisType | None = ...
-    ) -> None:
-        self.own_stream: str | None = None
-        self.messages_sent = 0
-        self.messages_received = 0
-        self.groups = GroupFigures()
-        self.live = LiveFigures()
-        self._lock = Lock()
-        self._topics = TopicCells(topics_max)
-        self._requests: dict[tuple[str, str, int], int] = {}
-        self._request_s: dict[tuple[str, str], Histogram] = {}
-        self._in_flight = 0
-        self._rate_limited = 0
-        self._overloaded = 0
-        self._slow_clients_cut: dict[str, int] = {}
-        self._auth_failures: dict[str, int] = {}
-        self._accept_failures: dict[str, int] = {}
-        self._append_failures: dict[str, int] = {}
-        self._append_s = Histogram(_LOG_S)
-        self._append_messages = Histogram(_BATCH_MESSAGES)
-        self._read_s = Histogram(_LOG_S)
-        self._loop_lag_s = Histogram(_LAG_S)
-        self._task_failures: dict[tuple[str, str], int] = {}
-        self._connection = StateGauge()
-        self._breaker = StateGauge()
-        self._reconnects = 0
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-        if process is ...:
-            ProcessCollector(registry=self._registry)
-        elif process is not None:
-            self._registry.register(process)
+    def __init__(self) -> None:
+        self.requests = Counter("bridge_http_requests", "Requests answered", "method", "route", "status")
+        self.request_s = Histogram(
+            "bridge_http_request_duration_seconds", "Time to the answer", "method", "route", bounds=_REQUEST_S
+        )
+        self.in_flight = Gauge("bridge_http_requests_in_flight", "Requests being served")
+        self.rate_limited = Counter("bridge_rate_limited", "Requests refused by the rate limit")
+        self.overloaded = Counter("bridge_overloaded", "Requests refused because too much was in flight")
+        self.accept_failures = Counter(
+            "bridge_accept_failures",
+            "Times that no connection could be taken, for want of descriptors or memory",
+            "error",
+        )
+        self.slow_clients_cut = Counter(
+            "bridge_slow_clients_cut",
+            "Connections ended because their client did not take what waited for it",
+            "reason",
+        )
+        self.auth_failures = Counter("bridge_auth_failures", "Keys refused", "reason")
+        self._in_flight = self.in_flight.at()
+        self._answered: dict[tuple[str, str, int], tuple[Number, Buckets]] = {}
 
     @property
-    def requests_in_flight(self) -> int:
+    def requests_in_flight(self) -> float:
         """Requests taken up and not answered yet."""
-        return self._in_flight
-
-    # --- requests: the event loop only ------------------------------------------------------------------------
+        return self._in_flight.value
 
     def request_started(self) -> None:
         """A request was taken up; `request_finished` must follow."""
-        self._in_flight += 1
+        self._in_flight.value += 1
 
     def request_finished(self, method: str, route: str, status: int, seconds: float) -> None:
         """
@@ -109,93 +95,248 @@ class Metrics(Collector):
         Args:
             route: the route's template or "unmatched", never a path: paths are without bound.
         """
-        self._in_flight -= 1
+        self._in_flight.value -= 1
         if method not in _METHODS:
             method = OTHER
         key = (method, route, status)
-        self._requests[key] = self._requests.get(key, 0) + 1
-        duration = self._request_s.get((method, route))
-        if duration is None:
-            self._request_s[method, route] = duration = Histogram(_REQUEST_S)
-        duration.observe(seconds)
+        answered = self._answered.get(key)
+        if answered is None:
+            answered = self.requests.at(method, route, str(status)), self.request_s.at(method, route)
+            self._answered[key] = answered
+        answered[0].value += 1
+        answered[1].observe(seconds)
 
-    def rate_limited(self) -> None:
-        """A request was refused by the rate limit."""
-        self._rate_limited += 1
 
-    def accept_failed(self, error: str) -> None:
-        """Connections could not be taken, because of the error of that name."""
-        _add(self._accept_failures, error, 1)
+class LogMetrics:
+    """
+    What the log does.
 
-    def overloaded(self) -> None:
-        """A request was refused because too much is in flight."""
-        self._overloaded += 1
+    Attributes:
+        own_stream: the bridge's own, whose messages are no user's: they are not counted; None where there is none.
+        sent, received: messages acknowledged by the log, and read from it, since the start.
+    """
 
-    def slow_client_cut(self, reason: str) -> None:
-        """A connection was ended because its client did not take what waited for it; *reason* is a word of ours."""
-        _add(self._slow_clients_cut, reason, 1)
-
-    def auth_failed(self, reason: str) -> None:
-        """A key was refused; *reason* is one of a few words of ours."""
-        self._auth_failures[reason] = self._auth_failures.get(reason, 0) + 1
-
-    def loop_lagged(self, seconds: float) -> None:
-        """The event loop came back this much later than it was asked to."""
-        self._loop_lag_s.observe(seconds)
-
-    def task_failed(self, task: str, code: str) -> None:
-        """A step of a background task failed in an expected way."""
-        self._task_failures[task, code] = self._task_failures.get((task, code), 0) + 1
-
-    # --- topics: any thread ------------------------------------------------------------------------------------
-
-    def begin_round(self) -> tuple[str, ...]:
-        """The streams of whose topics there are series; `keep_topics` of each follows."""
-        with self._lock:
-            self._topics.begin_round(idle_rounds=METRICS_TOPIC_IDLE_ROUNDS)
-            return self._topics.streams()
-
-    def keep_topics(self, stream: str, topics: Collection[str]) -> None:
-        """Of *stream* there are only *topics*: the series of others end."""
-        with self._lock:
-            self._topics.keep(stream, topics)
-
-    # --- LogObserver: any thread ------------------------------------------------------------------------------
+    def __init__(self, topics_max: int = METRICS_TOPICS_MAX) -> None:
+        self.own_stream: str | None = None
+        self.connection = Gauge("bridge_connection_state", "State of the log, 1 for the present one", "state")
+        self.breaker = Gauge("bridge_breaker_state", "State of the circuit breaker", "state")
+        self.reconnects = Counter("bridge_reconnects", "Connections that came back")
+        self.append_failures = Counter("bridge_append_failures", "Writes the log refused", "code")
+        self.append_s = Histogram(
+            "bridge_append_duration_seconds", "Time of one write to the log", bounds=_LOG_S
+        )
+        self.append_messages = Histogram(
+            "bridge_append_batch_messages", "Messages in one write", bounds=_BATCH_MESSAGES
+        )
+        self.read_s = Histogram(
+            "bridge_read_duration_seconds", "Time of one read from the log", bounds=_LOG_S
+        )
+        by_topic = ("stream", "topic")
+        self.messages_in = Counter("bridge_messages_in", "Messages stored", *by_topic)
+        self.bytes_in = Counter("bridge_payload_bytes_in", "Payload bytes stored", *by_topic)
+        self.messages_out = Counter(
+            "bridge_messages_out",
+            "Messages read from the log: once for all who follow live, and what looks for a place reads",
+            *by_topic,
+        )
+        self.bytes_out = Counter("bridge_payload_bytes_out", "Payload bytes read, likewise", *by_topic)
+        self.sent = Counter("sent", "Not of a topic, whose series may end", is_shown=False)
+        self.received = Counter("received", "Likewise", is_shown=False)
+        self._topics = Rows(topics_max, (self.messages_in, self.bytes_in, self.messages_out, self.bytes_out))
+        #: Of each topic, what it had counted when a round began, and the last round in which that changed.
+        self._rounds: dict[Labels, tuple[float, int]] = {}
+        self._round = 0
+        self._sent, self._received = self.sent.at(), self.received.at()
+        self._append_s, self._append_messages = self.append_s.at(), self.append_messages.at()
+        self._read_s = self.read_s.at()
 
     def appended(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
-        with self._lock:
-            self._append_s.observe(seconds)
-            self._append_messages.observe(messages)
-            if stream != self.own_stream:
-                self.messages_sent += messages
-                cell = self._topics.cell(stream, topic)
-                cell.messages_in += messages
-                cell.bytes_in += payload_bytes
-
-    def append_failed(self, stream: str, topic: str, *, code: str) -> None:  # noqa: ARG002 (names may be made up: no label)
-        with self._lock:
-            self._append_failures[code] = self._append_failures.get(code, 0) + 1
+        """One write was acknowledged: *messages* in one go, *seconds* from handing over to the answer."""
+        self._append_s.observe(seconds)
+        self._append_messages.observe(messages)
+        if stream != self.own_stream:
+            self._sent.value += messages
+            row = self._topics.row((stream, topic))
+            row[0].value += messages
+            row[1].value += payload_bytes
 
     def read(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
-        with self._lock:
-            self._read_s.observe(seconds)
-            if messages and stream != self.own_stream:
-                self.messages_received += messages
-                cell = self._topics.cell(stream, topic)
-                cell.messages_out += messages
-                cell.bytes_out += payload_bytes
+        """One read was answered."""
+        self._read_s.observe(seconds)
+        if messages and stream != self.own_stream:
+            self._received.value += messages
+            row = self._topics.row((stream, topic))
+            row[2].value += messages
+            row[3].value += payload_bytes
 
-    def connection_changed(self, state: str) -> None:
-        self._connection.set(state)
+    def begin_round(self) -> tuple[str, ...]:
+        """
+        Look which topics are still used; where there is no room, the series of those that are not end.
 
-    def reconnected(self) -> None:
-        with self._lock:
-            self._reconnects += 1
+        Returns:
+            The streams of whose topics there are series; `keep_topics` of each follows.
+        """
+        self._round += 1
+        before, self._rounds = self._rounds, {}
+        for labels, counted in self._topics.known():
+            counted_before, used = before.get(labels, (None, 0))
+            self._rounds[labels] = counted, used if counted == counted_before else self._round - 1
+        if self._topics.is_full:
+            idle = self._round - METRICS_TOPIC_IDLE_ROUNDS
+            self._topics.end([labels for labels, (_, used) in self._rounds.items() if used < idle])
+        return tuple(dict.fromkeys(labels[0] for labels, _ in self._topics.known()))
 
-    def breaker_changed(self, state: str) -> None:
-        self._breaker.set(state)
+    def keep_topics(self, stream: str, topics: Collection[str]) -> None:
+        """Of *stream* there are only *topics*: the series of others end, but for those used in this round."""
+        gone = [
+            labels
+            for labels, counted in self._topics.known()
+            if labels[0] == stream
+            and labels[1] not in topics
+            and self._rounds.get(labels, (None,))[0] == counted
+        ]
+        self._topics.end(gone)
+        for labels in gone:
+            del self._rounds[labels]
 
-    # --- scrape -----------------------------------------------------------------------------------------------
+
+class GroupStats(NamedTuple):
+    """
+    A whole group, in all partitions.
+
+    Attributes:
+        lag: messages after the committed offsets.
+        in_flight: messages out under a lease.
+        waiting: messages that came back, or were passed over, and are to be given out again.
+        delayed: of them, those that are not to be given out yet.
+        dead_letters: messages in its dead-letter topic.
+    """
+
+    lag: int
+    in_flight: int
+    waiting: int
+    delayed: int
+    dead_letters: int
+
+
+_STATS_TEXTS: Final = (
+    "Messages after the committed offsets of the whole group, the same from every process",
+    "Messages out under a lease, likewise",
+    "Messages that came back and are to be given out again, likewise",
+    "Of them, those that are not to be given out yet",
+    "Messages in the dead-letter topic, likewise",
+)
+
+
+class GroupMetrics:
+    """What groups do, and how each stands; where that is not known there is no series."""
+
+    def __init__(self, groups_max: int = METRICS_GROUPS_MAX) -> None:
+        by_group = ("stream", "topic", "group")
+        self.delivered = Counter("bridge_group_delivered", "Messages handed to groups", *by_group)
+        self.redelivered = Counter("bridge_group_redelivered", "Of them, those handed out before", *by_group)
+        self.dead_lettered = Counter(
+            "bridge_group_dead_lettered", "Messages moved to dead-letter topics", *by_group
+        )
+        self.stats = tuple(
+            Gauge(f"bridge_group_{name}", text, *by_group, is_of_all=True)
+            for name, text in zip(GroupStats._fields, _STATS_TEXTS, strict=True)
+        )
+        self._groups = Rows(groups_max, (self.delivered, self.redelivered, self.dead_lettered), self.stats)
+
+    def group_delivered(
+        self, stream: str, topic: str, group: str, *, messages: int, redelivered: int
+    ) -> None:
+        """So many messages were handed out, so many of them not for the first time."""
+        row = self._groups.row((stream, topic, group))
+        row[0].value += messages
+        row[1].value += redelivered
+
+    def group_dead_lettered(self, stream: str, topic: str, group: str, *, messages: int) -> None:
+        """So many messages went to the dead-letter topic."""
+        self.dead_lettered.add(stream, topic, group, by=messages)
+
+    def groups_measured(self, stats: Mapping[tuple[str, str, str], GroupStats | None] | None) -> None:
+        """Every group there is and how it stands, None where that is not known; None where not even that is known."""
+        if stats is not None:
+            self._groups.end([labels for labels, _ in self._groups.known() if labels not in stats])
+        for gauge in self.stats:
+            gauge.series.clear()
+        unknown: set[Labels] = set()
+        for group, measured in (stats or {}).items():
+            labels = self._groups.admit(group)
+            if measured is None:
+                unknown.add(labels)
+                continue
+            for gauge, value in zip(self.stats, measured, strict=True):
+                gauge.at(*labels).value += value
+        for labels in unknown:
+            # Of all others together, where one of them is not known.
+            for gauge in self.stats:
+                gauge.series.pop(labels, None)
+
+
+class LiveMetrics:
+    """
+    Who waits and follows. Nobody counts twice: those who bound them know how many there are, and are asked on a scrape.
+
+    Attributes:
+        ask: sets all of these.
+    """
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], None] = lambda: None
+        self.streams = Gauge("bridge_live_streams", "Event streams, sockets and subscriptions open", "kind")
+        self.long_polls = Gauge("bridge_long_polls", "Reads and group receivers that may wait")
+        self.tails = Gauge("bridge_tails", "Partitions watched for those who wait or follow")
+        self.feeds = Gauge("bridge_feeds", "Topics, or lists of partitions, followed")
+        self.feeds_held_bytes = Gauge("bridge_feeds_held_bytes", "Held of them for readers behind")
+        self.slow_clients = Gauge("bridge_slow_clients", "Connections whose client does not take what waits")
+        self.slow_clients_held_bytes = Gauge("bridge_slow_clients_held_bytes", "Held for them")
+
+
+class TaskMetrics:
+    """The event loop, and what background tasks meet on it."""
+
+    def __init__(self) -> None:
+        self.loop_lag_s = Histogram("bridge_event_loop_lag_seconds", "Delay of the event loop", bounds=_LAG_S)
+        self.failures = Counter("bridge_task_failures", "Failed steps of background tasks", "task", "code")
+
+
+class WorkerProcessMetrics:
+    """What each of several workers tells of its process, by its number."""
+
+    def __init__(self) -> None:
+        self.up = Gauge("bridge_worker_up", "Whether the worker tells its figures", "worker")
+        self.cpu_s = Counter("bridge_worker_cpu_seconds", "Processor time", "worker")
+        self.peak_memory_bytes = Gauge("bridge_worker_peak_memory_bytes", "Most resident memory", "worker")
+        self.starts = Counter("bridge_worker_starts", "How often it was started", "worker")
+
+
+class Metrics(Collector):
+    """
+    All metrics of one bridge, by what they are about; told on the event loop only.
+
+    Args:
+        of_workers: whether each of several workers tells of its process; else this one does, as a whole.
+
+    Attributes:
+        families: in the order of a scrape.
+    """
+
+    def __init__(self, *, of_workers: bool = False) -> None:
+        self.http = HttpMetrics()
+        self.log = LogMetrics()
+        self.groups = GroupMetrics()
+        self.live = LiveMetrics()
+        self.tasks = TaskMetrics()
+        self.workers = WorkerProcessMetrics()
+        parts = (self.http, self.log, self.groups, self.live, self.tasks, *((self.workers,) * of_workers))
+        self.families = tuple(family for part in parts for family in families_of(part))
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        if not of_workers:
+            ProcessCollector(registry=self._registry)
 
     def render(self) -> tuple[bytes, str]:
         """The text of a scrape and its content type."""
@@ -203,178 +344,31 @@ class Metrics(Collector):
 
     def message_totals(self) -> tuple[int, int]:
         """Messages sent and received since the start, of all workers."""
-        return self.messages_sent, self.messages_received
-
-    def snapshot(self) -> Snapshot:
-        """All figures as plain values; what the process tells of itself is not among them."""
-        with self._lock:
-            return Snapshot(
-                messages_sent=self.messages_sent,
-                messages_received=self.messages_received,
-                topics=[
-                    TopicSnapshot(*names, cell.messages_in, cell.bytes_in, cell.messages_out, cell.bytes_out)
-                    for names, cell in self._topics.items()
-                ],
-                requests=[(*labels, count) for labels, count in self._requests.items()],
-                request_s=[(*labels, cell.counts()) for labels, cell in self._request_s.items()],
-                in_flight=self._in_flight,
-                rate_limited=self._rate_limited,
-                auth_failures=dict(self._auth_failures),
-                append_failures=dict(self._append_failures),
-                append_s=self._append_s.counts(),
-                append_messages=self._append_messages.counts(),
-                read_s=self._read_s.counts(),
-                loop_lag_s=self._loop_lag_s.counts(),
-                task_failures=[(*labels, count) for labels, count in self._task_failures.items()],
-                connection=self._connection.snapshot(),
-                breaker=self._breaker.snapshot(),
-                reconnects=self._reconnects,
-                overloaded=self._overloaded,
-                slow_clients_cut=dict(self._slow_clients_cut),
-                accept_failures=dict(self._accept_failures),
-                groups=self.groups.snapshot(),
-                live=self.live.snapshot(),
-            )
-
-    def absorb(self, other: Snapshot, *, alive: bool = True) -> None:
-        """Add another's figures; of one that is no longer alive, what it counted but not the state it was in."""
-        self.messages_sent += other.messages_sent
-        self.messages_received += other.messages_received
-        for topic in other.topics:
-            cell = self._topics.cell(topic.stream, topic.topic)
-            cell.messages_in += topic.messages_in
-            cell.bytes_in += topic.bytes_in
-            cell.messages_out += topic.messages_out
-            cell.bytes_out += topic.bytes_out
-        for method, route, status, count in other.requests:
-            _add(self._requests, (method, route, status), count)
-        for method, route, counts in other.request_s:
-            self._request_s.setdefault((method, route), Histogram(_REQUEST_S)).add(*counts)
-        for task, code, count in other.task_failures:
-            _add(self._task_failures, (task, code), count)
-        for own, words in (
-            (self._auth_failures, other.auth_failures),
-            (self._accept_failures, other.accept_failures),
-            (self._slow_clients_cut, other.slow_clients_cut),
-            (self._append_failures, other.append_failures),
-        ):
-            for word, count in words.items():
-                _add(own, word, count)
-        self._append_s.add(*other.append_s)
-        self._append_messages.add(*other.append_messages)
-        self._read_s.add(*other.read_s)
-        self._loop_lag_s.add(*other.loop_lag_s)
-        self.groups.absorb(other.groups, alive=alive)
-        self.live.absorb(other.live, alive=alive)
-        self._connection.absorb(other.connection, alive=alive)
-        self._breaker.absorb(other.breaker, alive=alive)
-        self._in_flight += other.in_flight if alive else 0
-        self._rate_limited += other.rate_limited
-        self._overloaded += other.overloaded
-        self._reconnects += other.reconnects
+        return int(self.log.sent.at().value), int(self.log.received.at().value)
 
     def collect(self) -> Iterator[Metric]:
-        yield InfoMetricFamily(
-            "bridge_build",
-            "What is running",
-            {"version": bridge.__version__, "python": platform.python_version()},
-        )
-        yield from self._http_families()
-        yield from self._log_families()
-        yield from self._topic_families()
-        yield from self.groups.families()
-        yield from self.live.families()
-        yield _histogram("bridge_event_loop_lag_seconds", "Delay of the event loop", self._loop_lag_s)
-        failures = CounterMetricFamily(
-            "bridge_task_failures", "Failed steps of background tasks", labels=("task", "code")
-        )
-        for labels, count in tuple(self._task_failures.items()):
-            failures.add_metric(labels, count)
-        yield failures
+        self.live.ask()
+        build = {"version": bridge.__version__, "python": platform.python_version()}
+        yield InfoMetricFamily("bridge_build", "What is running", build)
+        for family in self.families:
+            if family.is_shown:
+                yield family.shown()
 
-    def _http_families(self) -> Iterator[Metric]:
-        requests = CounterMetricFamily(
-            "bridge_http_requests", "Requests answered", labels=("method", "route", "status")
-        )
-        for (method, route, status), count in self._requests.items():
-            requests.add_metric((method, route, str(status)), count)
-        yield requests
-        duration = HistogramMetricFamily(
-            "bridge_http_request_duration_seconds", "Time to the answer", labels=("method", "route")
-        )
-        for labels, histogram in self._request_s.items():
-            duration.add_metric(labels, histogram.buckets(), histogram.total)
-        yield duration
-        yield GaugeMetricFamily(
-            "bridge_http_requests_in_flight", "Requests being served", value=self._in_flight
-        )
-        yield CounterMetricFamily(
-            "bridge_rate_limited", "Requests refused by the rate limit", value=self._rate_limited
-        )
-        yield CounterMetricFamily(
-            "bridge_overloaded", "Requests refused because too much was in flight", value=self._overloaded
-        )
-        yield _by_word(
-            "bridge_accept_failures",
-            "Times that no connection could be taken, for want of descriptors or memory",
-            "error",
-            self._accept_failures,
-        )
-        yield _by_word(
-            "bridge_slow_clients_cut",
-            "Connections ended because their client did not take what waited for it",
-            "reason",
-            self._slow_clients_cut,
-        )
-        yield _by_word("bridge_auth_failures", "Keys refused", "reason", self._auth_failures)
+    def plain(self) -> Snapshot:
+        """Everything as plain values, by family."""
+        self.live.ask()
+        return {family.name: family.plain() for family in self.families}
 
-    def _log_families(self) -> Iterator[Metric]:
-        yield self._connection.family("bridge_connection_state", "State of the log, 1 for the present one")
-        yield self._breaker.family("bridge_breaker_state", "State of the circuit breaker")
-        yield CounterMetricFamily("bridge_reconnects", "Connections that came back", value=self._reconnects)
-        yield _by_word("bridge_append_failures", "Writes the log refused", "code", self._append_failures)
-        yield _histogram("bridge_append_duration_seconds", "Time of one write to the log", self._append_s)
-        yield _histogram("bridge_append_batch_messages", "Messages in one write", self._append_messages)
-        yield _histogram("bridge_read_duration_seconds", "Time of one read from the log", self._read_s)
-
-    def _topic_families(self) -> Iterator[Metric]:
-        labels = ("stream", "topic")
-        messages_in = CounterMetricFamily("bridge_messages_in", "Messages stored", labels=labels)
-        bytes_in = CounterMetricFamily("bridge_payload_bytes_in", "Payload bytes stored", labels=labels)
-        messages_out = CounterMetricFamily(
-            "bridge_messages_out",
-            "Messages read from the log: once for all who follow live, and what looks for a place reads",
-            labels=labels,
-        )
-        bytes_out = CounterMetricFamily(
-            "bridge_payload_bytes_out", "Payload bytes read, likewise", labels=labels
-        )
-        for key, cell in self._topics.items():
-            messages_in.add_metric(key, cell.messages_in)
-            bytes_in.add_metric(key, cell.bytes_in)
-            messages_out.add_metric(key, cell.messages_out)
-            bytes_out.add_metric(key, cell.bytes_out)
-        yield from (messages_in, bytes_in, messages_out, bytes_out)
+    def absorb(self, other: Snapshot, *, alive: bool) -> None:
+        """Add what `plain` of another worker gave; of one that is no longer alive, what it counted, not how it stood."""
+        for family in self.families:
+            for labels, plain in other.get(family.name, ()):
+                family.absorb(labels, plain, alive=alive)
 
 
-def _histogram(name: str, text: str, histogram: Histogram) -> HistogramMetricFamily:
-    return HistogramMetricFamily(name, text, buckets=histogram.buckets(), sum_value=histogram.total)
-
-
-def _by_word(name: str, text: str, label: str, counts: dict[str, int]) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text, labels=(label,))
-    for word, count in tuple(counts.items()):
-        family.add_metric((word,), count)
-    return family
-
-
-_Label = TypeVar("_Label")
-
-
-def _add(counts: dict[_Label, int], label: _Label, count: int) -> None:
-    counts[label] = counts.get(label, 0) + count
-
-
-if TYPE_CHECKING:
-    _log_observer: type[LogObserver] = Metrics
-    _task_observer: type[TaskObserver] = Metrics
+def families_of(part: object) -> Iterator[Family[Any]]:
+    """Those that *part* declares, in their order."""
+    for declared in vars(part).values():
+        for each in declared if isinstance(declared, tuple) else (declared,):
+            if isinstance(each, Family):
+                yield each

@@ -7,110 +7,115 @@ a killed worker counted since its last snapshot, a second at most, is lost.
 """
 
 import resource
-from collections.abc import Iterator
 from typing import Final
 
-from msgspec import DecodeError
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+import msgspec
 
 from bridge.clock import Clock
 from bridge.limits import WORKER_FIGURES_INTERVAL_S
+from bridge.telemetry.families import Labels, Plain
 from bridge.telemetry.figure_slots import FigureSlots
-from bridge.telemetry.metrics import Metrics
-from bridge.telemetry.snapshot import Snapshot, decode, encode
+from bridge.telemetry.metrics import Metrics, Snapshot
 
-__all__ = ("WorkerMetrics",)
+__all__ = ("WorkerMetrics", "decode", "encode")
 
 # A worker that has left nothing for so long does not run, or hangs: what it counted stands, its state does not.
 _SILENT_S: Final = 4 * WORKER_FIGURES_INTERVAL_S
 _BYTES_OF_MAXRSS: Final = 1024
 
 
-class _Processes(Collector):
-    """What the workers tell of their processes."""
-
-    def __init__(self, rows: dict[int, tuple[Snapshot, bool]]) -> None:
-        self._rows = rows
-
-    def collect(self) -> Iterator[Metric]:
-        labels = ("worker",)
-        up = GaugeMetricFamily("bridge_worker_up", "Whether the worker tells its figures", labels=labels)
-        cpu = CounterMetricFamily("bridge_worker_cpu_seconds", "Processor time", labels=labels)
-        peak = GaugeMetricFamily("bridge_worker_peak_memory_bytes", "Most resident memory", labels=labels)
-        starts = CounterMetricFamily("bridge_worker_starts", "How often it was started", labels=labels)
-        for slot, (figures, alive) in self._rows.items():
-            label = (str(slot + 1),)
-            up.add_metric(label, float(alive))
-            starts.add_metric(label, figures.starts)
-            cpu.add_metric(label, figures.cpu_s)
-            peak.add_metric(label, figures.peak_memory_bytes if alive else 0)
-        yield from (up, cpu, peak, starts)
-
-
 class WorkerMetrics(Metrics):
     """
-    The figures of the worker in *slot*; it goes on counting where the one before it stopped.
+    The metrics of the worker in *slot*; it goes on counting where the one before it stopped.
 
     Args:
         slots: one for each worker.
     """
 
     def __init__(self, slots: FigureSlots, slot: int, clock: Clock) -> None:
-        super().__init__(process=None)
+        super().__init__(of_workers=True)
         self._slots = slots
         self._slot = slot
         self._clock = clock
+        self._label = str(slot + 1)
         self._known: dict[int, tuple[int, Snapshot]] = {}
-        self._cpu_before_s, self._starts = 0.0, 1
         before = self._left(slot)
         if before is not None:
             self.absorb(before[0], alive=False)
-            self._cpu_before_s, self._starts = before[0].cpu_s, before[0].starts + 1
-
-    def snapshot(self) -> Snapshot:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        figures = super().snapshot()
-        figures.cpu_s = self._cpu_before_s + used.ru_utime + used.ru_stime
-        figures.peak_memory_bytes = used.ru_maxrss * _BYTES_OF_MAXRSS
-        figures.starts = self._starts
-        return figures
+        self.workers.starts.add(self._label)
+        self._cpu_before_s = self.workers.cpu_s.at(self._label).value
 
     def publish(self) -> Snapshot:
-        """Leave the figures as they are now; returns them."""
-        figures = self.snapshot()
-        self._slots.write(self._slot, encode(figures), self._clock.monotonic_s())
-        return figures
+        """Leave everything as it is now; returns it."""
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        self.workers.up.set(1, self._label)
+        self.workers.cpu_s.at(self._label).value = self._cpu_before_s + used.ru_utime + used.ru_stime
+        self.workers.peak_memory_bytes.set(used.ru_maxrss * _BYTES_OF_MAXRSS, self._label)
+        snapshot = self.plain()
+        self._slots.write(self._slot, encode(snapshot), self._clock.monotonic_s())
+        return snapshot
 
     def message_totals(self) -> tuple[int, int]:
-        rows = self._rows().values()
-        return sum(row[0].messages_sent for row in rows), sum(row[0].messages_received for row in rows)
+        return self._together(self.log.sent.name, self.log.received.name).message_totals()
 
     def render(self) -> tuple[bytes, str]:
-        rows = self._rows()
-        together = Metrics(process=_Processes(rows))
-        for figures, alive in rows.values():
-            together.absorb(figures, alive=alive)
-        return together.render()
+        return self._together().render()
 
-    def _rows(self) -> dict[int, tuple[Snapshot, bool]]:
-        """By slot: figures, and whether their worker is alive. Ours are left before they are shown."""
-        rows: dict[int, tuple[Snapshot, bool]] = {}
+    def _together(self, *names: str) -> Metrics:
+        """All workers' as one, or the families of these *names* alone; ours are left before they are shown."""
+        together = Metrics(of_workers=True)
         for slot in range(self._slots.count):
             row = (self.publish(), True) if slot == self._slot else self._left(slot)
             if row is not None:
-                rows[slot] = row
-        return rows
+                snapshot, alive = row
+                together.absorb({name: snapshot[name] for name in names} or snapshot, alive=alive)
+        return together
 
     def _left(self, slot: int) -> tuple[Snapshot, bool] | None:
+        """What the worker in *slot* left, and whether it is alive."""
         left = self._slots.read(slot)
         if left is None:
             return None
-        number, figures = self._known.get(slot, (0, None))
-        if figures is None or number != left.number:
+        number, snapshot = self._known.get(slot, (0, None))
+        if snapshot is None or number != left.number:
             try:
-                figures = decode(left.payload)
-            except DecodeError:
+                snapshot = decode(left.payload)
+            except msgspec.DecodeError:
                 return None
-            self._known[slot] = (left.number, figures)
-        return figures, self._clock.monotonic_s() - left.at_s < _SILENT_S
+            self._known[slot] = (left.number, snapshot)
+        return snapshot, self._clock.monotonic_s() - left.at_s < _SILENT_S
+
+
+class _Encoded(msgspec.Struct, array_like=True):
+    """Labels stand once: those of a topic are long, and four families have them."""
+
+    labels: list[Labels]
+    families: dict[str, list[tuple[int, Plain]]]
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Encoded)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """As bytes for `decode`."""
+    numbers: dict[Labels, int] = {}
+    families = {
+        name: [(numbers.setdefault(labels, len(numbers)), plain) for labels, plain in series]
+        for name, series in snapshot.items()
+    }
+    return _encoder.encode(_Encoded(list(numbers), families))
+
+
+def decode(data: bytes) -> Snapshot:
+    """
+    What `encode` was given.
+
+    Raises:
+        msgspec.DecodeError: if it is something else.
+    """
+    encoded = _decoder.decode(data)
+    return {
+        name: [(encoded.labels[number], plain) for number, plain in series]
+        for name, series in encoded.families.items()
+    }

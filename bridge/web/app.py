@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bridge.web.keys import SERVICES, Services
-from bridge.web.live.counts import live_counts
+from bridge.web.live.counts import count_live
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
@@ -83,9 +83,9 @@ def build_app(
         middlewares=[as_middleware(gates)], client_max_size=services.http.request_body_bytes_max
     )
     app[SERVICES] = services
-    services.metrics.live.ask = partial(live_counts, services)
+    services.metrics.live.ask = partial(count_live, services)
     services.tails.made_ready = partial(judged, services.pages)
-    services.outflow.on_cut = services.metrics.slow_client_cut
+    services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
     app.on_response_prepare.append(stamp(rules.origins, services.lifecycle))
     for row in routes:

@@ -29,9 +29,8 @@ from bridge.garbage import freeze_start
 from bridge.groups.engine import Groups
 from bridge.messagelog import Durability, NewMessage, Placement, Receipt, TopicRef
 from bridge.policy.cursors import Cursors
-from bridge.telemetry.group_figures import GroupFigures
 from bridge.telemetry.logs import configure
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import GroupMetrics, Metrics
 from bridge.web.app import MIDDLEWARES, MiddlewareFactory, RouteRow, build_app
 from bridge.web.handlers.routes import ROUTES, Route
 from bridge.web.keys import Services
@@ -158,7 +157,7 @@ async def _bridge(middlewares: Sequence[MiddlewareFactory], routes: Sequence[Rou
         cursors=Cursors(b"key of a test"),
         tails=tails,
         feeds=Feeds(tails),
-        groups=Groups(nobody, nobody, tails, config=GroupsConfig(), clock=clock, observer=GroupFigures()),
+        groups=Groups(nobody, nobody, tails, config=GroupsConfig(), clock=clock, observer=GroupMetrics()),
     )
     return await make_runner(build_app(services, middlewares=middlewares, routes=routes), services)
 

@@ -29,7 +29,7 @@ async def closed(door: Door) -> None:
     """Wait until the server has forgotten every connection, whatever it still does for them."""
     server = door.runner.server
     assert isinstance(server, BridgeServer)
-    while server.connections or door.services.metrics.requests_in_flight:  # noqa: ASYNC110 (nothing tells)
+    while server.connections or door.services.metrics.http.requests_in_flight:  # noqa: ASYNC110 (nothing tells)
         await asyncio.sleep(0.001)
 
 

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import HttpMetrics
 from tests.support.door import Door, open_door
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
@@ -90,14 +90,14 @@ async def test_request_id_and_client_are_bound_for_every_line_below_and_for_no_o
 async def test_every_start_is_matched_by_an_end_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     counts = {"started": 0, "finished": 0}
 
-    def started(_: Metrics) -> None:
+    def started(_: HttpMetrics) -> None:
         counts["started"] += 1
 
-    def finished(_: Metrics, *__: object) -> None:
+    def finished(_: HttpMetrics, *__: object) -> None:
         counts["finished"] += 1
 
-    monkeypatch.setattr(Metrics, "request_started", started)
-    monkeypatch.setattr(Metrics, "request_finished", finished)
+    monkeypatch.setattr(HttpMetrics, "request_started", started)
+    monkeypatch.setattr(HttpMetrics, "request_finished", finished)
     async with open_door() as door:
         for data in (request_bytes("GET", "/things/a"), b"rubbish\r\n\r\n", request_bytes("GET", "/nix")):
             await ask(door.port, data)

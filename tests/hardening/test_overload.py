@@ -9,6 +9,7 @@ from aiohttp import web
 from bridge.config import HttpConfig
 from bridge.web.rules import RULES
 from tests.support.door import Door, Row, open_door
+from tests.support.figures import total
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
 TWO_PLACES = HttpConfig(rate_limit_rps=1000, rate_limit_burst=1000, in_flight_requests_max=2)
@@ -94,7 +95,7 @@ async def test_a_request_beyond_the_bound_is_refused_with_everything_an_answer_c
         for connection in inside:
             assert (await connection.answer()).status == 200
         assert (await ask(door.port, request_bytes("POST", "/things/a", JSON, body=b"{}"))).status == 201
-        assert door.services.metrics.snapshot().overloaded == 2
+        assert total(door.services.metrics.http.overloaded) == 2
 
 
 async def test_probes_pass_while_everything_else_is_refused(opened: Opened) -> None:
@@ -147,7 +148,7 @@ async def test_a_body_that_is_complete_takes_a_place_or_is_refused(opened: Opene
         answer = await slow.answer()
         assert answer.status == 503
         assert answer.problem()["outcome"] == "not_written"
-        assert door.services.metrics.snapshot().overloaded == 1
+        assert total(door.services.metrics.http.overloaded) == 1
         gate.go.set()
 
 

@@ -185,7 +185,7 @@ async def test_nothing_of_what_a_client_says_is_in_the_log(log_lines: list[dict[
             await socket.frame()
         await socket.send(client_close(1000, b"secret"))
         await socket.connection.ended()
-        await until(lambda: not door.services.metrics.requests_in_flight)
+        await until(lambda: not door.services.metrics.http.requests_in_flight)
     assert "socket_closed" in [line["event"] for line in log_lines]
     assert "secret" not in str(log_lines)
 
@@ -218,7 +218,7 @@ async def test_a_client_that_gives_no_sign_is_gone(looked_at_often: None) -> Non
         assert await socket.frame() == (Opcode.PING, b"")
         clock.advance(20)
         assert await socket.connection.ended()
-        await until(lambda: not door.services.metrics.requests_in_flight)
+        await until(lambda: not door.services.metrics.http.requests_in_flight)
         assert not door.services.live_streams
 
 
@@ -240,7 +240,7 @@ async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
         for each in opened:
             await each.send(client_text(PING)[:7])
             each.abort()
-        await until(lambda: not door.services.metrics.requests_in_flight)
+        await until(lambda: not door.services.metrics.http.requests_in_flight)
         assert not door.services.live_streams
         assert (await ask(door.port, request_bytes("GET", "/things/a"))).status == 200
 

@@ -152,13 +152,13 @@ async def _come_and_leave(app: BridgeApp, case: Case) -> None:
             case "long poll":
                 await until(lambda: len(app.services.long_polls) > 0)
             case _:
-                await until(lambda: app.services.metrics.requests_in_flight > 0)
+                await until(lambda: app.services.metrics.http.requests_in_flight > 0)
     await until(lambda: _is_idle(app))
 
 
 def _is_idle(app: BridgeApp) -> bool:
     server = app.runner.server
-    return server is not None and not server.connections and not app.services.metrics.requests_in_flight
+    return server is not None and not server.connections and not app.services.metrics.http.requests_in_flight
 
 
 async def _settled(app: BridgeApp) -> None:

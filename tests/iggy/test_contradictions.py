@@ -7,9 +7,9 @@ import pytest
 
 from bridge.errors import AlreadyExists
 from bridge.iggy.pool import Slot
+from tests.support.figures import WatchedLog, total
 from tests.support.iggy_log import IggyLogs, soon
 from tests.support.iggy_server import IggyServer
-from tests.support.observer import RecordingObserver
 
 pytestmark = pytest.mark.iggy
 
@@ -17,14 +17,14 @@ pytestmark = pytest.mark.iggy
 async def test_who_contradicts_itself_is_dialled_anew(
     server: IggyServer, logs: IggyLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    observer = RecordingObserver()
+    observer = WatchedLog()
     log = await logs.open(server.connection_string, observer=observer)
     topic = await logs.topic(log)
     with pytest.raises(AlreadyExists):
         await log.create_stream(topic.stream, deadline=soon())
     with pytest.raises(AlreadyExists):
         await log.create_topic(topic, partitions_count=1, deadline=soon())
-    assert observer.reconnections == 0
+    assert total(observer.reconnects) == 0
     generation = log._connection.generation
     answer = log._connection.calls.answer
 

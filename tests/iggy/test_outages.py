@@ -21,9 +21,9 @@ from bridge.flow.appending.batching import BatchingAppender
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.iggy.pool import Slot
 from bridge.messagelog import First, FromOffset, Message, NewMessage, ToPartition, TopicRef
+from tests.support.figures import WatchedLog, total
 from tests.support.iggy_log import IggyLogs, iggy_logs, soon
 from tests.support.iggy_server import IggyServer
-from tests.support.observer import RecordingObserver
 from tests.support.tcp_proxy import fault_proxy
 
 pytestmark = pytest.mark.iggy
@@ -51,7 +51,7 @@ async def _append(log: IggyMessageLog, topic: TopicRef, payload: bytes, seconds:
 async def test_what_was_acknowledged_survives_kill_9_under_load(
     own_server: IggyServer, logs: IggyLogs
 ) -> None:
-    observer = RecordingObserver()
+    observer = WatchedLog()
     log = await logs.open(own_server.connection_string, observer=observer)
     topic = await logs.topic(log)
     appender = BatchingAppender(log, probe=log)
@@ -82,9 +82,9 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
         enough.clear()
         await enough.wait()
         await asyncio.to_thread(own_server.kill)
-        await observer.connection("reconnecting")
+        await observer.states.until("reconnecting")
         await asyncio.to_thread(own_server.start)
-        await observer.connection("connected")
+        await observer.states.until("connected")
     enough.clear()
     await enough.wait()
     done.set()
@@ -95,7 +95,7 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
     assert {offset: stored.get(offset) for offset in acknowledged} == acknowledged
     assert not not_written & set(stored.values())
     assert len(set(stored.values())) == len(stored)
-    assert observer.reconnections == 3
+    assert total(observer.reconnects) == 3
 
 
 async def test_nothing_is_left_over_after_an_outage(own_server: IggyServer) -> None:
@@ -103,13 +103,13 @@ async def test_nothing_is_left_over_after_an_outage(own_server: IggyServer) -> N
         await warm.open(own_server.connection_string)
     tasks, descriptors = len(asyncio.all_tasks()), _descriptors()
     async with iggy_logs() as logs:
-        observer = RecordingObserver()
+        observer = WatchedLog()
         log = await logs.open(own_server.connection_string, observer=observer)
         topic = await logs.topic(log)
         await _append(log, topic, b"first", 5)
         own_server.kill()
         waiting = [asyncio.create_task(_append(log, topic, b"x", 20)) for _ in range(50)]
-        await observer.connection("reconnecting")
+        await observer.states.until("reconnecting")
         await asyncio.to_thread(own_server.start)
         results = await asyncio.gather(*waiting, return_exceptions=True)
         # The first in each lane was handed over to a dead connection; the rest could wait and succeeded.
@@ -126,7 +126,7 @@ async def test_nothing_is_left_over_after_an_outage(own_server: IggyServer) -> N
 async def test_a_request_during_an_outage_waits_until_its_own_deadline(
     own_server: IggyServer, logs: IggyLogs
 ) -> None:
-    observer = RecordingObserver()
+    observer = WatchedLog()
     log = await logs.open(own_server.connection_string, observer=observer)
     topic = await logs.topic(log)
     # Killed before a partition has its files, server 0.9.0-edge.5 does not start again ("Cannot read file").
@@ -134,7 +134,7 @@ async def test_a_request_during_an_outage_waits_until_its_own_deadline(
     own_server.kill()
     with contextlib.suppress(LogError):
         await log.probe(deadline=soon(1))
-    await observer.connection("reconnecting")
+    await observer.states.until("reconnecting")
     assert not log.health().ready
     begun_s = time.monotonic()
     with pytest.raises(Disconnected) as caught:
@@ -144,14 +144,14 @@ async def test_a_request_during_an_outage_waits_until_its_own_deadline(
     assert caught.value.outcome is Outcome.NOT_WRITTEN
     assert caught.value.retry_after_ms is not None
     own_server.start()
-    await observer.connection("connected")
+    await observer.states.until("connected")
     assert [message.payload for message in await _all(log, topic)] == [b"first"]
 
 
 async def test_a_paused_server_ends_requests_by_their_deadline_and_opens_the_breaker(
     own_server: IggyServer, logs: IggyLogs
 ) -> None:
-    observer = RecordingObserver()
+    observer = WatchedLog()
     log = await logs.open(
         own_server.connection_string, observer=observer, breaker_failures=5, breaker_open_s=0.5
     )
@@ -188,7 +188,7 @@ async def test_a_paused_server_ends_requests_by_their_deadline_and_opens_the_bre
             if time.monotonic() > until_s:
                 raise
         else:
-            if observer.breaker[-1] == "closed":
+            if observer.breaker_states.told[-1] == "closed":
                 break
     payloads = [message.payload for message in await _all(log, topic)]
     assert payloads[0] == b"before"
@@ -329,7 +329,7 @@ async def test_an_iggy_that_is_not_there_is_told_long_before_the_deadline_and_fo
     own_server: IggyServer,
 ) -> None:
     own_server.stop()
-    observer = RecordingObserver()
+    observer = WatchedLog()
     async with iggy_logs() as logs:
         log = await logs.open(own_server.connection_string, observer=observer)
         health = log.health()
@@ -341,13 +341,13 @@ async def test_an_iggy_that_is_not_there_is_told_long_before_the_deadline_and_fo
         assert time.monotonic() - begun_s < LONG_S
         assert caught.value.outcome is Outcome.NOT_WRITTEN
         await asyncio.to_thread(own_server.start)
-        await observer.connection("connected")
+        await observer.states.until("connected")
         assert log.health().ready
-        assert observer.reconnections == 0
+        assert total(observer.reconnects) == 0
 
 
 async def test_attempts_that_run_out_end_the_supervised_part(own_server: IggyServer) -> None:
-    observer = RecordingObserver()
+    observer = WatchedLog()
     logs = IggyLogs()
     log = await logs.open(own_server.connection_string, observer=observer, reconnect_attempts_max=3)
     run = logs.running[0]
@@ -356,7 +356,7 @@ async def test_attempts_that_run_out_end_the_supervised_part(own_server: IggySer
         await log.probe(deadline=soon(2))
     with pytest.raises(StartupError, match="have run out"):
         await run
-    assert observer.states[-1] == "exhausted"
+    assert observer.states.told[-1] == "exhausted"
     with pytest.raises(ConnectionFailed):
         await log.streams(deadline=soon(5))
     await log.close()

@@ -102,7 +102,7 @@ class BridgeApp:
 @asynccontextmanager
 async def local_log(directory: Path, metrics: Metrics) -> AsyncIterator[LocalMessageLog]:
     log = await LocalMessageLog.open(
-        LocalLogConfig(data_dir=str(directory)), clock=SystemClock(), observer=metrics
+        LocalLogConfig(data_dir=str(directory)), clock=SystemClock(), observer=metrics.log
     )
     try:
         yield log
@@ -116,7 +116,7 @@ async def iggy_log(connection_string: str, metrics: Metrics) -> AsyncIterator[Ig
         IggyConfig(connection_string=connection_string),
         durability=Durability.PERSISTED,
         clock=SystemClock(),
-        observer=metrics,
+        observer=metrics.log,
     )
     await log.start(Deadline.after(10, SystemClock()))
     background = asyncio.create_task(log.run())
@@ -158,7 +158,7 @@ async def bridge_app(
     # As on Iggy: others may append past this appender.
     tails = Tails(log, clock=clock, pushes=False)
     news.listen(tails.stored)
-    metrics.own_stream = GroupsConfig().stream
+    metrics.log.own_stream = GroupsConfig().stream
     groups = Groups(log, appender, tails, config=GroupsConfig(), clock=clock, observer=metrics.groups)
     groups_running = asyncio.create_task(groups.run())
     services = Services(

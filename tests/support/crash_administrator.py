@@ -11,7 +11,7 @@ from bridge.clock import Deadline, SystemClock
 from bridge.config import LocalLogConfig
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import NewMessage, Retention, ToPartition, TopicRef
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("PARTITIONS_MAX", "TOPIC", "Step", "change_until_killed")
 
@@ -35,7 +35,7 @@ def change_until_killed(directory: str, seed: int, said: Connection) -> None:
 async def _change(directory: str, rng: random.Random, said: Connection) -> None:
     clock = SystemClock()
     said.send_bytes(b"opening")
-    log = await LocalMessageLog.open(LocalLogConfig(data_dir=directory), clock=clock, observer=NullObserver())
+    log = await LocalMessageLog.open(LocalLogConfig(data_dir=directory), clock=clock, observer=LogMetrics())
     deadline = Deadline.after(60, clock)
     if not await log.streams(deadline=deadline):
         await log.create_stream(TOPIC.stream, deadline=deadline)

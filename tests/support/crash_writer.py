@@ -10,7 +10,7 @@ from bridge.clock import Deadline, SystemClock
 from bridge.config import LocalLogConfig
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import ByKey, NewMessage, TopicRef
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("PARTITIONS", "TOPIC", "WRITERS", "Acknowledged", "payload_of", "write_until_killed")
 
@@ -42,7 +42,7 @@ def write_until_killed(directory: str, round_number: int, said: Connection) -> N
 async def _write(directory: str, round_number: int, said: Connection) -> None:
     clock = SystemClock()
     said.send_bytes(b"opening")
-    log = await LocalMessageLog.open(LocalLogConfig(data_dir=directory), clock=clock, observer=NullObserver())
+    log = await LocalMessageLog.open(LocalLogConfig(data_dir=directory), clock=clock, observer=LogMetrics())
     if round_number == 0:
         await log.create_stream(TOPIC.stream, deadline=Deadline.after(30, clock))
         await log.create_topic(TOPIC, partitions_count=PARTITIONS, deadline=Deadline.after(30, clock))

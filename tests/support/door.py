@@ -14,8 +14,7 @@ from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.policy.cursors import Cursors
-from bridge.telemetry.group_figures import GroupFigures
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import GroupMetrics, Metrics
 from bridge.web.app import build_app
 from bridge.web.bodies.whole import read_body
 from bridge.web.keys import Services
@@ -57,7 +56,7 @@ def services_for(http: HttpConfig, clock: Clock | None = None) -> Services:
         cursors=Cursors(b"key of a test"),
         tails=tails,
         feeds=Feeds(tails),
-        groups=Groups(nobody, nobody, tails, config=GroupsConfig(), clock=clock, observer=GroupFigures()),
+        groups=Groups(nobody, nobody, tails, config=GroupsConfig(), clock=clock, observer=GroupMetrics()),
     )
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 
 from bridge.clock import Clock, Deadline, SystemClock
 from bridge.config import GroupsConfig
@@ -14,7 +13,7 @@ from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, Placement, Receipt, ToPartition, TopicRef
-from bridge.telemetry.port import GroupStats
+from bridge.telemetry.metrics import GroupMetrics, GroupStats
 from tests.support.log_backends import AnyLog
 
 __all__ = (
@@ -40,26 +39,21 @@ def soon(seconds: float = 20.0) -> Deadline:
     return Deadline.after(seconds, CLOCK)
 
 
-@dataclass
-class Figures:
-    """What was told."""
+class ToldGroups(GroupMetrics):
+    """Remembers how groups were said to stand, and when a message is dead-lettered."""
 
-    delivered: int = 0
-    redelivered: int = 0
-    dead_lettered: int = 0
-    standing: dict[tuple[str, str, str], GroupStats | None] | None = None
-    lettered: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: dict[tuple[str, str, str], GroupStats | None] | None = None
+        self.lettered = asyncio.Event()
 
-    def group_delivered(self, *_names: str, messages: int, redelivered: int) -> None:
-        self.delivered += messages
-        self.redelivered += redelivered
-
-    def group_dead_lettered(self, *_names: str, messages: int) -> None:
-        self.dead_lettered += messages
+    def group_dead_lettered(self, stream: str, topic: str, group: str, *, messages: int) -> None:
+        super().group_dead_lettered(stream, topic, group, messages=messages)
         self.lettered.set()
 
-    def groups_measured(self, standing: Mapping[tuple[str, str, str], GroupStats | None] | None) -> None:
-        self.standing = None if standing is None else dict(standing)
+    def groups_measured(self, stats: Mapping[tuple[str, str, str], GroupStats | None] | None) -> None:
+        super().groups_measured(stats)
+        self.told = None if stats is None else dict(stats)
 
 
 class Telling:
@@ -86,7 +80,7 @@ class Replica:
 
     def __init__(self, log: AnyLog, config: GroupsConfig, clock: Clock, *, pushes: bool) -> None:
         self.clock = clock
-        self.figures = Figures()
+        self.figures = ToldGroups()
         self.tails = Tails(log, clock=clock, pushes=pushes)
         self.appender = Telling(log, self.tails)
         self.groups = Groups(

@@ -12,7 +12,7 @@ from bridge.clock import Deadline, SystemClock
 from bridge.config import IggyConfig
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.messagelog import Durability, TopicRef
-from bridge.telemetry.port import LogObserver, NullObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("IggyLogs", "iggy_logs", "soon", "unique")
 
@@ -39,7 +39,7 @@ class IggyLogs:
         connection_string: str,
         *,
         durability: Durability = Durability.PERSISTED,
-        observer: LogObserver | None = None,
+        observer: LogMetrics | None = None,
         **settings: Any,
     ) -> IggyMessageLog:
         config = IggyConfig(
@@ -50,7 +50,7 @@ class IggyLogs:
             config,
             durability=durability,
             clock=SystemClock(),
-            observer=observer or NullObserver(),
+            observer=observer or LogMetrics(),
             rng=random.Random(7),
         )
         await log.start(soon())

@@ -11,7 +11,7 @@ from bridge.config import LocalLogConfig
 from bridge.locallog import LocalMessageLog
 from bridge.locallog.database import Tuning
 from bridge.messagelog import NewMessage, TopicRef
-from bridge.telemetry.port import LogObserver, NullObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("FAST", "TOPIC", "Disk", "messages", "open_log", "open_topic", "soon")
 
@@ -69,14 +69,14 @@ FAST = Tuning(synchronous="off")
 
 
 async def open_log(
-    directory: Path, *, tuning: Tuning = FAST, clock: Clock = CLOCK, observer: LogObserver | None = None
+    directory: Path, *, tuning: Tuning = FAST, clock: Clock = CLOCK, observer: LogMetrics | None = None
 ) -> LocalMessageLog:
     config = LocalLogConfig(data_dir=str(directory))
-    return await LocalMessageLog.open(config, clock=clock, observer=observer or NullObserver(), tuning=tuning)
+    return await LocalMessageLog.open(config, clock=clock, observer=observer or LogMetrics(), tuning=tuning)
 
 
 async def open_topic(
-    directory: Path, *, tuning: Tuning = FAST, clock: Clock = CLOCK, observer: LogObserver | None = None
+    directory: Path, *, tuning: Tuning = FAST, clock: Clock = CLOCK, observer: LogMetrics | None = None
 ) -> LocalMessageLog:
     """A fresh log with a topic of two partitions."""
     log = await open_log(directory, tuning=tuning, clock=clock, observer=observer)

@@ -11,7 +11,7 @@ from bridge.config import IggyConfig, LocalLogConfig
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
 from tests.support.iggy_server import IggyServer
 
 __all__ = ("AnyLog", "Backend", "IggyBackend", "LocalBackend", "soon")
@@ -43,7 +43,7 @@ class LocalBackend:
 
     async def open(self) -> AnyLog:
         config = LocalLogConfig(data_dir=str(self._directory))
-        self._log = await LocalMessageLog.open(config, clock=CLOCK, observer=NullObserver())
+        self._log = await LocalMessageLog.open(config, clock=CLOCK, observer=LogMetrics())
         return self._log
 
     async def close(self) -> None:
@@ -63,7 +63,7 @@ class IggyBackend:
             IggyConfig(connection_string=self._server.connection_string),
             durability=Durability.PERSISTED,
             clock=CLOCK,
-            observer=NullObserver(),
+            observer=LogMetrics(),
             rng=random.Random(1),
         )
         await log.start(soon())

@@ -216,7 +216,7 @@ async def test_the_series_of_what_was_deleted_end_whoever_deleted_it(bridge: Bri
     await bridge.call("POST", f"/streams/{stream}-2/topics/gone/messages", {"event": user_event()})
     await bridge.log.delete_topic(TopicRef(stream, "gone"), deadline=bridge.deadline())
     await bridge.log.delete_stream(f"{stream}-2", deadline=bridge.deadline())
-    await tidy_figures(bridge.log, metrics, clock=bridge.services.clock, timeout_s=10)
+    await tidy_figures(bridge.log, metrics.log, clock=bridge.services.clock, timeout_s=10)
     figures = (await bridge.call("GET", "/metrics")).body.decode()
     assert f'bridge_messages_in_total{{stream="{stream}",topic="kept"}} 1.0' in figures
     assert 'topic="gone"' not in figures

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import Enum, StrEnum, auto
+from enum import StrEnum
 from typing import Final
 
 from bridge.errors import BridgeError, NotFound, Overloaded
@@ -35,12 +35,12 @@ def reason_of(error: BridgeError) -> EndReason:
     return EndReason.GONE if isinstance(error, NotFound) else EndReason.FAILED
 
 
-class LiveKind(Enum):
+class LiveKind(StrEnum):
     """What a stream is, for the figures."""
 
-    EVENTS = auto()
-    SOCKET = auto()
-    SUBSCRIPTION = auto()
+    EVENTS = "event_stream"
+    SOCKET = "socket"
+    SUBSCRIPTION = "subscription"
 
 
 class LiveStreams:

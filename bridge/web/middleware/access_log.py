@@ -34,7 +34,7 @@ def access_log(services: Services, _: Rules) -> Gate:
 
     Probes that went well are logged as "debug": they would be most of the lines and tell nothing.
     """
-    metrics, clock = services.metrics, services.clock
+    metrics, clock = services.metrics.http, services.clock
     tell = RequestLines().tell
 
     def begin(request: web.Request) -> None:

@@ -41,7 +41,7 @@ def api_key(services: Services, rules: Rules) -> Gate | None:
                 log.warning("key_in_query_is_deprecated", use="X-API-Key")
             return
         wait_ms = failed(limit_key(request[CLIENT])) if verdict is KeyVerdict.WRONG else 0
-        metrics.auth_failed("locked_out" if wait_ms else verdict.value)
+        metrics.http.auth_failures.add("locked_out" if wait_ms else verdict.value)
         if wait_ms:
             raise TooManyFailedKeys(retry_after_ms=wait_ms)
         raise Unauthorized

@@ -43,7 +43,7 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     rate = rules.rate
     if rate is None:
         return None
-    take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics
+    take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics.http
     policies, burst = {name: policy_header(rate, name) for name in (_ADDRESS, ACKNOWLEDGING)}, str(rate.burst)
 
     def limit_rate(request: web.Request) -> None:
@@ -59,7 +59,7 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
             return
         headers["X-RateLimit-Limit"] = burst
         headers["X-RateLimit-Remaining"] = str(verdict.remaining)
-        metrics.rate_limited()
+        metrics.rate_limited.add()
         raise RateLimited(retry_after_ms=verdict.retry_after_ms)
 
     return Gate(limit_rate)

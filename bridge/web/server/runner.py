@@ -153,7 +153,7 @@ class BridgeServer(web.Server):
 
         It carries what every answer carries; of the input it says nothing.
         """
-        rules, metrics = self._rules, self._services.metrics
+        rules, metrics = self._rules, self._services.metrics.http
         given_id = request.get(REQUEST_ID) or self._ids.id_of(None)
         client = rules.addresses.peer(request.remote or "")
         headers = {**own_headers(given_id), "X-Effective-Timeout": str(rules.timeout_ms)}

@@ -19,7 +19,7 @@ _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 def overloaded(request: web.Request) -> Overloaded:
     """The refusal, counted; nothing of the request was done."""
-    request.app[SERVICES].metrics.overloaded()
+    request.app[SERVICES].metrics.http.overloaded.add()
     return Overloaded(
         outcome=None if request.method in _READS else Outcome.NOT_WRITTEN,
         retry_after_ms=RETRY_AFTER_DEFAULT_MS,

@@ -348,7 +348,7 @@ class Session:
             return
         verdict = rate.limiter.take(rate.refill, key or self._limit_key)
         if not verdict.allowed:
-            self._services.metrics.rate_limited()
+            self._services.metrics.http.rate_limited.add()
             raise RateLimited(retry_after_ms=verdict.retry_after_ms)
 
     def _deadline(self) -> Deadline:

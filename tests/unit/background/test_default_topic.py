@@ -12,7 +12,7 @@ from bridge.config import LocalLogConfig
 from bridge.flow.kept_topic import KeptTopic
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import TopicRef
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
 
 TOPIC = TopicRef("made", "at-start")
 CLOCK = SystemClock()
@@ -21,7 +21,7 @@ CLOCK = SystemClock()
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[LocalMessageLog]:
     opened = await LocalMessageLog.open(
-        LocalLogConfig(data_dir=str(tmp_path)), clock=CLOCK, observer=NullObserver()
+        LocalLogConfig(data_dir=str(tmp_path)), clock=CLOCK, observer=LogMetrics()
     )
     yield opened
     await opened.close()

@@ -6,16 +6,8 @@ import pytest
 
 from bridge.background.supervise import Pace, retry_until_done, supervise
 from bridge.errors import BridgeError, ConfigError, ConnectionFailed, Disconnected, StartupError
-
-
-class Counted:
-    def __init__(self) -> None:
-        self.failures: list[tuple[str, str]] = []
-
-    def task_failed(self, task: str, code: str) -> None:
-        self.failures.append((task, code))
-
-    def loop_lagged(self, seconds: float) -> None: ...
+from bridge.telemetry.metrics import TaskMetrics
+from tests.support.figures import figure, total
 
 
 class EndOfTestError(Exception):
@@ -49,40 +41,40 @@ def paced(waits: list[float], *, ends_after: int) -> Pace:
 async def test_successes_are_an_interval_apart() -> None:
     waits: list[float] = []
     with pytest.raises(EndOfTestError):
-        await supervise("t", steps(None, None, None), pace=paced(waits, ends_after=3), observer=Counted())
+        await supervise("t", steps(None, None, None), pace=paced(waits, ends_after=3), metrics=TaskMetrics())
     assert waits == [2.0, 2.0, 2.0]
 
 
 async def test_failures_in_a_row_double_the_wait_up_to_the_ceiling_and_a_success_resets_it() -> None:
     waits: list[float] = []
-    counted = Counted()
+    counted = TaskMetrics()
     failures = [ConnectionFailed() for _ in range(4)]
     with pytest.raises(EndOfTestError):
         await supervise(
             "t",
             steps(*failures, None, ConnectionFailed()),
             pace=paced(waits, ends_after=6),
-            observer=counted,
+            metrics=counted,
         )
     assert waits == [2.0, 4.0, 8.0, 10.0, 2.0, 2.0]
-    assert counted.failures == [("t", "connection_failed")] * 5
+    assert figure(counted, "bridge_task_failures_total", task="t", code="connection_failed") == 5
 
 
 @pytest.mark.parametrize("error", [StartupError("gone"), ConfigError(("x",)), ValueError("bug")])
 async def test_an_error_that_waiting_does_not_mend_leaves_at_once(error: Exception) -> None:
-    counted = Counted()
+    counted = TaskMetrics()
     with pytest.raises(type(error)):
-        await supervise("t", steps(error), pace=paced([], ends_after=9), observer=counted)
-    assert counted.failures == []
+        await supervise("t", steps(error), pace=paced([], ends_after=9), metrics=counted)
+    assert total(counted.failures) == 0
 
 
 async def test_retrying_ends_with_the_first_success() -> None:
     waits: list[float] = []
-    counted = Counted()
+    counted = TaskMetrics()
     work = steps(Disconnected(), Disconnected(), None)
-    await retry_until_done("t", work, pace=paced(waits, ends_after=9), observer=counted)
+    await retry_until_done("t", work, pace=paced(waits, ends_after=9), metrics=counted)
     assert waits == [2.0, 4.0]
-    assert counted.failures == [("t", "disconnected")] * 2
+    assert figure(counted, "bridge_task_failures_total", task="t", code="disconnected") == 2
 
 
 async def test_an_outage_is_logged_once_per_kind_and_once_at_its_end(
@@ -91,7 +83,7 @@ async def test_an_outage_is_logged_once_per_kind_and_once_at_its_end(
     outage: list[BridgeError | None] = [ConnectionFailed(), ConnectionFailed(), Disconnected(), None]
     await_more = [*outage, None]
     with pytest.raises(EndOfTestError):
-        await supervise("t", steps(*await_more), pace=paced([], ends_after=5), observer=Counted())
+        await supervise("t", steps(*await_more), pace=paced([], ends_after=5), metrics=TaskMetrics())
     told = capsys.readouterr().out
     assert told.count("task_step_failed") == 2
     assert told.count("task_recovered") == 1

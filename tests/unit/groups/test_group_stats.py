@@ -6,7 +6,7 @@ from bridge.config import GroupsConfig
 from bridge.errors import Disconnected
 from bridge.groups.records import ExpireGroup
 from bridge.messagelog import TopicRef
-from bridge.telemetry.port import GroupStats
+from bridge.telemetry.metrics import GroupStats
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Scene
 from tests.support.groups import GROUP, Replica, offsets_of
 from tests.support.local_logs import TOPIC
@@ -17,8 +17,8 @@ UNUSED_S = GroupsConfig().unused_s
 async def standing(replica: Replica) -> GroupStats | None:
     """As the process tells it that is not asked for anything."""
     await Scene.look(replica)
-    assert replica.figures.standing is not None
-    return replica.figures.standing.get((*TOPIC, GROUP))
+    assert replica.figures.told is not None
+    return replica.figures.told.get((*TOPIC, GROUP))
 
 
 async def test_the_lag_of_a_group_whose_owner_is_gone_is_told_by_whoever_is_there(scene: Scene) -> None:
@@ -55,7 +55,7 @@ async def test_what_waits_is_told_besides(scene: Scene) -> None:
 async def test_where_nothing_is_known_nothing_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     replica = await scene.start()
     await replica.groups._stats_reporter._look()
-    assert replica.figures.standing is None
+    assert replica.figures.told is None
     await scene.send(b"a")
     await replica.receive(TOPIC)
     assert await standing(replica) == GroupStats(1, 1, 0, 0, 0)
@@ -66,11 +66,11 @@ async def test_where_nothing_is_known_nothing_is_told(scene: Scene, monkeypatch:
     monkeypatch.setattr(scene.log, "topic", fail)
     with pytest.raises(Disconnected):
         await replica.groups._stats_reporter._look()
-    assert replica.figures.standing is None
+    assert replica.figures.told is None
     other = await scene.start()
     await other.groups._replica._look()
     await other.groups._stats_reporter._look()
-    assert other.figures.standing is None
+    assert other.figures.told is None
 
 
 async def test_a_group_that_nobody_used_for_long_ends_and_goes_on_where_it_was(scene: Scene) -> None:
@@ -117,7 +117,7 @@ async def test_groups_of_a_topic_that_somebody_deleted_end_with_it(scene: Scene)
     await standing(replica)
     assert replica.groups._replica.ledger.groups == {}
     await standing(replica)
-    assert replica.figures.standing == {}
+    assert replica.figures.told == {}
 
 
 async def test_a_ledger_that_goes_while_nobody_asks_is_forgotten(scene: Scene) -> None:
@@ -131,7 +131,7 @@ async def test_a_ledger_that_goes_while_nobody_asks_is_forgotten(scene: Scene) -
         await two.groups._replica._look()
         await two.groups._stats_reporter._look()
         # Without its snapshots it is not known to be whole.
-        assert two.figures.standing is None
+        assert two.figures.told is None
     await scene.log.delete_stream(LEDGER.stream, deadline=scene.soon())
     assert await standing(two) is None
-    assert two.figures.standing == {}
+    assert two.figures.told == {}

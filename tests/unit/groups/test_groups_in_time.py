@@ -15,6 +15,7 @@ from bridge.messagelog import (
     ToPartition,
     TopicRef,
 )
+from tests.support.figures import total
 from tests.support.group_scene import LEDGER, Gate, Scene
 from tests.support.groups import GROUP, offsets_of
 from tests.support.local_logs import TOPIC
@@ -89,7 +90,7 @@ async def test_a_message_that_was_given_back_before_it_was_buried_is_not_kept_fr
     await burier.groups._receiving.finish()
     (again,) = await replica.receive(TOPIC, max_deliveries=1)
     assert (again.message.payload, again.delivery_count) == (b"a", 1)
-    assert burier.figures.dead_lettered == 0
+    assert total(burier.figures.dead_lettered) == 0
 
 
 async def test_a_lease_that_took_too_long_to_get_is_not_handed_out(scene: Scene) -> None:

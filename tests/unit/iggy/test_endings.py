@@ -25,7 +25,7 @@ from bridge.iggy.message_log import IggyMessageLog
 from bridge.iggy.pool import Slot
 from bridge.iggy.topics import KnownTopic
 from bridge.messagelog import Durability, NewMessage, Receipt, ToPartition, TopicRef
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
 from tests.support.timers import settled
 from tests.support.virtual_time import LoopClock, VirtualTimeLoop, pass_s, run_in_virtual_time
 
@@ -128,7 +128,7 @@ class Scene:
             IggyConfig(connection_string="iggy://user:pass@host", reconnect_base_delay_ms=100),
             durability=Durability.PERSISTED,
             clock=self.clock,
-            observer=NullObserver(),
+            observer=LogMetrics(),
             rng=random.Random(7),
         )
         self.appender = BatchingAppender(self.log, probe=self.log)

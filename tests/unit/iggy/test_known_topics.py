@@ -10,7 +10,7 @@ from bridge.config import IggyConfig
 from bridge.errors import Disconnected, Outcome, TopicNotFound
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.messagelog import Durability, Retention, TopicInfo, TopicRef
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
 from tests.support.timers import settled
 
 TOPIC = TopicRef("s", "t")
@@ -24,7 +24,7 @@ class Log(IggyMessageLog):
             IggyConfig(connection_string="iggy://user:pass@host"),
             durability=Durability.PERSISTED,
             clock=SystemClock(),
-            observer=NullObserver(),
+            observer=LogMetrics(),
         )
         self.looks: list[asyncio.Future[TopicInfo]] = []
 

@@ -27,27 +27,25 @@ from bridge.messagelog import (
     check_append,
     partition_of_key,
 )
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
+from tests.support.figures import by_label
 from tests.support.local_logs import FAST, TOPIC, Disk, messages, open_topic, soon
 
 FIRST = ToPartition(0)
 
 
-class Ears(NullObserver):
-    """Keeps how many messages each write had, and the codes of those that failed."""
+class Ears(LogMetrics):
+    """Keeps how many messages each write had."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.writes: list[int] = []
-        self.failed: list[str] = []
 
     def appended(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
         assert (stream, topic) == TOPIC
         assert payload_bytes >= messages
         assert seconds >= 0
         self.writes.append(messages)
-
-    def append_failed(self, stream: str, topic: str, *, code: str) -> None:  # noqa: ARG002
-        self.failed.append(code)
 
 
 async def test_an_append_is_stored_counted_and_told(tmp_path: Path) -> None:
@@ -152,7 +150,7 @@ async def test_a_failing_disk_is_told_with_its_outcome(
     with pytest.raises(expected) as told:
         await log.append(TOPIC, FIRST, Batch(b"x"), deadline=soon())
     assert told.value.outcome is outcome
-    assert ears.failed == [told.value.code]
+    assert by_label(ears.append_failures) == {told.value.code: 1}
     disk.failing.clear()
     await log.close()
 

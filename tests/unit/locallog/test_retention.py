@@ -22,20 +22,12 @@ from bridge.messagelog import (
     ToPartition,
     TopicRef,
 )
-from bridge.telemetry.port import NullObserver
+from bridge.telemetry.metrics import LogMetrics
 from tests.support.clock import FakeClock
+from tests.support.figures import WatchedLog
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
 
 KEPT = TopicRef("stream", "kept")
-
-
-class Ears(NullObserver):
-    def __init__(self) -> None:
-        self.full = asyncio.Event()
-
-    def connection_changed(self, state: str) -> None:
-        if state == "full":
-            self.full.set()
 
 
 async def open_kept(
@@ -44,7 +36,7 @@ async def open_kept(
     *,
     clock: FakeClock,
     disk: Disk | None = None,
-    observer: NullObserver | None = None,
+    observer: LogMetrics | None = None,
 ) -> LocalMessageLog:
     log = await open_topic(directory, clock=clock, tuning=(disk or Disk()).tuning(), observer=observer)
     await log.create_topic(KEPT, partitions_count=2, retention=retention, deadline=soon())
@@ -254,12 +246,12 @@ async def test_a_purge_cut_short_goes_on_after_reopening(
 
 
 async def test_a_purge_on_a_full_disk_waits_until_there_is_room(tmp_path: Path) -> None:
-    disk, ears = Disk(), Ears()
-    log = await open_kept(tmp_path, Retention(), clock=FakeClock(), disk=disk, observer=ears)
+    disk, metrics = Disk(), WatchedLog()
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock(), disk=disk, observer=metrics)
     await fill(log, 3)
     disk.failing["delete from chunks"] = apsw.FullError
     await log.delete_topic(KEPT, deadline=soon())
-    await ears.full.wait()
+    await metrics.states.until("full")
     assert log._catalog.purges
     assert not log.health().ready
     disk.failing.clear()

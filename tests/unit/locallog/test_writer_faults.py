@@ -15,20 +15,8 @@ from bridge.locallog.changes import Probe
 from bridge.locallog.database import Tuning
 from bridge.locallog.transaction import Change, Transaction
 from bridge.messagelog import First, ToPartition
-from bridge.telemetry.port import NullObserver
+from tests.support.figures import WatchedLog, by_label
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
-
-
-class Ears(NullObserver):
-    def __init__(self) -> None:
-        self.states: list[str] = []
-        self.failed: list[str] = []
-
-    def connection_changed(self, state: str) -> None:
-        self.states.append(state)
-
-    def append_failed(self, stream: str, topic: str, *, code: str) -> None:  # noqa: ARG002
-        self.failed.append(code)
 
 
 async def append(log: LocalMessageLog, *payloads: bytes) -> int | None:
@@ -43,8 +31,8 @@ async def stored(log: LocalMessageLog) -> list[bytes]:
 
 @pytest.mark.parametrize("reached", ["begin", "commit"])
 async def test_a_full_disk_refuses_and_recovers_by_itself(tmp_path: Path, reached: str) -> None:
-    disk, ears = Disk(), Ears()
-    log = await open_topic(tmp_path, tuning=disk.tuning(), observer=ears)
+    disk, metrics = Disk(), WatchedLog()
+    log = await open_topic(tmp_path, tuning=disk.tuning(), observer=metrics)
     disk.failing[reached] = apsw.FullError
     with pytest.raises(Overloaded) as caught:
         await append(log, b"lost")
@@ -61,8 +49,8 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(tmp_path: Path, reache
     assert await append(log, b"kept") == 0
     assert await stored(log) == [b"kept"]
     await log.close()
-    assert ears.states == ["open", "full", "open", "closed"]
-    assert ears.failed == ["overloaded"]
+    assert metrics.states.told == ["open", "full", "open", "closed"]
+    assert by_label(metrics.append_failures) == {"overloaded": 1}
 
 
 async def test_a_disk_that_is_really_full_refuses_all_of_an_append_and_keeps_what_it_has(
@@ -103,8 +91,8 @@ async def test_a_database_held_by_another_program_is_overloaded_not_lost(tmp_pat
 async def test_a_failed_disk_stops_the_log_for_good(
     tmp_path: Path, reached: str, outcome: Outcome, error: type[Exception]
 ) -> None:
-    disk, ears = Disk(), Ears()
-    log = await open_topic(tmp_path, tuning=disk.tuning(), observer=ears)
+    disk, metrics = Disk(), WatchedLog()
+    log = await open_topic(tmp_path, tuning=disk.tuning(), observer=metrics)
     running = asyncio.create_task(log.run())
     disk.failing[reached] = error
     with pytest.raises(ConnectionFailed) as caught:
@@ -120,7 +108,7 @@ async def test_a_failed_disk_stops_the_log_for_good(
     assert (log.health().state, log.health().ready) == ("failed", False)
     await log.close()
     assert disk.statements.count("commit") == commits
-    assert ears.states[:2] == ["open", "failed"]
+    assert metrics.states.told[:2] == ["open", "failed"]
 
 
 async def test_a_rollback_that_fails_stops_the_log(tmp_path: Path) -> None:

@@ -3,26 +3,20 @@
 import pytest
 
 from bridge.telemetry.loop_lag import watch_loop_lag
+from bridge.telemetry.metrics import TaskMetrics
 from tests.support.clock import FakeClock
+from tests.support.figures import figure
 
-
-class Lags:
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    def task_failed(self, task: str, code: str) -> None: ...
-
-    def loop_lagged(self, seconds: float) -> None:
-        self.seconds.append(seconds)
+LAG = "bridge_event_loop_lag_seconds"
 
 
 class EndOfTestError(Exception):
     """Leaves a loop that has no end of its own."""
 
 
-async def watched(lates: list[float]) -> Lags:
+async def watched(lates: list[float]) -> TaskMetrics:
     clock = FakeClock()
-    lags = Lags()
+    lags = TaskMetrics()
 
     async def sleep(seconds: float) -> None:
         if not lates:
@@ -36,7 +30,9 @@ async def watched(lates: list[float]) -> Lags:
 
 async def test_lag_is_what_a_sleep_took_beyond_what_was_asked() -> None:
     lags = await watched([0.0, 0.1, -0.01])
-    assert lags.seconds == [pytest.approx(0.0), pytest.approx(0.1), 0.0]
+    assert figure(lags, f"{LAG}_count") == 3
+    assert figure(lags, f"{LAG}_sum") == pytest.approx(0.1)
+    assert figure(lags, f"{LAG}_bucket", le="0.0005") == 2
 
 
 async def test_only_a_long_lag_is_told_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:

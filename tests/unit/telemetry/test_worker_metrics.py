@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from bridge.limits import WORKER_FIGURES_INTERVAL_S
 from bridge.telemetry.figure_slots import FigureSlots, slots_bytes
 from bridge.telemetry.metrics import Metrics
-from bridge.telemetry.snapshot import LiveSnapshot, decode, encode
-from bridge.telemetry.worker_metrics import WorkerMetrics
+from bridge.telemetry.worker_metrics import WorkerMetrics, decode, encode
 from tests.support.clock import FakeClock
 
 PAYLOAD_BYTES_MAX = 100_000
@@ -27,26 +26,26 @@ def value(metrics: Metrics, name: str) -> float:
 
 def served(metrics: Metrics, count: int) -> None:
     for _ in range(count):
-        metrics.request_started()
-        metrics.request_finished("GET", "/x", 200, 0.001)
-        metrics.appended("s", "t", messages=2, payload_bytes=10, seconds=0.001)
-        metrics.read("s", "t", messages=1, payload_bytes=5, seconds=0.001)
+        metrics.http.request_started()
+        metrics.http.request_finished("GET", "/x", 200, 0.001)
+        metrics.log.appended("s", "t", messages=2, payload_bytes=10, seconds=0.001)
+        metrics.log.read("s", "t", messages=1, payload_bytes=5, seconds=0.001)
 
 
 def busy(metrics: Metrics) -> None:
     """One of everything there is."""
     served(metrics, 1)
-    metrics.request_started()
-    metrics.rate_limited()
-    metrics.overloaded()
-    metrics.accept_failed("EMFILE")
-    metrics.auth_failed("wrong")
-    metrics.append_failed("s", "t", code="timeout")
-    metrics.task_failed("stats", "timeout")
-    metrics.loop_lagged(0.001)
-    metrics.connection_changed("connected")
-    metrics.breaker_changed("closed")
-    metrics.reconnected()
+    metrics.http.request_started()
+    metrics.http.rate_limited.add()
+    metrics.http.overloaded.add()
+    metrics.http.accept_failures.add("EMFILE")
+    metrics.http.auth_failures.add("wrong")
+    metrics.log.append_failures.add("timeout")
+    metrics.tasks.failures.add("stats", "timeout")
+    metrics.tasks.loop_lag_s.at().observe(0.001)
+    metrics.log.connection.set_state("connected")
+    metrics.log.breaker.set_state("closed")
+    metrics.log.reconnects.add()
 
 
 REQUESTS = 'bridge_http_requests_total{method="GET",route="/x",status="200"}'
@@ -96,8 +95,10 @@ def test_a_killed_worker_s_counts_stay_and_the_next_one_goes_on_from_them() -> N
 def test_those_who_wait_at_any_worker_are_added_up_and_those_of_one_that_is_gone_are_not() -> None:
     table, clock = slots(2), FakeClock()
     one, two = (WorkerMetrics(table, slot, clock) for slot in range(2))
-    one.live.ask = lambda: LiveSnapshot(1, 2, 3, 4, 5, 6, 7)
-    two.live.ask = lambda: LiveSnapshot(long_polls=10)
+    one.live.streams.set(2, "socket")
+    one.live.long_polls.set(4)
+    one.live.feeds_held_bytes.set(7)
+    two.live.ask = lambda: two.live.long_polls.set(10)
     one.publish()
     sockets = 'bridge_live_streams{kind="socket"}'
     assert (value(two, sockets), value(two, "bridge_long_polls")) == (2, 14)
@@ -112,8 +113,8 @@ def test_states_and_requests_in_flight_of_a_worker_that_is_gone_do_not_count() -
     table, clock = slots(2), FakeClock()
     one, two = (WorkerMetrics(table, slot, clock) for slot in range(2))
     for worker in (one, two):
-        worker.request_started()
-        worker.connection_changed("connected")
+        worker.http.request_started()
+        worker.log.connection.set_state("connected")
         worker.publish()
     assert value(two, "bridge_http_requests_in_flight") == 2
     assert value(two, 'bridge_connection_state{state="connected"}') == 2
@@ -125,11 +126,11 @@ def test_states_and_requests_in_flight_of_a_worker_that_is_gone_do_not_count() -
 
 
 def test_what_is_absorbed_tells_the_same_as_what_was_told() -> None:
-    original, copy = Metrics(process=None), Metrics(process=None)
+    original, copy = Metrics(of_workers=True), Metrics(of_workers=True)
     busy(original)
-    copy.absorb(decode(encode(original.snapshot())))
+    copy.absorb(decode(encode(original.plain())), alive=True)
     assert copy.render() == original.render()
-    copy.absorb(original.snapshot())
+    copy.absorb(original.plain(), alive=True)
     assert value(copy, "bridge_overloaded_total") == 2
     assert value(copy, 'bridge_append_failures_total{code="timeout"}') == 2
 

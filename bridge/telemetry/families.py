@@ -1,0 +1,248 @@
+"""Families of metrics (pure): declared once, counted in plain cells, added up over workers, shown on a scrape.
+
+A scrape comes every few seconds, requests by the thousand: so observing is an addition to a cell, and
+`prometheus-client` is met in `shown` only.
+"""
+
+from abc import abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+__all__ = ("Buckets", "Counter", "Family", "Gauge", "Histogram", "Labels", "Number", "Plain", "Rows")
+
+Labels: TypeAlias = tuple[str, ...]
+#: A number; of a histogram, its observations by bucket and their sum.
+Plain: TypeAlias = int | float | tuple[list[int], float]
+
+#: The value of every label of whatever is beyond the bound on labels.
+OTHER: Final = "other"
+
+
+class Number:
+    """One series of a counter or a gauge."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: float = 0
+
+    def plain(self) -> Plain:
+        return self.value
+
+
+class Buckets:
+    """One series of a histogram; *bounds* are inclusive upper bounds in ascending order, +Inf is added."""
+
+    __slots__ = ("_bounds", "_counts", "_total")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._total = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._total += value
+
+    def plain(self) -> Plain:
+        return list(self._counts), self._total
+
+    def add(self, counts: Sequence[int], total: float) -> None:
+        """Add what another one of the same bounds has observed."""
+        self._counts = [own + other for own, other in zip(self._counts, counts, strict=True)]
+        self._total += total
+
+    def cumulative(self) -> tuple[list[tuple[str, float]], float]:
+        """As Prometheus wants them: observations up to each bound, and their sum."""
+        seen, result = 0, []
+        for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
+            seen += count
+            result.append((bound, float(seen)))
+        return result, self._total
+
+
+Series = TypeVar("Series", Number, Buckets)
+
+
+class Family(Generic[Series]):
+    """
+    All series of one name.
+
+    Args:
+        labels: names of its labels; without any there is one series from the start.
+
+    Attributes:
+        rows: bounds the labels; None where they come from a fixed table.
+        is_shown: whether a scrape shows it.
+    """
+
+    def __init__(self, name: str, text: str, *labels: str, is_shown: bool = True) -> None:
+        self.name = name
+        self.text = text
+        self.labels = labels
+        self.is_shown = is_shown
+        self.rows: Rows | None = None
+        self.series: dict[Labels, Series] = {}
+        if not labels:
+            self.at()
+
+    def at(self, *labels: str) -> Series:
+        """The series of these labels, made if there is none."""
+        found = self.series.get(labels)
+        if found is None:
+            if self.rows is not None:
+                labels = self.rows.admit(labels)
+            found = self.series.setdefault(labels, self._new())
+        return found
+
+    def plain(self) -> list[tuple[Labels, Plain]]:
+        """Every series as a plain value, as of now."""
+        return [(labels, series.plain()) for labels, series in tuple(self.series.items())]
+
+    @abstractmethod
+    def _new(self) -> Series: ...
+
+    @abstractmethod
+    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:
+        """Add another worker's series; of one that is no longer *alive*, what it counted but not the state it was in."""
+
+    @abstractmethod
+    def shown(self) -> Metric:
+        """As Prometheus wants it."""
+
+
+class Counter(Family[Number]):
+    """Counts up."""
+
+    def add(self, *labels: str, by: float = 1) -> None:
+        self.at(*labels).value += by
+
+    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:  # noqa: ARG002 (what is counted stands)
+        self.add(*labels, by=_number(plain))
+
+    def shown(self) -> Metric:
+        family = CounterMetricFamily(self.name, self.text, labels=self.labels)
+        for labels, number in tuple(self.series.items()):
+            family.add_metric(labels, number.value)
+        return family
+
+    def _new(self) -> Number:
+        return Number()
+
+
+class Gauge(Family[Number]):
+    """
+    How much there is now; over several workers the sum.
+
+    Args:
+        is_of_all: each worker that knows it tells the whole: then the most holds, and there is no series where none knows it.
+    """
+
+    def __init__(self, name: str, text: str, *labels: str, is_of_all: bool = False) -> None:
+        self._is_of_all = is_of_all
+        super().__init__(name, text, *labels)
+
+    def set(self, value: float, *labels: str) -> None:
+        self.at(*labels).value = value
+
+    def set_state(self, state: str) -> None:
+        """Of a gauge by "state": 1 for the present one, 0 for those seen before."""
+        for series in tuple(self.series.values()):
+            series.value = 0
+        self.set(1, state)
+
+    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:
+        value = _number(plain)
+        if not self._is_of_all:
+            self.at(*labels).value += value if alive else 0
+        elif alive:
+            own = self.at(*labels)
+            own.value = max(own.value, value)
+
+    def shown(self) -> Metric:
+        family = GaugeMetricFamily(self.name, self.text, labels=self.labels)
+        for labels, number in tuple(self.series.items()):
+            family.add_metric(labels, number.value)
+        return family
+
+    def _new(self) -> Number:
+        return Number()
+
+
+class Histogram(Family[Buckets]):
+    """Observations in buckets of these *bounds*."""
+
+    def __init__(self, name: str, text: str, *labels: str, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        super().__init__(name, text, *labels)
+
+    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:  # noqa: ARG002 (what was observed stands)
+        if isinstance(plain, tuple):
+            self.at(*labels).add(*plain)
+
+    def shown(self) -> Metric:
+        family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
+        for labels, buckets in tuple(self.series.items()):
+            family.add_metric(labels, *buckets.cumulative())
+        return family
+
+    def _new(self) -> Buckets:
+        return Buckets(self._bounds)
+
+
+def _number(plain: Plain) -> float:
+    return 0 if isinstance(plain, tuple) else plain
+
+
+class Rows:
+    """
+    Label sets that several *counters* have in common: a series in each for *rows_max* of them, and one for all others.
+
+    Args:
+        gauges: have series of no other label sets, and of these not always.
+    """
+
+    def __init__(self, rows_max: int, counters: Sequence[Counter], gauges: Sequence[Gauge] = ()) -> None:
+        self.others: Labels = (OTHER,) * len(counters[0].labels)
+        self._rows_max = rows_max
+        self._counters = counters
+        self._families: tuple[Family[Number], ...] = (*counters, *gauges)
+        self._rows: dict[Labels, tuple[Number, ...]] = {}
+        for family in self._families:
+            family.rows = self
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._rows) - (self.others in self._rows) >= self._rows_max
+
+    def row(self, labels: Labels) -> tuple[Number, ...]:
+        """The series of these labels, in the order of the counters."""
+        return self._rows.get(labels) or self._rows[self.admit(labels)]
+
+    def admit(self, labels: Labels) -> Labels:
+        """These labels, or those of all others where there is no room; there is a row of them now."""
+        if labels not in self._rows:
+            if self.is_full:
+                labels = self.others
+            if labels not in self._rows:
+                row = tuple(counter.series.setdefault(labels, Number()) for counter in self._counters)
+                self._rows[labels] = row
+        return labels
+
+    def known(self) -> list[tuple[Labels, float]]:
+        """The labels that have a row of their own, each with the sum of its counters."""
+        return [
+            (labels, sum(number.value for number in row))
+            for labels, row in self._rows.items()
+            if labels != self.others
+        ]
+
+    def end(self, gone: Iterable[Labels]) -> None:
+        """There are no series of these any more; what is counted under them later begins at 0, as after a restart."""
+        for labels in gone:
+            del self._rows[labels]
+            for family in self._families:
+                family.series.pop(labels, None)
