@@ -6,7 +6,7 @@ import struct
 from typing import Any, Final, NoReturn
 
 from bridge.events import is_event
-from bridge.iggy.wire import WireError, parse_page
+from bridge.iggy.encoding import WireError, parse_page
 from bridge.limits import PAGE_BYTES_MAX, PAGE_MESSAGES_MAX
 from bridge.messagelog import Message, Page
 from bridge.web.wire.pages import PageEncoder

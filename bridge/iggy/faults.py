@@ -10,7 +10,8 @@ before it was written. `Cannot establish connection` proves nothing: the SDK say
 lost the connection, and could not make a new one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple
@@ -37,7 +38,7 @@ from bridge.errors import (
 )
 from bridge.limits import MESSAGE_PAYLOAD_BYTES_MAX
 
-__all__ = ("ROWS", "Fault", "Operation", "Row", "Verdict", "explain", "unexplained")
+__all__ = ("ROWS", "Fault", "Operation", "Row", "Verdict", "explain", "telling", "unexplained")
 
 
 class Operation(StrEnum):
@@ -215,6 +216,16 @@ def explain(text: str, operation: Operation, *, write: bool) -> Fault:
 def unexplained(operation: Operation, *, write: bool, outcome: Outcome = Outcome.UNKNOWN) -> LogError:
     """The error for what nobody can explain."""
     return _UNEXPLAINED[operation](outcome=outcome if write else None)
+
+
+@contextmanager
+def telling(outcome: Outcome | None) -> Iterator[None]:
+    """Whatever fails in here, *outcome* is what became of the write that it is a part of."""
+    try:
+        yield
+    except LogError as error:
+        error.outcome = outcome
+        raise
 
 
 def _error(verdict: Verdict, operation: Operation, *, write: bool) -> BridgeError:

@@ -88,10 +88,18 @@ class _Again(Exception):
 
 
 class IggySession:
-    """Requests over one connection."""
+    """
+    Requests over one connection.
+
+    Attributes:
+        send_lanes, read_lane, admin_lane: of the connection, to be named in `call`.
+    """
 
     def __init__(self, connection: IggyConnection) -> None:
         self._connection = connection
+        self.send_lanes = connection.send_lanes
+        self.read_lane = connection.read_lane
+        self.admin_lane = connection.admin_lane
         self._waiting = 0
         self._doubt: asyncio.Task[None] | None = None
 
@@ -142,7 +150,19 @@ class IggySession:
             self._conclude(permit, call)
         return result
 
-    async def probe(self, deadline: Deadline) -> None:
+    async def request(
+        self, code: int, body: bytes, operation: Operation, *, write: bool, deadline: Deadline
+    ) -> bytes:
+        """The reply to a request that the SDK has no method for."""
+        return await self.call(
+            self.read_lane,
+            lambda client: client.send_binary_request(code, body),
+            operation,
+            write=write,
+            deadline=deadline,
+        )
+
+    async def probe(self, *, deadline: Deadline) -> None:
         """
         A sign of life over a client of its own, whatever the breaker says; a dead connection is made again.
 
@@ -176,6 +196,11 @@ class IggySession:
             return DeadlineExceeded()
         return Disconnected(retry_after_ms=self._retry_after_ms())
 
+    def contradicted(self) -> None:
+        """The node answers as if it lagged behind itself: ask another one."""
+        connection = self._connection
+        connection.lost(connection.generation, "The Iggy server contradicts itself.", silent=True)
+
     def close(self) -> None:
         """Ask no more whether the server lives."""
         if self._doubt is not None:
@@ -189,7 +214,7 @@ class IggySession:
     async def _ask_for_life(self) -> None:
         # What it finds out is told by the state of the connection.
         with suppress(LogError):
-            await self.probe(Deadline.after(limits.IGGY_PROBE_S, self._connection.clock))
+            await self.probe(deadline=Deadline.after(limits.IGGY_PROBE_S, self._connection.clock))
 
     def _admit(self, call: _Call) -> Permit:
         permit = self._connection.breaker.admit(self._connection.clock.monotonic_s())

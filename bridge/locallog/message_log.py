@@ -18,7 +18,7 @@ from bridge.errors import (
     TopicNotFound,
 )
 from bridge.locallog import queries
-from bridge.locallog.administration import LocalAdministration
+from bridge.locallog.admin import Lifetime, LocalAdmin
 from bridge.locallog.catalog import EMPTY, PartitionState, TopicState
 from bridge.locallog.changes import Probe
 from bridge.locallog.commits import Commits
@@ -69,7 +69,7 @@ _DETAILS: Final = {
 }
 
 
-class LocalMessageLog(LocalAdministration):
+class LocalMessageLog:
     """`MessageLog`, `HealthProbe` and `StatsSource` on one SQLite file; made by `open`."""
 
     def __init__(
@@ -87,12 +87,24 @@ class LocalMessageLog(LocalAdministration):
         self._news = news
         self._state_news = asyncio.Event()
         self._hot_reads = HotReads()
+        self._lifetime = Lifetime()
+        self._catalog = files.catalog
         commits = Commits(files.writer, files.catalog, files.space, clock)
-        super().__init__(
-            files.catalog,
-            Writer(commits, completions, state_changed=self._state_changed, full=files.full),
-        )
+        self._writer = Writer(commits, completions, state_changed=self._state_changed, full=files.full)
         self._readers = Readers(files.readers, completions)
+        admin = LocalAdmin(files.catalog, self._writer, self._lifetime)
+        self.create_stream = admin.create_stream
+        self.streams = admin.streams
+        self.stream = admin.stream
+        self.delete_stream = admin.delete_stream
+        self.create_topic = admin.create_topic
+        self.topics = admin.topics
+        self.topic = admin.topic
+        self.delete_topic = admin.delete_topic
+        self.partitions_count = admin.partitions_count
+        self.purge_topic = admin.purge_topic
+        self.update_retention = admin.update_retention
+        self.add_partitions = admin.add_partitions
 
     @classmethod
     async def open(
@@ -171,8 +183,8 @@ class LocalMessageLog(LocalAdministration):
 
     async def close(self) -> None:
         """Finish what was accepted, move it into the database, let the directory go."""
-        if not self._closed:
-            self._closed = True
+        if not self._lifetime.closed:
+            self._lifetime.closed = True
             # Readers first: the writer's last checkpoint needs them gone.
             await self._readers.close()
             await self._writer.close()
@@ -183,7 +195,7 @@ class LocalMessageLog(LocalAdministration):
     async def append(
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         partition = self._catalog.topic(topic).place(placement)
         if isinstance(messages, OpenBatch):
             batch, messages = messages, messages.seal()
@@ -212,7 +224,7 @@ class LocalMessageLog(LocalAdministration):
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
     ) -> Page:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         if not 1 <= count <= limits.PAGE_MESSAGES_MAX:
             raise BadRequest(
                 f"A page has 1 to {limits.PAGE_MESSAGES_MAX} messages.", limit=limits.PAGE_MESSAGES_MAX
@@ -251,7 +263,7 @@ class LocalMessageLog(LocalAdministration):
     async def stored_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
     ) -> StoredOffset | None:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         state = self._catalog.topic(topic)
         partition = state.partition(partition_id)
         offset = await self._readers.run(
@@ -265,21 +277,21 @@ class LocalMessageLog(LocalAdministration):
     async def store_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
     ) -> None:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         partition = self._catalog.topic(topic).partition(partition_id)
         await self._writer.perform(StoreOffset(partition, consumer, offset), deadline=deadline)
 
     async def delete_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
     ) -> None:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         partition = self._catalog.topic(topic).partition(partition_id)
         await self._writer.perform(StoreOffset(partition, consumer, None), deadline=deadline)
 
     # --- health and figures -------------------------------------------------------------------------------------
 
     def health(self) -> LogHealth:
-        state = LogState.CLOSED if self._closed else self._writer.state
+        state = LogState.CLOSED if self._lifetime.closed else self._writer.state
         return LogHealth(
             kind="local",
             state=state,
@@ -295,13 +307,13 @@ class LocalMessageLog(LocalAdministration):
         Raises:
             LogError: if either fails.
         """
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         with suppress(DiskFull):
             await self._writer.perform(Probe(), deadline=deadline)
         await self._readers.run(lambda connection: connection.execute("select 1").get, deadline=deadline)
 
     async def totals(self, *, deadline: Deadline) -> LogTotals:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         return self._catalog.totals()
 
     # ------------------------------------------------------------------------------------------------------------

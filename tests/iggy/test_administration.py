@@ -30,7 +30,7 @@ async def test_another_bridge_takes_added_partitions_once_its_memory_is_old(
     server: IggyServer, logs: IggyLogs
 ) -> None:
     one, two = await logs.open(server.connection_string), await logs.open(server.connection_string)
-    two._clock = clock = LeapingClock()
+    two._catalogue._clock = clock = LeapingClock()
     topic = await logs.topic(one)
     assert await two.partitions_count(topic, deadline=soon()) == 1
     await one.add_partitions(topic, 6, deadline=soon())
@@ -86,10 +86,10 @@ async def test_a_partition_that_is_empty_by_now_takes_no_mark_and_a_missing_one_
     info = await log.topic(topic, deadline=soon())
     (partition,) = info.partitions
     full = dataclasses.replace(partition, end_offset=1, messages_count=1)
-    assert await log._mark(dataclasses.replace(info, partitions=(full,)), topic, soon()) == []
+    assert await log._admin._mark(dataclasses.replace(info, partitions=(full,)), topic, soon()) == []
     missing = dataclasses.replace(full, id=7)
     with pytest.raises(PartitionNotFound):
-        await log._mark(dataclasses.replace(info, partitions=(missing,)), topic, soon())
+        await log._admin._mark(dataclasses.replace(info, partitions=(missing,)), topic, soon())
 
 
 async def test_a_partition_that_is_not_emptied_in_time_leaves_a_doubt(
@@ -98,9 +98,9 @@ async def test_a_partition_that_is_not_emptied_in_time_leaves_a_doubt(
     log = await logs.open(server.connection_string)
     topic = await logs.topic(log)
     await log.append(topic, ToPartition(0), messages(b"x"), deadline=soon())
-    assert await log._mark(await log.topic(topic, deadline=soon()), topic, soon()) == [0]
+    assert await log._admin._mark(await log.topic(topic, deadline=soon()), topic, soon()) == [0]
     with pytest.raises(DeadlineExceeded) as caught:
-        await log._emptied(topic, 0, soon(0.05))
+        await log._admin._emptied(topic, 0, soon(0.05))
     assert caught.value.outcome in (None, Outcome.UNKNOWN)
     await log.purge_topic(topic, deadline=soon())
-    await log._emptied(topic, 0, soon())
+    await log._admin._emptied(topic, 0, soon())

@@ -21,7 +21,7 @@ from apache_iggy import (
     UserStatus,
 )
 
-from bridge.iggy import wire
+from bridge.iggy import encoding
 from bridge.iggy.address import parse_connection_string
 from bridge.iggy.client import new_client
 from bridge.iggy.faults import Operation, Verdict, explain
@@ -47,7 +47,7 @@ async def _send(client: IggyClient, stream: str, topic: str, message: SendMessag
 
 
 async def _poll(client: IggyClient, topic: TopicRef, partition_id: int = 0) -> None:
-    await client.send_binary_request(wire.POLL, wire.poll_request(topic, partition_id, First(), 1))
+    await client.send_binary_request(encoding.POLL, encoding.poll_request(topic, partition_id, First(), 1))
 
 
 async def _made_message(payload: bytes, headers: dict[str, Any] | None = None) -> None:
@@ -66,15 +66,21 @@ MADE: tuple[tuple[Verdict, Made], ...] = (
     (Verdict.PLACE_MISSING, lambda c, _: c.send_messages("none", "none", 0, [SendMessage("x")])),
     (
         Verdict.PLACE_MISSING,
-        lambda c, t: c.send_binary_request(wire.STORE_OFFSET, wire.store_offset_request(t, 7, "me", 0)),
+        lambda c, t: c.send_binary_request(
+            encoding.STORE_OFFSET, encoding.store_offset_request(t, 7, "me", 0)
+        ),
     ),
     (
         Verdict.OFFSET_MISSING,
-        lambda c, t: c.send_binary_request(wire.DELETE_OFFSET, wire.delete_offset_request(t, 0, "me")),
+        lambda c, t: c.send_binary_request(
+            encoding.DELETE_OFFSET, encoding.delete_offset_request(t, 0, "me")
+        ),
     ),
     (
         Verdict.OFFSET_BEYOND_END,
-        lambda c, t: c.send_binary_request(wire.STORE_OFFSET, wire.store_offset_request(t, 0, "me", 9)),
+        lambda c, t: c.send_binary_request(
+            encoding.STORE_OFFSET, encoding.store_offset_request(t, 0, "me", 9)
+        ),
     ),
     (Verdict.EXISTS, lambda c, t: c.create_stream(t.stream)),
     (Verdict.EXISTS, lambda c, t: c.create_topic(*t, 1)),

@@ -151,7 +151,7 @@ async def test_more_callers_than_one_client_may_queue_share_what_is_known_of_the
     topic = await logs.topic(log, partitions=4)
     appender = _gathered(log)
     callers = 2 * limits.IGGY_CALLS_WAITING_MAX
-    log.forget(topic)
+    log._catalogue.forget(topic)
     receipts = await asyncio.gather(
         *(_send(appender, topic, b"%d" % name, 20, ByKey(b"%d" % name)) for name in range(callers))
     )

@@ -15,7 +15,7 @@ from apache_iggy import (
     SendMessage,
 )
 
-from bridge.iggy import wire
+from bridge.iggy import encoding
 from bridge.iggy.address import parse_connection_string
 from bridge.iggy.client import new_client
 from bridge.iggy.message_log import IggyMessageLog
@@ -159,13 +159,13 @@ async def test_heavy_messages_behind_light_ones_come_in_pages_and_break_nothing(
         await log.append(topic, ToPartition(0), [NewMessage(payload=heavy)], deadline=soon())
     generation = log._connection.generation
     polls: list[int] = []
-    poll = log._poll
+    poll = log._reader._poll
 
-    async def counted(*arguments: Any) -> wire.PolledPage:
+    async def counted(*arguments: Any) -> encoding.PolledPage:
         polls.append(arguments[3])
         return await poll(*arguments)
 
-    monkeypatch.setattr(log, "_poll", counted)
+    monkeypatch.setattr(log._reader, "_poll", counted)
     offset = 0
     while offset < 1060:
         page = await log.read(topic, 0, FromOffset(offset), count=1000, deadline=soon(30))
@@ -202,7 +202,7 @@ async def test_a_partition_whose_oldest_messages_were_removed_ends_where_it_did(
     )
     for _ in range(5):
         await log.append(topic, ToPartition(0), [NewMessage(payload=bytes(600_000))], deadline=soon())
-    place = wire.offset_request(topic, 0, 0)[7:-5]
+    place = encoding.offset_request(topic, 0, 0)[7:-5]
     await sdk.send_binary_request(_DELETE_SEGMENTS, place + struct.pack("<II", 0, 1))
     for position, offsets in (
         (First(), [2]),

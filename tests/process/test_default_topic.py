@@ -44,13 +44,13 @@ ASKED: Final = (
 #: Makes no topic before there is a file of this name.
 GATED: Final = """
 import asyncio, os
-from bridge.locallog import LocalMessageLog
-made = LocalMessageLog.create_topic
+from bridge.locallog.admin import LocalAdmin
+made = LocalAdmin.create_topic
 async def create_topic(self, topic, **named):
     while topic.stream == "sample-stream" and not os.path.exists(os.environ["GATE"]):
         await asyncio.sleep(0.01)
     return await made(self, topic, **named)
-LocalMessageLog.create_topic = create_topic
+LocalAdmin.create_topic = create_topic
 from bridge.__main__ import main
 main()
 """

@@ -112,9 +112,8 @@ class Client:
         return request.reply
 
 
-class Log(IggyMessageLog):
-    async def known(self, topic: TopicRef, *, deadline: Deadline, write: bool = False) -> KnownTopic:  # noqa: ARG002 (the port's)
-        return KnownTopic(PARTITIONS, Durability.PERSISTED, 1e9)
+async def _known(topic: TopicRef, *, deadline: Deadline) -> KnownTopic:
+    return KnownTopic(PARTITIONS, Durability.PERSISTED, 1e9)
 
 
 class Scene:
@@ -124,13 +123,14 @@ class Scene:
         self.loop = loop
         self.server = Server()
         self.clock = LoopClock(loop)
-        self.log = Log(
+        self.log = IggyMessageLog(
             IggyConfig(connection_string="iggy://user:pass@host", reconnect_base_delay_ms=100),
             durability=Durability.PERSISTED,
             clock=self.clock,
             observer=LogMetrics(),
             rng=random.Random(7),
         )
+        self.log._catalogue.known = _known  # type: ignore[method-assign]
         self.appender = BatchingAppender(self.log, probe=self.log)
         self.callers: list[tuple[bytes, asyncio.Task[Receipt]]] = []
 

@@ -1,40 +1,46 @@
 """Many who ask what is known of a topic at the same moment cost one look, and what they hear is their own."""
 
 import asyncio
+import random
 
 import pytest
+from bridge.telemetry.port import NullObserver
 
 from bridge import limits
 from bridge.clock import Deadline, SystemClock
 from bridge.config import IggyConfig
 from bridge.errors import Disconnected, Outcome, TopicNotFound
-from bridge.iggy.message_log import IggyMessageLog
-from bridge.messagelog import Durability, Retention, TopicInfo, TopicRef
-from bridge.telemetry.metrics import LogMetrics
+from bridge.iggy.address import IggyAddress
+from bridge.iggy.catalogue import TopicCatalogue
+from bridge.iggy.connection import IggyConnection
+from bridge.iggy.sender import Sender
+from bridge.iggy.session import IggySession
+from bridge.messagelog import Durability, NewMessage, Retention, ToPartition, TopicInfo, TopicRef
 from tests.support.timers import settled
 
 TOPIC = TopicRef("s", "t")
 
 
-class Log(IggyMessageLog):
+class Catalogue(TopicCatalogue):
     """Answers a look when told."""
 
     def __init__(self) -> None:
-        super().__init__(
-            IggyConfig(connection_string="iggy://user:pass@host"),
-            durability=Durability.PERSISTED,
-            clock=SystemClock(),
-            observer=LogMetrics(),
-        )
+        clock, observer = SystemClock(), NullObserver()
+        config = IggyConfig()
+        address = IggyAddress(server_addresses=("host:1",))
+        connection = IggyConnection(config, address, clock=clock, observer=observer, rng=random.Random(7))
+        self.session = IggySession(connection)
+        super().__init__(self.session, durability=Durability.PERSISTED, clock=clock)
+        self.connection = connection
         self.looks: list[asyncio.Future[TopicInfo]] = []
 
-    async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:  # noqa: ARG002 (the port's)
+    async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:  # noqa: ARG002 (as the catalogue has it)
         self.looks.append(asyncio.get_running_loop().create_future())
         return await self.looks[-1]
 
     def ask(self, seconds: float = 10.0) -> "asyncio.Task[object]":
         deadline = Deadline.after(seconds, SystemClock())
-        return asyncio.create_task(self.known(TOPIC, deadline=deadline, write=True))
+        return asyncio.create_task(self.known(TOPIC, deadline=deadline))
 
 
 INFO = TopicInfo(
@@ -51,42 +57,44 @@ INFO = TopicInfo(
 
 
 async def test_all_who_miss_a_topic_share_one_look() -> None:
-    log = Log()
-    asking = [log.ask() for _ in range(1000)]
+    catalogue = Catalogue()
+    asking = [catalogue.ask() for _ in range(1000)]
     await settled()
-    log.looks[0].set_result(INFO)
+    catalogue.looks[0].set_result(INFO)
     found = await asyncio.gather(*asking)
-    assert len(log.looks) == 1
+    assert len(catalogue.looks) == 1
     assert len(set(map(id, found))) == 1
 
 
 async def test_that_a_topic_is_missing_is_told_to_all_who_share_the_look() -> None:
-    log = Log()
-    asking = [log.ask() for _ in range(1000)]
+    catalogue = Catalogue()
+    asking = [catalogue.ask() for _ in range(1000)]
     for look in range(2):
         await settled()
-        log.looks[look].set_exception(TopicNotFound())
+        catalogue.looks[look].set_exception(TopicNotFound())
     errors = await asyncio.gather(*asking, return_exceptions=True)
     # The first asked alone; who came meanwhile asked once more, since it may have been made meanwhile.
-    assert len(log.looks) == 2
+    assert len(catalogue.looks) == 2
     assert {type(error) for error in errors} == {TopicNotFound}
     assert len(set(map(id, errors))) == 1000
 
 
 async def test_who_shares_a_look_that_gets_no_answer_hears_that_the_log_is_away() -> None:
-    log = Log()
-    first = log.ask()
+    catalogue = Catalogue()
+    first = catalogue.ask()
     await settled()
+    sender = Sender(catalogue.session, catalogue, clock=SystemClock(), observer=NullObserver())
+    deadline = Deadline.after(0.01, SystemClock())
     with pytest.raises(Disconnected) as caught:
-        await log.ask(0.01)
+        await sender.append(TOPIC, ToPartition(0), [NewMessage(b"x")], deadline=deadline)
     assert caught.value.outcome is Outcome.NOT_WRITTEN
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
 
 
 async def test_as_many_places_may_be_written_as_are_gathered() -> None:
-    log = Log()
-    (lane, *_) = log._connection.send_lanes
+    catalogue = Catalogue()
+    (lane, *_) = catalogue.connection.send_lanes
     slot = await lane.acquire(write=True)
     waiting = [asyncio.create_task(lane.acquire(write=True)) for _ in range(limits.PARTITIONS_MAX)]
     await settled()

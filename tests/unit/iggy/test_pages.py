@@ -2,8 +2,8 @@ import struct
 
 import pytest
 
-from bridge.iggy.pages import HotReplies
-from bridge.iggy.wire import PolledPage, WireError
+from bridge.iggy.encoding import PolledPage, WireError
+from bridge.iggy.reader import HotReplies
 from bridge.limits import PAGE_BYTES_MAX
 from bridge.messagelog import TopicRef
 

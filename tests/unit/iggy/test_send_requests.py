@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import BadRequest
-from bridge.iggy import wire
+from bridge.iggy import encoding
 from bridge.iggy.send_requests import base_offset, send_request
 from bridge.messagelog import HeaderValue, NewMessage, NewRecords, TopicRef
 
@@ -42,7 +42,7 @@ def _batch(body: bytes, count: int) -> bytes:
 @given(_MESSAGES)
 def test_what_is_sent_is_read_as_it_was(messages: list[NewMessage]) -> None:
     batch = _batch(send_request(TOPIC, 9, messages, 123), len(messages))
-    page = wire.parse_page(struct.pack("<IQI", 9, 0, 0) + batch, count_max=99, page_bytes_max=2**20)
+    page = encoding.parse_page(struct.pack("<IQI", 9, 0, 0) + batch, count_max=99, page_bytes_max=2**20)
     assert [(read.payload, read.id, dict(read.headers)) for read in page.records] == [
         (message.payload, message.id, dict(message.headers)) for message in messages
     ]
@@ -79,7 +79,7 @@ def test_columns_are_sent_as_their_messages_are(messages: list[NewMessage], shar
 
 def test_a_message_without_an_id_gets_one_of_its_own() -> None:
     batch = _batch(send_request(TOPIC, 9, [NewMessage(b"a"), NewMessage(b"b")], 1), 2)
-    page = wire.parse_page(bytes(16) + batch, count_max=9, page_bytes_max=2**20)
+    page = encoding.parse_page(bytes(16) + batch, count_max=9, page_bytes_max=2**20)
     assert len({message.id for message in page.records} | {0}) == 3
 
 

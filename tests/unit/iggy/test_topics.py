@@ -7,8 +7,8 @@ from apache_iggy import IggyExpiry, MaxTopicSize
 
 from bridge import limits
 from bridge.errors import Outcome, Overloaded
-from bridge.iggy.pages import MessageSizes
 from bridge.iggy.pool import Lane
+from bridge.iggy.reader import MessageSizes
 from bridge.iggy.topics import TopicCache, durability_of, topic_options
 from bridge.messagelog import Durability, Retention, TopicInfo, TopicRef
 

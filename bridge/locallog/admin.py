@@ -1,4 +1,4 @@
-"""Streams and topics of the embedded log: the half of `LocalMessageLog` that is no traffic (shell)."""
+"""Streams and topics of the embedded log (shell)."""
 
 from bridge import limits
 from bridge.clock import Deadline
@@ -9,33 +9,56 @@ from bridge.locallog.topic_changes import AddPartitions, PurgeTopic, TopicChange
 from bridge.locallog.writer import Writer
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
 
-__all__ = ("LocalAdministration",)
+__all__ = ("Lifetime", "LocalAdmin")
 
 
-class LocalAdministration:
-    """What there is, looked up in memory and changed by the writer."""
+class Lifetime:
+    """Whether the log is still open."""
 
-    def __init__(self, catalog: Catalog, writer: Writer) -> None:
+    __slots__ = ("closed",)
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def check(self, deadline: Deadline, *, write: bool) -> None:
+        """
+        Refuse what comes too late.
+
+        Raises:
+            ConnectionFailed: if the log is closed.
+            DeadlineExceeded: if the time is up.
+        """
+        outcome = Outcome.NOT_WRITTEN if write else None
+        if self.closed:
+            raise ConnectionFailed("The log is closed.", outcome=outcome)
+        if deadline.remaining_s() <= 0:
+            raise DeadlineExceeded(outcome=outcome)
+
+
+class LocalAdmin:
+    """What `MessageLog` tells and changes of streams and topics: looked up in memory, changed by the writer."""
+
+    def __init__(self, catalog: Catalog, writer: Writer, lifetime: Lifetime) -> None:
         self._catalog = catalog
         self._writer = writer
-        self._closed = False
+        self._lifetime = lifetime
 
     async def create_stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         info: StreamInfo = await self._writer.perform(CreateStream(name), deadline=deadline)
         return info
 
     async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         streams = self._catalog.streams
         return tuple(streams[name].info() for name in sorted(streams))
 
     async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         return self._catalog.stream(name).info()
 
     async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         await self._writer.perform(DeleteStream(name), deadline=deadline)
 
     async def create_topic(
@@ -47,7 +70,7 @@ class LocalAdministration:
         retention: Retention = Retention(),  # noqa: B008 (frozen)
         deadline: Deadline,
     ) -> TopicInfo:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         if not 1 <= partitions_count <= limits.PARTITIONS_MAX:
             raise BadRequest(
                 f"A topic has 1 to {limits.PARTITIONS_MAX} partitions.", limit=limits.PARTITIONS_MAX
@@ -57,24 +80,24 @@ class LocalAdministration:
         return info
 
     async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         topics = self._catalog.stream(stream).topics
         return tuple(topics[name].info(with_partitions=False) for name in sorted(topics))
 
     async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         return self._catalog.topic(topic).info(with_partitions=True)
 
     async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         await self._writer.perform(DeleteTopic(topic), deadline=deadline)
 
     async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
-        self._check_read(deadline)
+        self._lifetime.check(deadline, write=False)
         return len(self._catalog.topic(topic).partitions)
 
     async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         await self._writer.perform(PurgeTopic(topic), deadline=deadline)
 
     async def update_retention(
@@ -86,18 +109,6 @@ class LocalAdministration:
         return await self._changed(AddPartitions(topic, count), deadline)
 
     async def _changed(self, change: TopicChange, deadline: Deadline) -> TopicInfo:
-        self._check_write(deadline)
+        self._lifetime.check(deadline, write=True)
         await self._writer.perform(change, deadline=deadline)
         return change.topic.info(with_partitions=True)
-
-    def _check_read(self, deadline: Deadline) -> None:
-        if self._closed:
-            raise ConnectionFailed("The log is closed.")
-        if deadline.remaining_s() <= 0:
-            raise DeadlineExceeded
-
-    def _check_write(self, deadline: Deadline) -> None:
-        if self._closed:
-            raise ConnectionFailed("The log is closed.", outcome=Outcome.NOT_WRITTEN)
-        if deadline.remaining_s() <= 0:
-            raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)

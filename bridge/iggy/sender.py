@@ -1,4 +1,4 @@
-"""Appends to partitions on an Iggy server: the write half of `IggyMessageLog` (shell)."""
+"""Appends to partitions on an Iggy server (shell)."""
 
 from collections.abc import Awaitable, Sequence
 
@@ -7,17 +7,15 @@ from apache_iggy import IggyClient
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, DeadlineExceeded, NotFound, Outcome, SendError, TopicNotFound
-from bridge.iggy.administration import IggyAdministration
-from bridge.iggy.catalogue import check_names
-from bridge.iggy.connection import IggyConnection
-from bridge.iggy.faults import Operation
+from bridge.iggy.catalogue import TopicCatalogue, check_names
+from bridge.iggy.faults import Operation, telling
 from bridge.iggy.pool import Lane
 from bridge.iggy.send_requests import SEND, base_offset, send_request
+from bridge.iggy.session import IggySession
 from bridge.iggy.topics import KnownTopic
 from bridge.messagelog import (
     Balanced,
     ByKey,
-    Durability,
     Messages,
     NewMessage,
     OpenBatch,
@@ -30,18 +28,19 @@ from bridge.messagelog import (
     sealed,
 )
 from bridge.messagelog.bounds import check_append, check_placement
-from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("IggyAppending",)
+__all__ = ("Sender",)
 
 
-class IggyAppending(IggyAdministration):
-    """Streams, topics, and what is put into them."""
+class Sender:
+    """`MessageLog.append`."""
 
     def __init__(
-        self, connection: IggyConnection, *, durability: Durability, clock: Clock, observer: LogMetrics
+        self, session: IggySession, catalogue: TopicCatalogue, *, clock: Clock, observer: LogObserver
     ) -> None:
-        super().__init__(connection, durability=durability, clock=clock)
+        self._session = session
+        self._catalogue = catalogue
+        self._clock = clock
         self._observer = observer
 
     async def append(
@@ -60,7 +59,8 @@ class IggyAppending(IggyAdministration):
     async def _append(
         self, topic: TopicRef, placement: Placement, messages: Messages, deadline: Deadline
     ) -> Receipt:
-        known = await self.known(topic, deadline=deadline, write=True)
+        with telling(Outcome.NOT_WRITTEN):
+            known = await self._catalogue.known(topic, deadline=deadline)
         partition_id = _partition(placement, known)
         sent: Sequence[NewMessage] = ()
 
@@ -77,7 +77,7 @@ class IggyAppending(IggyAdministration):
         begun_s = self._clock.monotonic_s()
         try:
             reply = await self._session.call(
-                self._send_lane(topic, partition_id),
+                self._lane(topic, partition_id),
                 send,
                 Operation.SEND,
                 write=True,
@@ -85,10 +85,11 @@ class IggyAppending(IggyAdministration):
                 not_done=messages.reopen if isinstance(messages, OpenBatch) else None,
             )
         except NotFound as error:
-            self.forget(topic)
+            self._catalogue.forget(topic)
             if type(error) is not NotFound:
                 raise
-            await self._looked(lambda: self.name_missing(topic, partition_id, deadline=deadline))
+            with telling(Outcome.NOT_WRITTEN):
+                await self._catalogue.name_missing(topic, partition_id, deadline=deadline)
             # It is there again: deleted and made anew in between.
             raise TopicNotFound from None
         offset = base_offset(reply)
@@ -104,11 +105,11 @@ class IggyAppending(IggyAdministration):
         )
         return Receipt(partition_id, offset, len(sent), known.durability)
 
-    def _send_lane(self, topic: TopicRef, partition_id: int) -> Lane:
+    def _lane(self, topic: TopicRef, partition_id: int) -> Lane:
         """Always the same for one partition, so that its order is that of acceptance."""
-        place = f"{topic.stream}\0{topic.topic}\0{partition_id}"
-        lanes = self._connection.send_lanes
-        return lanes[xxhash.xxh32_intdigest(place.encode()) % len(lanes)]
+        path = f"{topic.stream}\0{topic.topic}\0{partition_id}"
+        lanes = self._session.send_lanes
+        return lanes[xxhash.xxh32_intdigest(path.encode()) % len(lanes)]
 
 
 def _partition(placement: Placement, known: KnownTopic) -> int:

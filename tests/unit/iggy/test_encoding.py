@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.iggy import wire
+from bridge.iggy import encoding
 from bridge.messagelog import (
     First,
     FromOffset,
@@ -54,7 +54,7 @@ def _header(key: bytes, value: bytes, key_kind: int = 2, value_kind: int = 2) ->
     ],
 )
 def test_a_poll_names_its_place_and_commits_nothing(position: Position, tail: tuple[int, int]) -> None:
-    body = wire.poll_request(TOPIC, 3, position, 10)
+    body = encoding.poll_request(TOPIC, 3, position, 10)
     assert struct.unpack("<BQIB", body[-14:]) == (*tail, 10, 0)
     place = b"\x02\x02st\x02\x02to\x01\x03\0\0\0"
     consumer = {"me": b"\x02\x02me", 9: b"\x01\x04\x09\0\0\0"}[
@@ -67,23 +67,23 @@ def test_a_poll_names_its_place_and_commits_nothing(position: Position, tail: tu
 
 
 def test_offsets_are_asked_for_stored_and_deleted_at_the_same_place() -> None:
-    asked = wire.offset_request(TOPIC, 1, "me")
-    assert wire.store_offset_request(TOPIC, 1, "me", 77) == asked + struct.pack("<QB", 77, 1)
-    assert wire.delete_offset_request(TOPIC, 1, "me") == asked + b"\x01"
+    asked = encoding.offset_request(TOPIC, 1, "me")
+    assert encoding.store_offset_request(TOPIC, 1, "me", 77) == asked + struct.pack("<QB", 77, 1)
+    assert encoding.delete_offset_request(TOPIC, 1, "me") == asked + b"\x01"
 
 
 def test_a_stored_offset_is_read() -> None:
-    assert wire.parse_offset(b"") is None
-    assert wire.parse_offset(struct.pack("<IQQ", 1, 20, 10)) == StoredOffset(10, 21)
-    with pytest.raises(wire.WireError):
-        wire.parse_offset(b"\0" * 19)
+    assert encoding.parse_offset(b"") is None
+    assert encoding.parse_offset(struct.pack("<IQQ", 1, 20, 10)) == StoredOffset(10, 21)
+    with pytest.raises(encoding.WireError):
+        encoding.parse_offset(b"\0" * 19)
 
 
 def test_messages_of_several_batches_come_in_order() -> None:
     reply = _reply(
         _batch(10, _frame(2, b"a", message_id=2**127 + 5), _frame(3, b"bc")), _batch(14, _frame(0, b"d"))
     )
-    polled = wire.parse_page(reply, count_max=10, page_bytes_max=10**6)
+    polled = encoding.parse_page(reply, count_max=10, page_bytes_max=10**6)
     assert [(m.offset, m.payload) for m in polled.records] == [(12, b"a"), (13, b"bc"), (14, b"d")]
     assert polled.records[0].id == 2**127 + 5
     assert (polled.partition_id, polled.current_offset) == (2, 50)
@@ -94,7 +94,7 @@ def test_headers_stay_with_their_message_wherever_the_page_is_cut() -> None:
     frames = [_frame(n, b"%d" % n, _header(b"n", b"%d" % n) if n % 2 else b"") for n in range(6)]
     reply = _reply(_batch(0, *frames[:3]), _batch(0, *frames[3:]))
     for count in range(1, 7):
-        found = wire.parse_page(reply, count_max=count, page_bytes_max=10**6)
+        found = encoding.parse_page(reply, count_max=count, page_bytes_max=10**6)
         assert [(m.payload, m.headers) for m in found.records] == [
             (b"%d" % n, {"n": str(n)} if n % 2 else {}) for n in range(count)
         ]
@@ -104,14 +104,14 @@ def test_headers_stay_with_their_message_wherever_the_page_is_cut() -> None:
 
 def test_a_message_that_reaches_into_the_next_batch_is_refused() -> None:
     short = _batch(0, _frame(0, b"a"), _frame(1, b"bcd")[:-1])
-    with pytest.raises(wire.WireError):
-        wire.parse_page(_reply(short, _batch(2, _frame(0, b"e"))), count_max=10, page_bytes_max=1000)
+    with pytest.raises(encoding.WireError):
+        encoding.parse_page(_reply(short, _batch(2, _frame(0, b"e"))), count_max=10, page_bytes_max=1000)
 
 
 def test_a_page_is_cut_by_bytes_and_by_count_but_never_empty() -> None:
     reply = _reply(_batch(0, *(_frame(number, b"x" * 52) for number in range(5))))
     for count, size, expected in ((5, 500, 5), (5, 499, 4), (5, 100, 1), (5, 1, 1), (2, 500, 2), (1, 500, 1)):
-        polled = wire.parse_page(reply, count_max=count, page_bytes_max=size)
+        polled = encoding.parse_page(reply, count_max=count, page_bytes_max=size)
         assert len(polled.records) == expected
         assert polled.cut is (expected < 5)
 
@@ -131,7 +131,7 @@ def test_a_page_is_cut_by_bytes_and_by_count_but_never_empty() -> None:
 )
 def test_header_keys_are_spelt_the_same_each_time(key_kind: int, key: bytes, spelt: str) -> None:
     reply = _reply(_batch(0, _frame(0, b"x", _header(key, b"v", key_kind))))
-    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).records[0]
+    message = encoding.parse_page(reply, count_max=1, page_bytes_max=1000).records[0]
     assert message.headers == {spelt: "v"}
 
 
@@ -153,13 +153,13 @@ def test_header_values_that_do_not_fit_their_kind_stay_bytes(
     kind: int, encoded: bytes, value: HeaderValue
 ) -> None:
     reply = _reply(_batch(0, _frame(0, b"x", _header(b"k", encoded, value_kind=kind))))
-    assert wire.parse_page(reply, count_max=1, page_bytes_max=1000).records[0].headers == {"k": value}
+    assert encoding.parse_page(reply, count_max=1, page_bytes_max=1000).records[0].headers == {"k": value}
 
 
 @pytest.mark.parametrize("block", [b"\x02", _header(b"key", b"value")[:-1], _header(b"key", b"value")[:8]])
 def test_a_broken_header_block_never_holds_a_message_back(block: bytes) -> None:
     reply = _reply(_batch(0, _frame(0, b"payload", block)))
-    message = wire.parse_page(reply, count_max=1, page_bytes_max=1000).records[0]
+    message = encoding.parse_page(reply, count_max=1, page_bytes_max=1000).records[0]
     assert (message.payload, message.headers) == (b"payload", {"iggy-headers": block})
 
 
@@ -175,16 +175,16 @@ def test_a_broken_header_block_never_holds_a_message_back(block: bytes) -> None:
     ],
 )
 def test_what_is_cut_short_is_refused(reply: bytes) -> None:
-    with pytest.raises(wire.WireError):
-        wire.parse_page(reply, count_max=10, page_bytes_max=1000)
+    with pytest.raises(encoding.WireError):
+        encoding.parse_page(reply, count_max=10, page_bytes_max=1000)
 
 
 def test_an_offset_that_no_log_gives_out_is_refused() -> None:
     """JSON numbers of more than 64 bits cannot be written, and one such offset would fail the whole page."""
     last = _reply(_batch(2**63 - 1, _frame(0, b"abc")))
-    assert wire.parse_page(last, count_max=10, page_bytes_max=1000).records[0].offset == 2**63 - 1
-    with pytest.raises(wire.WireError):
-        wire.parse_page(_reply(_batch(2**63, _frame(0, b"abc"))), count_max=10, page_bytes_max=1000)
+    assert encoding.parse_page(last, count_max=10, page_bytes_max=1000).records[0].offset == 2**63 - 1
+    with pytest.raises(encoding.WireError):
+        encoding.parse_page(_reply(_batch(2**63, _frame(0, b"abc"))), count_max=10, page_bytes_max=1000)
 
 
 @given(data=st.data())
@@ -197,7 +197,7 @@ def test_mangled_bytes_raise_nothing_else(data: st.DataObject) -> None:
         mangled[at] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(good)))
     for reply in (bytes(mangled), bytes(mangled[:cut]), data.draw(st.binary(max_size=400))):
-        with contextlib.suppress(wire.WireError):
-            wire.parse_page(reply, count_max=10, page_bytes_max=1000)
-        with contextlib.suppress(wire.WireError):
-            wire.parse_offset(reply)
+        with contextlib.suppress(encoding.WireError):
+            encoding.parse_page(reply, count_max=10, page_bytes_max=1000)
+        with contextlib.suppress(encoding.WireError):
+            encoding.parse_offset(reply)
