@@ -8,7 +8,7 @@ from typing import Any, Final, NoReturn
 from bridge.events import is_event
 from bridge.iggy.encoding import WireError, parse_page
 from bridge.limits import PAGE_BYTES_MAX, PAGE_MESSAGES_MAX
-from bridge.messagelog import Message, Page
+from bridge.messagelog import Message, Page, Records
 from bridge.web.wire.pages import PageEncoder
 
 __all__ = ("check",)
@@ -95,4 +95,4 @@ def check(data: bytes) -> None:
     elif kind == bytes((RECORDS,)):
         check_records(rest)
     else:
-        check_page(Page(0, 0, (Message(0, 0, 0, data, {}),)))
+        check_page(Page(0, 0, Records.of((Message(0, 0, 0, data, {}),))))

@@ -342,7 +342,7 @@ class LedgerReplica:
             )
             if self.ledger is not ledger:
                 return False
-            records = Records.of(page.messages)
+            records = page.messages
             self._apply(ledger, records)
             if ledger.offset >= page.end_offset or not records:
                 return ledger.offset <= page.end_offset

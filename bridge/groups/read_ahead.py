@@ -108,7 +108,7 @@ class ReadAhead:
             if forgotten == window.forgotten:
                 break
             # The topic began anew while it was read.
-        window.records = Records.of(page.messages)
+        window.records = page.messages
         window.from_offset = offsets[0]
         window.end_offset = page.end_offset
         window.read_s = read_s

@@ -141,7 +141,7 @@ class PageReader:
             lambda: self._read(topic, partition_id, position, count, deadline),
             deadline=deadline,
         )
-        records = Records.of(page.messages)
+        records = page.messages
         self._observer.read(
             *topic,
             messages=len(records),

@@ -7,7 +7,7 @@ from bridge.messagelog.new_records import NewRecords, id_of, in_a_row, payload_b
 from bridge.messagelog.open_batch import Messages, OpenBatch, sealed
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
 from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
-from bridge.messagelog.records import NO_RECORDS, Records
+from bridge.messagelog.records import NO_RECORDS, Page, Records
 from bridge.messagelog.stored_news import StoredListener, StoredNews
 from bridge.messagelog.values import (
     ConsumerKey,
@@ -24,7 +24,6 @@ from bridge.messagelog.values import (
     NewEvent,
     NewMessage,
     Next,
-    Page,
     PartitionInfo,
     Position,
     Receipt,

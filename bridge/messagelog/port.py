@@ -5,12 +5,12 @@ from typing import Protocol
 from bridge.clock import Deadline
 from bridge.messagelog.open_batch import Messages
 from bridge.messagelog.placement import Placement
+from bridge.messagelog.records import Page
 from bridge.messagelog.values import (
     ConsumerKey,
     Durability,
     LogHealth,
     LogTotals,
-    Page,
     Position,
     Receipt,
     Retention,

@@ -4,13 +4,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from bridge.limits import HOT_PAGES_MESSAGE_BYTES
 from bridge.messagelog.columns import ID_BYTES, Columns, joined_headers
 from bridge.messagelog.values import NO_HEADERS, Headers, Message
 
-__all__ = ("NO_RECORDS", "Records")
+__all__ = ("NO_RECORDS", "Page", "Records")
 
 NOTHING_SHOWN: Final[Mapping[int, object]] = MappingProxyType({})
 
@@ -137,3 +137,18 @@ class Records(Columns[Message]):
 
 
 NO_RECORDS: Final = Records((), (), b"", (), {})
+
+
+class Page(NamedTuple):
+    """What one read gave.
+
+    Attributes:
+        partition_id: the partition that was read.
+        end_offset: the offset that the partition's next message gets, as of the read; 0 while there never was one.
+        messages: in order of offset, without gaps but for what retention removed; never changed, so that a log may
+            give the same object again for the same messages.
+    """
+
+    partition_id: int
+    end_offset: int
+    messages: Records

@@ -1,6 +1,6 @@
 """The values that cross the port (pure). Times are microseconds since the epoch, UTC; offsets and ids count from 0."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -24,7 +24,6 @@ __all__ = (
     "NewEvent",
     "NewMessage",
     "Next",
-    "Page",
     "PartitionInfo",
     "Position",
     "Receipt",
@@ -98,21 +97,6 @@ class Message(NamedTuple):
     id: int
     payload: bytes
     headers: Headers
-
-
-class Page(NamedTuple):
-    """What one read gave.
-
-    Attributes:
-        partition_id: the partition that was read.
-        end_offset: the offset that the partition's next message gets, as of the read; 0 while there never was one.
-        messages: in order of offset, without gaps but for what retention removed; never changed, so that a log may
-            give the same object again for the same messages. A `Records` where the log takes a page apart.
-    """
-
-    partition_id: int
-    end_offset: int
-    messages: Sequence[Message]
 
 
 class Receipt(NamedTuple):

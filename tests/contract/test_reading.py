@@ -5,6 +5,7 @@ import pytest
 from bridge import limits
 from bridge.errors import DeadlineExceeded
 from bridge.messagelog import (
+    NO_RECORDS,
     First,
     FromOffset,
     FromTimestamp,
@@ -39,7 +40,7 @@ async def numbers(log: AnyLog, topic: TopicRef, position: Position, count: int) 
 
 async def test_an_empty_partition_gives_an_empty_page_from_everywhere(log: AnyLog, topic: TopicRef) -> None:
     for position in (First(), Last(), FromOffset(0), FromOffset(7), FromTimestamp(0), Next(1), Next("name")):
-        assert await log.read(topic, 1, position, count=10, deadline=soon()) == Page(1, 0, ())
+        assert await log.read(topic, 1, position, count=10, deadline=soon()) == Page(1, 0, NO_RECORDS)
 
 
 @pytest.mark.parametrize("each", [1, 7, 30])

@@ -21,11 +21,13 @@ from bridge.iggy.client import new_client
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.limits import IGGY_POLL_MESSAGES_MAX, PAGE_BYTES_MAX
 from bridge.messagelog import (
+    NO_RECORDS,
     First,
     FromOffset,
     FromTimestamp,
     Last,
     NewMessage,
+    Page,
     Retention,
     ToPartition,
     TopicRef,
@@ -182,7 +184,7 @@ async def test_the_last_messages_come_in_order_over_several_steps(server: IggySe
     log = await logs.open(server.connection_string)
     topic = await logs.topic(log)
     empty = await log.read(topic, 0, Last(), count=5, deadline=soon())
-    assert (empty.messages, empty.end_offset) == ((), 0)
+    assert empty == Page(0, 0, NO_RECORDS)
     batch = [NewMessage(payload=struct.pack("<I", number)) for number in range(100)]
     await log.append(topic, ToPartition(0), batch, deadline=soon())
     page = await log.read(topic, 0, Last(), count=30, deadline=soon())

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from bridge.flow.following.entries import Entry, Gap, Positions, moved, parts_for
 from bridge.limits import PARTITIONS_AT_ONCE, TAIL_PAGE_MESSAGES
-from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Page, Position, Records
+from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Page, Position
 
 __all__ = ("ReadPage", "caught_up", "checked", "positions_at")
 
@@ -56,7 +56,7 @@ async def caught_up(
         for partition_id in tuple(behind):
             target, asked = targets[partition_id], offsets[partition_id]
             page = await read(partition_id, FromOffset(asked), min(TAIL_PAGE_MESSAGES, target - asked))
-            records = Records.of(page.messages)
+            records = page.messages
             records = records.part(0, bisect_left(records.offsets, target))
             first = records.offsets[0] if records else target
             if first > asked:

@@ -140,7 +140,7 @@ class CursorReads:
                 break
             asked = offsets[partition_id]
             page = await self._read(partition_id, FromOffset(asked), messages_max)
-            records = Records.of(page.messages)
+            records = page.messages
             if not records:
                 continue
             if records.offsets[0] > asked:

@@ -23,7 +23,7 @@ from bridge.limits import (
     TAIL_RETRY_S_MIN,
     WS_KEEPS_MAX,
 )
-from bridge.messagelog import First, FromTimestamp, Last, Page, Position, Records, TopicRef
+from bridge.messagelog import First, FromTimestamp, Last, Page, Position, TopicRef
 
 __all__ = ("Drain", "Feeds", "Follower", "Sink")
 
@@ -284,7 +284,7 @@ class Follower:
                 await pause(tails.timers, delay_s)
                 delay_s = min(delay_s * 2, TAIL_RETRY_S_MAX)
             else:
-                records = Records.of(page.messages)
+                records = page.messages
                 if tails.made_ready is not None and records.payload_bytes > PAGE_LIGHT_BYTES:
                     await tails.made_ready(records)
                 return page._replace(messages=records)

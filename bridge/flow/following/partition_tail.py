@@ -268,7 +268,7 @@ class PartitionTail:
             self._retry_s = min(self._retry_s * 2, TAIL_RETRY_S_MAX)
             return 0.0
         self._retry_s = TAIL_RETRY_S_MIN
-        records, end_offset = Records.of(page.messages), page.end_offset
+        records, end_offset = page.messages, page.end_offset
         await self._made_ready(records)
         if isinstance(position, Last):
             self._single.note(records)

@@ -89,7 +89,7 @@ class BulkRead:
         page, end_offset = self._first, self.end_offset
         self._first = None
         while page is not None and page.messages and end_offset is not None:
-            records = Records.of(page.messages)
+            records = page.messages
             following = records.offsets[-1] + 1
             ahead = asyncio.create_task(self._next(following)) if following < end_offset else None
             page = None

@@ -34,7 +34,7 @@ async def page_json(pages: PageEncoder, page: Page, *, deadline: Deadline) -> by
     Raises:
         DeadlineExceeded: if the time is up before the end.
     """
-    records = Records.of(page.messages)
+    records = page.messages
     await made_ready(pages, records, deadline=deadline)
     return pages.page_json(page._replace(messages=records))
 

@@ -9,7 +9,7 @@ import orjson
 
 from bridge.events import Steps
 from bridge.limits import HOT_PAGES_BYTES_MAX, JSON_STEP_BYTES, PAGE_LIGHT_BYTES
-from bridge.messagelog import Headers, HeaderValue, HotPages, Message, Page, Records
+from bridge.messagelog import Headers, HeaderValue, HotPages, Page, Records
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
 from bridge.web.wire.times import rfc3339
@@ -51,13 +51,13 @@ class PageEncoder:
     def page_json(self, page: Page) -> bytes:
         """`{"messages": [...], "count", "partition_id", "current_offset"}`, see `lines`."""
         return _PAGE % (
-            self._page(Records.of(page.messages)),
+            self._page(page.messages),
             len(page.messages),
             page.partition_id,
             current_offset(page.end_offset),
         )
 
-    def lines(self, messages: Sequence[Message], *, lead: bytes = b"{", once: bool = False) -> list[bytes]:
+    def lines(self, records: Records, *, lead: bytes = b"{", once: bool = False) -> list[bytes]:
         """
         Each message as JSON: `offset`, `timestamp`, `id` (UUID text of all 128 bits), `size` (bytes of payload), `event`.
 
@@ -69,14 +69,10 @@ class PageEncoder:
             lead: what each object begins with.
             once: nobody is likely to read these again.
         """
-        records = Records.of(messages)
         return _lines(records, lead + _HEAD, self._forms(records, once=once))
 
-    def joined(
-        self, messages: Sequence[Message], *, lead: bytes = b"{", end: bytes = b"", once: bool = False
-    ) -> bytes:
+    def joined(self, records: Records, *, lead: bytes = b"{", end: bytes = b"", once: bool = False) -> bytes:
         """`lines` as one, each with *end* behind it, or with commas between them."""
-        records = Records.of(messages)
         forms = self._forms(records, once=once)
         if forms is not None:
             lines = _lines(records, lead + _HEAD, forms)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.messagelog import NO_RECORDS, Message, Page, Records
+from bridge.messagelog import NO_RECORDS, Message, Records
 
 MESSAGES = st.lists(
     st.builds(
@@ -21,7 +21,6 @@ def test_columns_give_back_the_messages_they_were_made_of(messages: tuple[Messag
     records = Records.of(messages)
     assert records == messages
     assert messages == records
-    assert Page(0, 0, records) == Page(0, 0, messages)
     assert Records.of(records) is records
     assert [records[index] for index in range(-len(messages), len(messages))] == [*messages, *messages]
     assert records[1:3] == messages[1:3]

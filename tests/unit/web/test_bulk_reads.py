@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bridge.clock import Clock, Deadline, SystemClock
-from bridge.messagelog import First, FromOffset, Message, Page, TopicRef
+from bridge.messagelog import First, FromOffset, Message, Page, Records, TopicRef
 from bridge.web.bodies.bulk_reads import BulkRead
 from bridge.web.wire.queries import BulkQuery
 from tests.support.clock import FakeClock
@@ -27,7 +27,7 @@ class CountingLog:
         self.reads += 1
         self.times_s.append(deadline.remaining_s())
         offset = position.offset if isinstance(position, FromOffset) else 0
-        return Page(partition_id, self._end, (Message(offset, 0, 1, b"x", {}),))
+        return Page(partition_id, self._end, Records.of((Message(offset, 0, 1, b"x", {}),)))
 
 
 async def _begun(log: CountingLog, clock: Clock) -> BulkRead:

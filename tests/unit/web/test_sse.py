@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.flow.following.entries import Gap
-from bridge.messagelog import Message, TopicRef
+from bridge.messagelog import Message, Records, TopicRef
 from bridge.web.live import sse
 from bridge.web.live.streams import EndReason
 from bridge.web.wire.pages import PageEncoder
@@ -69,7 +69,7 @@ _PAYLOADS = _spaced_json() | _TEXT.map(lambda text: text.encode("utf-8", "surrog
 
 def _stream(*payloads: bytes, headers: dict[str, Any] | None = None) -> bytes:
     messages = [Message(i, 0, i + 1, payload, headers or {}) for i, payload in enumerate(payloads)]
-    objects = PageEncoder().lines(messages, lead=b'{"partition_id":3,')
+    objects = PageEncoder().lines(Records.of(messages), lead=b'{"partition_id":3,')
     return b"".join(sse.message_blocks([b"%b%d" % (_ID, i) for i in range(len(payloads))], objects))
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.events import is_event
 from bridge.limits import OFFSET_MAX
-from bridge.messagelog import Headers, Message, Page, Records
+from bridge.messagelog import NO_RECORDS, Headers, Message, Page, Records
 from bridge.web.wire.pages import PageEncoder
 from bridge.web.wire.times import rfc3339
 from tests.support.events import generic_event, user_event
@@ -36,7 +36,7 @@ class _Page(msgspec.Struct):
 
 def _shown(payload: bytes, **more: Any) -> _Shown:
     fields: dict[str, Any] = {"offset": 0, "timestamp_us": 0, "id": 1, "headers": {}}
-    page = PageEncoder().page_json(Page(0, 0, (Message(payload=payload, **(fields | more)),)))
+    page = PageEncoder().page_json(Page(0, 0, Records.of((Message(payload=payload, **(fields | more)),))))
     json.loads(page)
     return msgspec.convert(msgspec.json.decode(page, type=dict[str, msgspec.Raw]) and _first(page), _Shown)
 
@@ -140,7 +140,7 @@ def test_an_event_with_a_fault_is_no_event_and_still_goes_out() -> None:
 @example({"n": math.nan, "i": math.inf, "big": 2**127, "low": -(2**127), "k\udc80": "\udc80"})
 def test_no_header_breaks_the_page(headers: dict[str, Any]) -> None:
     typed: Headers = headers
-    shown = json.loads(PageEncoder().lines((Message(0, 0, 0, b"x", typed),))[0])["headers"]
+    shown = json.loads(PageEncoder().lines(Records.of([Message(0, 0, 0, b"x", typed)]))[0])["headers"]
     for key, value in headers.items():
         name = key.encode("utf-8", "backslashreplace").decode()
         if isinstance(value, bytes):
@@ -164,7 +164,7 @@ def test_an_id_is_the_uuid_of_all_its_bits(number: int) -> None:
 
 def test_a_page_counts_its_messages_and_says_where_the_partition_ends() -> None:
     messages = tuple(Message(offset, 0, 0, b"1", {}) for offset in (5, 6))
-    page = json.loads(PageEncoder().page_json(Page(2, 10, messages)))
+    page = json.loads(PageEncoder().page_json(Page(2, 10, Records.of(messages))))
     assert (page["count"], page["partition_id"], page["current_offset"]) == (2, 2, 9)
     assert [message["offset"] for message in page["messages"]] == [5, 6]
 
@@ -214,14 +214,16 @@ def test_what_a_kept_page_looks_like_is_made_once(monkeypatch: pytest.MonkeyPatc
 def test_all_messages_as_one_are_each_by_itself_with_the_ends_between(
     payloads: list[bytes], headed: bool
 ) -> None:
-    messages = tuple(
-        Message(n * 1000, n * 10**6, 2**127 + n, payload, {"h": n} if headed and n == 1 else {})
-        for n, payload in enumerate(payloads)
+    records = Records.of(
+        [
+            Message(n * 1000, n * 10**6, 2**127 + n, payload, {"h": n} if headed and n == 1 else {})
+            for n, payload in enumerate(payloads)
+        ]
     )
     encoder = PageEncoder()
-    lines = encoder.lines(messages, lead=b'{"a":1,')
-    assert encoder.joined(messages, lead=b'{"a":1,') == b",".join(lines)
-    assert encoder.joined(messages, lead=b'{"a":1,', end=b"\n") == b"".join([line + b"\n" for line in lines])
+    lines = encoder.lines(records, lead=b'{"a":1,')
+    assert encoder.joined(records, lead=b'{"a":1,') == b",".join(lines)
+    assert encoder.joined(records, lead=b'{"a":1,', end=b"\n") == b"".join([line + b"\n" for line in lines])
 
 
 _EVENT_OF_SOME_SIZE = st.integers(0, 300).map(
@@ -250,22 +252,23 @@ def test_events_written_all_at_once_are_what_they_are_one_by_one(
     messages: list[Message], lead: bytes, end: bytes
 ) -> None:
     encoder = PageEncoder()
-    lines = encoder.lines(messages, lead=lead)
+    records = Records.of(messages)
+    lines = encoder.lines(records, lead=lead)
     for message, line in zip(messages, lines, strict=True):
         shown = json.loads(line)
         assert (shown["offset"], shown["id"]) == (message.offset, str(UUID(int=message.id)))
         assert (shown["size"], shown["event"]) == (len(message.payload), json.loads(message.payload))
-    assert encoder.joined(messages, lead=lead, end=end) == (end or b",").join(lines) + end
+    assert encoder.joined(records, lead=lead, end=end) == (end or b",").join(lines) + end
 
 
 def test_no_message_is_nothing() -> None:
-    assert PageEncoder().joined(()) == PageEncoder().joined((), end=b"\n") == b""
-    assert PageEncoder().lines(()) == []
+    assert PageEncoder().joined(NO_RECORDS) == PageEncoder().joined(NO_RECORDS, end=b"\n") == b""
+    assert PageEncoder().lines(NO_RECORDS) == []
 
 
 @given(st.lists(st.integers(0, 2**128 - 1), min_size=1, max_size=5))
 def test_ids_are_told_as_uuids(ids: list[int]) -> None:
-    page = PageEncoder().page_json(Page(0, 0, tuple(Message(0, 0, one, b"x", {}) for one in ids)))
+    page = PageEncoder().page_json(Page(0, 0, Records.of([Message(0, 0, one, b"x", {}) for one in ids])))
     assert [shown["id"] for shown in json.loads(page)["messages"]] == [str(UUID(int=one)) for one in ids]
 
 
