@@ -43,7 +43,7 @@ from bridge.messagelog import (
     Records,
     TopicRef,
 )
-from bridge.telemetry.port import LogObserver
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("HotReplies", "MessageSizes", "PageReader")
 
@@ -121,7 +121,7 @@ class PageReader:
     """`MessageLog.read`."""
 
     def __init__(
-        self, session: IggySession, catalogue: TopicCatalogue, *, clock: Clock, observer: LogObserver
+        self, session: IggySession, catalogue: TopicCatalogue, *, clock: Clock, observer: LogMetrics
     ) -> None:
         self._session = session
         self._catalogue = catalogue

@@ -28,6 +28,7 @@ from bridge.messagelog import (
     sealed,
 )
 from bridge.messagelog.bounds import check_append, check_placement
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("Sender",)
 
@@ -36,7 +37,7 @@ class Sender:
     """`MessageLog.append`."""
 
     def __init__(
-        self, session: IggySession, catalogue: TopicCatalogue, *, clock: Clock, observer: LogObserver
+        self, session: IggySession, catalogue: TopicCatalogue, *, clock: Clock, observer: LogMetrics
     ) -> None:
         self._session = session
         self._catalogue = catalogue

@@ -4,7 +4,6 @@ import asyncio
 import random
 
 import pytest
-from bridge.telemetry.port import NullObserver
 
 from bridge import limits
 from bridge.clock import Deadline, SystemClock
@@ -16,6 +15,7 @@ from bridge.iggy.connection import IggyConnection
 from bridge.iggy.sender import Sender
 from bridge.iggy.session import IggySession
 from bridge.messagelog import Durability, NewMessage, Retention, ToPartition, TopicInfo, TopicRef
+from bridge.telemetry.metrics import LogMetrics
 from tests.support.timers import settled
 
 TOPIC = TopicRef("s", "t")
@@ -25,7 +25,7 @@ class Catalogue(TopicCatalogue):
     """Answers a look when told."""
 
     def __init__(self) -> None:
-        clock, observer = SystemClock(), NullObserver()
+        clock, observer = SystemClock(), LogMetrics()
         config = IggyConfig()
         address = IggyAddress(server_addresses=("host:1",))
         connection = IggyConnection(config, address, clock=clock, observer=observer, rng=random.Random(7))
@@ -83,7 +83,7 @@ async def test_who_shares_a_look_that_gets_no_answer_hears_that_the_log_is_away(
     catalogue = Catalogue()
     first = catalogue.ask()
     await settled()
-    sender = Sender(catalogue.session, catalogue, clock=SystemClock(), observer=NullObserver())
+    sender = Sender(catalogue.session, catalogue, clock=SystemClock(), observer=LogMetrics())
     deadline = Deadline.after(0.01, SystemClock())
     with pytest.raises(Disconnected) as caught:
         await sender.append(TOPIC, ToPartition(0), [NewMessage(b"x")], deadline=deadline)
