@@ -1,6 +1,6 @@
 """The line that every request leaves (shell): same sink, fields and rules as any other, by a shorter way.
 
-Through structlog the access log took 32-38 us of a request in `tests/bench/middleware_costs.py`. Here the fields are
+Through structlog the access log took 32-38 us of a request. Here the fields are
 known, so nothing is gathered or merged, only what comes from outside is cleaned, and the writing thread makes the line.
 """
 

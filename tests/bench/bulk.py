@@ -13,17 +13,20 @@ import sys
 import time
 from collections.abc import Iterator
 from typing import Final
+from uuid import uuid4
 
-from tests.bench.cases import Case, Dialect, Kind, case_named
-from tests.bench.requests import Request, request_of
+from tests.bench.cases import Case, Kind, case_named
+from tests.bench.requests import lines
 from tests.bench.samples import report_line
 
-__all__ = ("Answer", "Reader", "chunks", "read_answer", "request_head", "send_in")
+__all__ = ("Answer", "Reader", "chunks", "read_answer", "request_head", "send_in", "turned")
 
 CHUNK_BYTES: Final = 64 * 1024
 READ_BYTES: Final = 256 * 1024
-#: More than a line of the bench's.
-TAIL_BYTES: Final = 4096
+#: More than a line of the bench's, which is an event and what is said of it.
+TAIL_BYTES: Final = 16 * 1024
+#: A prime, so that no two bodies of a run begin with the same line.
+TURN_BYTES: Final = 104_729
 TIMEOUT_S: Final = 30.0
 NDJSON: Final = "application/x-ndjson"
 _END: Final = b"0\r\n\r\n"
@@ -38,11 +41,21 @@ def chunks(body: bytes) -> Iterator[bytes]:
     yield _END
 
 
-def request_head(case: Case, request: Request, headers: list[str]) -> bytes:
-    bulk_in = case.kind is Kind.BULK_IN
-    given = [f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked"] if bulk_in else [f"Accept: {NDJSON}"]
-    lines = [f"{request.method} {request.path} HTTP/1.1", "Host: 127.0.0.1", *given, *headers]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+def request_head(case: Case, headers: list[str]) -> bytes:
+    method, path = "POST", "/messages"
+    given = [f"Content-Type: {NDJSON}", "Transfer-Encoding: chunked"]
+    if case.kind is Kind.BULK_OUT:
+        method, path = "GET", f"/messages?partition_id=0&offset=0&until={case.messages}"
+        given = [f"Accept: {NDJSON}"]
+    named = ["Host: 127.0.0.1", "User-Agent: python-httpx/0.28.1", f"X-Request-Id: {uuid4()}"]
+    head = [f"{method} {path} HTTP/1.1", *named, *given, *headers]
+    return ("\r\n".join(head) + "\r\n\r\n").encode()
+
+
+def turned(body: bytes, number: int) -> bytes:
+    """The same lines, but begun with another one for each *number*."""
+    begin = body.index(b"\n", number * TURN_BYTES % (len(body) // 2)) + 1
+    return body[begin:] + body[:begin]
 
 
 class Answer:
@@ -143,15 +156,15 @@ class Reader:
 
 def main(port: str, key: str, seconds: str, requests_max: str, *headers: str) -> None:
     case = case_named(key)
-    request = request_of(case, Dialect.BRIDGE)
-    head = request_head(case, request, list(headers))
+    body = b"\n".join([*lines(case.messages), b""]) if case.kind is Kind.BULK_IN else b""
     reader = Reader()
     requests = 0
     with socket.create_connection(("127.0.0.1", int(port)), timeout=TIMEOUT_S) as connection:
         begun_s = now_s = time.perf_counter()
         while now_s < begun_s + float(seconds) and requests < int(requests_max):
+            head = request_head(case, list(headers))
             if case.kind is Kind.BULK_IN:
-                send_in(connection, head, request.body, case.messages)
+                send_in(connection, head, turned(body, requests), case.messages)
             else:
                 reader.read_out(connection, head, case.messages)
             requests += 1

@@ -1,4 +1,4 @@
-"""On what it was measured (shell)."""
+"""On what it was measured, and of which tree (shell)."""
 
 import os
 import platform
@@ -10,12 +10,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.load import ROOT, tool
-from tests.bench.targets import iggy_binary
+from tests.bench.targets import ROOT, iggy_binary
 
-__all__ = ("about", "cpu_model", "too_busy")
+__all__ = ("about", "changes", "changes_of", "cpu_model", "too_busy")
 
 LIBRARIES: Final = ("aiohttp", "uvloop", "apache-iggy", "apsw", "msgspec", "orjson")
+#: What a run itself writes.
+RESULTS: Final = "tests/bench/results/"
 #: A load average per core above which a figure says more about the machine's other work.
 LOAD_PER_CORE_MAX: Final = 0.3
 
@@ -29,28 +30,37 @@ def too_busy(load_average: float, cores: int) -> bool:
     return load_average > LOAD_PER_CORE_MAX * cores
 
 
+def changes_of(porcelain: str) -> list[str]:
+    """What `git status --porcelain` tells of but results."""
+    return [line for line in porcelain.splitlines() if not line[3:].startswith(RESULTS)]
+
+
+def changes() -> list[str]:
+    """What makes this tree another one than its commit, so that its figures would tell of nothing that can be had again."""
+    return changes_of(_said("git", "status", "--porcelain"))
+
+
 def _said(*command: str) -> str:
-    """The first line that a command prints, on whichever stream; empty where it is not there."""
+    """What a command prints, on whichever stream; empty where it is not there."""
     if shutil.which(command[0]) is None:
         return ""
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10, cwd=ROOT)
-    return next(iter((done.stdout or done.stderr).splitlines()), "").strip()
+    return (done.stdout or done.stderr).rstrip()
 
 
 def about() -> dict[str, Any]:
     """For the report; no name or address of the machine."""
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    wrk = " ".join(_said("wrk", "-v").split()[:2])
     return {
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-        "commit": _said("git", "describe", "--always", "--dirty") if (ROOT / ".git").exists() else "unknown",
+        "commit": _said("git", "describe", "--always", "--dirty"),
         "cores": len(os.sched_getaffinity(0)),
         "cpu": cpu_model(Path("/proc/cpuinfo").read_text()),
         "memory_gib": round(memory_bytes / 1024**3, 1),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "libraries": {name: metadata.version(name) for name in LIBRARIES},
-        "iggy": _said(iggy_binary() or "iggy-server", "-V").removeprefix("server "),
-        "load": wrk if tool() == "wrk" else tool(),
+        "iggy": _said(iggy_binary() or "iggy-server", "-V").partition("\n")[0].removeprefix("server "),
+        "load": " ".join(_said("wrk", "-v").split()[:2]),
         "load_average": round(os.getloadavg()[0], 2),
     }

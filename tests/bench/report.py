@@ -21,6 +21,8 @@ __all__ = ("LATEST", "machine_line", "read", "readme_part", "terminal", "write")
 
 #: Of the last full run; committed, so that the README's figures can be told from it.
 LATEST: Final = Path(__file__).with_name("results") / "latest.json"
+#: Of the last run that sent the same bytes again and again.
+OLD_LOAD: Final = LATEST.with_name("2026-11-21.json")
 
 
 def read(path: Path) -> Results:
@@ -56,8 +58,7 @@ def terminal(results: Results) -> str:
         tables.bulk(results),
         tables.fan_out(results),
         tables.costs(results),
-        tables.latencies(results),
-        tables.middleware(results),
+        tables.changes(results),
         tables.held(floors(results)),
         tables.held(aims(results)),
         *(f"not measured: {one.reason}" for one in results.skipped),
@@ -65,21 +66,19 @@ def terminal(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def readme_part(path: Path = LATEST) -> str:
-    """What the README shows of the run in *path*; a sentence where there is none."""
-    if not path.exists():
-        return "\n`make bench` has not been run on this tree.\n"
+def readme_part(path: Path | None = None) -> str:
+    """What the README shows of the run in *path*, else of the last one."""
+    path = path or (LATEST if LATEST.exists() else OLD_LOAD)
     results = read(path)
     parts = [
-        "![Messages a second through each way](tests/bench/results/latest.svg)",
+        f"![Messages a second through each way](tests/bench/results/{path.stem}.svg)",
         "Each figure is the median of the rounds, in brackets their range; a ratio is to the figure of the same round. "
         "Load, bridge and Iggy share the cores. " + machine_line(results),
         tables.rates(results, between="<br>"),
         tables.bulk(results),
         tables.fan_out(results),
         tables.costs(results),
-        tables.latencies(results),
-        tables.middleware(results),
+        tables.changes(results),
     ]
     return "\n" + "\n\n".join(part for part in parts if part) + "\n"
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from tests.bench.cases import Case, Kind, base_of
 from tests.bench.samples import Spread, ratios, spread
 
-__all__ = ("FanOut", "Latency", "Results", "Run", "Skipped")
+__all__ = ("FanOut", "Results", "Run", "Skipped")
 
 
 class Run(NamedTuple):
@@ -25,15 +25,6 @@ class Run(NamedTuple):
     cpu_ms_per_1000: float
     iggy_cpu_ms_per_1000: float
     peak_mib: float
-
-
-class Latency(NamedTuple):
-    """Times of answers from the moment the request was due."""
-
-    p50_us: int
-    p99_us: int
-    p999_us: int
-    most_us: int
 
 
 class FanOut(NamedTuple):
@@ -67,16 +58,12 @@ class Results:
     Attributes:
         about: the machine, the versions, and how it was measured.
         runs: by (case's key, target), one for each round.
-        latencies: by target, one for each round.
         fan_outs: by target, one for each round.
-        middleware_us: what each step of the server adds to one request, by name.
     """
 
     about: dict[str, Any]
     runs: dict[tuple[str, str], list[Run]] = field(default_factory=dict)
-    latencies: dict[str, list[Latency]] = field(default_factory=dict)
     fan_outs: dict[str, list[FanOut]] = field(default_factory=dict)
-    middleware_us: dict[str, float] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
 
     def has(self, case: Case, target: str) -> bool:
@@ -107,15 +94,10 @@ class Results:
                 {"case": case, "target": target, "rounds": [run._asdict() for run in runs]}
                 for (case, target), runs in self.runs.items()
             ],
-            "latencies": [
-                {"target": target, "rounds": [one._asdict() for one in rounds]}
-                for target, rounds in self.latencies.items()
-            ],
             "fan_outs": [
                 {"target": target, "rounds": [one._asdict() for one in rounds]}
                 for target, rounds in self.fan_outs.items()
             ],
-            "middleware_us": self.middleware_us,
             "skipped": [one._asdict() for one in self.skipped],
         }
 
@@ -130,12 +112,8 @@ class Results:
             runs={
                 (row["case"], row["target"]): [Run(**run) for run in row["rounds"]] for row in found["runs"]
             },
-            latencies={
-                row["target"]: [Latency(**one) for one in row["rounds"]] for row in found["latencies"]
-            },
             fan_outs={
                 row["target"]: [FanOut(**one) for one in row["rounds"]] for row in found.get("fan_outs", ())
             },
-            middleware_us=found["middleware_us"],
             skipped=[Skipped(**one) for one in found["skipped"]],
         )

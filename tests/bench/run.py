@@ -1,49 +1,81 @@
 """
 How fast the bridge is, as ratios to a bare aiohttp handler in the same run on the same machine (shell).
 
-    python -m tests.bench.run [--quick] [--seconds 1] [--rounds 5]
+    python -m tests.bench.run [--load clients] [--rounds 10] [--seconds 5 | --budget_s 1200] [--against CHECKOUT]
+    python -m tests.bench.run --case post-64 [--case ...] [--on "embedded log" ...]
     python -m tests.bench.run --profile post-64 [--on "Iggy, replicated"]
 
-Rounds are interleaved over all targets, so that whatever else the machine does falls on each of them alike. Every
-answer must be 2xx. Loopback only; ends by itself: within six minutes, with --quick within ninety seconds.
+Each round starts every target anew, with fresh data, and measures each case on each of them; the order of the targets is
+another one in each round, so that whatever else the machine does falls on each of them alike. Every answer must be 2xx.
+Figures of a whole run are kept for the README, but of a tree that is its commit and nothing else. Loopback only.
 """
 
 import argparse
-import json
 import pstats
+import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Final
 
-from tests.bench.cases import CASES, EMBEDDED, IGGY, Case, Dialect, Kind, case_named
-from tests.bench.load import ROOT, LoadFailed, measured, measured_fan_out, measured_latency
-from tests.bench.machine import about, too_busy
+from tests.bench.cases import BARE, BEFORE, CASES, EMBEDDED, IGGY, IGGY_HTTP, SDK, Case, Kind, case_named
+from tests.bench.load import LoadFailed, measured
+from tests.bench.machine import about, changes, too_busy
 from tests.bench.report import LATEST, terminal, write
-from tests.bench.results import Results, Skipped
-from tests.bench.targets import Target, all_targets
+from tests.bench.requests import FILLED
+from tests.bench.results import Results
+from tests.bench.targets import PYTHON, ROOT, Target, all_targets
 
-__all__ = ("another_round",)
+__all__ = ("another_round", "place_of", "rotated", "seconds_within")
 
-#: Where everything goes that is not the last full run; git ignores it.
+#: Where everything goes that is not kept for the README; git ignores it.
 ASIDE: Final = ROOT / "build" / "bench"
-#: For rounds; the rest of a run takes half a minute.
-ROUNDS_S_MAX: Final = 320.0
-LATENCY: Final = "latency"
-LATENCY_RATE: Final = 2000
-MIDDLEWARE_S_MAX: Final = 60
+#: What a measurement takes besides its seconds, and a round besides its measurements.
+MEASUREMENT_S: Final = 0.7
+FAN_OUT_S: Final = 9.0
+ROUND_S: Final = 20.0
 PROFILE_LINES: Final = 40
 #: Enough that the start of the process is not among the most costly.
 PROFILE_S: Final = 8.0
+LOADS: Final = {"clients": (False,), "same": (True,), "both": (False, True)}
 
 
-def another_round(done: int, wanted: int, took_s: float) -> bool:
+def another_round(done: int, wanted: int, took_s: float, budget_s: float) -> bool:
     """Whether there is time for one more, if it takes as long as those before."""
-    return done < wanted and (done == 0 or took_s * (done + 1) / done <= ROUNDS_S_MAX)
+    return done < wanted and (done == 0 or took_s * (done + 1) / done <= budget_s)
+
+
+def rotated(targets: Sequence[Target], number: int) -> list[Target]:
+    """Each begins once, and follows each other one as often as it can."""
+    begin = number % len(targets)
+    return [*targets[begin:], *targets[:begin]]
+
+
+def seconds_within(budget_s: float, rounds: int, cases: Iterable[Case], names: Sequence[str]) -> int:
+    """The longest whole seconds, which wrk counts, of a measurement so that *rounds* fit; at least 1."""
+    measurements = [case for case in cases for name in names if case.has(name)]
+    besides_s = ROUND_S + sum(
+        FAN_OUT_S if case.kind is Kind.FAN_OUT else MEASUREMENT_S for case in measurements
+    )
+    return max(1, int((budget_s / rounds - besides_s) / len(measurements)))
+
+
+def place_of(*, whole: bool, changed: Sequence[str]) -> Path:
+    """
+    Where the figures go.
+
+    Raises:
+        SystemExit: if a whole run is asked of a tree that is none that can be had again.
+    """
+    if whole and changed:
+        sys.exit(
+            f"commit first, or measure with --aside; not in the commit: {', '.join(one.strip() for one in changed)}"
+        )
+    return LATEST if whole else ASIDE / "latest.json"
 
 
 def say(text: str) -> None:
@@ -51,73 +83,51 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def measure_round(results: Results, targets: tuple[Target, ...], cases: list[Case], seconds: float) -> None:
+def measure_round(
+    results: Results, targets: Sequence[Target], cases: list[Case], seconds: float, number: int
+) -> None:
     skipped = {(one.case, one.target) for one in results.skipped}
     for case in cases:
         for target in targets:
-            if target.name not in case.targets or (case.key, target.name) in skipped:
+            if not case.has(target.name) or (case.key, target.name) in skipped:
                 continue
             try:
-                if case.kind is Kind.FAN_OUT:
-                    run, extra = measured_fan_out(case, target, seconds)
-                    results.fan_outs.setdefault(target.name, []).append(extra)
-                else:
-                    run = measured(case, target, seconds)
+                run, fan_out = measured(case, target, seconds, number)
             except LoadFailed as error:
                 say(f"not measured: {error}")
                 results.drop(case, target.name, str(error))
-            else:
-                results.runs.setdefault((case.key, target.name), []).append(run)
+                continue
+            results.runs.setdefault((case.key, target.name), []).append(run)
+            if fan_out is not None:
+                results.fan_outs.setdefault(target.name, []).append(fan_out)
 
 
-def measure_latencies(results: Results, targets: tuple[Target, ...], seconds: float) -> None:
-    skipped = {one.target for one in results.skipped if one.case == LATENCY}
-    for target in targets:
-        if target.dialect is Dialect.SDK or target.name in skipped:
-            continue
-        try:
-            latency = measured_latency(target, LATENCY_RATE, seconds)
-        except LoadFailed as error:
-            say(f"not measured: {error}")
-            results.latencies.pop(target.name, None)
-            results.skipped.append(Skipped(LATENCY, target.name, str(error)))
-        else:
-            results.latencies.setdefault(target.name, []).append(latency)
-
-
-def middleware_us() -> dict[str, float]:
-    """In a process of its own, since it sets up logging for all of one."""
-    command = [sys.executable, "-m", "tests.bench.middleware_costs"]
-    try:
-        done = subprocess.run(
-            command, check=True, capture_output=True, text=True, timeout=MIDDLEWARE_S_MAX, cwd=ROOT
-        )
-    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-        say(f"not measured: the cost of each middleware ({type(error).__name__})")
-        return {}
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
-
-
-def measure(cases: list[Case], seconds: float, rounds: int, *, middleware: bool) -> Results:
-    results = Results(about={**about(), "seconds": seconds, "latency_rate": LATENCY_RATE})
+def measure(
+    cases: list[Case],
+    wanted: Callable[[str], bool],
+    *,
+    seconds: float,
+    rounds: int,
+    budget_s: float,
+    against: Path | None,
+) -> Results:
+    results = Results(about={**about(), "seconds": seconds})
     cores, load = results.about["cores"], results.about["load_average"]
     if too_busy(load, cores):
         say(
             f"WARNING: the load average is {load} on {cores} cores; these figures tell of the other work as well"
         )
-    with tempfile.TemporaryDirectory(prefix="bench-") as directory, all_targets(Path(directory)) as targets:
-        begun_s = time.monotonic()
-        done = 0
-        while another_round(done, rounds, time.monotonic() - begun_s):
-            measure_round(results, targets, cases, seconds)
-            if CASES[0] in cases:
-                measure_latencies(results, targets, seconds)
-            done += 1
-            say(f"round {done} of {rounds}: {time.monotonic() - begun_s:.0f} s")
+    begun_s = time.monotonic()
+    done = 0
+    while another_round(done, rounds, time.monotonic() - begun_s, budget_s):
+        with (
+            tempfile.TemporaryDirectory(prefix="bench-") as directory,
+            all_targets(Path(directory), wanted=wanted, against=against) as targets,
+        ):
+            measure_round(results, rotated(targets, done), cases, seconds, done)
+        done += 1
+        say(f"round {done} of {rounds}: {time.monotonic() - begun_s:.0f} s")
     results.about["rounds"] = done
-    if middleware:
-        results.middleware_us.update(middleware_us())
     return results
 
 
@@ -127,9 +137,10 @@ def profile(case: Case, name: str, seconds: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         raw = Path(directory) / "profile"
-        filled = case.kind in {Kind.READ, Kind.BULK_OUT}
-        with all_targets(Path(directory), {name: raw}, filled=filled) as (target,):
-            run = (measured_fan_out if case.kind is Kind.FAN_OUT else measured)(case, target, seconds)
+        around = (PYTHON, "-m", "cProfile", "-o", str(raw))
+        filled = FILLED if case.kind in {Kind.READ, Kind.BULK_OUT} else 0
+        with all_targets(Path(directory), wanted=name.__eq__, around=around, filled=filled) as (target,):
+            run, _ = measured(case, target, seconds, 0)
         text = StringIO()
         pstats.Stats(str(raw), stream=text).sort_stats("tottime").print_stats(PROFILE_LINES)
     told = text.getvalue().replace(f"{ROOT}/", "").replace(f"{sys.base_prefix}/", "")
@@ -137,32 +148,57 @@ def profile(case: Case, name: str, seconds: float) -> Path:
     return path
 
 
-def main() -> None:
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="one round of one second, kept aside")
-    parser.add_argument("--seconds", type=float, default=1, help="length of one measurement")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each case on each target")
+    add = parser.add_argument
+    add("--load", choices=LOADS, default="clients", help="what clients send, the same bytes always, or both")
+    add("--rounds", type=int, default=10, help="measurements of each case on each target")
+    add("--seconds", type=float, default=5, help="length of one measurement")
+    add("--budget_s", type=float, help="shorter measurements and, if they are too long yet, fewer rounds")
+    add("--against", type=Path, help="another checkout with its own .venv, whose bridges are measured too")
     keys = [case.key for case in CASES]
-    parser.add_argument(
-        "--case", action="append", choices=keys, help="only this one (again for more), kept aside"
-    )
-    parser.add_argument("--profile", choices=keys, help="profile the server at this case instead")
-    parser.add_argument(
-        "--on", choices=(EMBEDDED, *IGGY.values()), default=IGGY["replicated"], help="the target to profile"
-    )
-    arguments = parser.parse_args()
+    add("--case", action="append", choices=keys, help="only this one (again for more), kept aside")
+    names = [EMBEDDED, *IGGY.values()]
+    add("--on", action="append", choices=names, help="of the bridges only this one, kept aside")
+    add("--aside", action="store_true", help="keep the figures aside, in build/bench")
+    add("--profile", choices=keys, help="profile the server at this case instead")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = _arguments()
     # Ended by a signal, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    if shutil.which("wrk") is None:
+        sys.exit("the load is made by wrk, which is not there: install it (apt-get install wrk)")
     if arguments.profile:
-        say(str(profile(case_named(arguments.profile), arguments.on, PROFILE_S)))
+        (name,) = arguments.on or [EMBEDDED]
+        say(str(profile(case_named(arguments.profile), name, PROFILE_S)))
         return
-    cases = [case_named(key) for key in arguments.case] if arguments.case else list(CASES)
-    seconds, rounds = (1.0, 1) if arguments.quick else (arguments.seconds, arguments.rounds)
-    whole = not (arguments.quick or arguments.case)
-    results = measure(cases, seconds, rounds, middleware=whole)
-    path = LATEST if whole else ASIDE / "latest.json"
+    whole = not (arguments.case or arguments.on or arguments.aside)
+    path = place_of(whole=whole, changed=changes())
+    cases = [case for case in CASES if case.same in LOADS[arguments.load]]
+    if arguments.case:
+        cases = [case_named(key) for key in arguments.case]
+    bridges = [EMBEDDED, *IGGY.values()]
+    only = [*(arguments.on or bridges), BARE, *SDK.values(), IGGY_HTTP]
+    before = [name + BEFORE for name in only if name in bridges and arguments.against]
+    seconds = arguments.seconds
+    if arguments.budget_s:
+        seconds = seconds_within(arguments.budget_s, arguments.rounds, cases, only + before)
+    results = measure(
+        cases,
+        lambda name: name in only + before and any(case.has(name) for case in cases),
+        seconds=seconds,
+        rounds=arguments.rounds,
+        budget_s=arguments.budget_s or float("inf"),
+        against=arguments.against.resolve() if arguments.against else None,
+    )
+    if whole and changes():
+        say("the tree has changed meanwhile: the figures are kept aside")
+        path = ASIDE / "latest.json"
     write(results, path)
     say(f"\n{terminal(results)}\nwritten: {path.relative_to(ROOT)} and its picture")
     if results.skipped:

@@ -12,6 +12,7 @@ import resource
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from random import Random
 from typing import Any, Final
 
 import uvloop
@@ -26,7 +27,7 @@ from apache_iggy import (
 )
 
 from tests.bench.cases import Case, Kind, case_named
-from tests.bench.requests import FILLED, STREAM, event_json
+from tests.bench.requests import OFFSETS, STREAM, events, fill, read_query, same_event, zipf_key
 from tests.bench.samples import percentile, report_line
 
 __all__ = ("batches", "work_of")
@@ -34,7 +35,8 @@ __all__ = ("batches", "work_of")
 #: One client runs one request at a time, and more than this many gain nothing on two cores.
 _CLIENTS_MAX: Final = 4
 _BATCH: Final = 1000
-_STEP: Final = 7919
+#: Events and keys are made beforehand, as those of the others are; events of bulk are read from somewhere, too.
+_MADE: Final = 10_000
 
 Work = Callable[[IggyClient, int], Awaitable[None]]
 
@@ -46,18 +48,29 @@ def batches(count: int) -> list[int]:
 
 def work_of(case: Case, topic: str) -> Work:
     """What one "request" of *case* is; it gets a client and the request's number."""
-    payloads = [event_json(number) for number in range(min(case.messages, _BATCH))]
+    random = Random(case.key)
+    payloads, keys = [same_event(number) for number in range(_BATCH)], [Partitioning.balanced()]
+    if not case.same:
+        made = random.choices([*events(blanks=False), *events(blanks=True)], k=_MADE)
+        payloads = [fill(event, number) for number, event in enumerate(made)]
+        if case.kind is Kind.SEND:
+            keys = [Partitioning.messages_key(zipf_key(random)) for _ in range(_MADE)]
     consumer = Consumer.Single("bench")
 
     async def send(client: IggyClient, number: int) -> None:
-        del number
         for count in batches(case.messages):
-            messages: list[Any] = [SendMessage(payload) for payload in payloads[:count]]
-            await client.send_messages(STREAM, topic, Partitioning.balanced(), messages)
+            begin = number * count % (len(payloads) - count + 1)
+            messages: list[Any] = [SendMessage(payload) for payload in payloads[begin : begin + count]]
+            await client.send_messages(STREAM, topic, keys[number % len(keys)], messages)
 
     async def read(client: IggyClient, number: int) -> None:
-        offset = number * _STEP % (FILLED - case.messages + 1) if case.key == "get-any" else 0
-        for count in batches(case.messages):
+        del number
+        partition, wanted = 0, case.messages
+        offset = 0
+        if case.kind is Kind.READ:
+            partition, place, wanted = read_query(case, random)
+            offset = int(place) if place.isdecimal() else random.randrange(OFFSETS)
+        for count in batches(wanted):
             page = await client.poll_messages(
                 STREAM,
                 topic,
@@ -65,7 +78,7 @@ def work_of(case: Case, topic: str) -> Work:
                 polling_strategy=PollingStrategy.Offset(offset),
                 count=count,
                 auto_commit=False,
-                partition_id=0,
+                partition_id=partition,
             )
             offset += len([(message.offset(), message.payload()) for message in page])
             if len(page) != count:

@@ -1,15 +1,39 @@
 """The report as Markdown tables, for the terminal and for the README (pure)."""
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from tests.bench.cases import BARE, CASES, EMBEDDED, IGGY, IGGY_HTTP, SDK, Case, Kind, base_of
+from tests.bench.cases import (
+    BARE,
+    BEFORE,
+    CASES,
+    EMBEDDED,
+    IGGY,
+    IGGY_HTTP,
+    SDK,
+    Case,
+    Kind,
+    base_of,
+    case_named,
+)
 from tests.bench.floors import Floor
 from tests.bench.results import Results, Run
-from tests.bench.samples import Spread, spread
+from tests.bench.samples import Spread, ratios, spread
 
-__all__ = ("bulk", "cell", "costs", "fan_out", "held", "latencies", "middleware", "rates", "table", "told")
+__all__ = (
+    "bulk",
+    "cell",
+    "changes",
+    "costs",
+    "fan_out",
+    "held",
+    "instructions",
+    "rates",
+    "table",
+    "told",
+    "verdict",
+)
 
 _COLUMNS: Final = (BARE, EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["replicated"], IGGY_HTTP)
 _NONE: Final = ""
@@ -105,14 +129,18 @@ def costs(results: Results) -> str:
     return table(["CPU for 1000 requests (+ Iggy's), largest RSS", *_COLUMNS], rows)
 
 
-def latencies(results: Results) -> str:
-    """Milliseconds at a fixed rate: of each figure the median of the rounds."""
-    rate = results.about["latency_rate"]
-    rows = [
-        [target, *(f"{statistics.median(figures) / 1000:,.2f}" for figures in zip(*rounds, strict=True))]
-        for target, rounds in results.latencies.items()
-    ]
-    return table([f"POST one event, {rate:,} a second", "p50 ms", "p99 ms", "p99.9 ms", "longest ms"], rows)
+def instructions(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """Of one request, by case and target; a ratio is the bare handler's to the target's, so that more is better."""
+    names = list(dict.fromkeys(name for row in figures.values() for name in row))
+    rows = []
+    for key, row in figures.items():
+        bare = row.get(BARE)
+        shares = {
+            name: f" ({bare / each:.2f})" if bare and name != BARE else _NONE for name, each in row.items()
+        }
+        cells = (f"{row[name]:,.0f}{shares[name]}" if name in row else _NONE for name in names)
+        rows.append([case_named(key).title, *cells])
+    return table(["instructions for one request (the bare handler's to them)", *names], rows)
 
 
 def fan_out(results: Results) -> str:
@@ -157,9 +185,26 @@ def _waits(rounds: list[tuple[int, int]]) -> str:
     return f"{p50:,.2f} / {p99:,.2f}"
 
 
-def middleware(results: Results) -> str:
-    rows = [[name, f"{us:,.1f}"] for name, us in results.middleware_us.items()]
-    return table(["step of one POST, without sockets", "us"], rows)
+def changes(results: Results) -> str:
+    """Of each bridge that was measured in two trees: requests/s before and after, and their ratio within each round."""
+    rows = []
+    for case in CASES:
+        for target in case.targets:
+            before = target + BEFORE
+            if results.has(case, target) and results.has(case, before):
+                rates = results.rates(case, before), results.rates(case, target)
+                found = ratios(rates[1], rates[0])
+                medians = (_rate(statistics.median(each)) for each in rates)
+                rows.append([case.title, target, *medians, told(spread(found)), verdict(found)])
+    return table(["requests/s", "target", "before", "after", "after to before", "verdict"], rows)
+
+
+def verdict(rounds: Sequence[float]) -> str:
+    """What ratios say: nothing, where they are as far from each other as their median is from 1, or there is but one."""
+    measured = spread(rounds)
+    if len(rounds) == 1 or measured.most - measured.least >= abs(measured.median - 1):
+        return "no difference"
+    return "faster" if measured.median > 1 else "slower"
 
 
 def held(found: Iterator[Floor]) -> str:

@@ -9,18 +9,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from tests.bench.cases import BARE, EMBEDDED, IGGY, IGGY_HTTP, SDK, Dialect
-from tests.bench.requests import FILLED, PARTITIONS, STREAM, Request, filling
+from tests.bench.cases import BARE, BEFORE, EMBEDDED, IGGY, IGGY_HTTP, READ_TARGETS, SDK, Dialect
+from tests.bench.requests import FILLED, PARTITIONS, STREAM, filling
 from tests.support.iggy_server import BinaryServer
 
-__all__ = ("Profiles", "Target", "all_targets", "iggy_binary")
+__all__ = ("ROOT", "Target", "all_targets", "iggy_binary")
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S: Final = 20.0
+#: Under valgrind it takes half of it.
+START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 #: Nothing of the caller's settings may leak into what is measured.
 KEPT: Final = ("PATH", "HOME", "LANG")
@@ -36,10 +37,10 @@ BRIDGE_SETTINGS: Final = {
     "WORKERS": "1",
     "IGGY_STREAM": STREAM,
     "IGGY_PARTITIONS": str(PARTITIONS),
+    "POLL_MAX_COUNT": "200",
 }
-
-#: Where cProfile writes what a target's server did, by the target's name.
-Profiles = Mapping[str, Path]
+#: The Python of the tree that is measured.
+PYTHON: Final = "PYTHON"
 
 
 class Target(NamedTuple):
@@ -48,6 +49,7 @@ class Target(NamedTuple):
 
     Attributes:
         pids: its own process first, then the Iggy server's; empty where the load program itself does the work.
+        directory: for what belongs to it.
         address: of Iggy's TCP endpoint, for the SDK.
         behind: the same endpoint, of what stands before it.
     """
@@ -57,6 +59,7 @@ class Target(NamedTuple):
     port: int
     pids: tuple[int, ...]
     headers: Mapping[str, str]
+    directory: Path
     topic: str = ""
     address: str = ""
     behind: str = ""
@@ -68,27 +71,20 @@ def _free_port() -> int:
     return port
 
 
-def _ask(target: Target, request: Request) -> tuple[int, bytes]:
+def _ask(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=10)
     with contextlib.closing(connection):
-        headers = {**target.headers, **({"Content-Type": "application/json"} if request.body else {})}
-        connection.request(request.method, request.path, request.body or None, headers)
+        headers = {**target.headers, **({"Content-Type": "application/json"} if body else {})}
+        connection.request(method, path, body or None, headers)
         answer = connection.getresponse()
         return answer.status, answer.read()
-
-
-def _asked(target: Target, method: str, path: str, body: object) -> Any:
-    status, answer = _ask(target, Request(method, path, json.dumps(body).encode()))
-    if status >= http.client.BAD_REQUEST:
-        raise RuntimeError(f"{target.name}: {method} {path} was answered with {status}")
-    return json.loads(answer)
 
 
 def _wait_until_ready(target: Target, process: subprocess.Popen[bytes]) -> None:
     until_s = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until_s and process.poll() is None:
         with contextlib.suppress(OSError):
-            status, _ = _ask(target, Request("GET", "/ready", b""))
+            status, _ = _ask(target, "GET", "/ready")
             if status < http.client.BAD_REQUEST:
                 return
         time.sleep(0.05)
@@ -97,15 +93,18 @@ def _wait_until_ready(target: Target, process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _running(
-    target: Target, command: list[str], environ: dict[str, str], directory: Path, *behind: int
+    target: Target, command: list[str], environ: dict[str, str], *behind: int, tree: Path = ROOT
 ) -> Iterator[Target]:
     port = _free_port()
     given = {key: os.environ[key] for key in KEPT if key in os.environ}
-    with (directory / f"{target.name.replace(' ', '-').replace(',', '')}.log").open("wb") as output:
+    # Another tree has a Python of its own, with that tree in it.
+    python = sys.executable if tree == ROOT else str(tree / ".venv/bin/python")
+    named = {"PORT": str(port), PYTHON: python}
+    with (target.directory / f"{target.name.replace(' ', '-').replace(',', '')}.log").open("wb") as output:
         process = subprocess.Popen(
-            [part.replace("PORT", str(port)) for part in command],
-            env={**given, **environ, "PORT": str(port)},
-            cwd=ROOT,
+            [named.get(part, part) for part in command],
+            env={**given, **environ, "PORT": str(port), "PYTHONHASHSEED": "0"},
+            cwd=tree,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -122,29 +121,17 @@ def _running(
             process.wait()
 
 
-def _fill(target: Target) -> None:
-    request = filling()
-    for _ in range(FILLED // 1000):
-        status, _ = _ask(target, request)
-        if status != http.client.CREATED:
-            raise RuntimeError(f"{target.name}: filling was answered with {status}")
-    path = f"/messages?partition_id=0&offset={FILLED - 100}&count=100"
-    page = json.loads(_ask(target, Request("GET", path, b""))[1])
-    if page["count"] != 100:
-        raise RuntimeError(f"{target.name}: a poll of 100 gave {page['count']}")
-
-
-@contextlib.contextmanager
-def _bridge(
-    name: str, directory: Path, settings: dict[str, str], *behind: int, profiles: Profiles, filled: bool
-) -> Iterator[Target]:
-    profiled = ["-m", "cProfile", "-o", str(profiles[name])] if name in profiles else []
-    command = [sys.executable, *profiled, "-m", "bridge", "serve"]
-    target = Target(name, Dialect.BRIDGE, 0, (), {"X-API-Key": API_KEY})
-    with _running(target, command, {**BRIDGE_SETTINGS, **settings}, directory, *behind) as running:
-        if filled:
-            _fill(running)
-        yield running
+def _fill(target: Target, messages: int) -> None:
+    for partition in range(PARTITIONS):
+        body = filling(partition)
+        for _ in range(messages // 1000):
+            status, _ = _ask(target, "POST", "/messages/batch", body)
+            if status != http.client.CREATED:
+                raise RuntimeError(f"{target.name}: filling was answered with {status}")
+        path = f"/messages?partition_id={partition}&offset={messages - 100}&count=100"
+        page = json.loads(_ask(target, "GET", path)[1])
+        if page["count"] != 100:
+            raise RuntimeError(f"{target.name}: a poll of 100 gave {page['count']}")
 
 
 def iggy_binary() -> str | None:
@@ -163,56 +150,85 @@ def _iggy(binary: str, port: int) -> Iterator[BinaryServer]:
         server.close()
 
 
-def _iggy_http(port: int, pid: int, topic: str) -> Target:
+def _iggy_http(target: Target) -> Target:
     """Iggy's own HTTP API, logged in."""
-    target = Target(IGGY_HTTP, Dialect.IGGY_HTTP, port, (pid,), {}, topic)
-    login = _asked(target, "POST", "/users/login", {"username": "iggy", "password": "iggy"})
-    return target._replace(headers={"Authorization": f"Bearer {login['access_token']['token']}"})
+    body = json.dumps({"username": "iggy", "password": "iggy"}).encode()
+    token = json.loads(_ask(target, "POST", "/users/login", body)[1])["access_token"]["token"]
+    return target._replace(headers={"Authorization": f"Bearer {token}"})
+
+
+class _Start:
+    """Starts targets, which end with *stack*."""
+
+    def __init__(
+        self, stack: contextlib.ExitStack, directory: Path, around: Sequence[str], filled: int
+    ) -> None:
+        self._stack, self._directory, self._around, self._filled = stack, directory, around, filled
+
+    def bare(self) -> Target:
+        target = Target(BARE, Dialect.BARE, 0, (), {}, self._directory)
+        command = [*self._around, "-m", "tests.bench.bare", "PORT"]
+        return self._stack.enter_context(_running(target, command, {}))
+
+    def bridge(self, name: str, tree: Path, settings: dict[str, str], *behind: int) -> Target:
+        target = Target(name, Dialect.BRIDGE, 0, (), {"X-API-Key": API_KEY}, self._directory)
+        command = [*self._around, "-m", "bridge", "serve"]
+        context = _running(target, command, {**BRIDGE_SETTINGS, **settings}, *behind, tree=tree)
+        running = self._stack.enter_context(context)
+        if self._filled and name.removesuffix(BEFORE) in READ_TARGETS:
+            _fill(running, self._filled)
+        return running
+
+    def bridges(
+        self, wanted: Callable[[str], bool], iggy: BinaryServer | None, tree: Path
+    ) -> Iterator[Target]:
+        before = "" if tree == ROOT else BEFORE
+        if wanted(EMBEDDED + before):
+            data = self._directory / f"data{before.replace(', ', '-')}"
+            yield self.bridge(EMBEDDED + before, tree, {"DATA_DIR": str(data)})
+        for durability, name in IGGY.items() if iggy else ():
+            topic = durability + before.replace(", ", "-")
+            if iggy and wanted(name + before):
+                named = {"IGGY_CONNECTION_STRING": iggy.connection_string, "IGGY_TOPIC": topic}
+                settings = {**named, "DURABILITY": durability}
+                target = self.bridge(name + before, tree, settings, iggy.pid)
+                yield target._replace(topic=topic, behind=iggy.address)
 
 
 @contextlib.contextmanager
 def all_targets(
-    directory: Path, profiles: Profiles | None = None, *, filled: bool = True
+    directory: Path,
+    *,
+    wanted: Callable[[str], bool] = lambda _: True,
+    around: Sequence[str] = (PYTHON,),
+    filled: int = FILLED,
+    against: Path | None = None,
 ) -> Iterator[tuple[Target, ...]]:
     """
-    Every target of this run; those on Iggy only where an `iggy-server` is found.
+    Those targets that are *wanted* by their names, with fresh data; those on Iggy only where an `iggy-server` is found.
 
     Args:
-        profiles: where given, only the bridges named in it are started, each under cProfile.
-        filled: partition 0 holds `FILLED` messages; without, a profile shows nothing but its case.
+        around: what runs the servers' modules: Python, or a program that runs it, as valgrind.
+        filled: messages that each partition holds before anything is read.
+        against: another checkout with its own `.venv`, whose bridges are targets too.
     """
     with contextlib.ExitStack() as stack:
-        wanted = profiles or {}
-
-        def bridge(name: str, settings: dict[str, str], *behind: int) -> list[Target]:
-            if profiles is not None and name not in profiles:
-                return []
-            context = _bridge(name, directory, settings, *behind, profiles=wanted, filled=filled)
-            return [stack.enter_context(context)]
-
-        targets = bridge(EMBEDDED, {"DATA_DIR": str(directory / "data")})
-        if profiles is None:
-            bare = Target(BARE, Dialect.BARE, 0, (), {})
-            command = [sys.executable, "-m", "tests.bench.bare", "PORT"]
-            targets.insert(0, stack.enter_context(_running(bare, command, {}, directory)))
+        start = _Start(stack, directory, around, filled)
+        targets = [start.bare()] if wanted(BARE) else []
         binary = iggy_binary()
-        if binary is None:
-            sys.stdout.write("no iggy-server on PATH: Iggy is not measured\n")
-            yield tuple(targets)
-            return
-        http_port = _free_port()
-        server = stack.enter_context(_iggy(binary, http_port))
-        for durability, name in IGGY.items():
-            settings = {
-                "IGGY_CONNECTION_STRING": server.connection_string,
-                "IGGY_TOPIC": durability,
-                "DURABILITY": durability,
-            }
-            made = bridge(name, settings, server.pid)
-            targets += [target._replace(topic=durability, behind=server.address) for target in made]
-        if profiles is None:
+        on_iggy = [*IGGY.values(), *(name + BEFORE for name in IGGY.values()), *SDK.values(), IGGY_HTTP]
+        iggy, http_port = None, _free_port()
+        if binary and any(map(wanted, on_iggy)):
+            iggy = stack.enter_context(_iggy(binary, http_port))
+        for tree in (ROOT, against) if against else (ROOT,):
+            targets += start.bridges(wanted, iggy, tree)
+        if iggy:
             # They write to the topics that the bridges made, so all have the same options, and read the same messages.
-            sdk = Target("", Dialect.SDK, 0, (), {}, address=server.address)
-            targets += [sdk._replace(name=name, topic=durability) for durability, name in SDK.items()]
-            targets.append(_iggy_http(http_port, server.pid, "replicated"))
+            sdk = Target("", Dialect.SDK, 0, (), {}, directory, address=iggy.address)
+            targets += [sdk._replace(name=name, topic=one) for one, name in SDK.items() if wanted(name)]
+            if wanted(IGGY_HTTP):
+                made = Target(
+                    IGGY_HTTP, Dialect.IGGY_HTTP, http_port, (iggy.pid,), {}, directory, "replicated"
+                )
+                targets.append(_iggy_http(made))
         yield tuple(targets)

@@ -1,6 +1,5 @@
 """Claims about how the bench measures (shell): clocks, processes, and what wrk says."""
 
-import asyncio
 import contextlib
 import os
 import platform
@@ -11,15 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.bench import fanout_sender
-from tests.bench.arrivals import received, stamp
-from tests.bench.bulk import CHUNK_BYTES, Answer, Reader, chunks, send_in
+from tests.bench import caller
+from tests.bench.bulk import CHUNK_BYTES, Answer, Reader, chunks, send_in, turned
+from tests.bench.caller import READ_BYTES, received, stamp
+from tests.bench.cases import Dialect, case_named
 from tests.bench.fanout import waits_us
 from tests.bench.fanout_readers import Readers, source_address
-from tests.bench.latency import Load, Schedule, complete
+from tests.bench.instructions import instructions_of, total_of
 from tests.bench.load import read_report
-from tests.bench.machine import about, cpu_model, too_busy
+from tests.bench.machine import about, changes_of, cpu_model, too_busy
 from tests.bench.processes import cpu_s, cpu_ticks, forget_peak, peak_kib, peak_mib
+from tests.bench.requests import lines
 
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
 WRK = """Running 1s test @ http://127.0.0.1:39111/messages
@@ -37,60 +38,11 @@ def test_the_figures_are_read_out_of_what_wrk_prints() -> None:
         read_report("no figures")
 
 
-def test_a_schedule_gives_each_request_its_time_whatever_the_caller_does() -> None:
-    schedule = Schedule(100.0, 10.0, 4)
-    assert schedule.take(100.0) == [100.0]
-    assert schedule.next_s == pytest.approx(100.1)
-    assert schedule.take(100.05) == []
-    assert schedule.take(1000.0) == pytest.approx([100.1, 100.2, 100.3])
-    assert schedule.next_s is None
-    assert schedule.take(2000.0) == []
-
-
-@pytest.mark.parametrize("length", [0, 20, len(ANSWER) - 1])
-def test_an_answer_is_complete_with_its_last_byte(length: int) -> None:
-    assert not complete(ANSWER[:length])
-    assert complete(ANSWER)
-
-
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(10)
         yield server
-
-
-def test_the_wait_for_a_free_connection_counts(listener: socket.socket) -> None:
-    load = Load(listener.getsockname()[1], 1, b"ask")
-    there, _ = listener.accept()
-    load.waiting.extend([0.0, 0.0])
-    with there:
-        load.send()
-        assert there.recv(100) == b"ask"
-        assert (len(load.waiting), load.outstanding) == (1, 2)
-        there.sendall(ANSWER)
-        load.receive(float("inf"))
-        load.send()
-        assert there.recv(100) == b"ask"
-        there.sendall(ANSWER.replace(b"201", b"503"))
-        load.receive(float("inf"))
-    first_us, second_us = load.times_us
-    # Both were due at the clock's zero: the second's time holds the first's.
-    assert second_us >= first_us > 0
-    assert (load.outstanding, load.refused) == (0, 1)
-    load.close()
-
-
-def test_a_connection_that_the_server_ends_ends_the_run(listener: socket.socket) -> None:
-    load = Load(listener.getsockname()[1], 1, b"ask")
-    there, _ = listener.accept()
-    load.waiting.append(0.0)
-    load.send()
-    there.recv(100)
-    there.close()
-    with pytest.raises(ConnectionResetError):
-        load.receive(float("inf"))
-    load.close()
 
 
 def test_cpu_time_is_read_past_a_name_with_brackets() -> None:
@@ -115,6 +67,12 @@ def test_the_machine_is_described_without_its_name() -> None:
     assert cpu_model("model name\t: A  B\n") == "A B"
 
 
+def test_a_tree_is_what_its_commit_is_but_for_results() -> None:
+    porcelain = " M bridge/clock.py\n?? bridge/new.py\n M tests/bench/results/latest.json\n"
+    assert changes_of(porcelain) == [" M bridge/clock.py", "?? bridge/new.py"]
+    assert changes_of("") == []
+
+
 @pytest.mark.parametrize("load,busy", [(0.5, False), (0.7, True)])
 def test_a_busy_machine_is_called_so(load: float, busy: bool) -> None:
     assert too_busy(load, 2) is busy
@@ -130,6 +88,13 @@ def test_lines_are_counted_however_they_arrive(step: int) -> None:
     assert answer.lines == 6
     assert ended.index(True) == len(ended) - 1
     assert answer.last_line == b'{"a":2}'
+
+
+def test_bodies_in_bulk_hold_the_same_lines_and_begin_with_another_one() -> None:
+    body = b"\n".join([*lines(300), b""])
+    turns = [turned(body, number) for number in range(3)]
+    assert len({one.partition(b"\n")[0] for one in turns}) == 3
+    assert {tuple(sorted(one.splitlines())) for one in turns} == {tuple(sorted(body.splitlines()))}
 
 
 def test_a_body_is_sent_in_whole_chunks() -> None:
@@ -258,25 +223,43 @@ def test_an_acknowledgement_came_with_the_last_of_its_bytes(
         reads += 1
         return received(one, buffer)[0], float(reads)
 
-    monkeypatch.setattr(fanout_sender, "received", counted)
-    monkeypatch.setattr(fanout_sender, "ANSWER_BYTES_MAX", len(ANSWER) - 1)
+    monkeypatch.setattr(caller, "received", counted)
+    with socket.create_connection(listener.getsockname()) as connection:
+        there, _ = listener.accept()
+        with there:
+            buffer = bytearray(len(ANSWER) - 1)
+            there.sendall(ANSWER)
+            assert caller.take_answer(connection, buffer) == reads > 1
+            there.sendall(ANSWER.replace(b"201", b"503"))
+            with pytest.raises(RuntimeError, match="503"):
+                caller.take_answer(connection, buffer)
+        with pytest.raises(ConnectionError):
+            caller.take_answer(connection, buffer)
 
-    def serve() -> None:
-        one, _ = listener.accept()
-        with one:
-            for answer in (ANSWER, ANSWER.replace(b"201", b"503")):
-                one.recv(4096)
-                one.sendall(answer)
-            one.recv(4096)
+
+def test_a_caller_asks_on_every_connection_before_it_takes_an_answer(listener: socket.socket) -> None:
+    def serve() -> list[bytes]:
+        there = [listener.accept()[0] for _ in range(2)]
+        asked = [one.recv(READ_BYTES) for one in there]
+        for one in there:
+            one.sendall(ANSWER)
+            one.close()
+        return asked
 
     with ThreadPoolExecutor(1) as pool:
         serving = pool.submit(serve)
-        poster = fanout_sender.TimedPoster(listener.getsockname()[1], [])
-        came = asyncio.run(poster.send())
-        assert came == reads > 1
-        with pytest.raises(RuntimeError, match="503"):
-            asyncio.run(poster.send())
-        with pytest.raises(ConnectionError):
-            asyncio.run(poster.send())
-        poster.close()
-        serving.result()
+        case, port = case_named("post-1"), listener.getsockname()[1]
+        asking = caller.Caller(case, Dialect.BRIDGE, port, {"X-API-Key": "k"}, connections=2)
+        begun_s = time.time()
+        assert begun_s - 1 < asking.ask() < begun_s + 10
+        asking.close()
+        first, second = serving.result()
+    assert first != second
+
+
+def test_instructions_of_a_request_are_what_twice_as_many_took_more() -> None:
+    dump = "version: 1\nevents: Ir\nsummary: 7\nfn=(1) main\n0 7\ntotals: 953490\n"
+    assert total_of(dump) == 953_490
+    assert instructions_of(30_000, 50_000, 100) == 200
+    with pytest.raises(ValueError, match="unpack"):
+        total_of("no dump")

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.cases import BARE, EMBEDDED, IGGY, IGGY_HTTP, case_named
+from tests.bench.cases import BARE, BEFORE, EMBEDDED, IGGY, IGGY_HTTP, case_named
 from tests.bench.floors import aims, floors
 from tests.bench.picture import svg
-from tests.bench.report import readme_part, terminal, write
-from tests.bench.results import FanOut, Latency, Results, Run
+from tests.bench.report import OLD_LOAD, read, readme_part, terminal, write
+from tests.bench.results import FanOut, Results, Run
 from tests.bench.samples import Spread, percentile, ratios, report_line, spread
-from tests.bench.tables import bulk, fan_out, rates, table, told
+from tests.bench.tables import bulk, changes, fan_out, instructions, rates, table, told, verdict
 
 OURS = IGGY["replicated"]
 
@@ -37,7 +37,6 @@ def results() -> Results:
             "time": "2026-01-01T00:00Z",
             "rounds": 3,
             "seconds": 1.0,
-            "latency_rate": 2000,
         },
         runs={
             ("post-1", BARE): [run(1000, p50_us=100)] * 3,
@@ -57,8 +56,6 @@ def results() -> Results:
         fan_outs={
             OURS: [FanOut(9_000, 30_000, 20.0), FanOut(8_000, 40_000, 16.0), FanOut(16_000, 35_000, 70.0)]
         },
-        latencies={BARE: [Latency(300, 500, 600, 700), Latency(100, 900, 950, 990)]},
-        middleware_us={"bare aiohttp": 30.0},
     )
 
 
@@ -166,10 +163,6 @@ def test_the_report_names_what_was_not_measured() -> None:
     assert "not measured: post-64 on Iggy's HTTP API: 429" in terminal(found)
 
 
-def test_latency_is_the_median_of_the_rounds() -> None:
-    assert "| bare handler | 0.20 | 0.70 | 0.78 | 0.84 |" in terminal(results())
-
-
 def test_the_picture_is_well_formed_and_shows_every_figure_but_batches_that_are_dropped() -> None:
     found = results()
     found.runs["batch-1000", BARE] = [run(5000)] * 3
@@ -184,8 +177,44 @@ def test_the_picture_is_well_formed_and_shows_every_figure_but_batches_that_are_
     assert max(widths) <= 230
 
 
-def test_the_readme_says_so_where_nothing_was_measured(tmp_path: Path) -> None:
-    assert "has not been run" in readme_part(tmp_path / "none.json")
+@pytest.mark.parametrize(
+    "before,expected",
+    [
+        ([10_000, 10_000, 10_000], "faster"),
+        ([20_000, 16_000, 18_000], "no difference"),
+        ([16_000, 16_000, 17_600], "no difference"),
+        ([40_000, 40_000, 40_000], "slower"),
+    ],
+)
+def test_a_difference_is_told_only_where_rounds_differ_less_than_trees(
+    before: list[float], expected: str
+) -> None:
+    found = results()
+    found.runs["post-64", OURS] = [run(20_000), run(16_000), run(18_000)]
+    found.runs["post-64", OURS + BEFORE] = [run(rate) for rate in before]
+    line = changes(found).splitlines()[2]
+    assert line.startswith(f"| POST one event, 64 connections | {OURS} |")
+    assert line.endswith(f"| {expected} |")
+
+
+def test_one_round_tells_no_difference() -> None:
+    assert verdict([2.0]) == "no difference"
+
+
+def test_instructions_are_told_beside_the_bare_handlers() -> None:
+    figures = {"post-64": {BARE: 200_000.0, EMBEDDED: 400_000.0}}
+    assert (
+        instructions(figures).splitlines()[2]
+        == "| POST one event, 64 connections | 200,000 | 400,000 (0.50) |"
+    )
+
+
+def test_the_old_load_keeps_its_figures_beside_the_new() -> None:
+    assert read(OLD_LOAD).runs
+    assert Results.from_json(json.loads(OLD_LOAD.read_text())).about["commit"] == "5bedc5a-dirty"
+
+
+def test_the_readme_shows_the_run_it_is_given(tmp_path: Path) -> None:
     write(results(), tmp_path / "some.json")
     assert "| POST one event, 1 connection |" in readme_part(tmp_path / "some.json")
 
