@@ -23,11 +23,11 @@ from tests.bench import tables
 from tests.bench.caller import Caller
 from tests.bench.cases import BARE, BEFORE, CASES, EMBEDDED, IGGY, Case, Kind, case_named
 from tests.bench.machine import changes
+from tests.bench.report import INSTRUCTIONS
 from tests.bench.targets import PYTHON, Target, all_targets
 
-__all__ = ("FIGURES", "instructions_of", "total_of")
+__all__ = ("instructions_of", "total_of")
 
-FIGURES: Final = Path(__file__).with_name("results") / "instructions.json"
 DEFAULT_CASES: Final = ("post-1", "post-64", "batch-100", "get-any")
 #: Of one part; a batch of a hundred counts as ten.
 REQUESTS: Final = 512
@@ -143,7 +143,7 @@ def main() -> None:
     figures = measure(cases, [BARE, *names, *before], against)
     sys.stdout.write(f"\n{tables.instructions(figures)}\n")
     if arguments.write:
-        FIGURES.write_text(json.dumps(figures, indent=1) + "\n")
+        INSTRUCTIONS.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

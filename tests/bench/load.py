@@ -10,7 +10,7 @@ from typing import Final
 from tests.bench.cases import Case, Kind
 from tests.bench.processes import cpu_s, forget_peak, peak_mib
 from tests.bench.requests import OFFSETS, connections_of, templates
-from tests.bench.results import FanOut, Run
+from tests.bench.results import Run
 from tests.bench.targets import ROOT, Target
 
 __all__ = ("LoadFailed", "command_of", "measured", "read_report", "requests_max")
@@ -98,7 +98,7 @@ def _loaded(case: Case, target: Target, seconds: float, environ: dict[str, str])
     return report
 
 
-def measured(case: Case, target: Target, seconds: float, number: int) -> tuple[Run, FanOut | None]:
+def measured(case: Case, target: Target, seconds: float, number: int) -> Run:
     """
     Args:
         number: of the round, so that what one sends differs from what the one before did.
@@ -122,15 +122,13 @@ def measured(case: Case, target: Target, seconds: float, number: int) -> tuple[R
     requests = report["requests"]
     own_s = report["cpu_s"] if "cpu_s" in report else spent_s.pop(0)
     iggy_s = report["iggy_cpu_s"] if "iggy_cpu_s" in report else sum(spent_s)
-    run = Run(
+    fan_out = ("around_p50_us", "around_p99_us", "reader_kib")
+    return Run(
         requests_per_s=round(requests / report["seconds"], 2),
-        p50_us=int(report["p50_us"]),
-        p99_us=int(report["p99_us"]),
+        p50_us=round(report["p50_us"]),
+        p99_us=round(report["p99_us"]),
         cpu_ms_per_1000=round(own_s * 1e6 / requests, 3),
         iggy_cpu_ms_per_1000=round(iggy_s * 1e6 / requests, 3),
         peak_mib=round(report["peak_mib"] if "peak_mib" in report else peak_mib(target.pids[0]), 1),
+        **{name: round(report[name]) for name in fan_out if name in report},
     )
-    if case.kind is not Kind.FAN_OUT:
-        return run, None
-    around = (int(report["around_p50_us"]), int(report["around_p99_us"]))
-    return run, FanOut(*around, round(report["reader_kib"], 1))

@@ -12,32 +12,32 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from tests.bench import tables
-from tests.bench.floors import aims, floors
-from tests.bench.picture import svg
+from tests.bench.floors import floors
+from tests.bench.machine import changes
 from tests.bench.results import Results
 
-__all__ = ("LATEST", "machine_line", "read", "readme_part", "terminal", "write")
+__all__ = ("INSTRUCTIONS", "LATEST", "machine_line", "read", "readme_part", "terminal", "write")
 
 #: Of the last full run; committed, so that the README's figures can be told from it.
 LATEST: Final = Path(__file__).with_name("results") / "latest.json"
-#: Of the last run that sent the same bytes again and again.
-OLD_LOAD: Final = LATEST.with_name("2026-11-21.json")
+#: Instructions for one request, by case and target.
+INSTRUCTIONS: Final = LATEST.with_name("instructions.json")
 
 
 def read(path: Path) -> Results:
     """
     Raises:
-        OSError, ValueError, KeyError, TypeError: if it is no result of a run.
+        OSError, msgspec.DecodeError: if it is no result of a run.
     """
-    return Results.from_json(json.loads(path.read_text()))
+    return msgspec.json.decode(path.read_bytes(), type=Results)
 
 
 def write(results: Results, path: Path) -> None:
-    """The JSON, and the picture beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results.as_json(), indent=1) + "\n")
-    path.with_suffix(".svg").write_text(svg(results))
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
 
 
 def machine_line(results: Results) -> str:
@@ -51,36 +51,35 @@ def machine_line(results: Results) -> str:
     )
 
 
-def terminal(results: Results) -> str:
-    parts = [
-        machine_line(results),
-        tables.rates(results),
+def _figures(results: Results, between: str) -> list[str]:
+    return [
+        tables.rates(results, between=between),
+        tables.changes(results),
+        tables.waits(results),
         tables.bulk(results),
         tables.fan_out(results),
         tables.costs(results),
-        tables.changes(results),
-        tables.held(floors(results)),
-        tables.held(aims(results)),
-        *(f"not measured: {one.reason}" for one in results.skipped),
     ]
+
+
+def _joined(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def readme_part(path: Path | None = None) -> str:
-    """What the README shows of the run in *path*, else of the last one."""
-    path = path or (LATEST if LATEST.exists() else OLD_LOAD)
+def terminal(results: Results) -> str:
+    skipped = (f"not measured: {one.reason}" for one in results.skipped)
+    return _joined(machine_line(results), *_figures(results, ", "), tables.held(floors(results)), *skipped)
+
+
+def readme_part(path: Path = LATEST, instructions: Path = INSTRUCTIONS) -> str:
+    """What the README shows of the run in *path*, and of the instructions that were counted."""
     results = read(path)
-    parts = [
-        f"![Messages a second through each way](tests/bench/results/{path.stem}.svg)",
+    counted = json.loads(instructions.read_text()) if instructions.exists() else {}
+    head = (
         "Each figure is the median of the rounds, in brackets their range; a ratio is to the figure of the same round. "
-        "Load, bridge and Iggy share the cores. " + machine_line(results),
-        tables.rates(results, between="<br>"),
-        tables.bulk(results),
-        tables.fan_out(results),
-        tables.costs(results),
-        tables.changes(results),
-    ]
-    return "\n" + "\n\n".join(part for part in parts if part) + "\n"
+        "Load, bridge and Iggy share the cores. " + machine_line(results)
+    )
+    return "\n" + _joined(head, *_figures(results, "<br>"), tables.instructions(counted))
 
 
 def main() -> None:
@@ -94,6 +93,8 @@ def main() -> None:
     if arguments.readme:
         from tests.readme.generated import README, with_parts  # noqa: PLC0415 - it reads this module for its text
 
+        if changed := changes():
+            sys.exit(f"commit first; not in the commit: {', '.join(one.strip() for one in changed)}")
         README.write_text(with_parts(README.read_text()))
 
 

@@ -41,7 +41,7 @@ __all__ = (
 STREAM: Final = "bench"
 PARTITIONS: Final = 3
 #: Messages that each partition holds before anything is read.
-FILLED: Final = 100_000
+FILLED: Final = 50_000
 #: Holes for eight hexadecimal digits and for an offset; neither byte stands in a request as it is.
 _DIGITS, _OFFSET = "\x01", "\x02"
 _DIGITS_COUNT: Final = 8

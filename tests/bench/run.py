@@ -86,20 +86,15 @@ def say(text: str) -> None:
 def measure_round(
     results: Results, targets: Sequence[Target], cases: list[Case], seconds: float, number: int
 ) -> None:
-    skipped = {(one.case, one.target) for one in results.skipped}
     for case in cases:
         for target in targets:
-            if not case.has(target.name) or (case.key, target.name) in skipped:
+            if not case.has(target.name) or results.was_skipped(case, target.name):
                 continue
             try:
-                run, fan_out = measured(case, target, seconds, number)
+                results.add(case, target.name, measured(case, target, seconds, number))
             except LoadFailed as error:
                 say(f"not measured: {error}")
                 results.drop(case, target.name, str(error))
-                continue
-            results.runs.setdefault((case.key, target.name), []).append(run)
-            if fan_out is not None:
-                results.fan_outs.setdefault(target.name, []).append(fan_out)
 
 
 def measure(
@@ -140,7 +135,7 @@ def profile(case: Case, name: str, seconds: float) -> Path:
         around = (PYTHON, "-m", "cProfile", "-o", str(raw))
         filled = FILLED if case.kind in {Kind.READ, Kind.BULK_OUT} else 0
         with all_targets(Path(directory), wanted=name.__eq__, around=around, filled=filled) as (target,):
-            run, _ = measured(case, target, seconds, 0)
+            run = measured(case, target, seconds, 0)
         text = StringIO()
         pstats.Stats(str(raw), stream=text).sort_stats("tottime").print_stats(PROFILE_LINES)
     told = text.getvalue().replace(f"{ROOT}/", "").replace(f"{sys.base_prefix}/", "")
@@ -200,7 +195,7 @@ def main() -> None:
         say("the tree has changed meanwhile: the figures are kept aside")
         path = ASIDE / "latest.json"
     write(results, path)
-    say(f"\n{terminal(results)}\nwritten: {path.relative_to(ROOT)} and its picture")
+    say(f"\n{terminal(results)}\nwritten: {path.relative_to(ROOT)}")
     if results.skipped:
         sys.exit("some work was refused: see above")
 

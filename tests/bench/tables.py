@@ -1,7 +1,7 @@
 """The report as Markdown tables, for the terminal and for the README (pure)."""
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from tests.bench.cases import (
@@ -23,7 +23,6 @@ from tests.bench.samples import Spread, ratios, spread
 
 __all__ = (
     "bulk",
-    "cell",
     "changes",
     "costs",
     "fan_out",
@@ -33,6 +32,7 @@ __all__ = (
     "table",
     "told",
     "verdict",
+    "waits",
 )
 
 _COLUMNS: Final = (BARE, EMBEDDED, IGGY["replicated"], IGGY["persisted"], SDK["replicated"], IGGY_HTTP)
@@ -53,25 +53,22 @@ def told(measured: Spread) -> str:
     return f"{measured.median:.2f} ({measured.least:.2f}-{measured.most:.2f})"
 
 
-def _rate(figure: float) -> str:
+def _figure(figure: float) -> str:
     return f"{figure:,.1f}" if figure < _RATE_DIGITS_BELOW else f"{figure:,.0f}"
 
 
-def cell(results: Results, case: Case, target: str, between: str) -> str:
-    """Requests a second, and the ratio to the base below it."""
-    if not results.has(case, target):
-        return _NONE
-    rate = _rate(statistics.median(results.rates(case, target)))
-    ratio = results.ratio(case, target)
-    return rate if ratio is None or target == base_of(case, target) else f"{rate}{between}{told(ratio)}"
+def _median(figures: Iterable[float]) -> float:
+    return statistics.median(figures)
 
 
-def _measured(results: Results, kinds: set[Kind]) -> list[Case]:
-    return [
-        case
+def _by_target(results: Results, title: str, cell: Callable[[Case, str], str]) -> str:
+    """Of small requests, a row for each case and a column for each target."""
+    rows = [
+        [case.title, *(cell(case, target) if results.of(case, target) else _NONE for target in _COLUMNS)]
         for case in CASES
-        if case.kind in kinds and any(results.has(case, target) for target in case.targets)
+        if case.kind in {Kind.SEND, Kind.READ} and results.targets_of(case)
     ]
+    return table([title, *_COLUMNS], rows)
 
 
 def rates(results: Results, *, between: str = ", ") -> str:
@@ -81,52 +78,85 @@ def rates(results: Results, *, between: str = ", ") -> str:
     Args:
         between: stands between a rate and its ratio; `<br>` puts them on two lines.
     """
-    cases = _measured(results, {Kind.SEND, Kind.READ})
-    rows = [[case.title, *(cell(results, case, target, between) for target in _COLUMNS)] for case in cases]
-    return table(["requests/s (ratio to the bare handler)", *_COLUMNS], rows)
+
+    def cell(case: Case, target: str) -> str:
+        rate, ratio = _figure(_median(results.rates(case, target))), results.ratio(case, target)
+        return rate if ratio is None or target == base_of(case, target) else f"{rate}{between}{told(ratio)}"
+
+    return _by_target(results, "requests/s (ratio to the bare handler)", cell)
+
+
+def waits(results: Results) -> str:
+    """In closed loops: with many connections a request waits for those before it."""
+    return _by_target(
+        results, "p50 / p99 ms", lambda case, target: _waits(results.of(case, target), "p50_us", "p99_us")
+    )
+
+
+def costs(results: Results) -> str:
+    title = "CPU for 1000 requests (+ Iggy's), largest RSS"
+    return _by_target(results, title, lambda case, target: _cost(results.of(case, target), 1, "ms"))
+
+
+def _waits(runs: Sequence[Run], *names: str) -> str:
+    return " / ".join(f"{_median(getattr(run, name) for run in runs) / 1000:,.2f}" for name in names)
+
+
+def _cost(runs: Sequence[Run], messages: int, unit: str) -> str:
+    own = _median(run.cpu_ms_per_1000 for run in runs) / messages
+    iggy = _median(run.iggy_cpu_ms_per_1000 for run in runs) / messages
+    peak = _median(run.peak_mib for run in runs)
+    return f"{_figure(own)}{f' + {_figure(iggy)}' if iggy else ''} {unit}, {peak:,.0f} MiB"
 
 
 def bulk(results: Results) -> str:
     """Messages a second of one stream, and what a million of them cost."""
     rows = []
-    for case in _measured(results, {Kind.BULK_IN, Kind.BULK_OUT}):
-        for target in case.targets:
-            if results.has(case, target):
-                rate = spread(results.rates(case, target)).median * case.messages
-                ratio = results.ratio(case, target)
-                # Milliseconds for a thousand requests are seconds for a million, of which each moved many messages.
-                cost = _cost(results.runs[case.key, target], case.messages, "s")
-                rows.append([case.title, target, f"{rate:,.0f}", told(ratio) if ratio else _NONE, cost])
+    for case in (case for case in CASES if case.kind in {Kind.BULK_IN, Kind.BULK_OUT}):
+        for target in results.targets_of(case):
+            rate, ratio = _median(results.rates(case, target)) * case.messages, results.ratio(case, target)
+            # Milliseconds for a thousand requests are seconds for a million, of which each moved many messages.
+            cost = _cost(results.of(case, target), case.messages, "s")
+            rows.append([case.title, target, f"{rate:,.0f}", told(ratio) if ratio else _NONE, cost])
+    costs_head = "CPU for a million (+ Iggy's), largest RSS"
+    return table(["bulk", "through", "messages/s", "ratio to the SDK straight", costs_head], rows)
+
+
+def fan_out(results: Results) -> str:
+    """
+    Deliveries a second, what a million of them cost, how long they took, and what a reader costs.
+
+    Of that the most of all rounds: readers of a later one live in memory that those of the first have left.
+    """
+    rows = []
+    for case in (case for case in CASES if case.kind is Kind.FAN_OUT):
+        for target in results.targets_of(case):
+            runs = results.of(case, target)
+            rate, ratio = spread(results.rates(case, target)), results.ratio(case, target)
+            around = any(run.around_p50_us for run in runs)
+            rows.append(
+                [
+                    case.title,
+                    target,
+                    f"{rate.median:,.0f} ({rate.least:,.0f}-{rate.most:,.0f})",
+                    told(ratio) if ratio and target != BARE else _NONE,
+                    _cost(runs, 1, "s"),
+                    _waits(runs, "p50_us", "p99_us"),
+                    _waits(runs, "around_p50_us", "around_p99_us") if around else _NONE,
+                    f"{max(run.reader_kib for run in runs):,.1f} KiB",
+                ]
+            )
     head = [
-        "bulk",
-        "through",
-        "messages/s",
-        "ratio to the SDK straight",
+        "fan-out",
+        "from",
+        "deliveries/s",
+        "ratio to one write after the other",
         "CPU for a million (+ Iggy's), largest RSS",
+        "201 to event, p50 / p99 ms",
+        "sent straight to Iggy, p50 / p99 ms",
+        "an idle reader",
     ]
     return table(head, rows)
-
-
-def _cost(runs: list[Run], messages: int, unit: str) -> str:
-    own = statistics.median(run.cpu_ms_per_1000 for run in runs) / messages
-    iggy = statistics.median(run.iggy_cpu_ms_per_1000 for run in runs) / messages
-    peak = statistics.median(run.peak_mib for run in runs)
-    return f"{_rate(own)}{f' + {_rate(iggy)}' if iggy else ''} {unit}, {peak:,.0f} MiB"
-
-
-def costs(results: Results) -> str:
-    """CPU time and memory."""
-    rows = [
-        [
-            case.title,
-            *(
-                _cost(results.runs[case.key, target], 1, "ms") if results.has(case, target) else _NONE
-                for target in _COLUMNS
-            ),
-        ]
-        for case in _measured(results, {Kind.SEND, Kind.READ})
-    ]
-    return table(["CPU for 1000 requests (+ Iggy's), largest RSS", *_COLUMNS], rows)
 
 
 def instructions(figures: Mapping[str, Mapping[str, float]]) -> str:
@@ -143,58 +173,15 @@ def instructions(figures: Mapping[str, Mapping[str, float]]) -> str:
     return table(["instructions for one request (the bare handler's to them)", *names], rows)
 
 
-def fan_out(results: Results) -> str:
-    """
-    Deliveries a second, what a million of them cost, how long they took, and what a reader costs.
-
-    Of that the most of all rounds: readers of a later one live in memory that those of the first have left.
-    """
-    rows = []
-    for case in _measured(results, {Kind.FAN_OUT}):
-        for target, extras in results.fan_outs.items():
-            runs = results.runs[case.key, target]
-            rate, ratio = spread(results.rates(case, target)), results.ratio(case, target)
-            around = any(one.around_p50_us for one in extras)
-            rows.append(
-                [
-                    case.title,
-                    target,
-                    f"{rate.median:,.0f} ({rate.least:,.0f}-{rate.most:,.0f})",
-                    told(ratio) if ratio and target != BARE else _NONE,
-                    _cost(runs, 1, "s"),
-                    _waits([(run.p50_us, run.p99_us) for run in runs]),
-                    _waits([(one.around_p50_us, one.around_p99_us) for one in extras]) if around else _NONE,
-                    f"{max(one.reader_kib for one in extras):,.1f} KiB",
-                ]
-            )
-    head = [
-        "fan-out",
-        "from",
-        "deliveries/s",
-        "ratio to one write after the other",
-        "CPU for a million (+ Iggy's), largest RSS",
-        "201 to event, p50 / p99 ms",
-        "sent straight to Iggy, p50 / p99 ms",
-        "an idle reader",
-    ]
-    return table(head, rows)
-
-
-def _waits(rounds: list[tuple[int, int]]) -> str:
-    p50, p99 = (statistics.median(figures) / 1000 for figures in zip(*rounds, strict=True))
-    return f"{p50:,.2f} / {p99:,.2f}"
-
-
 def changes(results: Results) -> str:
     """Of each bridge that was measured in two trees: requests/s before and after, and their ratio within each round."""
     rows = []
     for case in CASES:
         for target in case.targets:
-            before = target + BEFORE
-            if results.has(case, target) and results.has(case, before):
-                rates = results.rates(case, before), results.rates(case, target)
-                found = ratios(rates[1], rates[0])
-                medians = (_rate(statistics.median(each)) for each in rates)
+            before, after = results.rates(case, target + BEFORE), results.rates(case, target)
+            if before and after:
+                found = ratios(after, before)
+                medians = (_figure(_median(each)) for each in (before, after))
                 rows.append([case.title, target, *medians, told(spread(found)), verdict(found)])
     return table(["requests/s", "target", "before", "after", "after to before", "verdict"], rows)
 
@@ -207,12 +194,12 @@ def verdict(rounds: Sequence[float]) -> str:
     return "faster" if measured.median > 1 else "slower"
 
 
-def held(found: Iterator[Floor]) -> str:
+def held(found: Iterable[Floor]) -> str:
     rows = [
         [
             floor.what,
             floor.target,
-            f"{'<=' if floor.most else '>='} {floor.bound:.2f}",
+            f"{'<=' if floor.most else '>='} {floor.bound:,.2f}",
             told(floor.measured),
             "held" if floor.held else "MISSED",
         ]

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.bench import caller
-from tests.bench.bulk import CHUNK_BYTES, Answer, Reader, chunks, send_in, turned
+from tests.bench.bulk import CHUNK_BYTES, chunks, read_out, send_in, turned
 from tests.bench.caller import READ_BYTES, received, stamp
 from tests.bench.cases import Dialect, case_named
 from tests.bench.fanout import waits_us
@@ -78,18 +78,6 @@ def test_a_busy_machine_is_called_so(load: float, busy: bool) -> None:
     assert too_busy(load, 2) is busy
 
 
-@pytest.mark.parametrize("step", [1, 2, 7, 1000])
-def test_lines_are_counted_however_they_arrive(step: int) -> None:
-    body = b'{"a":{"b":1}}\n' * 2 + b'{"a":2}\n'
-    whole = b"%x\r\n%b\r\n" % (len(body), body) * 2 + b"0\r\n\r\n"
-    answer = Answer(counted=True)
-    parts = [bytearray(whole[begin : begin + step]) for begin in range(0, len(whole), step)]
-    ended = [answer.add(part + b"}\n", len(part)) for part in parts]
-    assert answer.lines == 6
-    assert ended.index(True) == len(ended) - 1
-    assert answer.last_line == b'{"a":2}'
-
-
 def test_bodies_in_bulk_hold_the_same_lines_and_begin_with_another_one() -> None:
     body = b"\n".join([*lines(300), b""])
     turns = [turned(body, number) for number in range(3)]
@@ -106,30 +94,31 @@ def test_a_body_is_sent_in_whole_chunks() -> None:
     ]
 
 
-ONE_LINE = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{}\n\r\n0\r\n\r\n"
+CHUNKED = b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10\r\n{"offset":11,"a":1}\n\r\n0\r\n\r\n'
 
 
 @pytest.mark.parametrize(
-    "answers,messages,fault",
+    "answer,messages,fault",
     [
-        ([b"HTTP/1.1 415 No\r\nContent-Length: 2\r\n\r\n{}"], 1, "answered 415: {}"),
-        ([ONE_LINE], 2, "1 lines of 2"),
-        ([ONE_LINE, ONE_LINE.replace(b"3\r\n{}", b"7\r\n{1:2}")], 1, "another line"),
+        (CHUNKED, 12, None),
+        (CHUNKED, 2, "without the last of 2"),
+        (CHUNKED, 13, "without the last of 13"),
+        (b"HTTP/1.1 415 No\r\nContent-Length: 2\r\n\r\n{}", 1, "answered 415: {}"),
     ],
 )
-def test_a_stream_that_is_not_whole_is_no_figure(
-    listener: socket.socket, answers: list[bytes], messages: int, fault: str
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_a_stream_that_is_not_whole_is_no_figure_however_it_arrives(
+    listener: socket.socket, answer: bytes, messages: int, fault: str | None, step: int
 ) -> None:
-    reader = Reader()
     with socket.create_connection(listener.getsockname()) as connection:
+        connection.settimeout(10)
         there, _ = listener.accept()
+        there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with there:
-            for answer in answers[:-1]:
-                there.sendall(answer)
-                reader.read_out(connection, b"ask", messages)
-            there.sendall(answers[-1])
-            with pytest.raises(RuntimeError, match=fault):
-                reader.read_out(connection, b"ask", messages)
+            for begin in range(0, len(answer), step):
+                there.sendall(answer[begin : begin + step])
+            with pytest.raises(RuntimeError, match=fault) if fault else contextlib.nullcontext():
+                read_out(connection, b"ask", messages)
 
 
 def test_messages_that_were_not_all_stored_are_no_figure(listener: socket.socket) -> None:
