@@ -89,7 +89,7 @@ _CLIENTS: Final = (
     Case("get-same", "GET the same 100 messages, 8 connections", Kind.READ, 8, 100, READ_TARGETS),
     Case("get-any", "GET 100 messages from anywhere, 8 connections", Kind.READ, 8, 100, READ_TARGETS),
     Case("ndjson-in", "NDJSON in, 1 connection", Kind.BULK_IN, 1, 50_000, _BULK_IN),
-    Case("ndjson-out", "NDJSON out, 1 connection", Kind.BULK_OUT, 1, 50_000, _BULK_OUT),
+    Case("ndjson-out", "NDJSON out, 1 connection", Kind.BULK_OUT, 1, 100_000, _BULK_OUT),
     Case("fanout", "1,000 event streams of one topic", Kind.FAN_OUT, 1000, 1, _FAN_OUT),
 )
 

@@ -13,7 +13,7 @@ from tests.bench.requests import OFFSETS, connections_of, templates
 from tests.bench.results import Run
 from tests.bench.targets import ROOT, Target
 
-__all__ = ("LoadFailed", "command_of", "measured", "read_report", "requests_max")
+__all__ = ("LoadFailed", "command_of", "measured", "pool_file", "read_report", "requests_max")
 
 SCRIPT: Final = Path(__file__).with_name("load.lua")
 EXTRA_S: Final = 30
@@ -31,7 +31,7 @@ def requests_max(case: Case, seconds: float) -> int:
     return max(1, int(min(REQUESTS_PER_S_MAX, MESSAGES_PER_S_MAX / case.messages) * seconds))
 
 
-def _pool(case: Case, target: Target) -> Path:
+def pool_file(case: Case, target: Target) -> Path:
     """The requests of *case* in a file, each behind its length."""
     path = target.directory / f"{case.key}-{target.port}.pool"
     if not path.exists():
@@ -113,7 +113,7 @@ def measured(case: Case, target: Target, seconds: float, number: int) -> Run:
         "BENCH_SEED": str(number * 1000),
     }
     if target.pids and case.kind in {Kind.SEND, Kind.READ}:
-        environ["BENCH_POOL"] = str(_pool(case, target))
+        environ["BENCH_POOL"] = str(pool_file(case, target))
     before = {pid: cpu_s(pid) for pid in target.pids}
     if target.pids:
         forget_peak(target.pids[0])

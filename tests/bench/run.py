@@ -37,7 +37,7 @@ ASIDE: Final = ROOT / "build" / "bench"
 #: What a measurement takes besides its seconds, and a round besides its measurements.
 MEASUREMENT_S: Final = 0.7
 FAN_OUT_S: Final = 9.0
-ROUND_S: Final = 20.0
+ROUND_S: Final = 15.0
 PROFILE_LINES: Final = 40
 #: Enough that the start of the process is not among the most costly.
 PROFILE_S: Final = 8.0

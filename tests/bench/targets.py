@@ -122,7 +122,7 @@ def _running(
 
 
 def _fill(target: Target, messages: int) -> None:
-    for partition in range(PARTITIONS):
+    for partition in (0, *range(PARTITIONS)):
         body = filling(partition)
         for _ in range(messages // 1000):
             status, _ = _ask(target, "POST", "/messages/batch", body)

@@ -3,10 +3,13 @@
 import contextlib
 import os
 import platform
+import shutil
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -17,10 +20,11 @@ from tests.bench.cases import Dialect, case_named
 from tests.bench.fanout import waits_us
 from tests.bench.fanout_readers import Readers, source_address
 from tests.bench.instructions import instructions_of, total_of
-from tests.bench.load import read_report
+from tests.bench.load import command_of, pool_file, read_report
 from tests.bench.machine import about, changes_of, cpu_model, too_busy
 from tests.bench.processes import cpu_s, cpu_ticks, forget_peak, peak_kib, peak_mib
-from tests.bench.requests import lines
+from tests.bench.requests import fill, lines, templates
+from tests.bench.targets import Target
 
 ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
 WRK = """Running 1s test @ http://127.0.0.1:39111/messages
@@ -244,6 +248,36 @@ def test_a_caller_asks_on_every_connection_before_it_takes_an_answer(listener: s
         asking.close()
         first, second = serving.result()
     assert first != second
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not there")
+def test_wrk_sends_what_clients_send(listener: socket.socket, tmp_path: Path) -> None:
+    target = Target("it", Dialect.BRIDGE, listener.getsockname()[1], (), {"X-API-Key": "k"}, tmp_path)
+    case, asked = case_named("post-1"), []
+    pool = templates(case, Dialect.BRIDGE, f"127.0.0.1:{target.port}", target.headers, "")
+    environ = {
+        "BENCH_REQUESTS_MAX": "300",
+        "BENCH_OFFSETS": "1",
+        "BENCH_SEED": "0",
+        "BENCH_POOL": str(pool_file(case, target)),
+    }
+    with subprocess.Popen(
+        command_of(case, target, 1), env={**os.environ, **environ}, stdout=subprocess.PIPE, text=True
+    ) as wrk:
+        # It looks first whether anybody is there.
+        listener.accept()[0].close()
+        there, _ = listener.accept()
+        # It ends without reading the last answer.
+        with there, contextlib.suppress(ConnectionError):
+            while got := there.recv(READ_BYTES):
+                asked.append(got)
+                there.sendall(ANSWER)
+        assert wrk.stdout is not None
+        assert read_report(wrk.stdout.read())["requests"] >= len(asked) - 1
+    # The first ones it makes but to look at them.
+    begin = next(number for number in range(1, 5) if fill(pool[number], number) == asked[0])
+    assert asked == [fill(pool[number], number) for number in range(begin, begin + len(asked))]
+    assert len(asked) >= 290
 
 
 def test_instructions_of_a_request_are_what_twice_as_many_took_more() -> None:
