@@ -115,8 +115,6 @@ SLOW_CLIENTS_BYTES_MAX: Final = 128 * 1024 * 1024
 UNSENT_BYTES_MAX: Final = 128 * 1024
 
 # --- bulk out ---------------------------------------------------------------------------------------------------
-# One read of a stream: as many as a program asks the SDK for at once, so that requests are no dearer by the message.
-BULK_PAGE_MESSAGES: Final = 1_000
 # What of a page becomes JSON, and is compressed, in one go: mostly all of it, in 1 ms, at most 5 ms, before others get
 # their turn (two parts instead of one took 5 % more CPU).
 BULK_PART_MESSAGES: Final = 1_000

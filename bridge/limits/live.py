@@ -48,8 +48,9 @@ TAIL_SINGLE_LOOK_S: Final = 1.0
 TAIL_LINGER_S: Final = 2.0
 # Partitions watched at once: each is a task of 4 KB, and with so many each is polled every 8 s on Iggy.
 TAILS_MAX: Final = 4_096
-# One read of a tail, or of a reader that catches up: as of a stream (BULK_PAGE_MESSAGES).
-TAIL_PAGE_MESSAGES: Final = 1_000
+# One read of a tail, of a stream, or of a reader that catches up: as many as a program asks the SDK for at once, so that
+# requests are no dearer by the message.
+READ_PAGE_MESSAGES: Final = 1_000
 # Partitions of a topic that one reader, or one feed, looks at together where it has to look at all of them: a thousand
 # one after the other take a second, all at once leave no place for the reads of others.
 PARTITIONS_AT_ONCE: Final = 32

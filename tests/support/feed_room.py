@@ -4,7 +4,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from bridge.flow.following.entries import Gap, Run, Start
+from bridge.flow.following.batches import Gap, Run, Start
 from bridge.flow.following.follow import Feeds, Follower
 from tests.support.memory_log import TOPIC
 from tests.support.tail_bench import Bench

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bridge.clock import Deadline
 from bridge.errors import BridgeError
-from bridge.flow.following.entries import Gap
+from bridge.flow.following.batches import Gap
 from bridge.flow.following.tails import Tails, Watch
 from bridge.messagelog import Records
 from tests.support.clock import FakeClock

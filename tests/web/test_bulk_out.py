@@ -24,7 +24,7 @@ NDJSON = {"Accept": "application/x-ndjson", "Accept-Encoding": "identity"}
 
 @pytest.fixture(autouse=True)
 def pages_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.web.bodies.bulk_reads.BULK_PAGE_MESSAGES", 3)
+    monkeypatch.setattr("bridge.flow.following.topic_reader.READ_PAGE_MESSAGES", 3)
 
 
 async def _store(bridge: BridgeApp, *payloads: bytes, partition_id: int = 0) -> None:
@@ -254,7 +254,7 @@ async def test_a_fault_in_the_middle_ends_without_the_last_chunk(
     async def fail() -> None:
         raise PollError
 
-    reads.before = {3: fail}
+    reads.before = {4: fail}
     url = bridge.base + "/messages?from=first"
     async with bridge.session.get(url, headers=NDJSON) as response:
         assert response.headers["X-End-Offset"] == "7"

@@ -350,7 +350,7 @@ async def test_readers_that_are_stuck_far_behind_keep_nobody_from_catching_up(tm
 
 async def test_partitions_are_caught_up_with_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("catch_up", "follow"):
-        monkeypatch.setattr(f"bridge.flow.following.{module}.TAIL_PAGE_MESSAGES", 2)
+        monkeypatch.setattr(f"bridge.flow.following.{module}.READ_PAGE_MESSAGES", 2)
     async with _bridge(tmp_path) as bridge:
         for partition_id in (0, 1):
             for _ in range(6):

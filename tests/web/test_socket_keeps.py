@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from bridge.flow.following.entries import Entry
+from bridge.flow.following.batches import RecordBatch
 from tests.support.alive import alive_since_now
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
@@ -28,7 +28,7 @@ def keeps(request: pytest.FixtureRequest, bridge: BridgeApp) -> None:
         bridge.services.feeds.keeps = asyncio.Semaphore(0)
 
 
-async def _is_let_go(client: SocketClient, entries: Callable[[], list[Entry]]) -> None:
+async def _is_let_go(client: SocketClient, entries: Callable[[], list[RecordBatch]]) -> None:
     while any(not each.sequence for each in entries()):
         await client.ask("ping", "pong")
 
@@ -37,7 +37,7 @@ async def _is_let_go(client: SocketClient, entries: Callable[[], list[Entry]]) -
 async def test_a_subscription_without_permits_soon_holds_nothing_of_the_log(
     bridge: BridgeApp, client: SocketClient, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
 ) -> None:
-    entries = alive_since_now(Entry)
+    entries = alive_since_now(RecordBatch)
     monkeypatch.setattr("bridge.web.sockets.subscriptions.WS_KEEP_S", 0.001)
     if is_full:
         bridge.services.feeds.keeps = asyncio.Semaphore(0)

@@ -10,7 +10,7 @@ import structlog
 
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError, NotFound, PartitionNotFound
-from bridge.flow.following.entries import Entry, Gap, Positions, Run, moved, parts_for
+from bridge.flow.following.batches import Gap, Positions, RecordBatch, Run, moved, parts_for
 from bridge.flow.following.live_lanes import LiveLane, Manner
 from bridge.flow.following.tails import Tails, Watch
 from bridge.flow.timers import Timer, in_background
@@ -83,7 +83,7 @@ class Feed:
         self._named = None if partitions is None else tuple(sorted(set(partitions)))
         self._budget = budget
         self._watches: dict[int, tuple[ExitStack, Watch]] = {}
-        self._ring: deque[Entry] = deque()
+        self._ring: deque[RecordBatch] = deque()
         self._ring_bytes = 0
         self._runs: dict[int, Run] = {}
         self._live: dict[LiveReader, None] = {}
@@ -156,7 +156,7 @@ class Feed:
         run = self._runs.get(sequence)
         if run is None:
             ring = self._ring
-            entries: list[Entry] = []
+            entries: list[RecordBatch] = []
             size_bytes = 0
             for index in range(len(ring) - missing, len(ring)):
                 entry = ring[index]
@@ -217,14 +217,16 @@ class Feed:
         for part in parts_for(self.positions, records):
             before = self.positions
             after = moved(before, partition_id, part.offsets[-1] + 1)
-            self._add(Entry(partition_id, part, before, after, sequence=self.sequence + 1, grew=self._grown))
+            self._add(
+                RecordBatch(partition_id, part, before, after, sequence=self.sequence + 1, grew=self._grown)
+            )
 
     def on_gap(self, gap: Gap) -> None:
         if gap.begins_anew:
             self.beginnings[gap.partition_id] = self.sequence + 1
         before = self.positions
         after = moved(before, gap.partition_id, gap.to_offset)
-        self._add(Entry.of_gap(gap, before, after, sequence=self.sequence + 1, grew=self._grown))
+        self._add(RecordBatch.of_gap(gap, before, after, sequence=self.sequence + 1, grew=self._grown))
 
     def on_gone(self, partition_id: int, error: BridgeError) -> None:
         if self.every and isinstance(error, PartitionNotFound):
@@ -235,7 +237,7 @@ class Feed:
             self.error = error
             self._announce()
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: RecordBatch) -> None:
         self.sequence = entry.sequence
         self.positions = entry.positions_after
         self._ring.append(entry)
@@ -249,7 +251,7 @@ class Feed:
             self._hold(-_weight(oldest) - oldest.forms_bytes)
         self._announce()
 
-    def _grown(self, entry: Entry, size_bytes: int) -> None:
+    def _grown(self, entry: RecordBatch, size_bytes: int) -> None:
         if self._ring and entry.sequence >= self._ring[0].sequence:
             self._hold(size_bytes)
 
@@ -348,5 +350,5 @@ def _check_count(count: int) -> None:
         )
 
 
-def _weight(entry: Entry) -> int:
+def _weight(entry: RecordBatch) -> int:
     return _ENTRY_BYTES + entry.records.weight_bytes + _POSITION_BYTES * len(entry.positions_after)

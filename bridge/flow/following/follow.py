@@ -6,24 +6,20 @@ from contextlib import aclosing
 from typing import TypeAlias
 
 from bridge.clock import Deadline
-from bridge.errors import LogError, Overloaded
-from bridge.flow.following.catch_up import caught_up, checked, positions_at
-from bridge.flow.following.entries import Entry, Positions, Run, Start, furthest
+from bridge.errors import Overloaded
+from bridge.flow.following.batches import Positions, RecordBatch, Run, Start
 from bridge.flow.following.feed_in_use import FeedInUse
 from bridge.flow.following.feeds import Feed, FeedsBudget
 from bridge.flow.following.live_lanes import LiveLane, Manner
 from bridge.flow.following.tails import Tails
-from bridge.flow.timers import pause
+from bridge.flow.following.topic_reader import TopicReader, batched
 from bridge.limits import (
     FEEDS_MAX,
-    PAGE_LIGHT_BYTES,
-    TAIL_PAGE_MESSAGES,
+    READ_PAGE_MESSAGES,
     TAIL_READ_TIMEOUT_S,
-    TAIL_RETRY_S_MAX,
-    TAIL_RETRY_S_MIN,
     WS_KEEPS_MAX,
 )
-from bridge.messagelog import First, FromTimestamp, Last, Page, Position, TopicRef
+from bridge.messagelog import Last, TopicRef
 
 __all__ = ("Drain", "Feeds", "Follower", "Sink")
 
@@ -53,11 +49,11 @@ class Follower:
         "_lane",
         "_out",
         "_positions",
+        "_reader",
         "_sequence",
         "_since",
         "_sink",
         "_stopped",
-        "_tails",
         "every",
     )
 
@@ -65,7 +61,13 @@ class Follower:
         self, feed: Feed, tails: Tails, positions: Positions | None, close: Callable[[], None]
     ) -> None:
         self._feed = feed
-        self._tails = tails
+        self._reader = TopicReader(
+            tails.log,
+            feed.topic,
+            deadline=lambda: Deadline.after(TAIL_READ_TIMEOUT_S, tails.clock),
+            timers=tails.timers,
+            made_ready=tails.made_ready,
+        )
         self._close: Callable[[], None] | None = close
         self._out: asyncio.Future[None] | None = None
         self._sink: Sink | None = None
@@ -125,7 +127,7 @@ class Follower:
                 if drain is not None and not self._stopped:
                     await drain()
 
-    def rewind(self, entry: Entry, positions: Positions) -> None:
+    def rewind(self, entry: RecordBatch, positions: Positions) -> None:
         """
         Let the next `runs` begin before the end of *entry*, at *positions*; those that there are must have been closed.
 
@@ -205,7 +207,7 @@ class Follower:
                 if data and not manner.write(data):
                     return True
                 messages += sum(len(entry.records) for entry in run.entries)
-                if self._stopped or messages >= TAIL_PAGE_MESSAGES:
+                if self._stopped or messages >= READ_PAGE_MESSAGES:
                     return False
                 await asyncio.sleep(0)
         return False
@@ -246,48 +248,27 @@ class Follower:
         feed = self._feed
         sequence, targets = feed.sequence, feed.positions
         ends = dict(targets)
-        positions = dict(self._positions)
         # Partitions that were added since are read from their beginning.
-        self._positions = tuple((each, positions.get(each, 0)) for each, _ in targets)
+        self._positions = await self._reader.located(self._positions, targets)
         since = self._since if self._sequence is None else self._sequence
         anew = {each for each, begun in feed.beginnings.items() if begun > since}
-        async with aclosing(checked(self._read, self._positions, ends, anew)) as gaps:
-            async for entry in gaps:
-                self._positions = entry.positions_after
-                yield Run((entry,))
+        for batch in await self._reader.gaps(self._positions, ends, anew):
+            self._positions = batch.positions_after
+            yield Run((batch,))
         self._sequence, self._since = None, sequence
+        async with aclosing(batched(self._reader.pages(self._positions, ends), self._positions)) as batches:
+            async for batch in batches:
+                self._positions = batch.positions_after
+                yield Run((batch,))
         ahead = [(each, offset) for each, offset in self._positions if offset > ends[each]]
-        if ahead:
-            # Read elsewhere before the tail came to it: soon it will.
-            for partition_id, next_offset in ahead:
-                feed.expect(partition_id, next_offset)
-            if feed.positions == targets:
-                await self._wait(None)
+        if not ahead:
+            self._sequence, self._positions = sequence, targets
             return
-        async with aclosing(caught_up(self._read, self._positions, ends)) as entries:
-            async for entry in entries:
-                self._positions = entry.positions_after
-                yield Run((entry,))
-        self._sequence, self._positions = sequence, targets
-
-    async def _read(self, partition_id: int, position: Position, count: int) -> Page:
-        """A page; an outage of the log is waited out."""
-        delay_s = TAIL_RETRY_S_MIN
-        tails = self._tails
-        while True:
-            deadline = Deadline.after(TAIL_READ_TIMEOUT_S, tails.clock)
-            try:
-                page = await tails.log.read(
-                    self._feed.topic, partition_id, position, count=count, deadline=deadline
-                )
-            except LogError:
-                await pause(tails.timers, delay_s)
-                delay_s = min(delay_s * 2, TAIL_RETRY_S_MAX)
-            else:
-                records = page.messages
-                if tails.made_ready is not None and records.payload_bytes > PAGE_LIGHT_BYTES:
-                    await tails.made_ready(records)
-                return page._replace(messages=records)
+        # Read elsewhere before the tail came to it: soon it will.
+        for partition_id, next_offset in ahead:
+            feed.expect(partition_id, next_offset)
+        if feed.positions == targets:
+            await self._wait(None)
 
 
 class Feeds:
@@ -329,14 +310,7 @@ class Feeds:
             LogError: if the log does not tell in time.
         """
         key = topic, None if partitions is None else tuple(sorted(set(partitions)))
-        used = self._feeds.get(key)
-        if used is not None and used.failed:
-            # Of a topic that went; it may be there again.
-            used = None
-        if used is None:
-            if len(self._feeds) >= FEEDS_MAX:
-                raise Overloaded("Too many topics are being followed.", retry_after_ms=1000)
-            used = self._feeds[key] = FeedInUse(Feed(self._tails, topic, key[1], self._budget))
+        used = self._used(*key)
         used.users += 1
 
         def release() -> None:
@@ -350,7 +324,8 @@ class Feeds:
             feed = await used.opened(deadline)
             if isinstance(start, Last):
                 return Follower(feed, self._tails, None, release)
-            positions = await _positions(self._tails, feed, start, seen, deadline)
+            reader = TopicReader(self._tails.log, topic, deadline=lambda: deadline)
+            positions = await reader.located(start, feed.positions, seen=seen)
             return Follower(feed, self._tails, positions, release)
         except BaseException:
             if used.failed and self._feeds.get(key) is used:
@@ -358,6 +333,16 @@ class Feeds:
                 del self._feeds[key]
             release()
             raise
+
+    def _used(self, topic: TopicRef, partitions: tuple[int, ...] | None) -> FeedInUse:
+        used = self._feeds.get((topic, partitions))
+        if used is None or used.failed:
+            # The topic of one that failed may be there again.
+            if len(self._feeds) >= FEEDS_MAX:
+                raise Overloaded("Too many topics are being followed.", retry_after_ms=1000)
+            used = FeedInUse(Feed(self._tails, topic, partitions, self._budget))
+            self._feeds[topic, partitions] = used
+        return used
 
     def look(self, topic: TopicRef) -> None:
         """Partitions were added to the topic."""
@@ -374,17 +359,3 @@ class Feeds:
     def held_bytes(self) -> int:
         """What the rings of all feeds hold."""
         return self._budget.held_bytes
-
-
-async def _positions(
-    tails: Tails, feed: Feed, start: Start, seen: Positions, deadline: Deadline
-) -> Positions:
-    partitions = [partition_id for partition_id, _ in feed.positions]
-    if isinstance(start, First | FromTimestamp | Last):
-
-        async def read(partition_id: int, position: Position, count: int) -> Page:
-            return await tails.log.read(feed.topic, partition_id, position, count=count, deadline=deadline)
-
-        start = await positions_at(read, partitions, start)
-    given = dict(furthest(start, seen))
-    return tuple((partition_id, given.get(partition_id, 0)) for partition_id in partitions)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import NamedTuple, Protocol, TypeAlias
 
 from bridge.errors import BridgeError
-from bridge.flow.following.entries import Entry, Positions, Run
+from bridge.flow.following.batches import Positions, RecordBatch, Run
 from bridge.limits import FEED_DELIVERIES_PER_TURN
 
 __all__ = ("LaneFeed", "LaneMember", "LiveLane", "Manner", "Write")
@@ -23,11 +23,11 @@ class Manner(NamedTuple):
     How a live reader is given what comes.
 
     Attributes:
-        form, make: as for `Entry.encoded`; readers of a feed with the same form get the same bytes.
+        form, make: as for `RecordBatch.encoded`; readers of a feed with the same form get the same bytes.
     """
 
     form: Hashable
-    make: Callable[[Entry], bytes]
+    make: Callable[[RecordBatch], bytes]
     write: Write
 
 

@@ -9,13 +9,13 @@ import structlog
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, InternalError, LogError, NotFound
-from bridge.flow.following.entries import Gap
+from bridge.flow.following.batches import Gap
 from bridge.flow.following.tail_state import SingleMessage, TailWaits
 from bridge.flow.timers import Timer, Timers, in_background
 from bridge.limits import (
     PAGE_LIGHT_BYTES,
+    READ_PAGE_MESSAGES,
     TAIL_LINGER_S,
-    TAIL_PAGE_MESSAGES,
     TAIL_POLL_MS_MAX,
     TAIL_POLL_MS_MIN,
     TAIL_POLLS_PER_S_MAX,
@@ -252,7 +252,7 @@ class PartitionTail:
         listening = bool(self._listeners)
         asked = self.next_offset if listening or self.end_offset is None else self.end_offset
         position: FromOffset | Last = FromOffset(asked)
-        messages_max = TAIL_PAGE_MESSAGES if listening else 1
+        messages_max = READ_PAGE_MESSAGES if listening else 1
         if self.end_offset is None:
             position, messages_max = Last(), 1
         elif asked == 1 and self._single.look_is_due(context.clock.monotonic_s()):

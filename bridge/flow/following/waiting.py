@@ -1,18 +1,19 @@
-"""Waiting for messages, and reading once they are there (shell over `tails`)."""
+"""Waiting for messages, and reading again once they are there (shell over `tails`)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from typing import Final
+from typing import Final, TypeVar
 
 from bridge.clock import Deadline
-from bridge.errors import DeadlineExceeded
 from bridge.flow.following.partition_tail import PartitionTail
 from bridge.flow.following.tails import Tails
 from bridge.limits import LONG_POLL_AGAIN_S
-from bridge.messagelog import FromOffset, Next, Page, Position, TopicRef
+from bridge.messagelog import TopicRef
 
-__all__ = ("Waiting", "is_enough", "read_when_there")
+__all__ = ("Waiting",)
+
+_Page = TypeVar("_Page")
 
 _ANY: Final = 1
 # Waiting for a message at or after it is waiting for the end to be known.
@@ -50,18 +51,36 @@ class Waiting:
         """Whether nothing is waited for any more."""
         return self._given_up or self._tails.waits_ended or not self._deadline.remaining_s()
 
-    async def end_offset(self, topic: TopicRef, partition_id: int) -> int | None:
+    async def read_on(
+        self,
+        topic: TopicRef,
+        page: _Page,
+        read: Callable[[], Awaitable[_Page]],
+        *,
+        begin: Callable[[_Page], Mapping[int, int]],
+        is_enough: Callable[[_Page], bool],
+        messages_min: int,
+    ) -> _Page:
         """
-        The offset that the next message of the partition gets; None if the log did not tell in time.
+        *page*, or what *read* gives in its place once there is enough or the wait is over.
+
+        Args:
+            begin: where a page begins; *messages_min* from there on are waited for, all partitions together.
 
         Raises:
-            StreamNotFound, TopicNotFound, PartitionNotFound: if there is no such partition.
+            Overloaded: if `TAILS_MAX` partitions are watched.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if one of the partitions is no more.
+            LogError: if the log cannot be read.
         """
-        with self._tails.watch(topic, partition_id) as watch:
-            try:
-                return await watch.opened(self._deadline)
-            except DeadlineExceeded:
-                return None
+        while not is_enough(page) and not self.is_over:
+            came = await self.until(topic, begin(page), messages_min)
+            if self._given_up:
+                break
+            # At the end of the wait too: fewer than were wanted may have come.
+            page = await read()
+            if came and not is_enough(page):
+                await self._pause()
+        return page
 
     async def until(self, topic: TopicRef, positions: Mapping[int, int], messages_min: int = _ANY) -> bool:
         """
@@ -104,7 +123,7 @@ class Waiting:
                     }
                 )
 
-    async def pause(self) -> None:
+    async def _pause(self) -> None:
         """A moment, so that whoever is woken for nothing does not look again and again."""
         timer = self._tails.timers(min(LONG_POLL_AGAIN_S, self._deadline.remaining_s()), self._wake)
         try:
@@ -140,71 +159,6 @@ class Waiting:
 
     def _wake(self) -> None:
         _set(self._now)
-
-
-def is_enough(page: Page, messages_min: int) -> bool:
-    """Whether *page* has so many messages, or is as large as a page can be."""
-    messages = page.messages
-    return len(messages) >= messages_min or bool(messages and messages[-1].offset + 1 < page.end_offset)
-
-
-async def read_when_there(
-    tails: Tails,
-    topic: TopicRef,
-    partition_id: int,
-    position: Position,
-    page: Page,
-    *,
-    count: int,
-    messages_min: int,
-    waiting: Waiting,
-    deadline: Deadline,
-) -> Page:
-    """
-    A page with at least *messages_min* messages; what there is once the wait is over.
-
-    Args:
-        page: what a read from *position* has given, a moment ago.
-        messages_min: 1..*count*.
-        waiting: how long to wait.
-        deadline: of each read of the log; later than that of *waiting*.
-
-    Raises:
-        Overloaded: if too many partitions are watched.
-        StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing, or goes.
-        LogError: if the log cannot be read.
-    """
-
-    async def read() -> Page:
-        return await tails.log.read(topic, partition_id, position, count=count, deadline=deadline)
-
-    while not is_enough(page, messages_min) and not waiting.is_over:
-        if isinstance(position, Next):
-            # Where the consumer stands does not change by itself; from now on it is an offset like any other.
-            stored = await tails.log.stored_offset(topic, partition_id, position.consumer, deadline=deadline)
-            position = FromOffset(0 if stored is None else stored.offset + 1)
-        wanted = _next_offset(page, position)
-        if wanted is None:
-            wanted = await waiting.end_offset(topic, partition_id)
-            # Something may have come before the end was known.
-            page = await read()
-            if wanted is None or page.messages:
-                continue
-        found = len(page.messages)
-        if not await waiting.until(topic, {partition_id: wanted}, messages_min - found):
-            # Fewer than were wanted may have come.
-            return page if waiting.given_up else await read()
-        page = await read()
-        if len(page.messages) <= found:
-            await waiting.pause()
-    return page
-
-
-def _next_offset(page: Page, position: Position) -> int | None:
-    """The offset of the next message that belongs to *page*; None where only the end of the partition tells."""
-    if page.messages:
-        return page.messages[-1].offset + 1
-    return position.offset if isinstance(position, FromOffset) else None
 
 
 def _ends(tails: Mapping[int, PartitionTail]) -> dict[int, int]:

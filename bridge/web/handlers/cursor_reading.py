@@ -6,20 +6,16 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from bridge.clock import Deadline
-from bridge.flow.following.cursor_reads import CursorPage, CursorReads
-from bridge.flow.following.entries import Entry
-from bridge.flow.following.waiting import Waiting
+from bridge.flow.following.batches import Positions, RecordBatch
+from bridge.flow.following.topic_reader import TopicPage, TopicReader, batched
 from bridge.limits import END_CURSOR_CHARS_MAX
 from bridge.messagelog import TopicRef
-from bridge.policy.body_kinds import Coding
 from bridge.policy.cursors import Cursor
-from bridge.web.bodies.bulk_reads import LineWriter
+from bridge.web.bodies.line_writer import LineWriter, page_deadlines
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.waiting import waiting_for
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.server.tickets import give_back
-from bridge.web.wire.accept import preferred_coding
 from bridge.web.wire.cursors import (
     CursorQuery,
     cursor_lines,
@@ -45,36 +41,33 @@ async def poll_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamRes
     query = read_cursor_query(
         request.query.items(), services.cursors, topic, count_max=services.http.poll_messages_max
     )
-    reads = CursorReads(services.log, topic, query.partitions, deadline=lambda: deadline)
-    page = await reads.page(await reads.positions(query.start), count=query.messages_max)
+    reader = TopicReader(services.log, topic, deadline=lambda: deadline)
+    ends = await reader.ends(query.partitions)
+    page = await reader.page(await reader.located(query.start, ends), ends, count=query.messages_max)
     if query.wait_s and not _is_enough(page, query) and request.method == hdrs.METH_GET:
+        begin = page.begin
+
+        async def read() -> TopicPage:
+            return await reader.page(begin, await reader.ends(query.partitions), count=query.messages_max)
+
         with waiting_for(request, query.wait_s) as waiting:
-            page = await _page_when_there(reads, topic, query, page, waiting)
+            page = await waiting.read_on(
+                topic,
+                page,
+                read,
+                begin=lambda page: dict(page.begin),
+                is_enough=lambda page: _is_enough(page, query),
+                messages_min=query.messages_min,
+            )
     for _, records in page.runs:
         await made_ready(services.pages, records, deadline=deadline)
     cursor = Cursor(topic, page.positions, every=query.partitions is None)
     return answer(cursor_page_json(page, services.pages, services.cursors.token(cursor)))
 
 
-def _is_enough(page: CursorPage, query: CursorQuery) -> bool:
+def _is_enough(page: TopicPage, query: CursorQuery) -> bool:
     # A gap is news as well.
     return page.messages_count >= query.messages_min or page.is_full or bool(page.gaps)
-
-
-async def _page_when_there(
-    reads: CursorReads, topic: TopicRef, query: CursorQuery, page: CursorPage, waiting: Waiting
-) -> CursorPage:
-    while not _is_enough(page, query) and not waiting.is_over:
-        found = page.messages_count
-        came = await waiting.until(topic, dict(page.begin), query.messages_min)
-        if waiting.given_up:
-            break
-        page = await reads.page(page.begin, count=query.messages_max)
-        if not came:
-            break
-        if page.messages_count <= found and not _is_enough(page, query):
-            await waiting.pause()
-    return page
 
 
 async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamResponse:
@@ -85,50 +78,54 @@ async def stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamR
     reader stands who has all lines; where `count` ends the stream before, or it was cut, the cursor of the last line is. A
     line with `gap` tells of messages that are no longer there.
     """
-    services, page_timeout_s = request.app[SERVICES], request[DEADLINE].remaining_s()
+    services = request.app[SERVICES]
     query = read_cursor_lines_query(request.query.items(), services.cursors, topic)
     every = query.partitions is None
     with services.bulk_reads.joined(request[CLIENT]):
         services.lifecycle.backstops.lift()
-        reads = CursorReads(
-            services.log,
-            topic,
-            query.partitions,
-            deadline=lambda: Deadline.after(page_timeout_s, services.clock),
-        )
-        positions = await reads.positions(query.start)
-        ends = await reads.ends()
+        reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
+        ends = await reader.ends(query.partitions)
+        begin = await reader.located(query.start, ends)
         give_back(request)
         end = services.cursors.token(Cursor(topic, ends, every=every))
-        coding = preferred_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
-        response = web.StreamResponse(
-            headers={_END_CURSOR: end} if len(end) <= END_CURSOR_CHARS_MAX else None
+        writer = await LineWriter.open(
+            request, {_END_CURSOR: end} if len(end) <= END_CURSOR_CHARS_MAX else {}
         )
-        response.content_type = "application/x-ndjson"
-        if coding is not Coding.IDENTITY:
-            response.headers[hdrs.CONTENT_ENCODING] = coding.name.lower()
-        await response.prepare(request)
         if request.method != hdrs.METH_HEAD:
-            writer = LineWriter(request, response, services.pages, lead=b"", coding=coding)
-            async with aclosing(_cut(reads.entries(positions, ends), query.messages_max)) as entries:
-                async for entry in entries:
-                    cursor = Cursor(topic, entry.positions_before, every=every)
-                    await made_ready(services.pages, entry.records, deadline=None, once=True)
-                    await writer.write_lines(cursor_lines(entry, services.cursors, cursor, services.pages))
+            async with aclosing(_cut(_batches(reader, begin, ends), query.messages_max)) as batches:
+                async for batch in batches:
+                    cursor = Cursor(topic, batch.positions_before, every=every)
+                    await made_ready(services.pages, batch.records, deadline=None, once=True)
+                    await writer.write_lines(cursor_lines(batch, services.cursors, cursor, services.pages))
                     await writer.flush()
                     if services.lifecycle.draining:
                         break
             await writer.end()
-            await response.write_eof()
-    return response
+    return writer.response
 
 
-async def _cut(entries: AsyncGenerator[Entry, None], messages_max: int) -> AsyncGenerator[Entry, None]:
+async def _batches(
+    reader: TopicReader, begin: Positions, ends: Positions
+) -> AsyncGenerator[RecordBatch, None]:
+    """Everything in between, as of now: of what began anew there may be less than was thought, and no more is given."""
+    positions, targets = begin, dict(ends)
+    for gap in await reader.gaps(positions, targets):
+        yield gap
+        positions = gap.positions_after
+    pages = reader.pages_ahead(positions, targets)
+    async with aclosing(batched(pages, positions)) as batches:
+        async for batch in batches:
+            yield batch
+
+
+async def _cut(
+    batches: AsyncGenerator[RecordBatch, None], messages_max: int
+) -> AsyncGenerator[RecordBatch, None]:
     """The same up to *messages_max* messages; 0 for all."""
     left = messages_max
-    async with aclosing(entries):
-        async for entry in entries:
-            yield entry.head(left) if messages_max else entry
-            left -= len(entry.records)
+    async with aclosing(batches):
+        async for batch in batches:
+            yield batch.head(left) if messages_max else batch
+            left -= len(batch.records)
             if messages_max and left <= 0:
                 return

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from aiohttp import hdrs, web
 
 from bridge.errors import BadRequest, NotAcceptable
-from bridge.flow.following.entries import Positions, Start, furthest
+from bridge.flow.following.batches import Positions, Start, furthest
 from bridge.limits import LIVE_RETRY_MS_MAX, LIVE_RETRY_MS_MIN
 from bridge.messagelog import FromTimestamp, TopicRef
 from bridge.policy.cursors import Cursors

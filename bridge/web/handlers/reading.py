@@ -5,10 +5,9 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from bridge.flow.following.waiting import is_enough, read_when_there
-from bridge.messagelog import TopicRef
-from bridge.policy.body_kinds import Coding
-from bridge.web.bodies.bulk_reads import BulkRead, LineWriter
+from bridge.flow.following.topic_reader import TopicReader
+from bridge.messagelog import FromOffset, Last, Next, Page, TopicRef
+from bridge.web.bodies.line_writer import LineWriter, page_deadlines
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.cursor_reading import poll_by_cursor, stream_by_cursor
 from bridge.web.handlers.live import stream_events
@@ -17,9 +16,9 @@ from bridge.web.handlers.waiting import waiting_for
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.tickets import give_back
-from bridge.web.wire.accept import preferred_coding, wants_events, wants_ndjson
+from bridge.web.wire.accept import wants_events, wants_ndjson
 from bridge.web.wire.heavy_pages import page_json
-from bridge.web.wire.queries import read_bulk_query, read_poll_query
+from bridge.web.wire.queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query
 
 __all__ = ("poll",)
 
@@ -56,26 +55,52 @@ async def poll(request: web.Request) -> web.StreamResponse:
         topic, query.partition_id, query.position, count=query.messages_max, deadline=request[DEADLINE]
     )
     left = False
-    if query.wait_s and not is_enough(page, query.messages_min) and request.method == hdrs.METH_GET:
-        with waiting_for(request, query.wait_s) as waiting:
-            page = await read_when_there(
-                services.tails,
-                topic,
-                query.partition_id,
-                query.position,
-                page,
-                count=query.messages_max,
-                messages_min=query.messages_min,
-                waiting=waiting,
-                deadline=request[DEADLINE],
-            )
-            left = waiting.given_up
+    if query.wait_s and not _is_enough(page, query) and request.method == hdrs.METH_GET:
+        page, left = await _page_when_there(request, topic, query, page)
     body = await page_json(services.pages, page, deadline=request[DEADLINE])
     if query.commit and page.messages and request.method == hdrs.METH_GET and not left:
         await services.log.store_offset(
             topic, query.partition_id, query.consumer, page.messages[-1].offset, deadline=request[DEADLINE]
         )
     return answer(body)
+
+
+def _is_enough(page: Page, query: PollQuery) -> bool:
+    """Whether *page* has so many messages as were asked for, or is as large as a page can be."""
+    messages = page.messages
+    return len(messages) >= query.messages_min or bool(messages and messages[-1].offset + 1 < page.end_offset)
+
+
+async def _page_when_there(
+    request: web.Request, topic: TopicRef, query: PollQuery, page: Page
+) -> tuple[Page, bool]:
+    """*page*, or a later one with what was waited for; and whether the client has left meanwhile."""
+    services, deadline = request.app[SERVICES], request[DEADLINE]
+    position = query.position
+    with waiting_for(request, query.wait_s) as waiting:
+        if isinstance(position, Next):
+            # Where the consumer stands does not change by itself; from now on it is an offset like any other.
+            stored = await services.log.stored_offset(
+                topic, query.partition_id, position.consumer, deadline=deadline
+            )
+            position = FromOffset(0 if stored is None else stored.offset + 1)
+        page = await waiting.read_on(
+            topic,
+            page,
+            lambda: services.log.read(
+                topic, query.partition_id, position, count=query.messages_max, deadline=deadline
+            ),
+            begin=lambda page: {
+                query.partition_id: page.messages[0].offset
+                if page.messages
+                else position.offset
+                if isinstance(position, FromOffset)
+                else page.end_offset
+            },
+            is_enough=lambda page: _is_enough(page, query),
+            messages_min=query.messages_min,
+        )
+        return page, waiting.given_up
 
 
 async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
@@ -96,31 +121,38 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
     query = read_bulk_query(request.query.items())
     with services.bulk_reads.joined(request[CLIENT]):
         services.lifecycle.backstops.lift()
-        read = BulkRead(
-            services.log,
-            topic,
-            query,
-            clock=services.clock,
-            page_timeout_s=request[DEADLINE].remaining_s(),
-        )
-        await read.begin()
+        reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
+        wanted = await _wanted(reader, query)
         give_back(request)
-        coding = preferred_coding(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
-        response = web.StreamResponse()
-        response.content_type = "application/x-ndjson"
-        if read.end_offset is not None:
-            response.headers[_END_OFFSET] = str(read.end_offset)
-        if coding is not Coding.IDENTITY:
-            response.headers[hdrs.CONTENT_ENCODING] = coding.name.lower()
-        await response.prepare(request)
+        writer = await LineWriter.open(request, {_END_OFFSET: str(wanted.stop)} if wanted else {})
         if request.method != hdrs.METH_HEAD:
             lead = b'{"partition_id":%d,' % query.partition_id
-            writer = LineWriter(request, response, services.pages, lead=lead, coding=coding)
-            async with aclosing(read.pages()) as pages:
-                async for records in pages:
-                    await writer.write(records)
+            begin, end = ((query.partition_id, wanted.start),), {query.partition_id: wanted.stop}
+            async with aclosing(reader.pages_ahead(begin, end)) as pages:
+                async for page in pages:
+                    await writer.write(page.records, lead=lead)
                     if services.lifecycle.draining:
                         break
             await writer.end()
-            await response.write_eof()
-    return response
+    return writer.response
+
+
+async def _wanted(reader: TopicReader, query: BulkQuery) -> range:
+    """The offsets of the messages that *query* asks for, as far as they are there now."""
+    position, partition_id = query.position, query.partition_id
+    if isinstance(position, Last):
+        newest = await reader.read(partition_id, position, 1)
+        position = FromOffset(max(0, newest.end_offset - query.messages_max))
+    first = await reader.read(partition_id, position, 1)
+    if not first.messages:
+        return range(0)
+    begin, end = first.messages[0].offset, first.end_offset
+    if query.messages_max:
+        end = min(end, begin + query.messages_max)
+    if isinstance(query.until, FromOffset):
+        end = min(end, query.until.offset)
+    elif query.until is not None:
+        after = await reader.read(partition_id, query.until, 1)
+        if after.messages:
+            end = min(end, after.messages[0].offset)
+    return range(begin, end)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from bridge.flow.following.entries import Entry, Positions
+from bridge.flow.following.batches import Positions, RecordBatch
 from bridge.messagelog import TopicRef
 from bridge.policy.cursors import Cursor, Cursors
 from bridge.web.wire.event_types import of_types
@@ -38,7 +38,7 @@ class LiveForm(NamedTuple):
         """The token of *positions*."""
         return self.cursors.token(Cursor(self.topic, positions, self.every))
 
-    def shown(self, entry: Entry) -> Shown | None:
+    def shown(self, entry: RecordBatch) -> Shown | None:
         """The messages of *entry* that the filter lets through; None if there are none."""
         records = of_types(entry.records, self.pages.forms_of, self.event_types)
         if not records:

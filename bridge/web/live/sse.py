@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.flow.following.entries import Entry, Gap, Positions
+from bridge.flow.following.batches import Gap, Positions, RecordBatch
 from bridge.messagelog import TopicRef
 from bridge.web.live.forms import LiveForm
 from bridge.web.live.streams import EndReason
@@ -94,14 +94,14 @@ class EventForm(LiveForm):
 
     @property
     def key(self) -> Hashable:
-        """For `Entry.encoded`: within one feed all else is the same."""
+        """For `RecordBatch.encoded`: within one feed all else is the same."""
         return CONTENT_TYPE, self.event_types
 
     def position(self, positions: Positions) -> bytes:
         """The token of *positions*."""
         return self.cursor(positions).encode()
 
-    def chunks(self, entry: Entry) -> bytes:
+    def chunks(self, entry: RecordBatch) -> bytes:
         """*entry* as one chunk; nothing if the filter lets none of it through."""
         gap = entry.gap
         if gap is not None:

@@ -7,7 +7,7 @@ from typing import Final
 from aiohttp import web
 
 from bridge.errors import BridgeError
-from bridge.flow.following.entries import Positions
+from bridge.flow.following.batches import Positions
 from bridge.flow.following.follow import Follower
 from bridge.flow.following.live_lanes import Manner
 from bridge.web.keys import REQUEST_ID

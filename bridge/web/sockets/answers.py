@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from bridge.errors import BridgeError
-from bridge.flow.following.entries import Gap
+from bridge.flow.following.batches import Gap
 from bridge.limits import WS_PERMITS_MAX, WS_PING_INTERVAL_S, WS_SUBSCRIPTIONS_MAX
 from bridge.messagelog import TopicRef
 from bridge.web.live.streams import EndReason

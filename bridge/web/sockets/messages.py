@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Final
 
-from bridge.flow.following.entries import Entry
+from bridge.flow.following.batches import RecordBatch
 from bridge.limits import CURSOR_CHARS_MAX
 from bridge.web.live.forms import LiveForm
 from bridge.web.sockets.answers import SUBPROTOCOL
@@ -25,15 +25,15 @@ class MessageForm(LiveForm):
 
     @property
     def key(self) -> Hashable:
-        """For `Entry.encoded`: within one feed all else is the same."""
+        """For `RecordBatch.encoded`: within one feed all else is the same."""
         return SUBPROTOCOL, self.event_types
 
-    def pieces(self, entry: Entry) -> list[bytes]:
+    def pieces(self, entry: RecordBatch) -> list[bytes]:
         """The messages of *entry* that the filter lets through, each to be preceded by the subscription's beginning."""
         written = entry.encoded(self.key, self._written)
         return written.split(b"\n") if written else []
 
-    def _written(self, entry: Entry) -> bytes:
+    def _written(self, entry: RecordBatch) -> bytes:
         """All pieces, a line each: what is stored holds line breaks between tokens only, where a space is as good."""
         shown = self.shown(entry)
         if shown is None:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Protocol
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest
-from bridge.flow.following.entries import Entry, Positions, Run, Start
+from bridge.flow.following.batches import Positions, RecordBatch, Run, Start
 from bridge.flow.following.follow import Follower
 from bridge.limits import LIVE_WRITE_BYTES, WS_KEEP_S
 from bridge.messagelog import First, FromTimestamp, Last, TopicRef
@@ -123,9 +123,9 @@ class TopicSubscription:
         self._form: MessageForm | None = None
         # What is taken and not sent: the rest of one entry, and the entries after it.
         self._pieces: deque[bytes] = deque()
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[RecordBatch] = deque()
         # Whose pieces they are, and whether none of them was sent.
-        self._opened: Entry | None = None
+        self._opened: RecordBatch | None = None
         self._untouched = True
         self._follower: Follower | None = None
         # The cursor that the client was told last, or the beginning of the message that was sent after it.
@@ -274,7 +274,7 @@ class TopicSubscription:
         self._last, self._passed = messages[-1][: len(head) + CURSOR_WITHIN], None
         self._socket.send(*messages)
 
-    def _open(self, entry: Entry) -> None:
+    def _open(self, entry: RecordBatch) -> None:
         form = self._form
         if form is None:
             raise RuntimeError("nothing is taken before there is a form")

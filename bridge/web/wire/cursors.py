@@ -6,8 +6,8 @@ from typing import Final, NamedTuple
 import orjson
 
 from bridge.errors import BadRequest
-from bridge.flow.following.cursor_reads import CursorPage
-from bridge.flow.following.entries import Entry, Positions, Start
+from bridge.flow.following.batches import Positions, RecordBatch, Start
+from bridge.flow.following.topic_reader import TopicPage
 from bridge.limits import CURSOR_PARTITIONS_MAX, OFFSET_MAX
 from bridge.messagelog import First, Last, TopicRef
 from bridge.policy.cursors import Cursor, Cursors
@@ -132,7 +132,7 @@ def read_partitions(text: str | None) -> tuple[int, ...] | None:
     )
 
 
-def cursor_page_json(page: CursorPage, pages: PageEncoder, next_cursor: str) -> bytes:
+def cursor_page_json(page: TopicPage, pages: PageEncoder, next_cursor: str) -> bytes:
     """`{"messages": [{"partition_id", ...}], "count", "next_cursor", "gaps": [...]}`, messages as in a page."""
     return _PAGE % (
         b",".join([pages.joined(records, lead=b'{"partition_id":%d,' % each) for each, records in page.runs]),
@@ -142,7 +142,7 @@ def cursor_page_json(page: CursorPage, pages: PageEncoder, next_cursor: str) -> 
     )
 
 
-def cursor_lines(entry: Entry, cursors: Cursors, cursor: Cursor, pages: PageEncoder) -> bytes:
+def cursor_lines(entry: RecordBatch, cursors: Cursors, cursor: Cursor, pages: PageEncoder) -> bytes:
     """
     A line for each message, with its `cursor` and its `partition_id`; for a gap one with `gap`.
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bridge.clock import Deadline
 from bridge.errors import Disconnected
 from bridge.flow.following import feeds as feeds_module
-from bridge.flow.following.entries import Entry, Positions, Run
+from bridge.flow.following.batches import Positions, RecordBatch, Run
 from bridge.flow.following.follow import Feeds, Follower
 from bridge.flow.following.live_lanes import Manner
 from bridge.flow.following.tails import Tails
@@ -71,7 +71,7 @@ class Reader:
         self.full = self.room == 0
         return not self.full
 
-    def spell(self, entry: Entry) -> bytes:
+    def spell(self, entry: RecordBatch) -> bytes:
         SPELT.append(entry)
         return b"%d," % (len(SPELT) - 1)
 
@@ -118,7 +118,7 @@ class Reader:
 
 
 #: What each entry was spelt as is its place in this.
-SPELT: list[Entry] = []
+SPELT: list[RecordBatch] = []
 
 who = st.integers(0, READERS - 1)
 where = st.integers(0, PARTITIONS_MAX - 1)
@@ -296,7 +296,7 @@ class World:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A ring that overflows, entries of few messages, few readers a turn."""
     monkeypatch.setattr(feeds_module, "FEED_ENTRIES_MAX", 3)
-    monkeypatch.setattr("bridge.flow.following.entries.FEED_ENTRY_MESSAGES", 2)
+    monkeypatch.setattr("bridge.flow.following.batches.FEED_ENTRY_MESSAGES", 2)
     monkeypatch.setattr(feeds_module, "FEED_RUN_BYTES", 3)
     monkeypatch.setattr(feeds_module, "FEED_DELIVERIES_PER_TURN", 1)
 

@@ -9,7 +9,7 @@ from bridge import limits
 from bridge.errors import BadRequest, BridgeError, Disconnected, Overloaded, PartitionNotFound, TopicNotFound
 from bridge.flow.following import feeds as feeds_module
 from bridge.flow.following import follow as follow_module
-from bridge.flow.following.entries import Entry, Run
+from bridge.flow.following.batches import RecordBatch, Run
 from bridge.messagelog import First, FromTimestamp, Last
 from tests.support.alive import alive_since_now
 from tests.support.feed_room import Room
@@ -40,9 +40,9 @@ async def test_all_readers_share_one_read_of_what_comes(room: Room) -> None:
 
 
 async def test_what_is_made_of_an_entry_is_made_once_for_all(room: Room) -> None:
-    made: list[Entry] = []
+    made: list[RecordBatch] = []
 
-    def make(entry: Entry) -> bytes:
+    def make(entry: RecordBatch) -> bytes:
         made.append(entry)
         return b"".join(entry.records.payloads)
 
@@ -67,7 +67,7 @@ async def test_what_is_made_of_an_entry_is_made_once_for_all(room: Room) -> None
 
 
 async def test_more_forms_than_are_kept_are_made_again(monkeypatch: pytest.MonkeyPatch, room: Room) -> None:
-    monkeypatch.setattr("bridge.flow.following.entries.FEED_FORMS_MAX", 1)
+    monkeypatch.setattr("bridge.flow.following.batches.FEED_FORMS_MAX", 1)
     follower = await room.follow(Last())
     room.bench.log.append(0)
     await room.bench.timers.pass_s(1)
@@ -117,7 +117,7 @@ async def test_what_a_sink_raises_reaches_its_owner_and_nobody_else(room: Room) 
 async def test_a_reader_that_has_everything_holds_none_of_what_it_read_by_itself(
     room: Room, *, is_live: bool
 ) -> None:
-    entries = alive_since_now(Entry)
+    entries = alive_since_now(RecordBatch)
     room.bench.log.append(0, 300)
     follower = await room.follow(First())
     given: list[int] = []

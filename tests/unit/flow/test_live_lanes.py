@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, TopicNotFound
-from bridge.flow.following.entries import Entry, Positions, Run
+from bridge.flow.following.batches import Positions, RecordBatch, Run
 from bridge.flow.following.live_lanes import LiveLane, Manner
 from bridge.messagelog import NO_RECORDS
 
@@ -34,7 +34,7 @@ class Feed:
     def run_after(self, sequence: int) -> Run | None:
         last = min(self.sequence, sequence + self.run_entries)
         entries = [
-            Entry(0, NO_RECORDS, ((0, each - 1),), ((0, each),), sequence=each)
+            RecordBatch(0, NO_RECORDS, ((0, each - 1),), ((0, each),), sequence=each)
             for each in range(sequence + 1, last + 1)
         ]
         return Run(entries) if entries else None
@@ -43,7 +43,7 @@ class Feed:
         self.empty.append(form)
 
 
-def _made(entry: Entry) -> bytes:
+def _made(entry: RecordBatch) -> bytes:
     return b"" if entry.sequence % 4 == 0 else b"%d." % entry.sequence
 
 
@@ -166,7 +166,7 @@ async def test_members_are_served_some_in_each_turn_of_the_loop(monkeypatch: pyt
 async def test_a_run_is_made_into_bytes_once_for_all() -> None:
     made: list[int] = []
 
-    def make(entry: Entry) -> bytes:
+    def make(entry: RecordBatch) -> bytes:
         made.append(entry.sequence)
         return _made(entry)
 
@@ -196,7 +196,7 @@ async def test_one_that_fails_or_is_full_is_put_out_and_the_others_are_served(
 async def test_all_are_put_out_where_they_stand_when_the_feed_has_no_more_for_them(why: str) -> None:
     fault = ValueError("not made")
 
-    def make(entry: Entry) -> bytes:
+    def make(entry: RecordBatch) -> bytes:
         if entry.sequence == 2:
             raise fault
         return _made(entry)

@@ -12,7 +12,7 @@ from bridge.errors import (
     TopicNotFound,
 )
 from bridge.flow.following import tails as tails_module
-from bridge.flow.following.entries import Gap
+from bridge.flow.following.batches import Gap
 from bridge.messagelog import FromOffset, Last
 from tests.support.memory_log import TOPIC
 from tests.support.tail_bench import Bench, Ear

@@ -1,16 +1,12 @@
-"""Claims of those who wait, and of reads of several partitions."""
+"""Claims of those who wait."""
 
 import asyncio
-from collections.abc import Awaitable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bridge import limits
 from bridge.errors import TopicNotFound
-from bridge.flow.following.cursor_reads import shares
-from bridge.flow.following.waiting import Waiting, read_when_there
+from bridge.flow.following.waiting import Waiting
 from bridge.messagelog import FromOffset, FromTimestamp, Page, Position
 from tests.support.memory_log import TOPIC
 from tests.support.tail_bench import Bench
@@ -84,23 +80,23 @@ async def test_who_leaves_waits_no_more(bench: Bench, *, before: bool) -> None:
     assert bench.tails.tails_count == 0
 
 
-async def _page(
-    bench: Bench, position: Position, *, messages_min: int = 1, wait_s: float = 60
-) -> "asyncio.Task[Page]":
-    first = await bench.log.read(TOPIC, 0, position, count=10, deadline=bench.in_s(1))
+async def _page(bench: Bench, position: Position, *, wait_s: float = 60) -> "asyncio.Task[Page]":
+    async def read() -> Page:
+        return await bench.log.read(TOPIC, 0, position, count=10, deadline=bench.in_s(600))
+
+    first = await read()
     bench.log.reads.clear()
-    found: Awaitable[Page] = read_when_there(
-        bench.tails,
-        TOPIC,
-        0,
-        position,
-        first,
-        count=10,
-        messages_min=messages_min,
-        waiting=Waiting(bench.tails, bench.in_s(wait_s)),
-        deadline=bench.in_s(600),
+    waiting = Waiting(bench.tails, bench.in_s(wait_s))
+    return asyncio.create_task(
+        waiting.read_on(
+            TOPIC,
+            first,
+            read,
+            begin=lambda page: {0: position.offset if isinstance(position, FromOffset) else page.end_offset},
+            is_enough=lambda page: bool(page.messages),
+            messages_min=1,
+        )
     )
-    return asyncio.ensure_future(found)
 
 
 async def test_what_is_told_to_be_there_and_is_not_is_not_asked_for_again_and_again(bench: Bench) -> None:
@@ -144,27 +140,3 @@ async def test_an_end_that_is_not_known_in_time_gives_what_there_was(bench: Benc
     bench.log.gate.set()
     await bench.timers.pass_s(1)
     assert not (await reading).messages
-
-
-@given(
-    available=st.dictionaries(st.integers(0, 50), st.integers(-3, 40), max_size=10),
-    count=st.integers(1, 60),
-    first=st.integers(0, 1000),
-)
-def test_each_partition_has_its_share(available: dict[int, int], count: int, first: int) -> None:
-    taken = shares(available, count, first=first)
-    have = {each: found for each, found in available.items() if found > 0}
-    assert sum(taken.values()) == min(count, sum(have.values()))
-    assert all(0 < found <= have[each] for each, found in taken.items())
-    # Nobody has two less than another, unless there are no more of his.
-    for each, found in have.items():
-        mine = taken.get(each, 0)
-        assert mine == found or all(other - mine <= 1 for other in taken.values())
-
-
-def test_what_cannot_be_divided_goes_round() -> None:
-    assert [shares({0: 9, 1: 9, 2: 9}, 4, first=first) for first in range(3)] == [
-        {0: 2, 1: 1, 2: 1},
-        {1: 2, 2: 1, 0: 1},
-        {2: 2, 0: 1, 1: 1},
-    ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.flow.following.entries import Gap
+from bridge.flow.following.batches import Gap
 from bridge.messagelog import Message, Records, TopicRef
 from bridge.web.live import sse
 from bridge.web.live.streams import EndReason

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge import limits
-from bridge.flow.following.entries import Entry, parts_for
+from bridge.flow.following.batches import RecordBatch, parts_for
 from bridge.messagelog import Message, Records
 
 
@@ -23,5 +23,5 @@ def test_the_more_partitions_a_cursor_has_the_fewer_messages_an_entry(
     assert [len(part) for part in parts] == wanted
     assert [offset for part in parts for offset in part.offsets] == list(range(600))
     for part in parts:
-        entry = Entry(0, part, positions, positions)
+        entry = RecordBatch(0, part, positions, positions)
         assert entry.written_bytes <= limits.ENTRY_CURSORS_CHARS_MAX + part.payload_bytes

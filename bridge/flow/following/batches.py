@@ -13,7 +13,7 @@ from bridge.limits import (
 )
 from bridge.messagelog import NO_RECORDS, First, FromTimestamp, Last, Records
 
-__all__ = ("Entry", "Gap", "Positions", "Run", "Start", "furthest", "moved", "parts_for")
+__all__ = ("Gap", "Positions", "RecordBatch", "Run", "Start", "furthest", "moved", "parts_for")
 
 Positions: TypeAlias = tuple[tuple[int, int], ...]
 """For each partition, in order of id, its id and the offset of the message to be read next."""
@@ -62,7 +62,7 @@ def parts_for(positions: Positions, records: Records) -> Iterator[Records]:
     return records.parts(messages_max=messages_max, bytes_max=FEED_ENTRY_BYTES)
 
 
-class Entry:
+class RecordBatch:
     """
     Messages of one partition that follow each other, or a gap.
 
@@ -95,7 +95,7 @@ class Entry:
         *,
         gap: Gap | None = None,
         sequence: int = 0,
-        grew: Callable[["Entry", int], None] | None = None,
+        grew: Callable[["RecordBatch", int], None] | None = None,
     ) -> None:
         self.sequence = sequence
         self.partition_id = partition_id
@@ -114,20 +114,20 @@ class Entry:
         after: Positions,
         *,
         sequence: int = 0,
-        grew: Callable[["Entry", int], None] | None = None,
-    ) -> "Entry":
+        grew: Callable[["RecordBatch", int], None] | None = None,
+    ) -> "RecordBatch":
         """A gap."""
         return cls(gap.partition_id, NO_RECORDS, before, after, gap=gap, sequence=sequence, grew=grew)
 
-    def head(self, messages_max: int) -> "Entry":
+    def head(self, messages_max: int) -> "RecordBatch":
         """Its first messages, so many of them, as an entry of its own; a gap is given whole."""
         records = self.records.part(0, messages_max)
         if len(records) == len(self.records):
             return self
         after = moved(self.positions_before, self.partition_id, records.offsets[-1] + 1)
-        return Entry(self.partition_id, records, self.positions_before, after)
+        return RecordBatch(self.partition_id, records, self.positions_before, after)
 
-    def encoded(self, form: Hashable, make: Callable[["Entry"], bytes]) -> bytes:
+    def encoded(self, form: Hashable, make: Callable[["RecordBatch"], bytes]) -> bytes:
         """
         What *make* makes of this entry, made once for each *form*.
 
@@ -168,13 +168,13 @@ class Run:
 
     __slots__ = ("_forms", "entries", "positions")
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[RecordBatch]) -> None:
         self.entries = entries
         self.positions = entries[-1].positions_after
         self._forms: dict[Hashable, bytes] | None = None
 
-    def encoded(self, form: Hashable, make: Callable[[Entry], bytes]) -> bytes:
-        """The encodings of its entries, one after the other; see `Entry.encoded`."""
+    def encoded(self, form: Hashable, make: Callable[[RecordBatch], bytes]) -> bytes:
+        """The encodings of its entries, one after the other; see `RecordBatch.encoded`."""
         entries = self.entries
         if len(entries) == 1:
             return entries[0].encoded(form, make)
