@@ -9,10 +9,9 @@ from bridge.config import Config, ConfigFault, Rule
 from bridge.errors import BadRequest, ConfigError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
-from bridge.messagelog import Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
+from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.names import check_name
 from bridge.telemetry.metrics import Metrics
-from bridge.web.keys import Appender
 
 __all__ = ("WIRING_RULES", "OpenLog", "open_log")
 

@@ -32,7 +32,7 @@ def dead_letter(scope: Scope, partition_id: int, message: Message, *, deliveries
     """
     *message* as it is stored for operators: its payload, id and headers, and where it came from.
 
-    Headers of its own that do not fit beside ours are left out, and that is told.
+    Headers of its own that do not fit beside ours are left out, and a header says so.
     """
     ours: Mapping[str, HeaderValue] = {
         "dead-letter-reason": "max_deliveries",

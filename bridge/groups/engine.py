@@ -2,49 +2,43 @@
 Groups without sticky sessions (shell over `ledger.py`).
 
 What a group did is agreed in the ledger, a topic of the log, so any process serves any request: what one handed out, any
-other takes the ack for. See `receiving.py` for how messages are found and `replica.py` for how records are told.
+other takes the ack for. See `receiving.py` for how messages are found and `ledger_replica.py` for how records are written.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
-from typing import Final, NoReturn
-
-import structlog
+from typing import NoReturn
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.config import GroupsConfig
-from bridge.errors import (
-    BadRequest,
-    BridgeError,
-    NotFound,
-    Overloaded,
-)
+from bridge.errors import BadRequest, NotFound, Overloaded
 from bridge.flow.following.tails import Tails
-from bridge.groups.acknowledging import answers, read_tokens, settle
-from bridge.groups.arguments import bounded, scope_of
-from bridge.groups.inspection import GroupInspector
-from bridge.groups.ledger import AckResult, AppliedRecord
-from bridge.groups.ledger_replica import Appender, LedgerReplica
+from bridge.groups.inspection import group_info, seek_starts
+from bridge.groups.ledger import AppliedRecord, LeaseResult
+from bridge.groups.ledger_replica import LedgerReplica
 from bridge.groups.ledger_topics import LEDGER
-from bridge.groups.maintenance import Maintenance, consumer_name
+from bridge.groups.maintenance import Maintenance
 from bridge.groups.read_ahead import ReadAhead
-from bridge.groups.receiving import ReceiveOptions, Receiving
-from bridge.groups.records import DeleteGroup, ExpireGroup, Heartbeat, Lease, Leave, Scope, Verb
-from bridge.groups.served_group import Context, ServedGroup
-from bridge.groups.served_groups import ServedGroups
-from bridge.groups.stats import StatsReporter
-from bridge.groups.values import Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
-from bridge.messagelog import MessageLog, TopicRef
+from bridge.groups.receiving import ReceiveOptions, Receiving, leased_ranges
+from bridge.groups.records import AckKind, DeleteGroup, ExpireGroup, Heartbeat, Lease, Leave, Scope, Seek
+from bridge.groups.served_groups import Context, ServedGroup, ServedGroups
+from bridge.groups.tokens import Token
+from bridge.groups.values import (
+    AckOutcome,
+    Delivery,
+    GroupInfo,
+    SeekResult,
+    SeekTo,
+    TokenResult,
+    bounded,
+    consumer_name,
+    scope_of,
+)
+from bridge.messagelog import Appender, MessageLog, TopicRef
 from bridge.telemetry.metrics import GroupMetrics
 
 __all__ = ("Groups",)
-
-_log = structlog.get_logger("bridge.groups")
-_ACK: Final = 0
-_NACK: Final = 1
-_EXTEND: Final = 2
 
 
 class Groups:
@@ -73,28 +67,18 @@ class Groups:
         self._config = config
         self._own = config.stream.lower()
         self._clock = clock
-        replica = LedgerReplica(log, appender, tails, stream=config.stream, clock=clock)
-        self._replica = replica
-        context = Context(log, tails, replica, ReadAhead(log, clock), clock, replica.new_id())
-        self._context = context
-        self._receiving = Receiving(context, appender, observer)
-        self._inspector = GroupInspector(context)
-        self._maintenance = Maintenance(context)
-        self._served_groups = ServedGroups(context)
-        self._stats_reporter = StatsReporter(
-            context,
-            self._inspector,
-            self._served_groups,
-            self._maintenance,
-            observer,
-            unused_s_max=config.unused_s,
-        )
         self._receivers = 0
         self._used_s = clock.monotonic_s()
         self._waits_ended = False
-        self._beat = asyncio.Event()
+        self._replica = replica = LedgerReplica(log, appender, tails, stream=config.stream, clock=clock)
+        self._context = context = Context(log, tails, replica, ReadAhead(log, clock), clock, replica.new_id())
+        self._served_groups = ServedGroups(context)
+        self._receiving = Receiving(context, self._served_groups, appender, observer)
+        self._maintenance = Maintenance(
+            context, self._served_groups, observer, is_idle=self._is_idle, unused_s_max=config.unused_s
+        )
         replica.on_applied = self._applied
-        replica.told.on_orphan = self._orphaned
+        replica.pending.on_orphan = self._orphaned
 
     def is_own(self, stream: str) -> bool:
         """Whether *stream* is the bridge's own, in whatever letters: some logs take them for the same."""
@@ -125,7 +109,7 @@ class Groups:
         Raises:
             Overloaded: if too many wait already.
         """
-        order = ReceiveOptions(
+        options = ReceiveOptions(
             bounded("count", count, 1, limits.GROUP_RECEIVE_MESSAGES_MAX),
             self._visibility_ms(visibility_ms),
             bounded(
@@ -144,9 +128,7 @@ class Groups:
             served.receivers += 1
             wait_s = 0.0 if self._waits_ended else wait_s
             try:
-                return await self._receiving.receive(
-                    self._served_groups, served, order, wait_s=wait_s, deadline=deadline
-                )
+                return await self._receiving.receive(served, options, wait_s=wait_s, deadline=deadline)
             finally:
                 served.receivers -= 1
                 served.used_s = self._used_s = self._clock.monotonic_s()
@@ -157,14 +139,14 @@ class Groups:
         self, topic: TopicRef, group: str, tokens: Sequence[str], *, deadline: Deadline
     ) -> tuple[TokenResult, ...]:
         """Messages are done for good; the answer to each token, in their order."""
-        return await self._acknowledge(scope_of(topic, group), _ACK, tokens, 0, deadline)
+        return await self._acknowledge(scope_of(topic, group), AckKind.ACK, tokens, 0, deadline)
 
     async def nack(
         self, topic: TopicRef, group: str, tokens: Sequence[str], *, delay_ms: int = 0, deadline: Deadline
     ) -> tuple[TokenResult, ...]:
         """Let messages come again, after *delay_ms*; the answer to each token, in their order."""
         delay_ms = bounded("delay_ms", delay_ms, 0, limits.GROUP_NACK_DELAY_MS_MAX)
-        return await self._acknowledge(scope_of(topic, group), _NACK, tokens, delay_ms, deadline)
+        return await self._acknowledge(scope_of(topic, group), AckKind.NACK, tokens, delay_ms, deadline)
 
     async def extend(
         self,
@@ -177,18 +159,15 @@ class Groups:
     ) -> tuple[TokenResult, ...]:
         """Let leases end *visibility_ms* from now; the answer to each token, in their order."""
         visibility_ms = self._visibility_ms(visibility_ms)
-        return await self._acknowledge(scope_of(topic, group), _EXTEND, tokens, visibility_ms, deadline)
+        return await self._acknowledge(
+            scope_of(topic, group), AckKind.EXTEND, tokens, visibility_ms, deadline
+        )
 
     def give_back(self, topic: TopicRef, group: str, deliveries: Sequence[Delivery]) -> None:
         """Messages that never reached their consumer: others get them at once, and they do not count as given."""
         scope = scope_of(topic, group)
         tokens = self._replica.tokens(scope)
-        by_lease: dict[int, list[tuple[int, int]]] = {}
-        for delivery in deliveries:
-            token = tokens.read(delivery.token, path="token")
-            by_lease.setdefault(token.lease_id, []).append((token.partition_id, token.offset))
-        for lease_id, offsets in by_lease.items():
-            self._receiving.give_back(scope, lease_id, offsets)
+        self._receiving.give_back(scope, [tokens.read(each.token, path="token") for each in deliveries])
 
     # --- groups -------------------------------------------------------------------------------------------------
 
@@ -198,7 +177,8 @@ class Groups:
         if not await self._has_ledger(deadline):
             return ()
         await self._start(deadline)
-        return self._inspector.groups(topic, info)
+        scopes = sorted(each for each in self._replica.ledger.groups if each[:2] == topic)
+        return tuple(group_info(self._context, each, info) for each in scopes)
 
     async def group(self, topic: TopicRef, name: str, *, deadline: Deadline) -> GroupInfo:
         """
@@ -212,7 +192,7 @@ class Groups:
         await self._start(deadline)
         if scope not in self._replica.ledger.groups:
             raise NotFound("There is no such group of this topic.", path="group")
-        return self._inspector.group(scope, info)
+        return group_info(self._context, scope, info)
 
     async def seek(
         self,
@@ -227,13 +207,13 @@ class Groups:
         Let the group go on elsewhere, in all partitions or in those given; leases and acks from before are forgotten.
 
         Args:
-            dry_run: only tell where it would go on.
+            dry_run: only say where it would go on.
 
         Raises:
             PartitionNotFound: if there is no such partition.
         """
         scope = scope_of(topic, name)
-        starts = await self._inspector.starts(topic, to, deadline=deadline)
+        starts = await seek_starts(self._log, topic, to, deadline=deadline)
         if dry_run:
             await self._start(deadline)
         else:
@@ -246,7 +226,7 @@ class Groups:
             for found in (partitions.get(each.partition_id),)
         )
         if not dry_run:
-            await self._inspector.move(scope, starts, deadline=deadline)
+            await self._replica.write(Seek(self._replica.new_id(), scope, starts), deadline=deadline)
         return moved
 
     async def delete(self, topic: TopicRef, name: str, *, deadline: Deadline) -> None:
@@ -261,7 +241,7 @@ class Groups:
         await self._start(deadline)
         if scope not in self._replica.ledger.groups:
             raise NotFound("There is no such group of this topic.", path="group")
-        await self._replica.tell(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
+        await self._replica.write(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
         for partition_id in range(count):
             await self._log.delete_offset(topic, partition_id, consumer_name(name), deadline=deadline)
 
@@ -276,7 +256,7 @@ class Groups:
         await self._start(deadline)
         for scope in tuple(self._replica.ledger.groups):
             if scope.stream == stream and topic in (None, scope.topic):
-                await self._replica.tell(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
+                await self._replica.write(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -284,8 +264,8 @@ class Groups:
         """Follow the ledger and do this process's maintenance while groups are used; ends by cancellation only."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._replica.run(), name="groups ledger")
-            group.create_task(self._maintain(), name="groups maintenance")
-            group.create_task(self._stats_reporter.run(), name="groups standing")
+            group.create_task(self._maintenance.run(), name="groups maintenance")
+            group.create_task(self._maintenance.measure(), name="groups figures")
         raise RuntimeError("the groups ended by themselves")
 
     def end_waits(self) -> None:
@@ -294,7 +274,7 @@ class Groups:
         self._served_groups.end_waits()
 
     async def release(self) -> None:
-        """For a process that ends, when no request is under way: store marks, tell the others, take no more."""
+        """For a process that ends, when no request is under way: commit offsets, leave, take no more."""
         self.end_waits()
         await self._receiving.finish()
         if self._replica.is_followed:
@@ -302,38 +282,6 @@ class Groups:
         self._replica.close()
         self._served_groups.close()
 
-    async def _maintain(self) -> NoReturn:
-        told: str | None = None
-        while True:
-            await self._replica.followed()
-            with contextlib.suppress(TimeoutError):
-                # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the beat.
-                async with asyncio.timeout(limits.GROUP_COMMIT_INTERVAL_S):
-                    await self._beat.wait()
-            self._beat.clear()
-            if self._replica.is_followed:
-                try:
-                    await self._maintain_once()
-                except BridgeError as error:
-                    # Logged when it changes: a full disk, for one, may stay so for hours.
-                    if error.code != told:
-                        _log.warning("group_duty_failed", code=error.code, detail=error.detail)
-                    told = error.code
-                else:
-                    told = None
-
-    async def _maintain_once(self) -> None:
-        self._served_groups.tidy()
-        await self._maintenance.heartbeat(self._served_groups.scopes)
-        await self._maintenance.commit_offsets()
-        await self._maintenance.snapshot()
-        await self._served_groups.look()
-        if self._is_idle:
-            await self._maintenance.finish()
-            if self._is_idle:
-                self._replica.rest()
-
-    @property
     def _is_idle(self) -> bool:
         return not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S
 
@@ -358,42 +306,52 @@ class Groups:
         await self._start(deadline)
         served = await self._served_groups.open(scope, deadline)
         if scope not in self._maintenance.scopes:
-            self._beat.set()
+            self._maintenance.due.set()
         return served
 
     async def _acknowledge(
-        self, scope: Scope, verb: Verb, texts: Sequence[str], delay_ms: int, deadline: Deadline
+        self, scope: Scope, kind: AckKind, texts: Sequence[str], delay_ms: int, deadline: Deadline
     ) -> tuple[TokenResult, ...]:
         bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
         if not self._replica.has_token_key and not await self._has_ledger(deadline):
             # Strangers' tokens should not make the ledger's topics.
             raise BadRequest("This is no token of a message of this group.", path="tokens[0]")
         await self._start(deadline)
-        tokens = read_tokens(self._replica.tokens(scope), texts)
-        outcomes, until_us = await settle(
-            self._replica, scope, tokens, verb=verb, delay_ms=delay_ms, deadline=deadline
+        known = self._replica.tokens(scope)
+        tokens = [known.read(text, path=f"tokens[{index}]") for index, text in enumerate(texts)]
+        until_us, outcomes = await self._replica.acknowledge(
+            scope, kind, leased_ranges(tokens), delay_ms=delay_ms, deadline=deadline
         )
-        return answers(texts, outcomes, until_us if verb == _EXTEND else None)
+        results = (
+            TokenResult(text, outcomes[token], None) for text, token in zip(texts, tokens, strict=True)
+        )
+        if kind is not AckKind.EXTEND:
+            return tuple(results)
+        return tuple(
+            each._replace(expires_at_us=until_us) if each.outcome is AckOutcome.DONE else each
+            for each in results
+        )
 
     def _visibility_ms(self, visibility_ms: int | None) -> int:
         asked = self._config.visibility_ms if visibility_ms is None else visibility_ms
         return bounded("visibility_ms", asked, limits.GROUP_VISIBILITY_MS_MIN, limits.GROUP_VISIBILITY_MS_MAX)
 
-    def _applied(self, folded: AppliedRecord) -> None:
-        record = folded.record
+    def _applied(self, applied: AppliedRecord) -> None:
+        record = applied.record
         if isinstance(record, Heartbeat | Leave):
             # Who looks after what may have changed; nothing came free by it.
             return
         if self._maintenance.scopes and self._maintenance.is_out:
             # Groups are used again after a rest, in which nobody said that he is there.
-            self._beat.set()
+            self._maintenance.due.set()
         if isinstance(record, DeleteGroup | ExpireGroup):
             self._maintenance.forget(record.scope)
-        self._served_groups.folded(record.scope, folded)
+        self._served_groups.applied(record.scope, applied)
 
-    def _orphaned(self, folded: AppliedRecord) -> None:
-        record, result = folded
-        if isinstance(record, Lease) and not isinstance(result, AckResult) and result is not None:
-            offsets = [(each, given.offset) for each, granted in result.granted for given in granted]
-            if offsets:
-                self._receiving.give_back(record.scope, record.id, offsets)
+    def _orphaned(self, applied: AppliedRecord) -> None:
+        record, result = applied
+        if isinstance(record, Lease) and isinstance(result, LeaseResult):
+            given = [
+                Token(each, one.offset, record.id) for each, granted in result.granted for one in granted
+            ]
+            self._receiving.give_back(record.scope, given)

@@ -1,12 +1,19 @@
 """
-The fold: records of the ledger, in its order, to what every group did (pure).
+The ledger: records, in their order, to what every group did (pure).
 
-Processes that folded the same records are in the same state and saw the same results, whatever their clocks say: time is
+Processes that applied the same records are in the same state and saw the same results, whatever their clocks say: time is
 what the log stamped on the records, made to never go back. Nothing else comes in, so agreement needs no talk.
+
+A snapshot holds the state as a run of messages, so that a starting process need not apply the whole ledger. Each piece begins
+with its format, the ledger it belongs to (the moment at which that topic was made), and its place among all; they are
+stored by one append, so they stand side by side.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final, NamedTuple, TypeAlias
+
+import msgspec
 
 from bridge import limits
 from bridge.groups.partition import AckOutcome, Granted, GroupPartitionState, Partition
@@ -33,7 +40,15 @@ __all__ = (
     "Ledger",
     "LedgerState",
     "MemberState",
+    "Piece",
+    "Result",
+    "piece_of",
+    "restored",
+    "snapshot",
 )
+
+_FORMAT: Final = b"BGS1"
+_HEAD: Final = Struct(">4sQII")
 
 
 class LeaseResult(NamedTuple):
@@ -50,7 +65,7 @@ class AckResult(NamedTuple):
     outcomes: dict[tuple[int, int, int], AckOutcome]
 
 
-#: What the writer of a record learns by it; None where there is nothing to learn but that it was folded.
+#: What the writer of a record learns by it; None where there is nothing to learn but that it was applied.
 Result: TypeAlias = LeaseResult | AckResult | None
 
 
@@ -84,6 +99,10 @@ class LedgerState(NamedTuple):
     groups: tuple[GroupState, ...]
 
 
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(LedgerState)
+
+
 class Group:
     """One group: its partitions by id.
 
@@ -99,6 +118,11 @@ class Group:
         self.changes = 0
         self.partitions: dict[int, Partition] = {}
 
+    @property
+    def held_count(self) -> int:
+        """As of a `Partition`, over all of them."""
+        return sum(each.held_count for each in self.partitions.values())
+
 
 class Ledger:
     """
@@ -108,6 +132,8 @@ class Ledger:
         offset: of the next record.
         now_us: the ledger's time: the newest stamp seen.
         skipped: messages met that were no records.
+        partitions_count: partitions taken up, over all groups.
+        held_count: messages given out or come back and not acknowledged, over all groups.
     """
 
     def __init__(self, state: LedgerState | None = None) -> None:
@@ -120,34 +146,20 @@ class Ledger:
         for each in state.groups:
             group = self.groups[each.scope] = Group(each.used_us)
             group.partitions = {partition_id: Partition(found) for partition_id, found in each.partitions}
-        self._partitions_count = sum(len(group.partitions) for group in self.groups.values())
-        self._held_count = sum(partition.held_count for partition in self._partitions())
+        self.partitions_count = sum(len(group.partitions) for group in self.groups.values())
+        self.held_count = sum(group.held_count for group in self.groups.values())
 
     def state(self) -> LedgerState:
-        """All of it; two ledgers that folded the same records are equal."""
-        return LedgerState(
-            self.offset,
-            self.now_us,
-            tuple(sorted(self._members.values())),
-            tuple(
-                GroupState(
-                    scope,
-                    group.used_us,
-                    tuple((each, group.partitions[each].state()) for each in sorted(group.partitions)),
-                )
-                for scope, group in sorted(self.groups.items())
-            ),
+        """All of it; two ledgers that applied the same records are equal."""
+        groups = tuple(
+            GroupState(
+                scope,
+                group.used_us,
+                tuple((each, found.state()) for each, found in sorted(group.partitions.items())),
+            )
+            for scope, group in sorted(self.groups.items())
         )
-
-    @property
-    def partitions_count(self) -> int:
-        """Partitions taken up, over all groups."""
-        return self._partitions_count
-
-    @property
-    def held_count(self) -> int:
-        """Messages given out or come back and not settled, over all groups."""
-        return self._held_count
+        return LedgerState(self.offset, self.now_us, tuple(sorted(self._members.values())), groups)
 
     def members(self, scope: Scope | None = None, *, now_us: int) -> tuple[int, ...]:
         """The processes alive at *now_us*, those with receivers in *scope* where one is given; in order."""
@@ -161,7 +173,7 @@ class Ledger:
 
     def apply(self, offset: int, timestamp_us: int, payload: bytes) -> AppliedRecord | None:
         """
-        Fold the message at *offset*, which is not below `self.offset`.
+        Apply the message at *offset*, which is not below `self.offset`.
 
         Returns:
             What it did; None where it is no record, which is counted.
@@ -187,14 +199,12 @@ class Ledger:
             case Seek() | Advance():
                 self._move(record)
             case DeleteGroup():
-                self._forget(record.scope)
+                self._delete(record.scope)
             case _:
                 group = self.groups.get(record.scope)
                 if group is not None and group.used_us == record.used_us:
-                    self._forget(record.scope)
+                    self._delete(record.scope)
         return AppliedRecord(record, result)
-
-    # --- processes ----------------------------------------------------------------------------------------------
 
     def _heartbeat(self, record: Heartbeat) -> None:
         members = self._members
@@ -207,25 +217,23 @@ class Ledger:
     # --- groups -------------------------------------------------------------------------------------------------
 
     def _open(self, record: Open) -> None:
-        group = self.groups.get(record.scope)
-        if group is None:
+        if record.scope not in self.groups:
             if len(self.groups) >= limits.GROUPS_MAX:
                 return
-            group = self.groups[record.scope] = Group(self.now_us)
-        group.used_us = self.now_us
-        group.changes += 1
+            self.groups[record.scope] = Group(self.now_us)
+        partitions = self._used(record.scope)
         for partition_id, offset, _ in record.starts:
-            if self._partitions_count >= limits.GROUP_PARTITIONS_MAX:
+            if self.partitions_count >= limits.GROUP_PARTITIONS_MAX:
                 return
-            if partition_id not in group.partitions:
-                group.partitions[partition_id] = Partition.starting(offset)
-                self._partitions_count += 1
+            if partition_id not in partitions:
+                partitions[partition_id] = Partition.starting(offset)
+                self.partitions_count += 1
 
-    def _forget(self, scope: Scope) -> None:
+    def _delete(self, scope: Scope) -> None:
         group = self.groups.pop(scope, None)
         if group is not None:
-            self._partitions_count -= len(group.partitions)
-            self._held_count -= _held(group.partitions.values())
+            self.partitions_count -= len(group.partitions)
+            self.held_count -= group.held_count
 
     def _move(self, record: Seek | Advance) -> None:
         partitions = self._used(record.scope)
@@ -233,12 +241,12 @@ class Ledger:
             partition = partitions.get(partition_id)
             if partition is None or epoch not in (-1, partition.epoch):
                 continue
-            self._held_count -= partition.held_count
+            self.held_count -= partition.held_count
             if isinstance(record, Seek):
                 partitions[partition_id] = Partition.starting(offset, epoch=partition.epoch + 1)
             else:
                 partition.advance(offset)
-                self._held_count += partition.held_count
+                self.held_count += partition.held_count
 
     # --- messages -----------------------------------------------------------------------------------------------
 
@@ -257,9 +265,9 @@ class Ledger:
                 now_us=self.now_us,
                 until_us=until_us,
                 counted=record.counted,
-                room=limits.GROUPS_UNACKED_MAX - self._held_count,
+                room=limits.GROUPS_UNACKED_MAX - self.held_count,
             )
-            self._held_count += partition.held_count - before
+            self.held_count += partition.held_count - before
             given.append((partition_id, granted))
         return LeaseResult(until_us, tuple(given))
 
@@ -267,18 +275,15 @@ class Ledger:
         partitions = self._used(record.scope)
         until_us = self.now_us + record.delay_ms * 1000
         outcomes: dict[tuple[int, int, int], AckOutcome] = {}
-        for partition_id, lease_id, ranges in record.holds:
-            partition = partitions.get(partition_id)
-            if partition is None:
-                expired = (
-                    (offset, AckOutcome.EXPIRED) for start, stop in ranges for offset in range(start, stop)
-                )
-                outcomes.update(((partition_id, offset, lease_id), found) for offset, found in expired)
-                continue
+        for partition_id, lease_id, ranges in record.leased:
+            # One that was not taken up has given nothing.
+            partition = partitions.get(partition_id) or Partition.starting(0)
             before = partition.held_count
-            for offset, found in partition.settle(ranges, lease_id, verb=record.verb, until_us=until_us):
-                outcomes[partition_id, offset, lease_id] = found
-            self._held_count += partition.held_count - before
+            for offset, outcome in partition.acknowledge(
+                ranges, lease_id, kind=record.kind, until_us=until_us
+            ):
+                outcomes[partition_id, offset, lease_id] = outcome
+            self.held_count += partition.held_count - before
         return AckResult(until_us, outcomes)
 
     def _used(self, scope: Scope) -> dict[int, Partition]:
@@ -290,9 +295,46 @@ class Ledger:
         group.changes += 1
         return group.partitions
 
-    def _partitions(self) -> Iterator[Partition]:
-        return (each for group in self.groups.values() for each in group.partitions.values())
+
+# --- snapshots ----------------------------------------------------------------------------------------------------------
 
 
-def _held(partitions: Iterable[Partition]) -> int:
-    return sum(each.held_count for each in partitions)
+class Piece(NamedTuple):
+    """Piece *number* (from 0) of *total* of a snapshot of the ledger made at *made_us*."""
+
+    made_us: int
+    number: int
+    total: int
+    body: bytes
+
+
+def snapshot(state: LedgerState, made_us: int) -> tuple[bytes, ...]:
+    """The payloads that hold *state* of the ledger made at *made_us*, 1 or more."""
+    body = _encoder.encode(state)
+    size = limits.GROUP_SNAPSHOT_PIECE_BYTES
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    return tuple(
+        _HEAD.pack(_FORMAT, made_us, index, len(pieces)) + piece for index, piece in enumerate(pieces)
+    )
+
+
+def piece_of(payload: bytes) -> Piece | None:
+    """The piece that a message holds, None where it holds none."""
+    if len(payload) < _HEAD.size:
+        return None
+    form, made_us, number, total = _HEAD.unpack_from(payload)
+    if form != _FORMAT or number >= total:
+        return None
+    return Piece(made_us, number, total, payload[_HEAD.size :])
+
+
+def restored(payloads: Sequence[bytes], made_us: int) -> LedgerState | None:
+    """The state that *payloads* hold, None where they are not all pieces of one snapshot of that ledger."""
+    pieces = [piece for payload in payloads if (piece := piece_of(payload)) is not None]
+    expected = [(made_us, number, len(payloads)) for number in range(len(payloads))]
+    if not pieces or [each[:3] for each in pieces] != expected:
+        return None
+    try:
+        return _decoder.decode(b"".join(each.body for each in pieces))
+    except msgspec.DecodeError:
+        return None

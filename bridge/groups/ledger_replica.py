@@ -1,14 +1,15 @@
 """
-Telling the ledger and folding it (shell over `ledger.py`).
+Writing to the ledger and applying what stands in it (shell over `ledger.py`).
 
-Whoever tells a record learns what it did once the ledger was read up to and including it. One task reads, for all who
-tell and for what other processes tell. It begins at the first use, at the newest snapshot, and rests when nobody asked
+Whoever writes a record learns what it did once the ledger was read up to and including it. One task reads, for all who
+write and for what other processes write. It begins at the first use, at the newest snapshot, and rests when nobody asked
 for long; an outage of the log is waited out.
 """
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, cast
 
 import structlog
 
@@ -25,45 +26,43 @@ from bridge.errors import (
     Overloaded,
 )
 from bridge.flow.following.tails import Tails
-from bridge.groups.ledger import AppliedRecord, Ledger, Result
-from bridge.groups.ledger_topics import LedgerTopics
-from bridge.groups.pending_records import PendingRecords, RandomIds, with_outcome
-from bridge.groups.records import Heartbeat, Leave, Record, Scope, encoded
-from bridge.groups.snapshots import snapshot
-from bridge.groups.token_keys import token_key
+from bridge.groups.ledger import AckResult, AppliedRecord, LeaseResult, Ledger, Result, snapshot
+from bridge.groups.ledger_topics import LedgerTopics, token_key
+from bridge.groups.pending_records import PendingRecords, random_ids, with_outcome
+from bridge.groups.records import (
+    AckKind,
+    Acknowledge,
+    Heartbeat,
+    Lease,
+    LeasedRanges,
+    Leave,
+    OffsetRange,
+    Record,
+    Scope,
+    encoded,
+)
 from bridge.groups.tokens import Tokens
 from bridge.messagelog import (
+    Appender,
     FromOffset,
     MessageLog,
     NewMessage,
-    Placement,
-    Receipt,
     Records,
     ToPartition,
     TopicRef,
 )
 
-__all__ = ("Appender", "LedgerReplica")
+__all__ = ("LedgerReplica",)
 
 _log = structlog.get_logger("bridge.groups")
 # One step of starting or following; callers leave at their own deadline.
 _STEP_TIMEOUT_S: Final = 10.0
 # Intervals that a snapshot is late before somebody makes it whose turn it is not.
 _OVERDUE_TIMES: Final = 10
-# Attempts to tell a record to a ledger that is there.
-_TELLS: Final = 3
+# Attempts to write a record to a ledger that is there.
+_WRITES: Final = 3
 _RETRY_S_MIN: Final = 0.05
 _RETRY_S_MAX: Final = 2.0
-
-
-class Appender(Protocol):
-    """The write half of `MessageLog`, gathered or direct."""
-
-    async def append(
-        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
-    ) -> Receipt:
-        """As `MessageLog.append`."""
-        ...
 
 
 class LedgerReplica:
@@ -71,9 +70,9 @@ class LedgerReplica:
     The ledger of one log, as this process sees it.
 
     Attributes:
-        ledger: what is folded so far; a new object when the ledger began anew.
-        active_us: the newest stamp of a record that is about a group, of those folded one by one.
-        told: what was told here and is waited for.
+        ledger: what is applied so far; a new object when the ledger began anew.
+        active_us: the newest stamp of a record that is about a group, of those applied one by one.
+        pending: what was written here and is waited for.
         on_applied: called after each record.
     """
 
@@ -82,28 +81,27 @@ class LedgerReplica:
     ) -> None:
         self.ledger = Ledger()
         self.active_us = 0
-        self.on_applied: Callable[[AppliedRecord], None] = lambda _applied: None
+        self.pending = PendingRecords()
+        self.on_applied: Callable[[AppliedRecord], None] = lambda _: None
+        self.new_id = partial(next, random_ids())
         self._log = log
         self._appender = appender
         self._tails = tails
         self._stream = stream
         self._clock = clock
+        #: While the ledger is followed.
         self._topics: LedgerTopics | None = None
         self._token_key: bytes | None = None
-        self._seen = False
+        #: Of the topic that `ledger` is of; 0 where it is of none.
         self._made_us = 0
+        self._looked_at = False
         self._wanted = asyncio.Event()
-        self._following = asyncio.Event()
-        self._told_more = False
-        self._waiting: asyncio.Future[None] | None = None
+        self._written = asyncio.Event()
         self._ready: asyncio.Future[None] | None = None
         self._closed = False
-        self._applied_s = clock.monotonic_s()
-        self.told = PendingRecords()
-        self.new_id = RandomIds().next
-        self._since_snapshot = 0
-        self._told_since = False
-        self._snapshot_s = clock.monotonic_s()
+        self._applied_s = self._snapshot_s = clock.monotonic_s()
+        self._records_since_snapshot = 0
+        self._wrote_since_snapshot = False
 
     def now_us(self) -> int:
         """The ledger's time, never ahead of it: its newest stamp and what has passed here since it was read."""
@@ -125,9 +123,10 @@ class LedgerReplica:
         """Whether the ledger is being followed."""
         return self._topics is not None
 
-    async def followed(self) -> None:
-        """Return once the ledger is being followed, for whoever asked for that."""
-        await self._following.wait()
+    @property
+    def is_known(self) -> bool:
+        """Whether `ledger` is what it is now, or was some seconds ago."""
+        return self._looked_at or self._topics is not None
 
     # --- for callers --------------------------------------------------------------------------------------------
 
@@ -152,48 +151,68 @@ class LedgerReplica:
         except TimeoutError:
             raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN) from None
 
-    async def tell(self, record: Record, *, deadline: Deadline) -> Result:
+    async def lease(
+        self,
+        scope: Scope,
+        asked: tuple[tuple[int, tuple[OffsetRange, ...]], ...],
+        *,
+        visibility_ms: int,
+        counted: bool = True,
+        deadline: Deadline,
+    ) -> tuple[int, LeaseResult]:
+        """The lease of what is free of *asked*, by its id; as `write`."""
+        record = Lease(self.new_id(), scope, visibility_ms, counted, asked)
+        return record.id, cast("LeaseResult", await self.write(record, deadline=deadline))
+
+    async def acknowledge(
+        self,
+        scope: Scope,
+        kind: AckKind,
+        leased: Sequence[LeasedRanges],
+        *,
+        delay_ms: int = 0,
+        deadline: Deadline,
+    ) -> AckResult:
+        """What became of each message of *leased*; as `write`, and to write it again does no harm."""
+        record = Acknowledge(self.new_id(), scope, kind, delay_ms, tuple(leased))
+        return cast("AckResult", await self.write(record, deadline=deadline))
+
+    async def write(self, record: Record, *, deadline: Deadline) -> Result:
         """
         Write *record* and return what it did.
 
         Raises:
             LogError: with its outcome; UNKNOWN where the record is or may be in the ledger.
         """
-        for _ in range(_TELLS):
+        for _ in range(_WRITES):
             await self.started(deadline)
             topics = self._topics
             if topics is not None:
                 try:
-                    return await self._tell(record, topics.ledger, deadline)
+                    return await self._write(record, topics.ledger, deadline)
                 except NotFound:
-                    # Somebody deleted it. Nothing was written, so it may be told to the next one.
+                    # Somebody deleted it. Nothing was written, so it may be written to the next one.
                     if self._topics is topics:
                         self._begin_anew("deleted")
         raise ConnectionReset("The ledger of the groups is gone.", outcome=Outcome.NOT_WRITTEN)
 
-    async def _tell(self, record: Record, ledger: TopicRef, deadline: Deadline) -> Result:
-        future = self.told.expect(record)
+    async def _write(self, record: Record, ledger: TopicRef, deadline: Deadline) -> Result:
+        future = self.pending.add(record, timeout_s=deadline.remaining_s())
         may_be_there = True
-        # A timer, not `asyncio.timeout`, as in `flow/appending/batching.py`; the append ends by itself.
-        timer = asyncio.get_running_loop().call_later(deadline.remaining_s(), PendingRecords.expire, future)
         try:
             await self._appender.append(
                 ledger, ToPartition(0), [NewMessage(encoded(record))], deadline=deadline
             )
-            self._told_more = True
-            self._told_since |= not isinstance(record, Heartbeat | Leave)
-            if self._waiting is not None:
-                _wake(self._waiting)
-            result: Result = await future
+            self._wrote_since_snapshot |= not isinstance(record, Heartbeat | Leave)
+            self._written.set()
+            result = await future
+            may_be_there = False
         except BridgeError as error:
             may_be_there = isinstance(error, LogError) and error.outcome is not Outcome.NOT_WRITTEN
             raise
-        else:
-            may_be_there = False
-            return result
         finally:
-            timer.cancel()
-            self.told.end(record, may_be_there=may_be_there)
+            self.pending.remove(record, may_be_there=may_be_there)
+        return result
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -201,7 +220,7 @@ class LedgerReplica:
         """Follow the ledger from the first use on, and from the next one after `rest`; ends by cancellation only."""
         failures = 0
         while True:
-            if not await self._wanted_within(limits.GROUP_STATS_INTERVAL_S):
+            if not await _is_set_within(self._wanted, limits.GROUP_STATS_INTERVAL_S):
                 await self._look()
                 continue
             try:
@@ -217,38 +236,9 @@ class LedgerReplica:
                 _log.warning("groups_ledger_put_off", reason=error.code, detail=error.detail)
                 await asyncio.sleep(min(_RETRY_S_MIN * 2.0 ** min(failures, 10), _RETRY_S_MAX))
 
-    async def _wanted_within(self, timeout_s: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._wanted.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _look(self) -> None:
-        """While nobody asks: fold what others told, so that it is known how groups stand; nothing is made or written."""
-        self._seen = False
-        try:
-            deadline = Deadline.after(_STEP_TIMEOUT_S, self._clock)
-            topics = await LedgerTopics.present(self._log, self._stream, deadline=deadline)
-            if topics is not None:
-                await self._catch_up(topics, deadline)
-            elif self._made_us:
-                self._forget("deleted")
-            self._seen = True
-        except LogError as error:
-            _log.debug("groups_ledger_not_seen", reason=error.code)
-        except NotFound:
-            self._forget("deleted")
-
-    @property
-    def is_known(self) -> bool:
-        """Whether `ledger` is what it is now, or was some seconds ago."""
-        return self._seen or self._topics is not None
-
     def rest(self) -> None:
-        """Follow no more, until somebody asks again; not while somebody waits for what he told."""
-        if not len(self.told):
+        """Follow no more, until somebody asks again; not while somebody waits for what he wrote."""
+        if not len(self.pending):
             self._wanted.clear()
 
     def close(self) -> None:
@@ -260,42 +250,56 @@ class LedgerReplica:
         Store the state if that is due, or *at_once*.
 
         Args:
-            alone: this process does it for all. If not, nobody is known to: whoever told something does it in time, the
+            alone: this process does it for all. If not, nobody is known to: whoever wrote something does it in time, the
                 others only where it is long overdue.
         """
-        topics = self._topics
+        topics, records = self._topics, self._records_since_snapshot
         interval_s = limits.GROUP_SNAPSHOT_INTERVAL_S
-        if not alone and not self._told_since:
+        if not alone and not self._wrote_since_snapshot:
             interval_s, at_once = _OVERDUE_TIMES * interval_s, False
-        due = self._since_snapshot >= limits.GROUP_SNAPSHOT_RECORDS or (
-            self._since_snapshot > 0 and self._clock.monotonic_s() - self._snapshot_s >= interval_s
-        )
-        if topics is None or not (due or (at_once and self._since_snapshot)):
+        is_late = self._clock.monotonic_s() - self._snapshot_s >= interval_s
+        if topics is None or not records:
+            return
+        if not (at_once or is_late or records >= limits.GROUP_SNAPSHOT_RECORDS):
             return
         messages = [NewMessage(piece) for piece in snapshot(self.ledger.state(), topics.made_us)]
-        since = self._since_snapshot
         try:
             await self._log.append(topics.snapshots, ToPartition(0), messages, deadline=deadline)
         except NotFound:
             self._begin_anew("deleted")
             return
-        self._since_snapshot -= min(since, self._since_snapshot)
-        self._told_since = self._since_snapshot > 0
+        self._records_since_snapshot -= min(records, self._records_since_snapshot)
+        self._wrote_since_snapshot = self._records_since_snapshot > 0
         self._snapshot_s = self._clock.monotonic_s()
+
+    async def _look(self) -> None:
+        """While nobody asks: apply what others wrote, so that it is known how groups stand; nothing is made or written."""
+        self._looked_at = False
+        try:
+            deadline = Deadline.after(_STEP_TIMEOUT_S, self._clock)
+            topics = await LedgerTopics.find(self._log, self._stream, deadline=deadline)
+            if topics is not None:
+                await self._catch_up(topics, deadline)
+            elif self._made_us:
+                self._forget("deleted")
+            self._looked_at = True
+        except LogError as error:
+            _log.debug("groups_ledger_not_seen", reason=error.code)
+        except NotFound:
+            self._forget("deleted")
 
     async def _start(self) -> LedgerTopics:
         deadline = Deadline.after(_STEP_TIMEOUT_S, self._clock)
-        topics = await LedgerTopics.found(self._log, self._stream, deadline=deadline)
+        topics = await LedgerTopics.ensure(self._log, self._stream, deadline=deadline)
         self._token_key = await token_key(self._log, topics.keys, known=self._token_key, deadline=deadline)
         await self._catch_up(topics, deadline)
         self._topics = topics
-        self._following.set()
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
         return topics
 
     async def _catch_up(self, topics: LedgerTopics, deadline: Deadline) -> None:
-        """Fold all there is, from the newest snapshot on where that is further."""
+        """Apply all there is, from the newest snapshot on where that is further."""
         state = await topics.newest_snapshot(self._log, deadline=deadline)
         if self._made_us != topics.made_us or (state is not None and state.offset > self.ledger.offset):
             self.ledger = Ledger(state)
@@ -310,27 +314,17 @@ class LedgerReplica:
         ledger = self.ledger
         rest_s = limits.TAIL_SAFETY_S if self._tails.pushes else limits.TAIL_POLL_MS_MAX / 1000
         while self._wanted.is_set() and self.ledger is ledger:
-            self._told_more = False
-            if not await self._read(topics):
-                if self.ledger is ledger:
-                    self._begin_anew("emptied")
-            elif not self._told_more:
-                await self._news(rest_s)
+            self._written.clear()
+            if await self._read(topics):
+                # What others wrote is looked for after so long at the latest.
+                await _is_set_within(self._written, rest_s)
+            elif self.ledger is ledger:
+                self._begin_anew("emptied")
         if self._topics is topics:
             self._stop(ConnectionReset("The ledger of the groups is not followed."))
 
-    async def _news(self, timeout_s: float) -> None:
-        """Return when this process has told something, at the latest after *timeout_s*, to see what others told."""
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        timer = loop.call_later(timeout_s, _wake, self._waiting)
-        try:
-            await self._waiting
-        finally:
-            timer.cancel()
-
     async def _read(self, topics: LedgerTopics) -> bool:
-        """Fold what there is; whether the ledger is still the one that was folded."""
+        """Apply what there is; whether the ledger is still the one that was applied so far."""
         ledger = self.ledger
         while True:
             page = await self._log.read(
@@ -353,16 +347,15 @@ class LedgerReplica:
         for offset, timestamp_us, payload in zip(
             records.offsets, records.timestamps_us, records.payloads, strict=True
         ):
-            folded = ledger.apply(offset, timestamp_us, payload)
-            if folded is None:
+            applied = ledger.apply(offset, timestamp_us, payload)
+            if applied is None:
                 _log.debug("groups_record_skipped", offset=offset)
                 continue
-            record = folded.record
-            if not isinstance(record, Heartbeat | Leave):
-                self._since_snapshot += 1
+            if not isinstance(applied.record, Heartbeat | Leave):
+                self._records_since_snapshot += 1
                 self.active_us = ledger.now_us
-            self.told.folded(folded)
-            self.on_applied(folded)
+            self.pending.applied(applied)
+            self.on_applied(applied)
         if records:
             self._applied_s = self._clock.monotonic_s()
 
@@ -372,24 +365,27 @@ class LedgerReplica:
         self._stop(ConnectionReset("The ledger of the groups was lost."))
 
     def _forget(self, how: str) -> None:
-        """Leases and what was acked out of order went with the ledger; low-water marks are stored elsewhere."""
+        """Leases and what was acked out of order went with the ledger; committed offsets are stored elsewhere."""
         if self._made_us:
             _log.warning("groups_ledger_lost", how=how)
         self.ledger = Ledger()
         self._made_us = 0
         # So that nobody takes up the old snapshot.
-        self._since_snapshot = limits.GROUP_SNAPSHOT_RECORDS
+        self._records_since_snapshot = limits.GROUP_SNAPSHOT_RECORDS
 
     def _stop(self, error: LogError) -> None:
         """Nothing is followed: who waits hears *error*."""
         self._topics = None
-        self._following.clear()
         ready, self._ready = self._ready, None
         if ready is not None and not ready.done():
             ready.set_exception(with_outcome(error, Outcome.NOT_WRITTEN))
-        self.told.fail(error)
+        self.pending.fail(error)
 
 
-def _wake(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+async def _is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

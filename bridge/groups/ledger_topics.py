@@ -1,25 +1,46 @@
-"""The topics the ledger lives in: made where they are missing, and the newest snapshot found (shell)."""
+"""
+The topics the ledger lives in (shell): made where they are missing; the newest snapshot and the key of the tokens in them.
 
+The key that tokens are signed with stands in a topic beside the ledger. There every bridge of the log finds it, after any
+restart, without being configured; whoever can read it there can write to the ledger itself. The first key in the topic's
+order is the one: bridges that start at once agree by that.
+"""
+
+import secrets
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from bridge import limits
 from bridge.clock import Deadline
-from bridge.errors import AlreadyExists, NotFound
-from bridge.groups.ledger import LedgerState
-from bridge.groups.snapshots import piece_of, restored
-from bridge.groups.token_keys import KEYS
-from bridge.messagelog import FromOffset, Last, Message, MessageLog, Retention, TopicRef
+from bridge.errors import AlreadyExists, NotFound, TopicError
+from bridge.groups.ledger import LedgerState, piece_of, restored
+from bridge.groups.tokens import TOKEN_KEY_BYTES
+from bridge.messagelog import (
+    First,
+    FromOffset,
+    Last,
+    Message,
+    MessageLog,
+    NewMessage,
+    Retention,
+    ToPartition,
+    TopicRef,
+)
 
-__all__ = ("LEDGER", "LedgerTopics")
+__all__ = ("KEYS", "LEDGER", "LedgerTopics", "token_key")
 
 LEDGER: Final = "ledger"
-
+KEYS: Final = "keys"
+_SNAPSHOTS: Final = "snapshots"
+_KEY_FORMAT: Final = b"BGK1"
 # How many of the newest messages may be no snapshot before it is taken as lost.
 _STRANGERS_MAX: Final = 64
-_LEDGER_RETENTION: Final = Retention(age_s=limits.GROUP_LEDGER_AGE_S)
-# By size: the newest snapshot must outlive any pause.
-_SNAPSHOTS_RETENTION: Final = Retention(size_bytes=limits.GROUP_SNAPSHOTS_BYTES_MAX)
+_RETENTIONS: Final = {
+    LEDGER: Retention(age_s=limits.GROUP_LEDGER_AGE_S),
+    # By size: the newest snapshot must outlive any pause.
+    _SNAPSHOTS: Retention(size_bytes=limits.GROUP_SNAPSHOTS_BYTES_MAX),
+    KEYS: Retention(),
+}
 
 
 class LedgerTopics(NamedTuple):
@@ -31,35 +52,33 @@ class LedgerTopics(NamedTuple):
     made_us: int
 
     @classmethod
-    async def present(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics | None":
+    async def find(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics | None":
         """The topics in *stream*, None where the ledger is missing; nothing is made."""
-        ledger, snapshots, keys = (TopicRef(stream, name) for name in (LEDGER, "snapshots", KEYS))
+        ledger, snapshots, keys = (TopicRef(stream, name) for name in _RETENTIONS)
         try:
-            made_us = (await log.topic(ledger, deadline=deadline)).created_at_us
+            info = await log.topic(ledger, deadline=deadline)
         except NotFound:
             return None
-        return cls(ledger, snapshots, keys, made_us)
+        return cls(ledger, snapshots, keys, info.created_at_us)
 
     @classmethod
-    async def found(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics":
+    async def ensure(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics":
         """The topics in *stream*; made, with the stream, where they are missing."""
-        ledger, snapshots, keys = (TopicRef(stream, name) for name in (LEDGER, "snapshots", KEYS))
         try:
-            for topic in (snapshots, keys):
-                await log.partitions_count(topic, deadline=deadline)
-            made_us = (await log.topic(ledger, deadline=deadline)).created_at_us
+            for name in _RETENTIONS:
+                await log.partitions_count(TopicRef(stream, name), deadline=deadline)
         except NotFound:
             with suppress(AlreadyExists):
                 await log.create_stream(stream, deadline=deadline)
-            for topic, retention in (
-                (ledger, _LEDGER_RETENTION),
-                (snapshots, _SNAPSHOTS_RETENTION),
-                (keys, Retention()),
-            ):
+            for name, retention in _RETENTIONS.items():
                 with suppress(AlreadyExists):
-                    await log.create_topic(topic, partitions_count=1, retention=retention, deadline=deadline)
-            made_us = (await log.topic(ledger, deadline=deadline)).created_at_us
-        return cls(ledger, snapshots, keys, made_us)
+                    await log.create_topic(
+                        TopicRef(stream, name), partitions_count=1, retention=retention, deadline=deadline
+                    )
+        found = await cls.find(log, stream, deadline=deadline)
+        if found is None:
+            raise NotFound
+        return found
 
     async def newest_snapshot(self, log: MessageLog, *, deadline: Deadline) -> LedgerState | None:
         """The state in the newest snapshot of this ledger, None where there is none."""
@@ -85,3 +104,32 @@ class LedgerTopics(NamedTuple):
             payloads += (message.payload for message in page.messages)
             at = page.messages[-1].offset + 1
         return restored([*payloads, last.payload], self.made_us)
+
+
+async def token_key(log: MessageLog, topic: TopicRef, *, known: bytes | None, deadline: Deadline) -> bytes:
+    """
+    The key in *topic*, stored first where there is none.
+
+    Args:
+        known: the one used so far: where the topic was lost, tokens that were given out stay good.
+
+    Raises:
+        NotFound, LogError: as `MessageLog.read` and `append`.
+    """
+    found = await _first_key(log, topic, deadline)
+    if found is None:
+        made = known or secrets.token_bytes(TOKEN_KEY_BYTES)
+        await log.append(topic, ToPartition(0), [NewMessage(_KEY_FORMAT + made)], deadline=deadline)
+        found = await _first_key(log, topic, deadline)
+    if found is None:
+        raise TopicError("The key of the groups' tokens is not to be read.")
+    return found
+
+
+async def _first_key(log: MessageLog, topic: TopicRef, deadline: Deadline) -> bytes | None:
+    page = await log.read(topic, 0, First(), count=limits.GROUP_LEDGER_PAGE_MESSAGES, deadline=deadline)
+    for message in page.messages:
+        payload = message.payload
+        if payload.startswith(_KEY_FORMAT) and len(payload) == len(_KEY_FORMAT) + TOKEN_KEY_BYTES:
+            return payload[len(_KEY_FORMAT) :]
+    return None

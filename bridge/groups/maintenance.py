@@ -1,8 +1,12 @@
-"""What a process does for the groups beside requests (shell): says that it lives, stores marks, makes snapshots."""
+"""
+What a process does for the groups beside requests (shell).
+
+It sends heartbeats, commits offsets, makes snapshots, measures how every group stands, and ends those that nobody uses.
+"""
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple, NoReturn
 
 import structlog
 
@@ -10,50 +14,118 @@ from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError, RequestError
 from bridge.groups.assignment import assigned_partitions, is_leader
+from bridge.groups.inspection import group_stats
 from bridge.groups.ledger import Group, Ledger
-from bridge.groups.records import ExpireGroup, Heartbeat, Leave, Scope
-from bridge.groups.served_group import Context
+from bridge.groups.read_ahead import some_at_once
+from bridge.groups.records import ExpireGroup, Heartbeat, Leave, Record, Scope
+from bridge.groups.served_groups import Context, ServedGroups
+from bridge.groups.values import consumer_name
 from bridge.messagelog import TopicRef
+from bridge.telemetry.metrics import GroupMetrics, GroupStats
 
-__all__ = ("Maintenance", "consumer_name")
+__all__ = ("Maintenance",)
 
 _log = structlog.get_logger("bridge.groups")
 _TIMEOUT_S: Final = 5.0
 _TTL_US: Final = limits.GROUP_MEMBER_TTL_MS * 1000
-_RENEW_US: Final = _TTL_US // 3
+_HEARTBEAT_US: Final = _TTL_US // 3
 
 
-class _Mark(NamedTuple):
-    """A partition of a group whose low-water mark is to be stored."""
+class _Commit(NamedTuple):
+    """A partition of a group whose committed offset is to be stored: that before *low*."""
 
     scope: Scope
     partition_id: int
     low: int
 
 
-def consumer_name(group: str) -> str:
-    """The consumer that a group's low-water marks are stored for."""
-    return f"group.{group}"
-
-
 class Maintenance:
-    """The maintenance of one process; `heartbeat` and `commit_offsets` are called again and again by `Groups.run`."""
+    """
+    The maintenance of one process.
 
-    def __init__(self, context: Context) -> None:
+    Args:
+        is_idle: whether no group was used here for long.
+        unused_s_max: a group that nobody uses for longer ends; 0 keeps all.
+
+    Attributes:
+        due: set where the next turn should not wait for its second.
+        scopes: the groups that this process last said it serves.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        served_groups: ServedGroups,
+        metrics: GroupMetrics,
+        *,
+        is_idle: Callable[[], bool],
+        unused_s_max: float,
+    ) -> None:
+        self.due = asyncio.Event()
+        self.scopes: tuple[Scope, ...] = ()
         self._context = context
-        self._scopes: tuple[Scope, ...] = ()
-        #: Where, and at which of its times, that was said.
+        self._replica = context.replica
+        self._served_groups = served_groups
+        self._metrics = metrics
+        self._is_idle = is_idle
+        self._unused_s_max = unused_s_max
+        #: Where, and at which of its times, the last heartbeat was.
         self._ledger: Ledger | None = None
-        self._renewed_us = 0
-        #: What was stored last, by this process.
-        self._stored: dict[tuple[Scope, int], int] = {}
-        #: The state of each group, and who served it, when its marks were last looked at.
+        self._heartbeat_us = 0
+        #: What was committed last, by this process.
+        self._committed: dict[tuple[Scope, int], int] = {}
+        #: The state of each group, and who served it, when its offsets were last looked at.
         self._seen: dict[Scope, tuple[int, int, tuple[int, ...]]] = {}
 
-    @property
-    def scopes(self) -> tuple[Scope, ...]:
-        """The groups that this process last said it serves."""
-        return self._scopes
+    async def run(self) -> NoReturn:
+        """Turn after turn, a second from each other, while the ledger is followed; ends by cancellation only."""
+        failed: str | None = None
+        while True:
+            try:
+                # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the event.
+                async with asyncio.timeout(limits.GROUP_COMMIT_INTERVAL_S):
+                    await self.due.wait()
+            except TimeoutError:
+                pass
+            self.due.clear()
+            if not self._replica.is_followed:
+                continue
+            try:
+                await self.turn()
+            except BridgeError as error:
+                # Told when it changes: a full disk, for one, may stay so for hours.
+                if error.code != failed:
+                    _log.warning("group_duty_failed", code=error.code, detail=error.detail)
+                failed = error.code
+            else:
+                failed = None
+
+    async def turn(self) -> None:
+        """
+        All that is due.
+
+        Raises:
+            LogError: if something could not be done; it is done again at the next turn.
+        """
+        self._served_groups.tidy()
+        await self.heartbeat(self._served_groups.scopes)
+        await self.commit_offsets()
+        await self.snapshot()
+        await self._served_groups.look()
+        if self._is_idle():
+            await self.finish()
+            if self._is_idle():
+                self._replica.rest()
+
+    async def finish(self) -> None:
+        """The last of everything, for a process that ends; what fails is logged and passed over."""
+        for step in (self.commit_offsets, lambda: self.snapshot(at_once=True), self.leave):
+            try:
+                await step()
+            except BridgeError as error:
+                _log.warning("group_duty_failed", code=error.code, detail=error.detail)
+
+    # --- membership and snapshots -------------------------------------------------------------------------------
 
     async def heartbeat(self, scopes: tuple[Scope, ...]) -> None:
         """
@@ -65,54 +137,54 @@ class Maintenance:
         Raises:
             LogError: if that could not be said.
         """
-        replica = self._context.replica
-        due = replica.active_us - self._renewed_us >= _RENEW_US or self.is_out
-        if scopes == self._scopes and not (due and scopes):
+        replica = self._replica
+        due = replica.active_us - self._heartbeat_us >= _HEARTBEAT_US or self.is_out
+        if scopes == self.scopes and not (due and scopes):
             return
         if not scopes:
             await self.leave()
             return
-        record = Heartbeat(replica.new_id(), self._context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
-        await replica.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
-        self._scopes = scopes
-        self._ledger, self._renewed_us = replica.ledger, replica.ledger.now_us
+        await self._write(
+            Heartbeat(replica.new_id(), self._context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
+        )
+        self.scopes = scopes
+        self._ledger, self._heartbeat_us = replica.ledger, replica.ledger.now_us
 
     @property
     def is_out(self) -> bool:
         """Whether others do not know any more, or never knew, that this process serves what it does."""
-        ledger = self._context.replica.ledger
-        return ledger is not self._ledger or ledger.now_us - self._renewed_us >= _TTL_US
+        ledger = self._replica.ledger
+        return ledger is not self._ledger or ledger.now_us - self._heartbeat_us >= _TTL_US
 
     async def leave(self) -> None:
         """Say that this process serves no group any more, if it said that it did."""
-        if self._scopes:
-            replica = self._context.replica
-            record = Leave(replica.new_id(), self._context.member_id)
-            await replica.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
-            self._scopes = ()
+        if self.scopes:
+            await self._write(Leave(self._replica.new_id(), self._context.member_id))
+            self.scopes = ()
 
     async def snapshot(self, *, at_once: bool = False) -> None:
         """Store the ledger's state, where this process is the one that does, or nobody has said that he is there."""
-        replica = self._context.replica
-        members = replica.ledger.members(now_us=replica.now_us())
+        members = self._replica.ledger.members(now_us=self._replica.now_us())
         if not members or is_leader(self._context.member_id, members):
-            deadline = Deadline.after(_TIMEOUT_S, self._context.clock)
-            await replica.snapshot(at_once=at_once, alone=bool(members), deadline=deadline)
+            await self._replica.snapshot(at_once=at_once, alone=bool(members), deadline=self._deadline())
+
+    async def _write(self, record: Record) -> None:
+        await self._replica.write(record, deadline=self._deadline())
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(_TIMEOUT_S, self._context.clock)
+
+    # --- committed offsets --------------------------------------------------------------------------------------
 
     async def commit_offsets(self) -> None:
-        """Store the low-water marks of the partitions looked after here that have moved."""
-        marks = list(self._moved())
-        for at in range(0, len(marks), limits.GROUP_READS_AT_ONCE):
-            some = marks[at : at + limits.GROUP_READS_AT_ONCE]
-            await asyncio.gather(*map(self._store, some))
+        """Store the committed offsets of the partitions looked after here that have moved."""
+        await some_at_once(self._commit, list(self._moved()))
 
-    def _moved(self) -> Iterator[_Mark]:
-        replica = self._context.replica
-        now_us = replica.now_us()
-        ledger = replica.ledger
+    def _moved(self) -> Iterator[_Commit]:
+        ledger, now_us, member_id = self._replica.ledger, self._replica.now_us(), self._context.member_id
         for gone in self._seen.keys() - ledger.groups.keys():
             self.forget(gone)
-        everybody = ledger.members(now_us=now_us) or (self._context.member_id,)
+        everybody = ledger.members(now_us=now_us) or (member_id,)
         for scope, group in ledger.groups.items():
             # Where nobody receives any more, somebody must: acks still come.
             members = ledger.members(scope, now_us=now_us) or everybody
@@ -120,58 +192,87 @@ class Maintenance:
             if self._seen.get(scope) == seen:
                 continue
             self._seen[scope] = seen
-            partitions = group.partitions
-            for partition_id in assigned_partitions(
-                self._context.member_id, members, scope, 1 + max(partitions, default=-1)
-            ):
-                partition = partitions.get(partition_id)
-                if partition is not None and self._stored.get((scope, partition_id), 0) != partition.low:
-                    yield _Mark(scope, partition_id, partition.low)
+            count = 1 + max(group.partitions, default=-1)
+            for partition_id in assigned_partitions(member_id, members, scope, count):
+                if partition_id in group.partitions:
+                    yield from self._unstored(scope, group, partition_id)
 
-    async def _store(self, mark: _Mark) -> None:
-        scope, partition_id, low = mark
-        context = self._context
+    def _unstored(self, scope: Scope, group: Group, partition_id: int) -> Iterator[_Commit]:
+        low = group.partitions[partition_id].low
+        if self._committed.get((scope, partition_id), 0) != low:
+            yield _Commit(scope, partition_id, low)
+
+    async def _commit(self, commit: _Commit) -> None:
+        scope, partition_id, low = commit
+        log, deadline = self._context.log, self._deadline()
         topic, consumer = TopicRef(scope.stream, scope.topic), consumer_name(scope.group)
-        deadline = Deadline.after(_TIMEOUT_S, context.clock)
         try:
             if low:
-                await context.log.store_offset(topic, partition_id, consumer, low - 1, deadline=deadline)
+                await log.store_offset(topic, partition_id, consumer, low - 1, deadline=deadline)
             else:
-                await context.log.delete_offset(topic, partition_id, consumer, deadline=deadline)
+                await log.delete_offset(topic, partition_id, consumer, deadline=deadline)
         except RequestError as error:
-            # The topic is gone or was emptied: the next receiver finds out. Not tried again for the same mark.
+            # The topic is gone or was emptied: the next receiver finds out. Not tried again for the same offset.
             _log.info("group_mark_refused", **scope._asdict(), partition_id=partition_id, reason=error.code)
         except LogError as error:
             _log.debug("group_mark_put_off", reason=error.code)
             self._seen.pop(scope, None)
             return
-        self._stored[scope, partition_id] = low
-
-    async def expire(self, scope: Scope, group: Group, *, keep_marks: bool) -> None:
-        """
-        End a group that nobody uses any more, unless somebody does meanwhile; its marks stay with the log's topic.
-
-        Raises:
-            LogError: if that could not be said.
-        """
-        for partition_id, partition in tuple(group.partitions.items()):
-            if keep_marks and partition.low and self._stored.get((scope, partition_id), 0) != partition.low:
-                await self._store(_Mark(scope, partition_id, partition.low))
-        replica = self._context.replica
-        record = ExpireGroup(replica.new_id(), scope, group.used_us)
-        await replica.tell(record, deadline=Deadline.after(_TIMEOUT_S, self._context.clock))
-        _log.info("group_expired", **scope._asdict(), used_us=group.used_us)
+        self._committed[scope, partition_id] = low
 
     def forget(self, scope: Scope) -> None:
         """The group is no more."""
         self._seen.pop(scope, None)
-        for key in [each for each in self._stored if each[0] == scope]:
-            del self._stored[key]
+        for key in [each for each in self._committed if each[0] == scope]:
+            del self._committed[key]
 
-    async def finish(self) -> None:
-        """The last of everything, for a process that ends; what fails is told and passed over."""
-        for step in (self.commit_offsets, lambda: self.snapshot(at_once=True), self.leave):
+    # --- how groups stand, and which are over -------------------------------------------------------------------
+
+    async def measure(self) -> NoReturn:
+        """Look at all groups now and then, for a tenth of the time at most; ends by cancellation only."""
+        rest_s = limits.GROUP_STATS_INTERVAL_S
+        while True:
+            await asyncio.sleep(rest_s)
+            began_s = self._context.clock.monotonic_s()
             try:
-                await step()
+                await self.measure_once()
             except BridgeError as error:
-                _log.warning("group_duty_failed", code=error.code, detail=error.detail)
+                _log.debug("group_standing_not_known", code=error.code)
+            took_s = self._context.clock.monotonic_s() - began_s
+            rest_s = max(limits.GROUP_STATS_INTERVAL_S, took_s / limits.GROUP_STATS_SHARE)
+
+    async def measure_once(self) -> None:
+        """Tell how every group stands, whoever uses it or not, and end those that nobody used for long."""
+        stats: dict[Scope, GroupStats | None] | None = None
+        try:
+            if self._replica.is_known:
+                deadline = Deadline.after(limits.GROUP_STATS_TIMEOUT_S, self._context.clock)
+                stats = await group_stats(self._context, deadline=deadline)
+        finally:
+            self._metrics.groups_measured(
+                None if stats is None else {(*scope,): each for scope, each in stats.items()}
+            )
+        for scope, each in (stats or {}).items():
+            group = self._replica.ledger.groups.get(scope)
+            if group is not None and self._is_over(scope, group, topic_is_there=each is not None):
+                await self._expire(scope, group, keep_offsets=each is not None)
+
+    def _is_over(self, scope: Scope, group: Group, *, topic_is_there: bool) -> bool:
+        """Whether a group is of no use any more; who receives without getting anything uses it too."""
+        served = self._served_groups.get(scope)
+        if served is not None and served.receivers:
+            return False
+        unused_s = (self._context.clock.now_us() - group.used_us) / 1_000_000
+        if served is not None:
+            unused_s = min(unused_s, served.idle_s)
+        return not topic_is_there or 0 < self._unused_s_max <= unused_s
+
+    async def _expire(self, scope: Scope, group: Group, *, keep_offsets: bool) -> None:
+        """End a group that nobody uses any more, unless somebody does meanwhile; its committed offsets stay in the log."""
+        if keep_offsets:
+            for partition_id in tuple(group.partitions):
+                for commit in self._unstored(scope, group, partition_id):
+                    if commit.low:
+                        await self._commit(commit)
+        await self._write(ExpireGroup(self._replica.new_id(), scope, group.used_us))
+        _log.info("group_expired", **scope._asdict(), used_us=group.used_us)

@@ -3,14 +3,17 @@
 import asyncio
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
-from bridge.messagelog import FromOffset, Message, MessageLog, Records, TopicRef
+from bridge.messagelog import NO_RECORDS, FromOffset, Message, MessageLog, TopicRef
 
-__all__ = ("ReadAhead", "ReadAheadPage")
+__all__ = ("ReadAhead", "ReadAheadPage", "some_at_once")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 # Nobody is handed what was read longer ago: the topic may have been made anew, with other messages at these offsets.
 _FRESH_S: Final = 1.0
@@ -18,6 +21,14 @@ _FRESH_S: Final = 1.0
 _AHEAD_BYTES: Final = 256 * 1024
 # A first read, which knows nothing of their size.
 _FIRST_MESSAGES: Final = 16
+
+
+async def some_at_once(work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]) -> list[Result]:
+    """What *work* gives for each of *items*, `GROUP_READS_AT_ONCE` of them at a time."""
+    results: list[Result] = []
+    for at in range(0, len(items), limits.GROUP_READS_AT_ONCE):
+        results += await asyncio.gather(*map(work, items[at : at + limits.GROUP_READS_AT_ONCE]))
+    return results
 
 
 class ReadAheadPage(NamedTuple):
@@ -38,7 +49,7 @@ class _Window:
     __slots__ = ("end_offset", "forgotten", "from_offset", "read_s", "records", "turn")
 
     def __init__(self) -> None:
-        self.records = Records.of(())
+        self.records = NO_RECORDS
         self.from_offset = 0
         self.end_offset = 0
         self.read_s = 0.0
@@ -64,16 +75,20 @@ class ReadAhead:
             NotFound, LogError: as `MessageLog.read`.
         """
         key = topic, partition_id
-        window = self._windows.get(key)
-        if window is None:
-            window = self._windows[key] = _Window()
+        window = self._windows.setdefault(key, _Window())
         self._windows.move_to_end(key)
         if not self._covers(window, offsets):
             async with window.turn:
                 if not self._covers(window, offsets):
                     await self._read(window, topic, partition_id, offsets, deadline)
             self._shrink()
-        return _found(window, offsets)
+        records = window.records
+        messages = []
+        for offset in offsets:
+            at = bisect_left(records.offsets, offset)
+            if at < len(records) and records.offsets[at] == offset:
+                messages.append(records[at])
+        return ReadAheadPage(tuple(messages), records.offsets[0] if records else None, window.end_offset)
 
     def forget(self, topic: TopicRef) -> None:
         """Nothing of *topic* that was read holds any more."""
@@ -83,11 +98,10 @@ class ReadAhead:
                 window.forgotten += 1
 
     def _covers(self, window: _Window, offsets: Sequence[int]) -> bool:
-        records = window.records
         return (
-            len(records) > 0
+            len(window.records) > 0
             and self._clock.monotonic_s() - window.read_s < _FRESH_S
-            and window.from_offset <= offsets[0] <= records.offsets[-1]
+            and window.from_offset <= offsets[0] <= window.records.offsets[-1]
         )
 
     async def _read(
@@ -108,9 +122,7 @@ class ReadAhead:
             if forgotten == window.forgotten:
                 break
             # The topic began anew while it was read.
-        window.records = page.messages
-        window.from_offset = offsets[0]
-        window.end_offset = page.end_offset
+        window.records, window.from_offset, window.end_offset = page.messages, offsets[0], page.end_offset
         window.read_s = read_s
 
     def _shrink(self) -> None:
@@ -120,14 +132,3 @@ class ReadAhead:
             weight_bytes > limits.GROUP_AHEAD_BYTES_MAX or len(windows) > limits.GROUP_AHEAD_WINDOWS_MAX
         ):
             weight_bytes -= windows.popitem(last=False)[1].records.weight_bytes
-
-
-def _found(window: _Window, offsets: Sequence[int]) -> ReadAheadPage:
-    records = window.records
-    there = records.offsets
-    messages = []
-    for offset in offsets:
-        at = bisect_left(there, offset)
-        if at < len(there) and there[at] == offset:
-            messages.append(records[at])
-    return ReadAheadPage(tuple(messages), there[0] if there else None, window.end_offset)

@@ -1,10 +1,13 @@
 """
-What processes tell each other through the ledger, as bytes (pure).
+What processes say to each other through the ledger, as bytes (pure).
 
 A record is four bytes that name the format and its version, then MessagePack. What is not of this form, or out of
 bounds, is no record: somebody else's message in that topic, or a newer bridge's.
 """
 
+from collections.abc import Sequence
+from enum import IntEnum
+from itertools import starmap
 from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import msgspec
@@ -13,13 +16,14 @@ from msgspec import Meta, Struct
 from bridge import limits
 
 __all__ = (
+    "AckKind",
     "Acknowledge",
     "Advance",
     "DeleteGroup",
     "ExpireGroup",
     "Heartbeat",
-    "Hold",
     "Lease",
+    "LeasedRanges",
     "Leave",
     "OffsetRange",
     "Open",
@@ -27,9 +31,9 @@ __all__ = (
     "Scope",
     "Seek",
     "Start",
-    "Verb",
     "decoded",
     "encoded",
+    "offset_ranges",
 )
 
 _FORMAT: Final = b"BGL1"
@@ -39,8 +43,15 @@ _Id: TypeAlias = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 _Offset: TypeAlias = Annotated[int, Meta(ge=0, le=limits.OFFSET_MAX)]
 _Partition: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
-#: What is done with a message that is out: 0 ack, 1 nack, 2 extend, 3 give back (it never reached a consumer).
-Verb: TypeAlias = Annotated[int, Meta(ge=0, le=3)]
+
+class AckKind(IntEnum):
+    """What is done with a message that is out."""
+
+    ACK = 0
+    NACK = 1
+    EXTEND = 2
+    #: It never reached a consumer: it is free at once, and the delivery does not count.
+    RELEASE = 3
 
 
 class Scope(NamedTuple):
@@ -66,7 +77,18 @@ class Start(NamedTuple):
     epoch: Annotated[int, Meta(ge=-1, le=2**63 - 1)] = -1
 
 
-class Hold(NamedTuple):
+def offset_ranges(offsets: Sequence[int]) -> tuple[OffsetRange, ...]:
+    """*offsets*, in order and each once, as few ranges."""
+    ranges: list[list[int]] = []
+    for offset in offsets:
+        if ranges and ranges[-1][1] == offset:
+            ranges[-1][1] += 1
+        else:
+            ranges.append([offset, offset + 1])
+    return tuple(starmap(OffsetRange, ranges))
+
+
+class LeasedRanges(NamedTuple):
     """Messages of one partition and of one lease."""
 
     partition_id: _Partition
@@ -81,19 +103,19 @@ _Ranges: TypeAlias = Annotated[
 _Asked: TypeAlias = tuple[_Partition, _Ranges]
 
 
-class _Told(Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
+class _Record(Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fields=True):
     #: Random; by it the writer finds its own record, and for a lease it is the secret of its tokens.
     id: _Id
 
 
-class Open(_Told, frozen=True, array_like=True, gc=False, tag=1):
+class Open(_Record, frozen=True, array_like=True, gc=False, tag=1):
     """Take up the partitions that the ledger does not know yet."""
 
     scope: Scope
     starts: _Starts
 
 
-class Lease(_Told, frozen=True, array_like=True, gc=False, tag=2):
+class Lease(_Record, frozen=True, array_like=True, gc=False, tag=2):
     """Give these messages out, as far as they are free, for *visibility_ms*; *counted* as a delivery or not."""
 
     scope: Scope
@@ -102,51 +124,51 @@ class Lease(_Told, frozen=True, array_like=True, gc=False, tag=2):
     asked: Annotated[tuple[_Asked, ...], Meta(min_length=1, max_length=limits.GROUP_RECORD_PARTS_MAX)]
 
 
-class Acknowledge(_Told, frozen=True, array_like=True, gc=False, tag=3):
-    """Ack, nack, extend or give back; *delay_ms* is the new time out, or the delay of a nack."""
+class Acknowledge(_Record, frozen=True, array_like=True, gc=False, tag=3):
+    """Ack, nack, extend or release; *delay_ms* is the new time out, or the delay of a nack."""
 
     scope: Scope
-    verb: Verb
+    kind: AckKind
     delay_ms: Annotated[int, Meta(ge=0, le=limits.GROUP_NACK_DELAY_MS_MAX)]
-    holds: Annotated[tuple[Hold, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
+    leased: Annotated[tuple[LeasedRanges, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
 
 
-class Seek(_Told, frozen=True, array_like=True, gc=False, tag=4):
+class Seek(_Record, frozen=True, array_like=True, gc=False, tag=4):
     """Forget leases, acks and counts of these partitions and go on at another offset."""
 
     scope: Scope
     starts: _Starts
 
 
-class Advance(_Told, frozen=True, array_like=True, gc=False, tag=5):
+class Advance(_Record, frozen=True, array_like=True, gc=False, tag=5):
     """What is before these offsets is no longer in the log."""
 
     scope: Scope
     starts: _Starts
 
 
-class DeleteGroup(_Told, frozen=True, array_like=True, gc=False, tag=6):
+class DeleteGroup(_Record, frozen=True, array_like=True, gc=False, tag=6):
     """The group is no more."""
 
     scope: Scope
 
 
-class ExpireGroup(_Told, frozen=True, array_like=True, gc=False, tag=9):
-    """The group is no more, if it was last used at *used_us*: its marks are stored, and it goes on there if it comes again."""
+class ExpireGroup(_Record, frozen=True, array_like=True, gc=False, tag=9):
+    """The group is no more, if it was last used at *used_us*: its committed offsets are kept: it goes on there if it comes again."""
 
     scope: Scope
     used_us: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class Heartbeat(_Told, frozen=True, array_like=True, gc=False, tag=7):
-    """This process lives, and has receivers in these groups; replaces what it told before."""
+class Heartbeat(_Record, frozen=True, array_like=True, gc=False, tag=7):
+    """This process lives, and has receivers in these groups; replaces what it said before."""
 
     member_id: _Id
     ttl_ms: Annotated[int, Meta(ge=1, le=600_000)]
     scopes: Annotated[tuple[Scope, ...], Meta(max_length=limits.GROUPS_MAX)]
 
 
-class Leave(_Told, frozen=True, array_like=True, gc=False, tag=8):
+class Leave(_Record, frozen=True, array_like=True, gc=False, tag=8):
     """This process serves no group any more."""
 
     member_id: _Id
@@ -179,10 +201,10 @@ def decoded(payload: bytes) -> Record | None:
 def _is_bounded(record: Record) -> bool:
     """Whether all its ranges together are as many messages as one request may concern; no schema can say that."""
     if isinstance(record, Lease):
-        ranges = [run for _, ranges in record.asked for run in ranges]
+        ranges = [each for _, some in record.asked for each in some]
         messages_max = limits.GROUP_RECEIVE_MESSAGES_MAX
     elif isinstance(record, Acknowledge):
-        ranges = [run for hold in record.holds for run in hold.ranges]
+        ranges = [each for some in record.leased for each in some.ranges]
         messages_max = limits.GROUP_TOKENS_MAX
     else:
         return True

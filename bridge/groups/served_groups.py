@@ -1,59 +1,299 @@
-"""The groups that a process serves (shell): opened at first use, given up when nobody came for long."""
+"""The groups that a process serves (shell over `assignment.py`): what may be had of each, and who waits for it."""
 
 import asyncio
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import Final, NamedTuple
 
 from bridge import limits
-from bridge.clock import Deadline
-from bridge.errors import BadRequest, NotFound
+from bridge.clock import Clock, Deadline
+from bridge.errors import BadRequest, LogError, NotFound
+from bridge.flow.following.tails import Tails
+from bridge.groups.assignment import Reservations, assigned_partitions
 from bridge.groups.ledger import AppliedRecord
-from bridge.groups.maintenance import consumer_name
-from bridge.groups.records import DeleteGroup, ExpireGroup, Open, Scope, Start
-from bridge.groups.served_group import Context, ServedGroup
-from bridge.messagelog import TopicRef
+from bridge.groups.ledger_replica import LedgerReplica
+from bridge.groups.partition import Partition
+from bridge.groups.read_ahead import ReadAhead, some_at_once
+from bridge.groups.records import (
+    AckKind,
+    Acknowledge,
+    DeleteGroup,
+    ExpireGroup,
+    Lease,
+    Open,
+    Scope,
+    Seek,
+    Start,
+)
+from bridge.groups.values import consumer_name
+from bridge.messagelog import MessageLog, TopicRef
 
-__all__ = ("ServedGroups",)
+__all__ = ("Context", "Reservation", "ServedGroup", "ServedGroups")
 
+_FAR_S: Final = 3600.0
+# How often those who wait look for themselves where no tail can tell them.
+_BLIND_S: Final = 1.0
+# An estimate of the ledger's time that is this much late never asks too early for what comes back.
+_END_MARGIN_S: Final = 0.002
 # Consumers that come again and again find their partitions watched.
 _LINGER_S: Final = 5.0
 # For what is mostly known already.
 _LOOK_TIMEOUT_S: Final = 3.0
 
 
+class Context(NamedTuple):
+    """What all groups of a process share."""
+
+    log: MessageLog
+    tails: Tails
+    replica: LedgerReplica
+    ahead: ReadAhead
+    clock: Clock
+    member_id: int
+
+
+class Reservation(NamedTuple):
+    """Offsets of one partition that a receiver asks for; nobody else of this process does until they are released."""
+
+    partition_id: int
+    offsets: tuple[int, ...]
+
+
+class ServedGroup:
+    """
+    What this process knows of one group beside the ledger.
+
+    Attributes:
+        partitions_count: as last looked up; 0 before.
+        receivers: how many are being served.
+        used_s: when it was last used, by the process's clock.
+        waits_ended: nobody shall wait any more.
+        change: set, and replaced, whenever there may be more to have.
+    """
+
+    def __init__(self, scope: Scope, context: Context) -> None:
+        self.scope = scope
+        self.topic = TopicRef(scope.stream, scope.topic)
+        self.partitions_count = 0
+        self.receivers = 0
+        self.used_s = context.clock.monotonic_s()
+        self.waits_ended = False
+        self.change = asyncio.Event()
+        self._context = context
+        self._reservations: dict[int, Reservations] = {}
+        #: As far as is known; a partition has messages before its end.
+        self._ends: dict[int, int] = {}
+        self._turn = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._watchers: dict[int, asyncio.Task[None]] = {}
+        self._watch_again_s = 0.0
+
+    @property
+    def idle_s(self) -> float:
+        """For how long nobody has received from it here, or waited."""
+        return 0.0 if self.receivers else self._context.clock.monotonic_s() - self.used_s
+
+    # --- what there is ------------------------------------------------------------------------------------------
+
+    @property
+    def partitions(self) -> dict[int, Partition]:
+        """Those that the ledger knows."""
+        group = self._context.replica.ledger.groups.get(self.scope)
+        return {} if group is None else group.partitions
+
+    def own_partitions(self) -> tuple[int, ...]:
+        """The partitions that this process looks after; all of them before it said that it is there."""
+        member_id, ledger = self._context.member_id, self._context.replica.ledger
+        members = ledger.members(self.scope, now_us=ledger.now_us)
+        if member_id not in members:
+            return tuple(range(self.partitions_count))
+        return assigned_partitions(member_id, members, self.scope, self.partitions_count)
+
+    def reserve(self, partition_ids: Sequence[int], count: int) -> list[Reservation]:
+        """Up to *count* messages, of several partitions in turn; nobody else asks for them until `release`."""
+        self._turn += 1
+        at = self._turn % len(partition_ids) if partition_ids else 0
+        # A topic may have a thousand, and one message is wanted.
+        having = list(islice(self._having((*partition_ids[at:], *partition_ids[:at])), count))
+        now_us = self._context.replica.now_us()
+        reserved = []
+        for index, partition_id in enumerate(having):
+            offsets = self._reservations[partition_id].reserve(
+                self.partitions[partition_id],
+                end=self._ends.get(partition_id, 0),
+                now_us=now_us,
+                count=-(-count // (len(having) - index)),
+            )
+            count -= len(offsets)
+            reserved.append(Reservation(partition_id, offsets))
+            if not count:
+                break
+        return reserved
+
+    def has_any(self, partition_ids: Sequence[int]) -> bool:
+        """Whether `reserve` would find something."""
+        return any(True for _ in self._having(partition_ids))
+
+    def _having(self, partition_ids: Sequence[int]) -> Iterator[int]:
+        now_us, partitions = self._context.replica.now_us(), self.partitions
+        for each in partition_ids:
+            if each in partitions:
+                free = self._of(each).free(partitions[each], end=self._ends.get(each, 0), now_us=now_us)
+                if next(free, None) is not None:
+                    yield each
+
+    def release(self, reserved: Reservation, *, wake: bool) -> None:
+        """Whatever came of *reserved* is in the ledger; *wake* those who wait where it is there to be had again."""
+        self._of(reserved.partition_id).release(reserved.offsets)
+        if wake:
+            self.changed()
+
+    async def look(self, partition_ids: Sequence[int], deadline: Deadline) -> dict[int, int]:
+        """
+        Ask the log where these partitions end; those that have fewer messages than were given out, and how many that were.
+
+        Raises:
+            NotFound, LogError: as `MessageLog.read`.
+        """
+        suspects: dict[int, int] = {}
+
+        async def look_at(partition_id: int) -> None:
+            partition = self.partitions.get(partition_id)
+            if partition is not None:
+                frontier, offset = partition.frontier, self._of(partition_id).next_offset(partition)
+                found = await self._context.ahead.find(self.topic, partition_id, [offset], deadline=deadline)
+                if not found.messages and found.end_offset < frontier:
+                    suspects[partition_id] = frontier
+                self.ends_at(partition_id, found.end_offset)
+
+        await some_at_once(look_at, partition_ids)
+        return suspects
+
+    def ends_at(self, partition_id: int, end: int) -> None:
+        """The partition has messages before *end*; what is known to be there besides stays so."""
+        self._ends[partition_id] = max(end, self._ends.get(partition_id, 0))
+
+    def began_anew(self, partition_id: int) -> None:
+        """What was known of the partition's messages does not hold any more."""
+        self._ends.pop(partition_id, None)
+        self._context.ahead.forget(self.topic)
+
+    def _of(self, partition_id: int) -> Reservations:
+        return self._reservations.setdefault(partition_id, Reservations())
+
+    # --- who waits ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether some partitions are not watched, so that who waits must look for himself."""
+        return len(self._watchers) < self.partitions_count
+
+    def changed(self) -> None:
+        """There may be more to have: everybody looks."""
+        self.change.set()
+        self.change = asyncio.Event()
+
+    def applied(self, applied: AppliedRecord) -> None:
+        """A record of this group was applied: those who wait look where it freed something."""
+        record = applied.record
+        if isinstance(record, Lease) or (isinstance(record, Acknowledge) and record.kind is AckKind.ACK):
+            return
+        if isinstance(record, Seek | DeleteGroup | ExpireGroup):
+            # The topic may have been emptied: nothing is believed, and who waits looks for himself once.
+            self._ends.clear()
+            self._context.ahead.forget(self.topic)
+            self.stop_watching()
+        self.changed()
+
+    async def wait_for(self, change: asyncio.Event, timeout_s: float) -> None:
+        """Return when *change* is set, when a lease ends, or after *timeout_s*."""
+        if change.is_set() or self.waits_ended:
+            return
+        if self._context.clock.monotonic_s() >= self._watch_again_s:
+            self._watch()
+        self._set_timer()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(min(timeout_s, _BLIND_S) if self.is_blind else timeout_s):
+                await change.wait()
+
+    def end_waits(self) -> None:
+        """Who waits gets what there is: nothing."""
+        self.waits_ended = True
+        self.changed()
+
+    def _set_timer(self) -> None:
+        ends = [end for each in self.partitions.values() if (end := each.next_end_us()) is not None]
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if ends:
+            left_s = max(0, min(ends) - self._context.replica.now_us()) / 1_000_000
+            self._timer = asyncio.get_running_loop().call_later(left_s + _END_MARGIN_S, self.changed)
+
+    # --- watching partitions ------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        for partition_id in range(self.partitions_count):
+            if partition_id not in self._watchers:
+                self._watchers[partition_id] = asyncio.create_task(
+                    self._watch_partition(partition_id), name=f"group watch {partition_id}"
+                )
+
+    async def _watch_partition(self, partition_id: int) -> None:
+        """Learn where the partition ends, until cancelled."""
+        context = self._context
+        try:
+            with context.tails.watch(self.topic, partition_id) as watch:
+                while True:
+                    known = self._ends.get(partition_id, 0)
+                    if await watch.beyond(known, Deadline.after(_FAR_S, context.clock)):
+                        if (watch.end_offset or 0) <= known:
+                            self.began_anew(partition_id)
+                        self.ends_at(partition_id, watch.end_offset or 0)
+                        self.changed()
+                    elif context.tails.waits_ended:
+                        self.end_waits()
+                        return
+        except (NotFound, LogError) as error:
+            del self._watchers[partition_id]
+            if isinstance(error, LogError):
+                # Too many are watched: who waits looks for himself.
+                self._watch_again_s = context.clock.monotonic_s() + _BLIND_S
+            self.changed()
+
+    def stop_watching(self) -> None:
+        """Nobody waited for a while."""
+        watchers, self._watchers = self._watchers, {}
+        for task in watchers.values():
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 class ServedGroups:
-    """One for each group that this process served lately."""
+    """The groups that this process served lately: opened at first use, given up when nobody came for long."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._served_groups: dict[Scope, ServedGroup] = {}
+        self._groups: dict[Scope, ServedGroup] = {}
 
     def __iter__(self) -> Iterator[ServedGroup]:
-        return iter(tuple(self._served_groups.values()))
+        return iter(tuple(self._groups.values()))
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
         """The groups that somebody receives from, or did a moment ago, and that the ledger knows; in order."""
-        now_s = self._context.clock.monotonic_s()
-        return tuple(
-            sorted(
-                scope
-                for scope, served in self._served_groups.items()
-                if served.partitions
-                and (served.receivers or now_s - served.used_s < limits.GROUP_MEMBER_LINGER_S)
-            )
-        )
+        lately = (each for each in self if each.idle_s < limits.GROUP_MEMBER_LINGER_S)
+        return tuple(sorted(each.scope for each in lately if each.partitions))
 
-    def idle_s(self, scope: Scope) -> float | None:
-        """For how long nobody has received from that group here, or waited; None where nobody did lately."""
-        served = self._served_groups.get(scope)
-        if served is None:
-            return None
-        return 0.0 if served.receivers else self._context.clock.monotonic_s() - served.used_s
+    def get(self, scope: Scope) -> ServedGroup | None:
+        """That of *scope*, None where nobody used it here lately."""
+        return self._groups.get(scope)
 
     async def open(self, scope: Scope, deadline: Deadline) -> ServedGroup:
         """
-        The served of *scope*, all of whose partitions the ledger knows.
+        The group of *scope*, all of whose partitions the ledger knows.
 
         Raises:
             StreamNotFound, TopicNotFound: if the topic is missing.
@@ -62,48 +302,49 @@ class ServedGroups:
         """
         topic = TopicRef(scope.stream, scope.topic)
         count = await self._context.log.partitions_count(topic, deadline=deadline)
-        served = self._served_groups.get(scope)
+        served = self._groups.get(scope)
         if served is None:
-            served = self._served_groups[scope] = ServedGroup(scope, self._context)
+            served = self._groups[scope] = ServedGroup(scope, self._context)
         served.used_s = self._context.clock.monotonic_s()
         served.partitions_count = count
         try:
-            missing = [each for each in range(count) if each not in served.partitions]
-            if missing:
-                self._check_room(scope, len(missing))
+            if missing := self._missing(served):
                 await self._take_up(served, missing, deadline)
                 # Others may have taken the room meanwhile: a group without all its partitions would keep messages back.
-                self._check_room(scope, sum(each not in served.partitions for each in missing))
+                self._missing(served)
         except BadRequest:
             if not served.receivers:
-                self._served_groups.pop(scope, None)
+                self._groups.pop(scope, None)
             raise
         return served
 
-    def _check_room(self, scope: Scope, partitions: int) -> None:
+    def _missing(self, served: ServedGroup) -> list[int]:
         """
-        Whether *partitions* more of a group may be taken up.
+        The partitions that are still to be taken up.
 
         Raises:
-            BadRequest: if not; it says which bound was met.
+            BadRequest: if there is no room for them; it says which bound was met.
         """
-        ledger = self._context.replica.ledger
-        if not partitions:
-            return
-        if scope not in ledger.groups and len(ledger.groups) >= limits.GROUPS_MAX:
-            raise BadRequest(
-                f"There are {limits.GROUPS_MAX} groups, as many as there may be: delete one, or wait until an unused "
-                "one ends (GROUPS_UNUSED_SECS).",
-                path="group",
-                limit=limits.GROUPS_MAX,
+        ledger, known = self._context.replica.ledger, served.partitions
+        missing = [each for each in range(served.partitions_count) if each not in known]
+        if missing and served.scope not in ledger.groups and len(ledger.groups) >= limits.GROUPS_MAX:
+            raise _no_room(
+                f"There are {limits.GROUPS_MAX} groups, as many as there may be", limits.GROUPS_MAX
             )
-        if ledger.partitions_count + partitions > limits.GROUP_PARTITIONS_MAX:
-            raise BadRequest(
-                f"All groups together have {limits.GROUP_PARTITIONS_MAX} partitions at most: delete one, or wait "
-                "until an unused one ends (GROUPS_UNUSED_SECS).",
-                path="group",
-                limit=limits.GROUP_PARTITIONS_MAX,
-            )
+        if missing and ledger.partitions_count + len(missing) > limits.GROUP_PARTITIONS_MAX:
+            count = limits.GROUP_PARTITIONS_MAX
+            raise _no_room(f"All groups together have {count} partitions at most", count)
+        return missing
+
+    async def _take_up(self, served: ServedGroup, missing: list[int], deadline: Deadline) -> None:
+        log, replica, consumer = self._context.log, self._context.replica, consumer_name(served.scope.group)
+
+        async def start(partition_id: int) -> Start:
+            stored = await log.stored_offset(served.topic, partition_id, consumer, deadline=deadline)
+            return Start(partition_id, 0 if stored is None else stored.offset + 1)
+
+        starts = await some_at_once(start, missing)
+        await replica.write(Open(replica.new_id(), served.scope, tuple(starts)), deadline=deadline)
 
     async def look(self) -> None:
         """
@@ -122,38 +363,22 @@ class ServedGroups:
                 if count != served.partitions_count:
                     served.changed()
 
-    async def _take_up(self, served: ServedGroup, missing: list[int], deadline: Deadline) -> None:
-        log, consumer = self._context.log, consumer_name(served.scope.group)
-        starts: list[Start] = []
-        for at in range(0, len(missing), limits.GROUP_READS_AT_ONCE):
-            some = missing[at : at + limits.GROUP_READS_AT_ONCE]
-            stored = await asyncio.gather(
-                *(log.stored_offset(served.topic, each, consumer, deadline=deadline) for each in some)
-            )
-            starts += (
-                Start(each, 0 if found is None else found.offset + 1)
-                for each, found in zip(some, stored, strict=True)
-            )
-        record = Open(self._context.replica.new_id(), served.scope, tuple(starts))
-        await self._context.replica.tell(record, deadline=deadline)
-
-    def folded(self, scope: Scope, folded: AppliedRecord) -> None:
-        """A record of this group was folded."""
-        if isinstance(folded.record, DeleteGroup | ExpireGroup):
+    def applied(self, scope: Scope, applied: AppliedRecord) -> None:
+        """A record of this group was applied."""
+        served = self._groups.get(scope)
+        if served is not None:
+            served.applied(applied)
+        elif isinstance(applied.record, DeleteGroup | ExpireGroup):
             # Its topic may have been emptied or made anew: what was read of it holds no more.
             self._context.ahead.forget(TopicRef(scope.stream, scope.topic))
-        served = self._served_groups.get(scope)
-        if served is not None:
-            served.folded(folded)
 
     def tidy(self) -> None:
         """Watch no longer for those that nobody waits at, and give up those that nobody came to for long."""
-        for scope, served in tuple(self._served_groups.items()):
-            idle_s = self.idle_s(scope) or 0.0
-            if idle_s >= _LINGER_S:
+        for served in self:
+            if served.idle_s >= _LINGER_S:
                 served.stop_watching()
-            if idle_s >= limits.GROUP_IDLE_S:
-                del self._served_groups[scope]
+            if served.idle_s >= limits.GROUP_IDLE_S:
+                del self._groups[served.scope]
 
     def end_waits(self) -> None:
         """Who waits at any of them gets nothing, now."""
@@ -164,3 +389,11 @@ class ServedGroups:
         """Watch nothing any more."""
         for served in self:
             served.stop_watching()
+
+
+def _no_room(bound: str, limit: int) -> BadRequest:
+    return BadRequest(
+        f"{bound}: delete one, or wait until an unused one ends (GROUPS_UNUSED_SECS).",
+        path="group",
+        limit=limit,
+    )

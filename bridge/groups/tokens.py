@@ -2,7 +2,7 @@
 The name of one message in one lease, as its consumer hands it back (pure).
 
 A token is signed: its tag is keyed BLAKE2b (RFC 7693) over the group and the token, under a key that all bridges of one log
-share and nobody else knows. So whoever learned of a lease, but was not given it, can settle none of its messages.
+share and nobody else knows. So whoever learned of a lease, but was not given it, can acknowledge none of its messages.
 """
 
 import hmac

@@ -2,10 +2,25 @@
 
 from typing import NamedTuple, TypeAlias
 
+from bridge import limits
+from bridge.errors import BadRequest
 from bridge.groups.partition import AckOutcome
-from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Message
+from bridge.groups.records import Scope
+from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Message, TopicRef
+from bridge.policy.names import check_name
 
-__all__ = ("AckOutcome", "Delivery", "GroupInfo", "GroupPartition", "SeekResult", "SeekTo", "TokenResult")
+__all__ = (
+    "AckOutcome",
+    "Delivery",
+    "GroupInfo",
+    "GroupPartition",
+    "SeekResult",
+    "SeekTo",
+    "TokenResult",
+    "bounded",
+    "consumer_name",
+    "scope_of",
+)
 
 SeekTo: TypeAlias = First | Last | FromOffset | FromTimestamp
 """Where a group goes on: at the oldest message kept, behind the newest, at an offset, or at a time."""
@@ -39,7 +54,7 @@ class GroupPartition(NamedTuple):
     """How far a group came in one partition.
 
     Attributes:
-        committed_offset: everything up to here is settled; None where nothing is.
+        committed_offset: everything up to here is acknowledged; None where nothing is.
         end_offset: the next message will be here.
         lag: messages after the committed offset.
         in_flight: messages out under a lease.
@@ -86,3 +101,37 @@ class SeekResult(NamedTuple):
     partition_id: int
     from_offset: int
     to_offset: int
+
+
+def consumer_name(group: str) -> str:
+    """The consumer that a group's committed offsets are stored for."""
+    return f"group.{group}"
+
+
+def bounded(name: str, value: int, minimum: int, maximum: int) -> int:
+    """
+    *value*, if it is from *minimum* to *maximum*.
+
+    Raises:
+        BadRequest: if it is not; its path is *name*.
+    """
+    if not minimum <= value <= maximum:
+        raise BadRequest(f"'{name}' takes {minimum} to {maximum}.", path=name, limit=maximum)
+    return value
+
+
+def scope_of(topic: TopicRef, group: str) -> Scope:
+    """
+    The group of that name of *topic*, whose own names are taken as valid.
+
+    Raises:
+        BadRequest: if groups may not be called so.
+    """
+    check_name(group, kind="group")
+    if len(group) > limits.GROUP_NAME_CHARS_MAX:
+        raise BadRequest(
+            f"The group name has more than {limits.GROUP_NAME_CHARS_MAX} characters.",
+            path="group",
+            limit=limits.GROUP_NAME_CHARS_MAX,
+        )
+    return Scope(topic.stream, topic.topic, group)

@@ -1,13 +1,13 @@
 """
 Every bound of groups, each with its reason (leaf, pure).
 
-The bounds of one record and of a partition's state belong to the ledger's format: replicas that fold the same records
+The bounds of one record and of a partition's state belong to the ledger's format: replicas that apply the same records
 under other bounds would disagree. Change them only together with the version of `groups/records.py`.
 """
 
 from typing import Final
 
-# Longest time a message may be out; what nobody settled after a process died comes again after so long at worst.
+# Longest time a message may be out; what nobody acknowledged after a process died comes again after so long at worst.
 GROUP_VISIBILITY_MS_MAX: Final = 600_000
 GROUP_VISIBILITY_MS_MIN: Final = 100
 GROUP_NACK_DELAY_MS_MAX: Final = 3_600_000
@@ -25,7 +25,7 @@ GROUPS_MAX: Final = 1_000
 GROUP_PARTITIONS_MAX: Final = 20_000
 # Bridge processes that serve groups of one log.
 GROUP_MEMBERS_MAX: Final = 1_000
-# A process that was killed is out after so long of the ledger's time, and told to be there three times in it.
+# A process that was killed is out after so long of the ledger's time; it sends three heartbeats in it.
 GROUP_MEMBER_TTL_MS: Final = 10_000
 # A process has receivers of a group for so long after the last one left: who polls comes again within seconds.
 GROUP_MEMBER_LINGER_S: Final = 10.0
@@ -33,11 +33,11 @@ GROUP_MEMBER_LINGER_S: Final = 10.0
 GROUP_RECORD_PARTS_MAX: Final = 1_000
 # Largest record: a thousand scopes of three names of 255 bytes.
 GROUP_RECORD_BYTES_MAX: Final = 1024 * 1024
-# The consumer that a group's low-water marks are stored for is `group.<name>`.
+# The consumer that a group's committed offsets are stored for is `group.<name>`.
 GROUP_NAME_CHARS_MAX: Final = 255 - len("group.")
-# Records read of the ledger at a time: 10 ms of folding before others have their turn.
+# Records read of the ledger at a time: 10 ms of applying before others have their turn.
 GROUP_LEDGER_PAGE_MESSAGES: Final = 1_000
-# A snapshot at the latest after so many records, which a starting process folds in 0.2 s (8 us each), or so many seconds.
+# A snapshot at the latest after so many records, which a starting process applies in 0.2 s (8 us each), or so many seconds.
 GROUP_SNAPSHOT_RECORDS: Final = 20_000
 GROUP_SNAPSHOT_INTERVAL_S: Final = 30.0
 # Pieces of a snapshot; the whole goes into one append.
@@ -63,7 +63,7 @@ GROUP_STATS_SHARE: Final = 0.1
 GROUP_STATS_TIMEOUT_S: Final = 30.0
 # A week, as long as Kafka keeps the offsets of a group without members.
 GROUP_UNUSED_S: Final = 7 * 24 * 3600
-# Low-water marks of a partition are stored so often at most.
+# Committed offsets of a partition are stored so often at most.
 GROUP_COMMIT_INTERVAL_S: Final = 1.0
 # Partitions read or looked up at a time for one request.
 GROUP_READS_AT_ONCE: Final = 8

@@ -6,7 +6,7 @@ from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.new_records import NewRecords, id_of, in_a_row, payload_bytes_of, payloads_of
 from bridge.messagelog.open_batch import Messages, OpenBatch, sealed
 from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
-from bridge.messagelog.port import HealthProbe, MessageLog, StatsSource
+from bridge.messagelog.port import Appender, HealthProbe, MessageLog, StatsSource
 from bridge.messagelog.records import NO_RECORDS, Page, Records
 from bridge.messagelog.stored_news import StoredListener, StoredNews
 from bridge.messagelog.values import (
@@ -37,6 +37,7 @@ from bridge.messagelog.values import (
 __all__ = (
     "ID_BYTES",
     "NO_RECORDS",
+    "Appender",
     "Balanced",
     "ByKey",
     "ConsumerKey",

@@ -1,5 +1,6 @@
 """What any log behind the bridge must promise (pure)."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from bridge.clock import Deadline
@@ -11,6 +12,7 @@ from bridge.messagelog.values import (
     Durability,
     LogHealth,
     LogTotals,
+    NewMessage,
     Position,
     Receipt,
     Retention,
@@ -20,7 +22,17 @@ from bridge.messagelog.values import (
     TopicRef,
 )
 
-__all__ = ("HealthProbe", "MessageLog", "StatsSource")
+__all__ = ("Appender", "HealthProbe", "MessageLog", "StatsSource")
+
+
+class Appender(Protocol):
+    """The write half of a `MessageLog`, gathered or direct."""
+
+    async def append(
+        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+    ) -> Receipt:
+        """As `MessageLog.append`."""
+        ...
 
 
 class MessageLog(Protocol):

@@ -1,8 +1,6 @@
 """Typed slots of the application and of a request (pure); there are no others, and no string keys."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from aiohttp import web
 
@@ -16,7 +14,7 @@ from bridge.flow.kept_topic import KeptTopic
 from bridge.flow.partition_room import PartitionRoom
 from bridge.groups.engine import Groups
 from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
-from bridge.messagelog import HealthProbe, MessageLog, NewMessage, Placement, Receipt, TopicRef
+from bridge.messagelog import Appender, HealthProbe, MessageLog
 from bridge.policy.cursors import Cursors
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
@@ -27,17 +25,7 @@ from bridge.web.server.bounded import Bounded
 from bridge.web.server.outflow import Outflow, system_outflow
 from bridge.web.wire.pages import PageEncoder
 
-__all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "Appender", "Lifecycle", "Services")
-
-
-class Appender(Protocol):
-    """The write half of `MessageLog`, gathered or direct."""
-
-    async def append(
-        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
-    ) -> Receipt:
-        """As `MessageLog.append`."""
-        ...
+__all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "Lifecycle", "Services")
 
 
 @dataclass(slots=True)

@@ -9,8 +9,7 @@ from typing import Any
 
 from bridge.clock import Deadline
 from bridge.errors import Outcome, SendError
-from bridge.messagelog import FromOffset, Message, NewMessage, Placement, Receipt, TopicRef
-from bridge.web.keys import Appender
+from bridge.messagelog import Appender, FromOffset, Message, NewMessage, Placement, Receipt, TopicRef
 from tests.support.bridge_app import Answer, BridgeApp
 
 __all__ = ("SpyAppender", "bomb", "everything", "in_chunks", "post", "stored")

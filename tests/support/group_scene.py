@@ -40,7 +40,7 @@ class Scene:
         """What a process does of itself every few seconds, whether it is asked for anything or not."""
         if not replica.groups._replica.is_followed:
             await replica.groups._replica._look()
-        await replica.groups._stats_reporter._look()
+        await replica.groups._maintenance.measure_once()
 
     async def told(self, kind: type) -> int:
         """How many records of that kind stand in the ledger."""

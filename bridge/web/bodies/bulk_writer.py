@@ -7,10 +7,9 @@ from itertools import accumulate
 
 from bridge.clock import Clock, Deadline
 from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
-from bridge.messagelog import Durability, Headers, NewRecords, Placement, TopicRef
+from bridge.messagelog import Appender, Durability, Headers, NewRecords, Placement, TopicRef
 from bridge.tracebacks import let_go
 from bridge.web.bodies.stored_ranges import StoredRanges
-from bridge.web.keys import Appender
 
 __all__ = ("BulkWriter",)
 

@@ -122,7 +122,7 @@ async def _unless_left(
 
 
 async def ack(request: web.Request) -> web.Response:
-    """`POST .../groups/{group}/ack`: settled for good; the outcome of each token."""
+    """`POST .../groups/{group}/ack`: done for good; the outcome of each token."""
     refuse_query(request.query.items())
     topic, group = topic_of(request), request.match_info[_GROUP]
     tokens = read_tokens(await read_body(request))

@@ -137,11 +137,11 @@ class GroupSubscription:
             BridgeError: as `Groups.ack`.
         """
         try:
-            settled = await self._acknowledged(asked)
+            results = await self._acknowledged(asked)
         except BadRequest as error:
             raise _of_the_message(error) from None
-        self._forget(settled, still_held=isinstance(asked, Extend))
-        return acks_frame_json(asked.id, self._asked.id, token_results_json(settled))
+        self._forget(results, still_held=isinstance(asked, Extend))
+        return acks_frame_json(asked.id, self._asked.id, token_results_json(results))
 
     async def _acknowledged(self, asked: Acknowledgement) -> tuple[TokenResult, ...]:
         groups, topic, group, deadline = self._services.groups, self._topic, self._group, self._deadline()
@@ -158,15 +158,15 @@ class GroupSubscription:
                 )
 
     async def give_up(self) -> None:
-        """The client is gone: what it has not settled comes again at once, as far as that can still be said."""
+        """The client is gone: what it has not acknowledged comes again at once, as far as that can still be said."""
         tokens = list(self.unacked)
         self.unacked.clear()
         # Where it cannot be said, it comes again when its leases end.
         with suppress(BridgeError):
             await self._services.groups.nack(self._topic, self._group, tokens, deadline=self._deadline())
 
-    def _forget(self, settled: Iterable[TokenResult], *, still_held: bool) -> None:
-        for each in settled:
+    def _forget(self, results: Iterable[TokenResult], *, still_held: bool) -> None:
+        for each in results:
             if not (still_held and each.outcome is AckOutcome.DONE):
                 self.unacked.pop(each.token, None)
         self._room.set()

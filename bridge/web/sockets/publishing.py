@@ -11,8 +11,7 @@ import structlog
 from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, DeadlineExceeded, InternalError, NotFound, Outcome, RequestError
 from bridge.limits import WS_PUBLISH_BYTES_MAX, WS_PUBLISHES_MAX
-from bridge.messagelog import NewMessage, Placement, Receipt, TopicRef
-from bridge.web.keys import Appender
+from bridge.messagelog import Appender, NewMessage, Placement, Receipt, TopicRef
 
 __all__ = ("OnAnswer", "Publication", "Publisher")
 

@@ -95,7 +95,7 @@ class _SeekBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class SeekRequest(NamedTuple):
-    """Where a group goes on: everywhere alike, or by partition; *dry_run* only tells."""
+    """Where a group goes on: everywhere alike, or by partition; *dry_run* only says where."""
 
     to: SeekTo | Mapping[int, SeekTo]
     dry_run: bool
@@ -251,15 +251,15 @@ def delivery_lines(deliveries: Sequence[Delivery], messages: Records, pages: Pag
     ]
 
 
-def token_results_json(settled: Sequence[TokenResult]) -> bytes:
+def token_results_json(token_results: Sequence[TokenResult]) -> bytes:
     """`{"results": [{"token", "outcome", "lease_expires_at"?}, ...], "done"}`, in the order of the tokens."""
     results: list[dict[str, Any]] = []
-    for each in settled:
+    for each in token_results:
         result: dict[str, Any] = {"token": each.token, "outcome": each.outcome}
         if each.expires_at_us is not None:
             result["lease_expires_at"] = rfc3339(each.expires_at_us)
         results.append(result)
-    done = sum(each.outcome == "done" for each in settled)
+    done = sum(each.outcome == "done" for each in token_results)
     return orjson.dumps({"results": results, "done": done})
 
 

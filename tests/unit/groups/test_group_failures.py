@@ -146,7 +146,7 @@ async def test_a_duty_that_fails_again_and_again_is_told_once(
     replica = await scene.start()
     await scene.send(b"a")
     turns: asyncio.Queue[None] = asyncio.Queue()
-    working = replica.groups._maintain_once
+    working = replica.groups._maintenance.turn
     failing = asyncio.Event()
 
     async def duty() -> None:
@@ -156,7 +156,7 @@ async def test_a_duty_that_fails_again_and_again_is_told_once(
         await working()
 
     with capture_logs() as told:
-        monkeypatch.setattr(replica.groups, "_maintain_once", duty)
+        monkeypatch.setattr(replica.groups._maintenance, "turn", duty)
         await replica.receive(TOPIC)
         for turn in (failing.set, failing.clear, failing.set):
             turn()
@@ -178,7 +178,7 @@ async def test_a_log_that_takes_no_ledger_is_asked_again_and_ends_no_process(
         raise BadRequest("The log takes no more of these.")
 
     with monkeypatch.context() as full:
-        full.setattr(LedgerTopics, "found", refused)
+        full.setattr(LedgerTopics, "ensure", refused)
         with pytest.raises(Overloaded, match="takes no more") as caught:
             await replica.receive(TOPIC)
         assert caught.value.outcome is Outcome.NOT_WRITTEN

@@ -153,11 +153,11 @@ async def test_duties_that_fail_are_done_again(scene: Scene) -> None:
     gate.open.set()
     # Nobody receives any more, which is told, and told again.
     scene.clock.advance(limits.GROUP_MEMBER_LINGER_S)
-    replica.groups._beat.set()
+    replica.groups._maintenance.due.set()
     await gate.reached.wait()
     gate.before = None
     gate.reached.clear()
-    replica.groups._beat.set()
+    replica.groups._maintenance.due.set()
     await gate.reached.wait()
     await until(lambda: not replica.groups._maintenance.scopes)
     assert await replica.receive(TOPIC) == ()

@@ -54,7 +54,7 @@ async def test_what_waits_is_told_besides(scene: Scene) -> None:
 
 async def test_where_nothing_is_known_nothing_is_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     replica = await scene.start()
-    await replica.groups._stats_reporter._look()
+    await replica.groups._maintenance.measure_once()
     assert replica.figures.told is None
     await scene.send(b"a")
     await replica.receive(TOPIC)
@@ -65,11 +65,11 @@ async def test_where_nothing_is_known_nothing_is_told(scene: Scene, monkeypatch:
 
     monkeypatch.setattr(scene.log, "topic", fail)
     with pytest.raises(Disconnected):
-        await replica.groups._stats_reporter._look()
+        await replica.groups._maintenance.measure_once()
     assert replica.figures.told is None
     other = await scene.start()
     await other.groups._replica._look()
-    await other.groups._stats_reporter._look()
+    await other.groups._maintenance.measure_once()
     assert other.figures.told is None
 
 
@@ -129,7 +129,7 @@ async def test_a_ledger_that_goes_while_nobody_asks_is_forgotten(scene: Scene) -
     await scene.log.delete_topic(SNAPSHOTS, deadline=scene.soon())
     for _ in range(2):
         await two.groups._replica._look()
-        await two.groups._stats_reporter._look()
+        await two.groups._maintenance.measure_once()
         # Without its snapshots it is not known to be whole.
         assert two.figures.told is None
     await scene.log.delete_stream(LEDGER.stream, deadline=scene.soon())

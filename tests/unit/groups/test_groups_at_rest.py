@@ -21,8 +21,7 @@ async def caught_up(scene: Scene, replica: Replica) -> None:
     """Whatever the others told is known: seconds pass here between two looks at the ledger."""
     ledger_replica, there = replica.groups._replica, await records(scene)
     while ledger_replica.is_followed and ledger_replica.ledger.offset < there:
-        if ledger_replica._waiting is not None and not ledger_replica._waiting.done():
-            ledger_replica._waiting.set_result(None)
+        ledger_replica._written.set()
         await asyncio.sleep(0)
 
 
@@ -33,7 +32,7 @@ async def ticks(scene: Scene, seconds: int, *replicas: Replica) -> None:
         for replica in replicas:
             if replica.groups._replica.is_followed:
                 await caught_up(scene, replica)
-                await replica.groups._maintain_once()
+                await replica.groups._maintenance.turn()
 
 
 async def records(scene: Scene) -> int:
@@ -52,7 +51,7 @@ async def receiving(replica: Replica) -> tuple[Delivery, ...]:
 
 
 def waits(replica: Replica) -> bool:
-    return any(served._waiting for served in replica.groups._served_groups)
+    return any(served.change._waiters for served in replica.groups._served_groups)
 
 
 def name(replica: Replica) -> str:
@@ -159,8 +158,8 @@ async def test_a_process_does_not_go_to_rest_over_what_is_being_told(scene: Scen
     acking = asyncio.create_task(replica.ack(TOPIC, *given))
     await gate.reached.wait()
     ledger_replica.rest()
-    await until(lambda: ledger_replica._waiting is not None and not ledger_replica._waiting.done())
-    ledger_replica._waiting.set_result(None)  # type: ignore[union-attr]
+    await until(lambda: ledger_replica._written._waiters)
+    ledger_replica._written.set()
     for _ in range(10):
         await asyncio.sleep(0)
     gate.open.set()
@@ -173,10 +172,10 @@ async def test_duties_end_when_they_are_ended_whatever_happens_in_that_moment(
 ) -> None:
     replica = await scene.start()
     assert await replica.receive(TOPIC) == ()
-    await until(lambda: replica.groups._maintenance.scopes and not replica.groups._beat.is_set())
+    await until(lambda: replica.groups._maintenance.scopes and not replica.groups._maintenance.due.is_set())
     for _ in range(20):
         await asyncio.sleep(0)
-    replica.groups._beat.set()
+    replica.groups._maintenance.due.set()
     for _ in range(turns):
         await asyncio.sleep(0)
     replica._running.cancel()
@@ -192,8 +191,8 @@ async def test_nothing_is_kept_of_groups_that_went_with_their_ledger(scene: Scen
     await replica.ack(TOPIC, *await replica.receive(TOPIC))
     maintenance, ledger_replica = replica.groups._maintenance, replica.groups._replica
     await maintenance.commit_offsets()
-    assert len(maintenance._stored) == len(maintenance._seen) == 1
+    assert len(maintenance._committed) == len(maintenance._seen) == 1
     ledger_replica.ledger = Ledger()
     await maintenance.commit_offsets()
-    assert not maintenance._stored
+    assert not maintenance._committed
     assert not maintenance._seen

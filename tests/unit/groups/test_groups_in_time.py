@@ -119,11 +119,9 @@ async def test_a_process_that_nobody_asks_rests_and_goes_on_when_asked(scene: Sc
     ledger_replica = replica.groups._replica
     async with asyncio.timeout(60):
         while ledger_replica.is_followed:
-            replica.groups._beat.set()
+            replica.groups._maintenance.due.set()
             await scene.log.probe(deadline=scene.soon())
-            ledger_replica._told_more = True
-            if ledger_replica._waiting is not None and not ledger_replica._waiting.done():
-                ledger_replica._waiting.set_result(None)
+            ledger_replica._written.set()
     assert len(replica.groups._served_groups.scopes) == 0
     assert offsets_of(await replica.receive(TOPIC)) == [(0, 1)]
     assert await replica.ack(TOPIC, given) == ["done"]

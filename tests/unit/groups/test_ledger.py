@@ -4,13 +4,14 @@ from bridge import limits
 from bridge.groups.ledger import AckResult, AppliedRecord, LeaseResult, Ledger
 from bridge.groups.partition import AckOutcome
 from bridge.groups.records import (
+    AckKind,
     Acknowledge,
     Advance,
     DeleteGroup,
     ExpireGroup,
     Heartbeat,
-    Hold,
     Lease,
+    LeasedRanges,
     Leave,
     OffsetRange,
     Open,
@@ -48,7 +49,9 @@ def test_a_group_or_partition_that_was_not_taken_up_gives_nothing() -> None:
     ledger = opened(SCOPE)
     assert lease(ledger, OTHER, 0, 0, 1) == 0
     assert lease(ledger, SCOPE, 2, 0, 1) == 0
-    result = fold(ledger, Acknowledge(6, SCOPE, 0, 0, (Hold(2, 5, (OffsetRange(0, 2),)),))).result
+    result = fold(
+        ledger, Acknowledge(6, SCOPE, AckKind.ACK, 0, (LeasedRanges(2, 5, (OffsetRange(0, 2),)),))
+    ).result
     assert isinstance(result, AckResult)
     assert set(result.outcomes.values()) == {AckOutcome.EXPIRED}
     assert len(result.outcomes) == 2

@@ -12,14 +12,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, precondition, rule
 
-from bridge.groups.ledger import AckResult, LeaseResult, Ledger
+from bridge.groups.assignment import Reservations
+from bridge.groups.ledger import AckResult, LeaseResult, Ledger, restored, snapshot
 from bridge.groups.partition import Partition
 from bridge.groups.records import (
+    AckKind,
     Acknowledge,
     Advance,
     Heartbeat,
-    Hold,
     Lease,
+    LeasedRanges,
     Leave,
     OffsetRange,
     Open,
@@ -28,9 +30,8 @@ from bridge.groups.records import (
     Seek,
     Start,
     encoded,
+    offset_ranges,
 )
-from bridge.groups.reservations import Reservations, ranges_of
-from bridge.groups.snapshots import restored, snapshot
 
 SCOPE = Scope("stream", "topic", "group")
 OTHER = Scope("stream", "topic", "other")
@@ -214,7 +215,7 @@ class Groups(RuleBasedStateMachine):
             SCOPE,
             visibility_ms,
             counted,
-            tuple((partition_id, ranges_of(offsets)) for partition_id, offsets in asked),
+            tuple((partition_id, offset_ranges(offsets)) for partition_id, offsets in asked),
         )
         result = self.tell(record)
         assert isinstance(result, LeaseResult)
@@ -256,7 +257,7 @@ class Groups(RuleBasedStateMachine):
         for partition_id in range(PARTITIONS):
             if group is None or partition_id not in group.partitions:
                 continue
-            offsets = process.reserved[partition_id].pick(
+            offsets = process.reserved[partition_id].reserve(
                 group.partitions[partition_id],
                 end=self.ends[partition_id],
                 now_us=process.ledger.now_us + process.skew_us,
@@ -276,15 +277,15 @@ class Groups(RuleBasedStateMachine):
 
     @rule(
         held=st.lists(tokens, min_size=1, max_size=4, unique=True),
-        verb=st.integers(0, 3),
+        kind=st.sampled_from(AckKind),
         delay_ms=st.integers(0, 3_000),
     )
-    def settle(self, held: list[TokenOf], verb: int, delay_ms: int) -> None:
+    def acknowledge(self, held: list[TokenOf], kind: AckKind, delay_ms: int) -> None:
         holds = tuple(
-            Hold(partition_id, lease_id, (OffsetRange(offset, offset + 1),))
+            LeasedRanges(partition_id, lease_id, (OffsetRange(offset, offset + 1),))
             for partition_id, offset, lease_id in held
         )
-        result = self.tell(Acknowledge(self.new_id(), SCOPE, verb, delay_ms, holds))
+        result = self.tell(Acknowledge(self.new_id(), SCOPE, kind, delay_ms, holds))
         assert isinstance(result, AckResult)
         for token in held:
             partition_id, offset, lease_id = token
@@ -296,10 +297,10 @@ class Groups(RuleBasedStateMachine):
                 assert outcome == "expired"
             else:
                 assert outcome == "done"
-                fate.acked = verb == 0
+                fate.acked = kind is AckKind.ACK
                 fate.until_us = result.until_us
-                fate.lease_id = lease_id if verb == 2 else 0
-                fate.deliveries -= verb == 3 and fate.deliveries > 0
+                fate.lease_id = lease_id if kind is AckKind.EXTEND else 0
+                fate.deliveries -= kind is AckKind.RELEASE and fate.deliveries > 0
 
     # --- what always holds --------------------------------------------------------------------------------------
 
@@ -341,7 +342,7 @@ class Groups(RuleBasedStateMachine):
                 (partition_id, offsets)
                 for partition_id in range(PARTITIONS)
                 if (
-                    offsets := last.reserved[partition_id].pick(
+                    offsets := last.reserved[partition_id].reserve(
                         self.partition(last.ledger, partition_id),
                         end=self.ends[partition_id],
                         now_us=last.ledger.now_us,
@@ -354,7 +355,7 @@ class Groups(RuleBasedStateMachine):
             lease_id, given = self.lease(asked, 1_000, True)
             last.asking[lease_id] = asked
             assert len(given) == sum(len(offsets) for _, offsets in asked)
-            self.settle(given, 0, 0)
+            self.acknowledge(given, AckKind.ACK, 0)
         for partition_id in range(PARTITIONS):
             partition = self.partition(last.ledger, partition_id)
             assert partition.low == self.ends[partition_id]

@@ -2,7 +2,7 @@ import pytest
 
 from bridge import limits
 from bridge.groups.partition import AckOutcome, Granted, Partition
-from bridge.groups.records import OffsetRange
+from bridge.groups.records import AckKind, OffsetRange
 
 ROOM = 1_000_000
 
@@ -15,7 +15,12 @@ def lease(partition: Partition, start: int, stop: int, *, lease_id: int = 1, at_
 
 
 def ack(partition: Partition, start: int, stop: int, *, lease_id: int = 1) -> list[AckOutcome]:
-    return [found for _, found in partition.settle([OffsetRange(start, stop)], lease_id, verb=0, until_us=0)]
+    return [
+        found
+        for _, found in partition.acknowledge(
+            [OffsetRange(start, stop)], lease_id, kind=AckKind.ACK, until_us=0
+        )
+    ]
 
 
 def test_no_more_are_held_than_there_is_room_for() -> None:
@@ -58,10 +63,9 @@ def test_one_stuck_message_keeps_no_others_in_memory() -> None:
         assert lease(partition, offset, offset + 1) == [offset]
         assert ack(partition, offset, offset + 1) == [AckOutcome.DONE]
     assert partition.low == 0
-    assert len(partition._lowest) < 100
     assert len(partition._ends) < 100
     for at_us in range(0, 2_000, 10):
-        partition.settle([OffsetRange(0, 1)], 7, verb=2, until_us=at_us)
+        partition.acknowledge([OffsetRange(0, 1)], 7, kind=AckKind.EXTEND, until_us=at_us)
     assert len(partition._ends) < 100
     assert list(partition.came_back(5_000)) == [0]
     assert ack(partition, 0, 1, lease_id=7) == [AckOutcome.DONE]
@@ -78,7 +82,7 @@ def test_the_next_end_is_that_of_the_first_lease_that_still_stands() -> None:
     assert partition.next_end_us() == 30
     assert partition.in_flight(29) == 1
     assert partition.in_flight(30) == 0
-    partition.settle([OffsetRange(1, 2)], 2, verb=1, until_us=50)
+    partition.acknowledge([OffsetRange(1, 2)], 2, kind=AckKind.NACK, until_us=50)
     assert partition.next_end_us() == 50
     assert partition.in_flight(29) == 0
     assert list(partition.came_back(49)) == []

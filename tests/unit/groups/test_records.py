@@ -1,16 +1,19 @@
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge import limits
 from bridge.groups.records import (
+    AckKind,
     Acknowledge,
     Advance,
     DeleteGroup,
     ExpireGroup,
     Heartbeat,
-    Hold,
     Lease,
+    LeasedRanges,
     Leave,
     OffsetRange,
     Open,
@@ -26,7 +29,7 @@ SCOPE = Scope("stream", "topic", "group")
 RECORDS: tuple[Record, ...] = (
     Open(1, SCOPE, (Start(0, 5),)),
     Lease(2, SCOPE, 1000, True, ((0, (OffsetRange(0, 3), OffsetRange(5, 6))), (1, (OffsetRange(9, 10),)))),
-    Acknowledge(3, SCOPE, 2, 1000, (Hold(0, 2, (OffsetRange(0, 3),)),)),
+    Acknowledge(3, SCOPE, AckKind.EXTEND, 1000, (LeasedRanges(0, 2, (OffsetRange(0, 3),)),)),
     Seek(4, SCOPE, (Start(0, 5, 3),)),
     Advance(5, SCOPE, (Start(0, 5, 3),)),
     DeleteGroup(6, SCOPE),
@@ -58,10 +61,12 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
             True,
             ((0, (OffsetRange(0, limits.GROUP_RECEIVE_MESSAGES_MAX),)), (1, (OffsetRange(0, 1),))),
         ),
-        Acknowledge(1, SCOPE, 4, 0, (Hold(0, 1, (OffsetRange(0, 1),)),)),
-        Acknowledge(1, SCOPE, 0, -1, (Hold(0, 1, (OffsetRange(0, 1),)),)),
-        Acknowledge(1, SCOPE, 0, 0, (Hold(0, 0, (OffsetRange(0, 1),)),)),
-        Acknowledge(1, SCOPE, 0, 0, (Hold(0, 1, (OffsetRange(0, limits.GROUP_TOKENS_MAX + 1),)),)),
+        Acknowledge(1, SCOPE, cast("AckKind", 4), 0, (LeasedRanges(0, 1, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, SCOPE, AckKind.ACK, -1, (LeasedRanges(0, 1, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, SCOPE, AckKind.ACK, 0, (LeasedRanges(0, 0, (OffsetRange(0, 1),)),)),
+        Acknowledge(
+            1, SCOPE, AckKind.ACK, 0, (LeasedRanges(0, 1, (OffsetRange(0, limits.GROUP_TOKENS_MAX + 1),)),)
+        ),
         Seek(1, SCOPE, ()),
         Seek(1, SCOPE, (Start(0, -1),)),
         Open(0, SCOPE, (Start(0, 0),)),

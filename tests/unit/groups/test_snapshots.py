@@ -1,10 +1,9 @@
 import pytest
 
 from bridge import limits
-from bridge.groups.ledger import GroupState, LedgerState, MemberState
+from bridge.groups.ledger import GroupState, LedgerState, MemberState, piece_of, restored, snapshot
 from bridge.groups.partition import GroupPartitionState, HeldState
 from bridge.groups.records import OffsetRange, Scope
-from bridge.groups.snapshots import piece_of, restored, snapshot
 
 SCOPE = Scope("stream", "topic", "group")
 PARTITION = GroupPartitionState(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from bridge.errors import BadRequest
-from bridge.groups.token_keys import KEYS
+from bridge.groups.ledger_topics import KEYS
 from bridge.messagelog import First, NewMessage, ToPartition, TopicRef
 from tests.support.group_scene import LEDGER, Scene
 from tests.support.groups import GROUP
