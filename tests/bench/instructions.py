@@ -24,7 +24,7 @@ from tests.bench.caller import Caller
 from tests.bench.cases import BARE, BEFORE, CASES, EMBEDDED, IGGY, Case, Kind, case_named
 from tests.bench.machine import changes
 from tests.bench.report import INSTRUCTIONS
-from tests.bench.targets import PYTHON, Target, all_targets
+from tests.bench.targets import PYTHON, ROOT, Target, all_targets
 
 __all__ = ("instructions_of", "total_of")
 
@@ -134,12 +134,12 @@ def main() -> None:
     arguments = parser.parse_args()
     if shutil.which("valgrind") is None:
         sys.exit("there is no valgrind here, so no instructions are counted")
-    if arguments.write and (changed := changes()):
+    against = arguments.against.resolve() if arguments.against else None
+    if arguments.write and (changed := changes(ROOT, against)):
         sys.exit(f"commit first, or leave out --write; changed are {', '.join(changed)}")
     names = arguments.on or [EMBEDDED]
-    before = [name + BEFORE for name in names] if arguments.against else []
+    before = [name + BEFORE for name in names] if against else []
     cases = [case_named(key) for key in arguments.case or DEFAULT_CASES]
-    against = arguments.against.resolve() if arguments.against else None
     figures = measure(cases, [BARE, *names, *before], against)
     sys.stdout.write(f"\n{tables.instructions(figures)}\n")
     if arguments.write:

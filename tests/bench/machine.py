@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.bench.targets import ROOT, iggy_binary
 
-__all__ = ("about", "changes", "changes_of", "cpu_model", "too_busy")
+__all__ = ("about", "changes", "changes_of", "commit", "cpu_model", "too_busy")
 
 LIBRARIES: Final = ("aiohttp", "uvloop", "apache-iggy", "apsw", "msgspec", "orjson")
 #: What a run itself writes.
@@ -35,16 +35,25 @@ def changes_of(porcelain: str) -> list[str]:
     return [line for line in porcelain.splitlines() if not line[3:].startswith(RESULTS)]
 
 
-def changes() -> list[str]:
-    """What makes this tree another one than its commit, so that its figures would tell of nothing that can be had again."""
-    return changes_of(_said("git", "status", "--porcelain"))
+def changes(*trees: Path | None) -> list[str]:
+    """What makes *trees* others than their commits, so that their figures would tell of nothing that can be had again."""
+    return [
+        line
+        for tree in trees
+        if tree
+        for line in changes_of(_said("git", "status", "--porcelain", tree=tree))
+    ]
 
 
-def _said(*command: str) -> str:
+def commit(tree: Path) -> str:
+    return _said("git", "describe", "--always", "--dirty", tree=tree)
+
+
+def _said(*command: str, tree: Path = ROOT) -> str:
     """What a command prints, on whichever stream; empty where it is not there."""
     if shutil.which(command[0]) is None:
         return ""
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10, cwd=ROOT)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=10, cwd=tree)
     return (done.stdout or done.stderr).rstrip()
 
 
@@ -53,7 +62,7 @@ def about() -> dict[str, Any]:
     memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
-        "commit": _said("git", "describe", "--always", "--dirty"),
+        "commit": commit(ROOT),
         "cores": len(os.sched_getaffinity(0)),
         "cpu": cpu_model(Path("/proc/cpuinfo").read_text()),
         "memory_gib": round(memory_bytes / 1024**3, 1),

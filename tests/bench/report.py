@@ -18,6 +18,7 @@ from tests.bench import tables
 from tests.bench.floors import floors
 from tests.bench.machine import changes
 from tests.bench.results import Results
+from tests.bench.targets import ROOT
 
 __all__ = ("INSTRUCTIONS", "LATEST", "machine_line", "read", "readme_part", "terminal", "write")
 
@@ -42,11 +43,12 @@ def write(results: Results, path: Path) -> None:
 
 def machine_line(results: Results) -> str:
     about = results.about
+    before = f" against {about['before']}" if about.get("before") else ""
     libraries = ", ".join(f"{name} {version}" for name, version in about["libraries"].items())
     return (
         f"{about['cores']} cores of {about['cpu']}, {about['memory_gib']} GiB, {about['system']}; "
         f"Python {about['python']}, {libraries}; {'Iggy ' + about['iggy'] if about['iggy'] else 'no Iggy'}; {about['load']}; "
-        f"load average at start {about['load_average']}; commit {about['commit']}, {about['time']}; "
+        f"load average at start {about['load_average']}; commit {about['commit']}{before}, {about['time']}; "
         f"{about['rounds']} interleaved rounds of {about['seconds']:g} s each."
     )
 
@@ -93,7 +95,7 @@ def main() -> None:
     if arguments.readme:
         from tests.readme.generated import README, with_parts  # noqa: PLC0415 - it reads this module for its text
 
-        if changed := changes():
+        if changed := changes(ROOT):
             sys.exit(f"commit first; not in the commit: {', '.join(one.strip() for one in changed)}")
         README.write_text(with_parts(README.read_text()))
 

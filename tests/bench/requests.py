@@ -55,7 +55,7 @@ KEYS: Final = 10_000
 _TEMPLATES: Final = 4096
 #: In all batches of a pool; each is a new mixture of the events.
 _BATCHED: Final = 40_000
-_EVENTS: Final = 8192
+_EVENTS: Final = 4096
 #: The median of an event's `data` and how far lengths go: half are between 130 and 300.
 _DATA_BYTES, _DATA_SIGMA, _DATA_BYTES_MAX = 200, 0.6, 4000
 _BLANKS, _CORRELATED, _IDENTIFIED, _TRACED, _SOURCED, _LOWER_CASE = 0.33, 0.1, 0.85, 0.8, 0.5, 0.33

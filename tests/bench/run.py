@@ -24,7 +24,7 @@ from typing import Final
 
 from tests.bench.cases import BARE, BEFORE, CASES, EMBEDDED, IGGY, IGGY_HTTP, SDK, Case, Kind, case_named
 from tests.bench.load import LoadFailed, measured
-from tests.bench.machine import about, changes, too_busy
+from tests.bench.machine import about, changes, commit, too_busy
 from tests.bench.report import LATEST, terminal, write
 from tests.bench.requests import FILLED
 from tests.bench.results import Results
@@ -106,7 +106,7 @@ def measure(
     budget_s: float,
     against: Path | None,
 ) -> Results:
-    results = Results(about={**about(), "seconds": seconds})
+    results = Results(about={**about(), "seconds": seconds, "before": commit(against) if against else ""})
     cores, load = results.about["cores"], results.about["load_average"]
     if too_busy(load, cores):
         say(
@@ -173,13 +173,14 @@ def main() -> None:
         say(str(profile(case_named(arguments.profile), name, PROFILE_S)))
         return
     whole = not (arguments.case or arguments.on or arguments.aside)
-    path = place_of(whole=whole, changed=changes())
+    against = arguments.against.resolve() if arguments.against else None
+    path = place_of(whole=whole, changed=changes(ROOT, against))
     cases = [case for case in CASES if case.same in LOADS[arguments.load]]
     if arguments.case:
         cases = [case_named(key) for key in arguments.case]
     bridges = [EMBEDDED, *IGGY.values()]
     only = [*(arguments.on or bridges), BARE, *SDK.values(), IGGY_HTTP]
-    before = [name + BEFORE for name in only if name in bridges and arguments.against]
+    before = [name + BEFORE for name in only if name in bridges and against]
     seconds = arguments.seconds
     if arguments.budget_s:
         seconds = seconds_within(arguments.budget_s, arguments.rounds, cases, only + before)
@@ -189,9 +190,9 @@ def main() -> None:
         seconds=seconds,
         rounds=arguments.rounds,
         budget_s=arguments.budget_s or float("inf"),
-        against=arguments.against.resolve() if arguments.against else None,
+        against=against,
     )
-    if whole and changes():
+    if whole and changes(ROOT, against):
         say("the tree has changed meanwhile: the figures are kept aside")
         path = ASIDE / "latest.json"
     write(results, path)

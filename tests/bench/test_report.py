@@ -47,7 +47,7 @@ def streams(rate: float, p50_us: int, around_p50_us: int, around_p99_us: int, re
 
 
 def results() -> Results:
-    found = Results(about=ABOUT)
+    found = Results(about={**ABOUT})
     for (key, target), each in RATES.items():
         for rate in each:
             found.add(case_named(key), target, run(rate))
@@ -102,6 +102,13 @@ def test_a_figure_without_its_base_is_told_without_a_ratio() -> None:
 
 def test_bulk_is_told_in_messages() -> None:
     assert "| NDJSON in, 1 connection | embedded log | 200,000 | 0.80 (0.80-0.80) |" in bulk(results())
+
+
+def test_the_report_names_both_trees() -> None:
+    found = results()
+    assert "; commit abc, 2026" in terminal(found)
+    found.about["before"] = "def"
+    assert "; commit abc against def, 2026" in terminal(found)
 
 
 def test_waits_are_the_medians_of_the_rounds() -> None:
