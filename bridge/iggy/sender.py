@@ -1,6 +1,6 @@
 """Appends to partitions on an Iggy server (shell)."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 
 import xxhash
 from apache_iggy import IggyClient
@@ -17,14 +17,13 @@ from bridge.messagelog import (
     Balanced,
     ByKey,
     Messages,
-    NewMessage,
+    NewRecords,
     OpenBatch,
     Placement,
     Receipt,
     ToPartition,
     TopicRef,
     partition_of_key,
-    payload_bytes_of,
     sealed,
 )
 from bridge.messagelog.bounds import check_append, check_placement
@@ -49,6 +48,7 @@ class Sender:
     ) -> Receipt:
         check_names(*topic)
         if not isinstance(messages, OpenBatch):
+            messages = NewRecords.of(messages)
             check_append(messages)
         check_placement(placement)
         try:
@@ -63,7 +63,7 @@ class Sender:
         with telling(Outcome.NOT_WRITTEN):
             known = await self._catalogue.known(topic, deadline=deadline)
         partition_id = _partition(placement, known)
-        sent: Sequence[NewMessage] = ()
+        sent = NewRecords((), b"")
 
         def send(client: IggyClient) -> Awaitable[bytes]:
             nonlocal sent
@@ -101,7 +101,7 @@ class Sender:
         self._observer.appended(
             *topic,
             messages=len(sent),
-            payload_bytes=payload_bytes_of(sent),
+            payload_bytes=sent.payload_bytes,
             seconds=self._clock.monotonic_s() - begun_s,
         )
         return Receipt(partition_id, offset, len(sent), known.durability)

@@ -51,7 +51,7 @@ from bridge.messagelog import (
     StoredOffset,
     TopicRef,
     check_append,
-    payload_bytes_of,
+    sealed,
 )
 from bridge.telemetry.metrics import LogMetrics
 
@@ -197,14 +197,14 @@ class LocalMessageLog:
     ) -> Receipt:
         self._lifetime.check(deadline, write=True)
         partition = self._catalog.topic(topic).place(placement)
+        records = sealed(messages)
         if isinstance(messages, OpenBatch):
-            batch, messages = messages, messages.seal()
-            if not messages:
+            if not records:
                 raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
-            size_bytes = batch.size_bytes
+            size_bytes = messages.size_bytes
         else:
-            size_bytes = check_append(messages)
-        change = Append(partition, messages, size_bytes)
+            size_bytes = check_append(records)
+        change = Append(partition, records, size_bytes)
         started_s = self._clock.monotonic_s()
         try:
             receipt: Receipt = await self._writer.perform(change, deadline=deadline)
@@ -215,7 +215,7 @@ class LocalMessageLog:
             topic.stream,
             topic.topic,
             messages=receipt.messages_count,
-            payload_bytes=payload_bytes_of(messages),
+            payload_bytes=records.payload_bytes,
             seconds=self._clock.monotonic_s() - started_s,
         )
         self._news.stored(topic, receipt)

@@ -1,7 +1,6 @@
 """One transaction of the writer, and what can be asked of it (shell)."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import apsw
@@ -10,7 +9,7 @@ from bridge.errors import BadRequest, Outcome, SendError, TopicNotFound
 from bridge.locallog.catalog import Catalog, Marks, PartitionState
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
-from bridge.messagelog import ConsumerKey, Durability, NewMessage, NewRecords, Receipt
+from bridge.messagelog import ConsumerKey, Durability, NewRecords, Receipt
 
 __all__ = ("Append", "Change", "StoreOffset", "Transaction")
 
@@ -175,16 +174,16 @@ class Change:
 class Append(Change):
     """Messages to the end of a partition; the result is their `Receipt`."""
 
-    __slots__ = ("_messages", "_partition")
+    __slots__ = ("_partition", "_records")
     grows: ClassVar[bool] = True
 
-    def __init__(self, partition: PartitionState, messages: Sequence[NewMessage], size_bytes: int) -> None:
-        super().__init__(messages_count=len(messages), size_bytes=size_bytes)
+    def __init__(self, partition: PartitionState, records: NewRecords, size_bytes: int) -> None:
+        super().__init__(messages_count=len(records), size_bytes=size_bytes)
         self._partition = partition
-        self._messages = messages
+        self._records = records
 
     def apply(self, transaction: Transaction) -> Receipt:
-        return transaction.append(self._partition, NewRecords.of(self._messages))
+        return transaction.append(self._partition, self._records)
 
 
 class StoreOffset(Change):

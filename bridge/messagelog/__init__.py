@@ -1,15 +1,22 @@
 """The port: what any log must promise, and the values that cross it (pure)."""
 
 from bridge.messagelog.bounds import check_append, check_placement
-from bridge.messagelog.columns import ID_BYTES
 from bridge.messagelog.hot_pages import HotPages
-from bridge.messagelog.new_records import NewRecords, id_of, in_a_row, payload_bytes_of, payloads_of
-from bridge.messagelog.open_batch import Messages, OpenBatch, sealed
-from bridge.messagelog.placement import Balanced, ByKey, Placement, ToPartition, partition_of_key
-from bridge.messagelog.port import Appender, HealthProbe, MessageLog, StatsSource
-from bridge.messagelog.records import NO_RECORDS, Page, Records
-from bridge.messagelog.stored_news import StoredListener, StoredNews
+from bridge.messagelog.port import (
+    Appender,
+    HealthProbe,
+    MessageLog,
+    Messages,
+    OpenBatch,
+    StatsSource,
+    StoredListener,
+    StoredNews,
+    sealed,
+)
+from bridge.messagelog.records import ID_BYTES, NO_RECORDS, NewRecords, Page, Records
 from bridge.messagelog.values import (
+    Balanced,
+    ByKey,
     ConsumerKey,
     Durability,
     First,
@@ -25,13 +32,16 @@ from bridge.messagelog.values import (
     NewMessage,
     Next,
     PartitionInfo,
+    Placement,
     Position,
     Receipt,
     Retention,
     StoredOffset,
     StreamInfo,
+    ToPartition,
     TopicInfo,
     TopicRef,
+    partition_of_key,
 )
 
 __all__ = (
@@ -77,10 +87,6 @@ __all__ = (
     "TopicRef",
     "check_append",
     "check_placement",
-    "id_of",
-    "in_a_row",
     "partition_of_key",
-    "payload_bytes_of",
-    "payloads_of",
     "sealed",
 )

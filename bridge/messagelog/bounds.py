@@ -3,21 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bridge.errors import BadRequest, PayloadTooLarge
+from bridge.errors import BadRequest, BridgeError, PayloadTooLarge
 from bridge.limits import (
     APPEND_BYTES_MAX,
     APPEND_MESSAGE_OVERHEAD_BYTES,
     HEADER_KEY_BYTES_MAX,
     HEADER_VALUE_BYTES_MAX,
     HEADERS_BYTES_MAX,
-    MESSAGE_ID_MAX,
     MESSAGE_PAYLOAD_BYTES_MAX,
     PARTITION_KEY_BYTES_MAX,
     PARTITIONS_MAX,
 )
-from bridge.messagelog.new_records import NewRecords
-from bridge.messagelog.placement import ByKey, Placement
-from bridge.messagelog.values import HeaderValue, NewMessage
+from bridge.messagelog.records import NewRecords
+from bridge.messagelog.values import ByKey, HeaderValue, NewMessage, Placement
 
 __all__ = ("check_added_partitions", "check_append", "check_placement", "headers_bytes")
 
@@ -36,12 +34,15 @@ def check_append(messages: Sequence[NewMessage]) -> int:
         BadRequest: if there is no message, or a payload, id or header is out of bounds.
         PayloadTooLarge: if one payload or all together are too large; its `limit` says which bound.
     """
-    if not messages:
+    records = NewRecords.of(messages)
+    if not records:
         raise BadRequest("An append needs at least one message.")
-    # 0.03 us a message instead of 0.3. Not `isinstance`: of a class with an abstract ancestor it asks in Python, 0.3 us.
-    total_bytes = _plain_bytes(messages) if type(messages) is NewRecords else None
-    if total_bytes is None:
-        total_bytes = _checked_bytes(messages)
+    sizes = list(map(len, records.payloads))
+    if not min(sizes) or max(sizes) > MESSAGE_PAYLOAD_BYTES_MAX:
+        raise _refused(sizes)
+    total_bytes = sum(sizes) + len(sizes) * APPEND_MESSAGE_OVERHEAD_BYTES
+    if records.headers:
+        total_bytes += sum(headers_bytes(headers, index) for index, headers in records.headers.items())
     if total_bytes > APPEND_BYTES_MAX:
         raise PayloadTooLarge(
             f"The messages of one append are larger than {APPEND_BYTES_MAX} bytes together.",
@@ -50,31 +51,14 @@ def check_append(messages: Sequence[NewMessage]) -> int:
     return total_bytes
 
 
-def _plain_bytes(records: NewRecords) -> int | None:
-    """What they weigh where none has headers and all are within their bounds, which ids of 16 bytes are; else None."""
-    sizes = list(map(len, records.payloads))
-    if not min(sizes) or max(sizes) > MESSAGE_PAYLOAD_BYTES_MAX or records.headers:
-        return None
-    return records.payload_bytes + len(sizes) * APPEND_MESSAGE_OVERHEAD_BYTES
-
-
-def _checked_bytes(messages: Sequence[NewMessage]) -> int:
-    total_bytes = 0
-    for index, message in enumerate(messages):
-        payload_bytes = len(message.payload)
-        if not payload_bytes:
-            raise BadRequest(f"Message {index} has an empty payload.")
-        if payload_bytes > MESSAGE_PAYLOAD_BYTES_MAX:
-            raise PayloadTooLarge(
-                f"Message {index} is larger than {MESSAGE_PAYLOAD_BYTES_MAX} bytes.",
-                limit=MESSAGE_PAYLOAD_BYTES_MAX,
-            )
-        if not 0 <= message.id <= MESSAGE_ID_MAX:
-            raise BadRequest(f"The id of message {index} is outside 0 to 2^128-1.", limit=MESSAGE_ID_MAX)
-        total_bytes += payload_bytes + APPEND_MESSAGE_OVERHEAD_BYTES
-        if message.headers:
-            total_bytes += headers_bytes(message.headers, index)
-    return total_bytes
+def _refused(sizes_bytes: Sequence[int]) -> BridgeError:
+    """Why the first of them that is out of bounds is."""
+    index = next(at for at, size in enumerate(sizes_bytes) if not 1 <= size <= MESSAGE_PAYLOAD_BYTES_MAX)
+    if not sizes_bytes[index]:
+        return BadRequest(f"Message {index} has an empty payload.")
+    return PayloadTooLarge(
+        f"Message {index} is larger than {MESSAGE_PAYLOAD_BYTES_MAX} bytes.", limit=MESSAGE_PAYLOAD_BYTES_MAX
+    )
 
 
 def check_placement(placement: Placement) -> None:

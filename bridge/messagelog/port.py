@@ -1,18 +1,18 @@
 """What any log behind the bridge must promise (pure)."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
 from bridge.clock import Deadline
-from bridge.messagelog.open_batch import Messages
-from bridge.messagelog.placement import Placement
-from bridge.messagelog.records import Page
+from bridge.messagelog.records import NewRecords, Page
 from bridge.messagelog.values import (
     ConsumerKey,
     Durability,
     LogHealth,
     LogTotals,
     NewMessage,
+    Placement,
     Position,
     Receipt,
     Retention,
@@ -22,7 +22,17 @@ from bridge.messagelog.values import (
     TopicRef,
 )
 
-__all__ = ("Appender", "HealthProbe", "MessageLog", "StatsSource")
+__all__ = (
+    "Appender",
+    "HealthProbe",
+    "MessageLog",
+    "Messages",
+    "OpenBatch",
+    "StatsSource",
+    "StoredListener",
+    "StoredNews",
+    "sealed",
+)
 
 
 class Appender(Protocol):
@@ -33,6 +43,50 @@ class Appender(Protocol):
     ) -> Receipt:
         """As `MessageLog.append`."""
         ...
+
+
+class OpenBatch(ABC):
+    """
+    Messages of several callers. Until the batch is sealed callers may withdraw theirs, and others may add some.
+
+    A log seals the batch when it can hand it over: it has its connection and its turn. So nobody is told "unknown" about
+    a message that never left.
+    """
+
+    @property
+    @abstractmethod
+    def size_bytes(self) -> int:
+        """What `check_append` gives for the messages that `seal` returned last."""
+
+    @abstractmethod
+    def seal(self) -> NewRecords:
+        """
+        Close the batch and return its messages, which the log hands over right after.
+
+        Each message is within the bounds of `check_append`, and so are all together. Empty if nobody waits any more: then
+        there is nothing to do. Called once for each try.
+
+        Raises:
+            RuntimeError: if the batch is sealed already.
+        """
+
+    @abstractmethod
+    def reopen(self) -> None:
+        """
+        Take the messages back: surely none was written, and the log will try again.
+
+        Raises:
+            RuntimeError: if the batch is not sealed.
+        """
+
+
+Messages: TypeAlias = Sequence[NewMessage] | OpenBatch
+"""What an append takes."""
+
+
+def sealed(messages: Messages) -> NewRecords:
+    """The messages, at the moment when they are handed over."""
+    return messages.seal() if isinstance(messages, OpenBatch) else NewRecords.of(messages)
 
 
 class MessageLog(Protocol):
@@ -285,3 +339,27 @@ class StatsSource(Protocol):
     async def totals(self, *, deadline: Deadline) -> LogTotals:
         """Counts over all streams."""
         ...
+
+
+StoredListener: TypeAlias = Callable[[TopicRef, int, int | None], None]
+"""Called with a topic, a partition, and the offset after what was stored; None where the log did not say."""
+
+
+class StoredNews:
+    """Made before the log and those who listen, and known to both."""
+
+    __slots__ = ("_listeners",)
+
+    def __init__(self) -> None:
+        self._listeners: tuple[StoredListener, ...] = ()
+
+    def listen(self, listener: StoredListener) -> None:
+        """Tell *listener* from now on; it must neither wait nor raise."""
+        self._listeners = (*self._listeners, listener)
+
+    def stored(self, topic: TopicRef, receipt: Receipt) -> None:
+        """Messages were acknowledged."""
+        offset = receipt.offset
+        next_offset = None if offset is None else offset + receipt.messages_count
+        for listener in self._listeners:
+            listener(topic, receipt.partition_id, next_offset)

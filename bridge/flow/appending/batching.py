@@ -35,6 +35,7 @@ from bridge.messagelog import (
     HealthProbe,
     MessageLog,
     NewMessage,
+    NewRecords,
     Placement,
     Receipt,
     StoredNews,
@@ -81,18 +82,19 @@ class BatchingAppender:
         self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
     ) -> Receipt:
         """As `MessageLog.append`; all messages of one call stay together, one after the other."""
-        size_bytes = check_append(messages)
+        records = NewRecords.of(messages)
+        size_bytes = check_append(records)
         if not isinstance(placement, ByKey):
             partition_id = placement.partition_id if isinstance(placement, ToPartition) else None
-            return await self._receipt((topic, partition_id), messages, size_bytes, deadline)
+            return await self._receipt((topic, partition_id), records, size_bytes, deadline)
         check_placement(placement)
         key = await self._key(topic, placement, deadline)
         try:
-            return await self._receipt(key, messages, size_bytes, deadline)
+            return await self._receipt(key, records, size_bytes, deadline)
         except PartitionNotFound:
             # Partitions were taken away since their number was last looked at; nothing was written.
             key = await self._key(topic, placement, deadline)
-            return await self._receipt(key, messages, size_bytes, deadline)
+            return await self._receipt(key, records, size_bytes, deadline)
 
     async def close(self) -> None:
         """Refuse new appends, and end when those accepted have their answer."""
@@ -113,9 +115,9 @@ class BatchingAppender:
     # --- callers ------------------------------------------------------------------------------------------------
 
     async def _receipt(
-        self, key: QueueKey, messages: Sequence[NewMessage], size_bytes: int, deadline: Deadline
+        self, key: QueueKey, records: NewRecords, size_bytes: int, deadline: Deadline
     ) -> Receipt:
-        append = self._accept(key, messages, size_bytes, deadline)
+        append = self._accept(key, records, size_bytes, deadline)
         try:
             return await append.receipt
         except asyncio.CancelledError:
@@ -127,7 +129,7 @@ class BatchingAppender:
             raise
 
     def _accept(
-        self, key: QueueKey, messages: Sequence[NewMessage], size_bytes: int, deadline: Deadline
+        self, key: QueueKey, records: NewRecords, size_bytes: int, deadline: Deadline
     ) -> PendingAppend:
         remaining_s = deadline.remaining_s()
         if not remaining_s:
@@ -144,7 +146,7 @@ class BatchingAppender:
             queue = self._queues[key] = PartitionQueue(key, self._backlog)
             # It begins after whoever else is ready in this turn of the loop.
             queue.task = loop.create_task(self._drain(queue), name="appends")
-        append = PendingAppend(queue, messages, len(messages), size_bytes, deadline, loop.create_future())
+        append = PendingAppend(queue, records, len(records), size_bytes, deadline, loop.create_future())
         queue.add(append)
         if deadline.at_s < self._alarm_at_s:
             self._set_alarm(deadline.at_s, remaining_s)

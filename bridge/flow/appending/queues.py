@@ -11,7 +11,7 @@ import msgspec
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError
-from bridge.messagelog import Balanced, NewMessage, OpenBatch, Receipt, ToPartition, TopicRef, in_a_row
+from bridge.messagelog import Balanced, NewRecords, OpenBatch, Receipt, ToPartition, TopicRef
 
 __all__ = ("Backlog", "PartitionQueue", "PendingAppend", "QueueKey", "Weight", "fail", "fitting", "receipts")
 
@@ -33,7 +33,7 @@ class PendingAppend(msgspec.Struct, eq=False):
     """
 
     queue: "PartitionQueue | None"
-    messages: Sequence[NewMessage]
+    messages: NewRecords
     messages_count: int
     size_bytes: int
     deadline: Deadline
@@ -123,12 +123,12 @@ class PartitionQueue(OpenBatch):
     def size_bytes(self) -> int:
         return self._batch_bytes
 
-    def seal(self) -> Sequence[NewMessage]:
+    def seal(self) -> NewRecords:
         if self.batch:
             raise RuntimeError("a batch was sealed twice")
         waiting = self.waiting
         if not waiting:
-            return ()
+            return NewRecords((), b"")
         if self._count <= limits.GATHER_MESSAGES_MAX and self._bytes <= limits.GATHER_BYTES_MAX:
             self.batch, self._batch_bytes = waiting, self._bytes
             self.waiting, self._count, self._bytes = [], 0, 0
@@ -140,7 +140,7 @@ class PartitionQueue(OpenBatch):
             self._count -= sum(map(_COUNT_OF, self.batch))
         for append in self.batch:
             append.queue = None
-        return in_a_row(list(map(_MESSAGES_OF, self.batch)))
+        return NewRecords.joined(list(map(_MESSAGES_OF, self.batch)))
 
     def reopen(self) -> None:
         """Who still waits for the batch waits here again, before all others."""

@@ -21,7 +21,7 @@ from bridge.events import (
     result_of,
 )
 from bridge.limits import JSON_STEP_BYTES, KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
-from bridge.messagelog import NewMessage, payloads_of
+from bridge.messagelog import NewMessage, NewRecords
 
 __all__ = ("Form", "PayloadForms", "are_plain_events", "fitting", "form_of", "form_steps")
 
@@ -176,7 +176,7 @@ class PayloadForms:
             messages, size_bytes = self._noted.pop()
             self._noted_bytes -= size_bytes
             taken += len(messages)
-            self._young.update(dict.fromkeys(payloads_of(messages), Form.EVENT))
+            self._young.update(dict.fromkeys(NewRecords.of(messages).payloads, Form.EVENT))
             self._grown(size_bytes)
 
     def _grown(self, size_bytes: int) -> None:

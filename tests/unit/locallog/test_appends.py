@@ -1,7 +1,6 @@
 """Appends, by themselves and in batches: one change for each batch, and what is told of it."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
@@ -17,7 +16,7 @@ from bridge.messagelog import (
     ByKey,
     Durability,
     First,
-    NewMessage,
+    NewRecords,
     OpenBatch,
     Placement,
     Receipt,
@@ -87,14 +86,14 @@ class Batch(OpenBatch):
     """Messages that are sealed once."""
 
     def __init__(self, *payloads: bytes) -> None:
-        self.messages = messages(*payloads)
+        self.messages = NewRecords.of(messages(*payloads))
         self.is_sealed = False
 
     @property
     def size_bytes(self) -> int:
         return check_append(self.messages)
 
-    def seal(self) -> Sequence[NewMessage]:
+    def seal(self) -> NewRecords:
         self.is_sealed = True
         return self.messages
 
