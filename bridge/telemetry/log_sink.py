@@ -81,6 +81,10 @@ class LineSink:
         self._thread.join(timeout_s)
 
     @property
+    def is_closed(self) -> bool:
+        return self._closing.is_set()
+
+    @property
     def alive(self) -> bool:
         """Whether the thread still writes."""
         return self._thread.is_alive()

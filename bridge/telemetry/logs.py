@@ -1,7 +1,7 @@
 """Structured logs (shell): one JSON object a line on stdout, readable lines on a terminal.
 
 Loggers are `structlog.get_logger("bridge.<room>")`, events are short fixed words, everything else is a key and a value.
-`request_id` and `client` come from `request_scope`, set once per request. What the standard library's
+`request_id` and `client` come from `REQUEST_SCOPE`, set once per request. What the standard library's
 loggers say (aiohttp, asyncio, warnings) takes the same way.
 """
 
@@ -12,8 +12,10 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple, TypeVar
 
 import orjson
 import structlog
@@ -21,16 +23,19 @@ from structlog.contextvars import merge_contextvars
 
 from bridge.config import ObserveConfig
 from bridge.limits import LOG_LINES_WAITING_MAX
-from bridge.telemetry.log_fields import clean_field, clean_traceback
-from bridge.telemetry.log_sink import Line, LineSink
-from bridge.telemetry.request_scope import REQUEST_SCOPE
+from bridge.telemetry.log_fields import clean_field, clean_text, clean_traceback
+from bridge.telemetry.log_sink import LineSink
 
-__all__ = ("DirectLines", "configure", "direct_lines")
+__all__ = ("REQUEST_SCOPE", "RequestLines", "configure")
+
+#: Request id and client's address of the request being served here; None outside of one.
+REQUEST_SCOPE: Final[ContextVar[tuple[str, str] | None]] = ContextVar("request_scope", default=None)
 
 _STDOUT_FD = 1
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 #: Turns the fields of one event, "event" among them, into a line with its end.
 LineRenderer = Callable[[Mapping[str, Any]], bytes]
+_Rendered = TypeVar("_Rendered")
 
 
 class _NamedLogger:
@@ -144,38 +149,101 @@ class _StandardHandler(logging.Handler):
         self._write(self._processor.line(record.name, record.levelname.lower(), fields))
 
 
-class DirectLines(NamedTuple):
-    """
-    The way to the sink for lines that are made elsewhere, clean and complete.
+class _Setup(NamedTuple):
+    """What `configure` has set up; *chain* is the list of processors that structlog was given, with ours in it."""
 
-    Attributes:
-        render: makes a line of fields.
-        write: takes it; returns at once.
-        as_json: whether a line is one JSON object, which may then be made without *render*.
-        json_end: what ends such an object, and the line; *render* adds it by itself.
-        debug, info: whether lines of that level are wanted.
-    """
-
+    chain: list[Any]
+    processor: _LineProcessor
     render: LineRenderer
-    write: Callable[[Line], None]
-    as_json: bool
-    json_end: str
-    debug: bool
-    info: bool
+    sink: LineSink
+    level: int
 
 
-_direct: tuple[list[Any], _LineProcessor, DirectLines] | None = None
+_setup: _Setup | None = None
 
 
-def direct_lines() -> DirectLines | None:
-    """What `configure` has set up; None where structlog was set up by somebody else, or since then."""
-    if _direct is None:
-        return None
-    chain, processor, lines = _direct
-    # The test's `capture_logs` empties the list itself; a later `structlog.configure` brings another list.
-    if structlog.get_config()["processors"] is not chain or chain[0] is not processor:
-        return None
-    return lines
+class RequestLines:
+    """
+    Writes the line that every request leaves: same sink, fields and rules as any other, by a shorter way.
+
+    Through structlog it took 32-38 us of a request. Here the fields are known, so nothing is gathered or merged, only
+    what comes from outside is cleaned, and the writing thread makes the line. Where somebody else (a test) has set
+    structlog up, the line goes through it.
+    """
+
+    __slots__ = ("_log",)
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("bridge.access")
+
+    def tell(
+        self,
+        method: str,
+        route: str,
+        path: str,
+        client: str,
+        status: int,
+        seconds: float,
+        body_bytes: int,
+        request_id: str,
+        *,
+        quiet: bool,
+        error: str | None = None,
+    ) -> None:
+        """
+        One request was answered.
+
+        Args:
+            route: its template; *path* is what stood in the request line, without the query.
+            seconds: told in milliseconds.
+            quiet: for "debug" only.
+            error: code of what it was refused for, or failed by; one of ours.
+        """
+        repeated = ("debug" if quiet else "info", client, method, route, path)
+        told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error)
+        setup = _setup
+        # A test's `capture_logs` changes the list that structlog was given.
+        if setup is None or setup.sink.is_closed or setup.chain[0] is not setup.processor:
+            (self._log.debug if quiet else self._log.info)(**_request(dict, *told))
+        elif setup.level <= (logging.DEBUG if quiet else logging.INFO):
+            setup.sink.write(partial(_request, setup.render, *told))
+
+
+def _request(
+    render: Callable[[dict[str, Any]], _Rendered],
+    now: datetime,
+    repeated: tuple[str, str, str, str, str],
+    status: int,
+    seconds: float,
+    body_bytes: int,
+    request_id: str,
+    error: str | None,
+) -> _Rendered:
+    fields = {
+        "timestamp": now,
+        **_repeated_fields(*repeated),
+        "status": status,
+        "duration_ms": round(seconds * 1_000_000) / 1000,
+        "bytes": body_bytes,
+        "request_id": clean_text(request_id),
+    }
+    if error is not None:
+        fields["error"] = error
+    return render(fields)
+
+
+# Callers come again and again, and to the same few paths; only an id is new each time.
+@lru_cache(1024)
+def _repeated_fields(level: str, client: str, method: str, route: str, path: str) -> dict[str, str]:
+    return {
+        "level": level,
+        "logger": "bridge.access",
+        "event": "request",
+        "client": clean_text(client),
+        "method": clean_text(method),
+        "route": route,
+        "path": clean_text(path),
+    }
 
 
 def _of_worker(render: LineRenderer, worker: int) -> LineRenderer:
@@ -202,7 +270,7 @@ def configure(
     Returns:
         The sink; closing it writes what is waiting. It is also closed when the interpreter ends.
     """
-    global _direct  # noqa: PLW0603 (as structlog's own configuration, there is one in a process)
+    global _setup  # noqa: PLW0603 (as structlog's own configuration, there is one in a process)
     # Whoever started this may have closed it.
     colors = sys.stdout is not None and sys.stdout.isatty()
     as_json = observe.log_format == "json" or (observe.log_format == "auto" and not colors)
@@ -215,18 +283,7 @@ def configure(
     atexit.register(sink.close)
     level = _LEVELS[observe.log_level]
     chain: list[Any] = [processor]
-    _direct = (
-        chain,
-        processor,
-        DirectLines(
-            render,
-            sink.write,
-            as_json=as_json,
-            json_end="}\n" if worker is None else f',"worker":{worker}}}\n',
-            debug=level <= logging.DEBUG,
-            info=level <= logging.INFO,
-        ),
-    )
+    _setup = _Setup(chain, processor, render, sink, level)
     structlog.configure(
         processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
-from bridge.telemetry.request_lines import RequestLines
+from bridge.telemetry.logs import RequestLines
 from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules

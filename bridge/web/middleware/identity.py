@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
 from bridge.policy.requests import Reminders, RequestIds
-from bridge.telemetry.request_scope import REQUEST_SCOPE
+from bridge.telemetry.logs import REQUEST_SCOPE
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.config import ObserveConfig
 from bridge.telemetry.log_fields import clean_text
-from bridge.telemetry.logs import configure, direct_lines
-from bridge.telemetry.request_lines import RequestLines
+from bridge.telemetry.logs import RequestLines, configure
 
 GIVEN: dict[str, Any] = {
     "method": "POST",
@@ -108,15 +107,15 @@ def test_credentials_in_a_path_or_an_id_are_hidden() -> None:
 
 
 def test_where_somebody_else_has_set_structlog_up_lines_go_through_it() -> None:
-    sink = configure(ObserveConfig(log_format="json"), fd=os.open(os.devnull, os.O_WRONLY))
-    assert direct_lines() is not None
+    read_fd, write_fd = os.pipe()
+    sink = configure(ObserveConfig(log_format="json"), fd=write_fd)
     with structlog.testing.capture_logs() as captured:
-        assert direct_lines() is None
         RequestLines().tell(**GIVEN)
     assert [(entry["event"], entry["duration_ms"], entry["bytes"]) for entry in captured] == [
         ("request", 1.23, 17)
     ]
-    assert direct_lines() is not None
-    structlog.reset_defaults()
-    assert direct_lines() is None
+    RequestLines().tell(**GIVEN)
     sink.close()
+    os.close(write_fd)
+    with os.fdopen(read_fd, encoding="utf-8") as reader:
+        assert len(reader.readlines()) == 1
