@@ -204,7 +204,9 @@ class RequestLines:
         setup = _setup
         # A test's `capture_logs` changes the list that structlog was given.
         if setup is None or setup.sink.is_closed or setup.chain[0] is not setup.processor:
-            (self._log.debug if quiet else self._log.info)(**_request(dict, *told))
+            fields = _request(dict, *told)
+            del fields["timestamp"]
+            (self._log.debug if quiet else self._log.info)(**fields)
         elif setup.level <= (logging.DEBUG if quiet else logging.INFO):
             setup.sink.write(partial(_request, setup.render, *told))
 
