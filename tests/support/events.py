@@ -1,9 +1,15 @@
 """Domain events as a client writes them."""
 
 import uuid
-from typing import Any
+from typing import Any, Final
 
-__all__ = ("ORDER_CREATED", "generic_event", "order_event", "user_event")
+import msgspec
+
+from bridge.events import Event, event_steps, result_of
+
+__all__ = ("ORDER_CREATED", "checked_event", "generic_event", "order_event", "user_event")
+
+_EVENT: Final = msgspec.json.Decoder(Event)
 
 ORDER_CREATED: dict[str, Any] = {
     "action": "Created",
@@ -40,3 +46,11 @@ def order_event(data: dict[str, Any] = ORDER_CREATED, /, **more: Any) -> dict[st
 def generic_event(data: Any, /, **more: Any) -> dict[str, Any]:
     """An event with any JSON in it."""
     return _event("anything", {"type": "Generic", "data": data}, **more)
+
+
+def checked_event(raw: bytes, *, at: str = "$") -> Event:
+    """The event that *raw* spells; refused as `event_steps` does."""
+    event_id = result_of(event_steps(raw, at=at))
+    event = _EVENT.decode(raw)
+    assert uuid.UUID(event.id) == event_id
+    return event

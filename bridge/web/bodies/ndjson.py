@@ -6,25 +6,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bridge.errors import SerializationError
-from bridge.events import (
-    Steps,
-    check_json,
-    fault_of,
-    has_plain_numbers,
-    is_strict_json,
-    json_steps,
-)
-from bridge.limits import JSON_DEPTH_MAX, NDJSON_FAULTS_TOLD
+from bridge.events import Steps, are_surely_safe, check_json, fault_of, json_steps
+from bridge.limits import NDJSON_FAULTS_TOLD
 from bridge.web.bodies.line_splitter import LongLine, Run
 
 __all__ = ("LineFault", "Lines", "line_steps", "too_long")
 
 _VALUES: Final = msgspec.json.Decoder(msgspec.Raw)
 _BLANKS: Final = b" \t\r"
-# What is left are line feeds and opening brackets, all as one character.
-_OPENING: Final = bytes.maketrans(b"{", b"[")
-_NOT_OPENING: Final = bytes(byte for byte in range(256) if byte not in b"[{\n")
-_MANY_BRACKETS: Final = b"[" * (JSON_DEPTH_MAX + 1)
 # Lines looked at one by one between two turns of others, 1 ms.
 _LINES_PER_STEP: Final = 256
 # A turn for each of these would cost more than the line.
@@ -96,12 +85,7 @@ def _plain(run: Run, line_bytes_max: int) -> list[bytes] | None:
         return None
     if len(text) > line_bytes_max and max(map(len, text.split(b"\n"))) > line_bytes_max:
         return None
-    # No value holds a line feed: so many opening brackets in a row stand in one of them.
-    if _MANY_BRACKETS in text.translate(_OPENING, _NOT_OPENING):
-        return None
-    if not has_plain_numbers(text) and not is_strict_json(b"[%b]" % b",".join(payloads)):
-        return None
-    return payloads
+    return payloads if are_surely_safe(payloads) else None
 
 
 def _one_by_one(run: Run, line_bytes_max: int, faults_told: int) -> Steps[Lines]:

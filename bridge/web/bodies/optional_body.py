@@ -44,4 +44,4 @@ async def refuse_body(request: web.Request) -> None:
     """
     body = await read_optional_body(request)
     if body:
-        decode_envelope(body, _NOTHING, ())
+        decode_envelope(body, _NOTHING)

@@ -12,7 +12,7 @@ from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.answers import batch_json, receipt_json
 from bridge.web.wire.queries import refuse_query
-from bridge.web.wire.submissions import batch_steps, message_steps, plain_message
+from bridge.web.wire.submissions import batch_steps, message_steps
 
 __all__ = ("send", "send_batch")
 
@@ -35,11 +35,7 @@ async def send(request: web.Request) -> web.Response:
         )
     refuse_query(request.query.items())
     body = await read_json(request)
-    submission = plain_message(body)
-    if submission is None:
-        submission = await in_turns(
-            message_steps(body), deadline=request[DEADLINE], outcome=Outcome.NOT_WRITTEN
-        )
+    submission = await in_turns(message_steps(body), deadline=request[DEADLINE], outcome=Outcome.NOT_WRITTEN)
     receipt = await services.appender.append(
         topic, submission.placement, submission.messages, deadline=request[DEADLINE]
     )

@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from bridge.errors import PayloadTooLarge, SerializationError
-from bridge.events import Steps, are_surely_single, check_json, doubled_key_steps, fault_of, result_of
+from bridge.events import Steps, check_json, doubled_key_steps, fault_of, result_of
 from bridge.limits import JSON_FAST_BYTES_MAX, JSON_STEP_BYTES
 
 __all__ = ("decode_envelope", "outline_steps")
@@ -13,14 +13,13 @@ __all__ = ("decode_envelope", "outline_steps")
 T = TypeVar("T")
 
 
-def decode_envelope(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple[bytes, ...]) -> T:
+def decode_envelope(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     """
     The value that *body* spells, in one go.
 
     Args:
         body: of a request without messages, or a message of a socket; such are never long.
         decoder: of an object that takes no other fields.
-        keys: of that object, with their quotes; none where doubled ones are looked for elsewhere.
 
     Raises:
         PayloadTooLarge: if it has more than `JSON_FAST_BYTES_MAX` bytes.
@@ -33,10 +32,10 @@ def decode_envelope(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple
             limit=JSON_FAST_BYTES_MAX,
         )
     check_json(body)
-    return result_of(_decoded(body, decoder, keys))
+    return result_of(_decoded(body, decoder))
 
 
-def outline_steps(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple[bytes, ...]) -> Steps[T]:
+def outline_steps(body: bytes, decoder: "msgspec.json.Decoder[T]") -> Steps[T]:
     """
     The same for an object of any size in which numbers and depth are in `Raw` parts only, which the caller checks one by one.
 
@@ -50,7 +49,7 @@ def outline_steps(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple[b
     if len(body) > JSON_STEP_BYTES:
         yield
     try:
-        return (yield from _decoded(body, decoder, keys))
+        return (yield from _decoded(body, decoder))
     except SerializationError:
         if len(body) <= JSON_FAST_BYTES_MAX:
             # There may be a better reason; for a large body it is not worth the time.
@@ -58,16 +57,12 @@ def outline_steps(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple[b
         raise
 
 
-def _decoded(body: bytes, decoder: "msgspec.json.Decoder[T]", keys: tuple[bytes, ...]) -> Steps[T]:
+def _decoded(body: bytes, decoder: "msgspec.json.Decoder[T]") -> Steps[T]:
     try:
         value = decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise fault_of(error, written=body) from None
-    large = len(body) > JSON_STEP_BYTES
-    if large:
+    if len(body) > JSON_STEP_BYTES:
         yield
-    if keys and not are_surely_single(body, keys):
-        if large:
-            yield
-        yield from doubled_key_steps(body, at="$")
+    yield from doubled_key_steps(body, at="$")
     return value

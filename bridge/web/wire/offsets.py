@@ -87,7 +87,7 @@ def read_offset(body: bytes) -> int:
     Raises:
         SerializationError: if it is anything else.
     """
-    return decode_envelope(body, _OFFSET, (b'"offset"',)).offset
+    return decode_envelope(body, _OFFSET).offset
 
 
 def read_offsets(body: bytes) -> dict[int, int]:
@@ -100,7 +100,7 @@ def read_offsets(body: bytes) -> dict[int, int]:
     Raises:
         SerializationError, BadRequest: if it is anything else.
     """
-    entries = decode_envelope(body, _OFFSETS, ()).offsets
+    entries = decode_envelope(body, _OFFSETS).offsets
     # There is no text in it but keys: one for the list, two for each entry.
     if body.count(b'"') != 2 * (1 + 2 * len(entries)):
         raise SerializationError("An object names a key twice.", path="$")

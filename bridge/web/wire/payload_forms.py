@@ -1,35 +1,20 @@
 """What a stored payload is, judged once and remembered (pure)."""
 
-import secrets
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
 from itertools import islice
 from typing import Final
 
-import msgspec
-
 from bridge.errors import SerializationError
-from bridge.events import (
-    PlainEvent,
-    Steps,
-    is_event_steps,
-    is_well_formed,
-    json_steps,
-    plain_ids,
-    plain_value,
-    result_of,
-)
+from bridge.events import Steps, is_event_steps, is_well_formed, json_steps, known_ids, result_of
 from bridge.limits import JSON_STEP_BYTES, KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
 from bridge.messagelog import NewMessage, NewRecords
 
-__all__ = ("Form", "PayloadForms", "are_plain_events", "fitting", "form_of", "form_steps")
+__all__ = ("Form", "PayloadForms", "fitting", "form_of", "form_steps")
 
 # Below, each is looked at by itself.
 _SPLIT_MIN: Final = 8
-_WORD: Final = secrets.token_hex(16)
-_SEPARATOR: Final = f',"{_WORD}",'.encode()
-_LIST: Final = msgspec.json.Decoder(list[PlainEvent | str])
 # One call takes in no more of what was noted than this, about 1 ms of work.
 _NOTED_PER_CALL: Final = 4_096
 
@@ -187,25 +172,9 @@ class PayloadForms:
 
 def _judged(payloads: Sequence[bytes]) -> list[Form]:
     """`form_of` each; halves of what is mixed, as most of a topic mostly is of one form."""
-    if are_plain_events(payloads):
+    if known_ids(payloads) is not None:
         return [Form.EVENT] * len(payloads)
     if len(payloads) <= _SPLIT_MIN:
         return [form_of(payload) for payload in payloads]
     middle = len(payloads) // 2
     return _judged(payloads[:middle]) + _judged(payloads[middle:])
-
-
-def are_plain_events(payloads: Sequence[bytes]) -> bool:
-    """
-    Whether all of these are events and plain ones (`events.plain`); False says nothing.
-
-    They are looked at as one list, with a word between them that nobody who writes into the log can know. Were a
-    payload no JSON value by itself, but only with its neighbours, a word would be missing, or not in its place.
-    """
-    if not payloads:
-        return True
-    seen = plain_value(b"[%b]" % _SEPARATOR.join(payloads), _LIST)
-    if seen is None or len(seen) != 2 * len(payloads) - 1 or seen[1::2] != [_WORD] * (len(payloads) - 1):
-        return False
-    events = seen[::2]
-    return set(map(type, events)) == {PlainEvent} and plain_ids(events) is not None  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from bridge.errors import BadRequest
-from bridge.events import refuse_doubled_keys
+from bridge.events import doubled_key_steps, result_of
 from bridge.limits import OFFSET_MAX, PARTITIONS_MAX, RETENTION_AGE_S_MAX
 from bridge.messagelog import Durability, Retention
 from bridge.policy.names import check_name
@@ -52,12 +52,6 @@ class _PartitionsBody(msgspec.Struct, forbid_unknown_fields=True):
     count: int
 
 
-_STREAM_KEYS: Final = (b'"name"',)
-_TOPIC_KEYS: Final = (b'"name"', b'"partitions"', b'"durability"', b'"retention"')
-
-_CHANGE_KEYS: Final = (b'"retention"',)
-_PARTITIONS_KEYS: Final = (b'"count"',)
-
 _STREAM: Final = msgspec.json.Decoder(_StreamBody)
 _TOPIC: Final = msgspec.json.Decoder(_TopicBody)
 _CHANGE: Final = msgspec.json.Decoder(_ChangeBody)
@@ -72,7 +66,7 @@ def read_stream(body: bytes) -> str:
     Raises:
         SerializationError, BadRequest: if the body is not `{"name": name}`.
     """
-    return _checked_name(decode_envelope(body, _STREAM, _STREAM_KEYS).name, "stream")
+    return _checked_name(decode_envelope(body, _STREAM).name, "stream")
 
 
 def read_topic(body: bytes) -> TopicOrder:
@@ -85,7 +79,7 @@ def read_topic(body: bytes) -> TopicOrder:
     Raises:
         SerializationError, BadRequest: if it is anything else.
     """
-    order = decode_envelope(body, _TOPIC, _TOPIC_KEYS)
+    order = decode_envelope(body, _TOPIC)
     if not 1 <= order.partitions <= PARTITIONS_MAX:
         raise BadRequest(
             f"A topic has 1 to {PARTITIONS_MAX} partitions.",
@@ -111,7 +105,7 @@ def read_retention(body: bytes) -> Retention:
     Raises:
         SerializationError: if it is anything else.
     """
-    return _retention(decode_envelope(body, _CHANGE, _CHANGE_KEYS).retention, body)
+    return _retention(decode_envelope(body, _CHANGE).retention, body)
 
 
 def read_partitions(body: bytes) -> int:
@@ -124,7 +118,7 @@ def read_partitions(body: bytes) -> int:
     Raises:
         SerializationError, BadRequest: if it is anything else.
     """
-    count = decode_envelope(body, _PARTITIONS, _PARTITIONS_KEYS).count
+    count = decode_envelope(body, _PARTITIONS).count
     if not 1 <= count <= PARTITIONS_MAX:
         raise BadRequest(
             f"1 to {PARTITIONS_MAX} partitions are added.",
@@ -137,7 +131,7 @@ def read_partitions(body: bytes) -> int:
 def _retention(retention: _RetentionBody | None, body: bytes) -> Retention:
     if retention is None:
         return Retention()
-    refuse_doubled_keys(_OUTLINE.decode(body).retention, at="$.retention")
+    result_of(doubled_key_steps(bytes(_OUTLINE.decode(body).retention), at="$.retention"))
     return Retention(age_s=retention.max_age_seconds, size_bytes=retention.max_bytes)
 
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import SerializationError
-from bridge.events import Event, amount_of, check_json, decode_event, is_event
+from bridge.events import Event, amount_of, is_event
 from bridge.events.payloads import GenericPayload, OrderCreated, OrderPayload
-from tests.support.events import ORDER_CREATED, generic_event, order_event, user_event
+from tests.support.events import ORDER_CREATED, checked_event, generic_event, order_event, user_event
 
 _USER = "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f12"
 _JSON = st.recursive(
@@ -22,15 +22,13 @@ _JSON = st.recursive(
 
 
 def _decoded(event: dict[str, Any]) -> Event:
-    body = json.dumps(event).encode()
-    check_json(body)
-    return decode_event(body)
+    return checked_event(json.dumps(event).encode())
 
 
 def _refused(event: dict[str, Any] | bytes, path: str | None) -> str:
     body = event if isinstance(event, bytes) else json.dumps(event).encode()
     with pytest.raises(SerializationError) as fault:
-        decode_event(body)
+        checked_event(body)
     assert fault.value.path == path
     assert not is_event(body)
     return fault.value.detail
@@ -70,7 +68,7 @@ def test_each_thing_that_happens_to_an_order_is_an_event(data: dict[str, Any]) -
 @pytest.mark.parametrize("spelling", ["0.1", '"0.1"'])
 def test_an_amount_is_exact_as_a_number_and_as_a_string(spelling: str) -> None:
     body = json.dumps(order_event(ORDER_CREATED | {"total_amount": "AMOUNT"})).replace('"AMOUNT"', spelling)
-    payload = decode_event(body.encode()).payload
+    payload = checked_event(body.encode()).payload
     assert isinstance(payload, OrderPayload)
     assert isinstance(payload.data, OrderCreated)
     assert str(amount_of(payload.data.total_amount)) == "0.1"
@@ -79,8 +77,7 @@ def test_an_amount_is_exact_as_a_number_and_as_a_string(spelling: str) -> None:
 @given(_JSON)
 def test_any_json_fits_a_generic_event_and_comes_out_as_its_own_bytes(data: Any) -> None:
     body = json.dumps(generic_event(data), ensure_ascii=False).encode()
-    check_json(body)
-    payload = decode_event(body).payload
+    payload = checked_event(body).payload
     assert isinstance(payload, GenericPayload)
     assert bytes(payload.data) == json.dumps(data, ensure_ascii=False).encode()
     assert is_event(body)
@@ -194,10 +191,10 @@ def test_whatever_counts_as_an_event_can_be_handed_out(value: Any, name: str, fi
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"1", b"null", b'{"id":"\xff"}', b'"x"', b"[" * 100_000])
 def test_what_is_no_object_is_no_event(raw: bytes) -> None:
     with pytest.raises(SerializationError):
-        decode_event(raw)
+        checked_event(raw)
 
 
 def test_the_place_counts_from_where_the_event_stands() -> None:
     with pytest.raises(SerializationError) as fault:
-        decode_event(json.dumps(user_event(id="x")).encode(), at="$.events[17]")
+        checked_event(json.dumps(user_event(id="x")).encode(), at="$.events[17]")
     assert fault.value.path == "$.events[17].id"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.events import fault_of
-from bridge.events.half_surrogates import first_half_surrogate, path_at
+from bridge.events.faults import first_half_surrogate, path_at
 from bridge.limits import FAULT_PATH_STEPS_MAX, JSON_FAST_BYTES_MAX
 
 _HALVES = st.sampled_from(["\ud800", "\udbff", "\udc00", "\udfff"])

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from bridge.errors import SerializationError
 from bridge.events import json_rules
-from bridge.events.json_rules import check_json, depth_of, is_well_formed
+from bridge.events.json_rules import (
+    are_surely_safe,
+    check_json,
+    depths_of,
+    is_surely_safe,
+    is_well_formed,
+    json_steps,
+    result_of,
+)
 from bridge.limits import JSON_DEPTH_MAX
 
 _JSON = st.recursive(
@@ -37,12 +45,12 @@ def _depth(value: object) -> int:
 @given(_JSON, st.booleans())
 @example({'["\\': ['\\"]', "[[{"]}, True)
 def test_the_depth_is_that_of_the_value(value: object, escaped: bool) -> None:
-    assert depth_of(json.dumps(value, ensure_ascii=escaped).encode()) == _depth(value)
+    assert max(depths_of(json.dumps(value, ensure_ascii=escaped).encode())) == _depth(value)
 
 
 @given(st.lists(st.sampled_from(['"', "\\", "[", "]", "a", "\\\\", '\\"']), max_size=12).map("".join))
 def test_brackets_in_a_string_are_no_depth_however_it_is_escaped(text: str) -> None:
-    assert depth_of(json.dumps([text, {text: text}]).encode()) == 2
+    assert max(depths_of(json.dumps([text, {text: text}]).encode())) == 2
 
 
 def test_the_deepest_json_taken_is_64_levels(size: None) -> None:
@@ -202,3 +210,18 @@ def test_a_large_body_holds_a_bounded_number_of_wide_numbers(monkeypatch: pytest
     with pytest.raises(SerializationError) as fault:
         check_json(b"[" + b"1e300," * 10_001 + b"1]")
     assert fault.value.limit == 10_000
+
+
+_VALUES = st.sampled_from(
+    [b"1", b'"a e b"', b"[1,2]", b'{"e":1}', b"1e5", b"1e400", b"1" * 310, b'"' + b"[" * 70 + b'"',
+     *(b"[" * depth + b"]" * depth for depth in (59, 60, 61, 63, 64, 65)), b'[\n1.5e3 ,\t"e"]', b'{"a":[{}]}']
+)  # fmt: skip
+
+
+@given(st.lists(_VALUES, min_size=1, max_size=6), st.sampled_from([0, 1, 4]))
+def test_what_is_surely_safe_passes_alone_and_among_others(values: list[bytes], levels_around: int) -> None:
+    sure = [value for value in values if is_surely_safe(value, levels_around=levels_around)]
+    if are_surely_safe(values, levels_around=levels_around):
+        sure += values
+    for value in sure:
+        result_of(json_steps(value, levels_around=levels_around))

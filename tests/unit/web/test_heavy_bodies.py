@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, PayloadTooLarge, SerializationError
-from bridge.events import Steps, is_event, is_event_steps, payloads
+from bridge.events import Steps, is_event, is_event_steps
 from bridge.events import event as event_module
-from bridge.events.amounts import amount_of
+from bridge.events.payloads import are_short_amounts
 from bridge.limits import JSON_FAST_BRACKETS_MAX, JSON_FAST_BYTES_MAX, JSON_STEP_BYTES
 from bridge.web.wire.payload_forms import form_of
 from bridge.web.wire.places import read_stream
@@ -63,9 +63,9 @@ class Work:
         self.amounts = 0
         self.built_brackets = 0
 
-        def count(*arguments: Any, **options: Any) -> Any:
-            self.amounts += 1
-            return amount_of(*arguments, **options)
+        def count(written: list[Any]) -> bool:
+            self.amounts += len(written)
+            return are_short_amounts(written)
 
         def load(read: Any) -> Any:
             def loads(body: bytes, **options: Any) -> Any:
@@ -74,7 +74,7 @@ class Work:
 
             return loads
 
-        monkeypatch.setattr(payloads, "amount_of", count)
+        monkeypatch.setattr(event_module, "are_short_amounts", count)
         monkeypatch.setattr(orjson, "loads", load(orjson.loads))
         monkeypatch.setattr(json, "loads", load(json.loads))
 
@@ -107,7 +107,7 @@ def test_what_is_heavy_is_done_in_many_steps_and_builds_no_objects_of_it(
 
 
 def _make_all_large(patch: pytest.MonkeyPatch, step_bytes: int = 16) -> None:
-    for module in ("bridge.events.json_marks", "bridge.events.json_rules", "bridge.events.event"):
+    for module in ("bridge.events.json_rules", "bridge.events.event"):
         patch.setattr(f"{module}.JSON_STEP_BYTES", step_bytes)
     for module in ("bridge.events.duplicates", "bridge.web.wire.submissions", "bridge.web.wire.envelopes"):
         patch.setattr(f"{module}.JSON_STEP_BYTES", step_bytes)

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.events import is_event
+from bridge.events import is_event, known_ids
 from bridge.messagelog import NewMessage
-from bridge.web.wire.payload_forms import Form, PayloadForms, are_plain_events, form_of
+from bridge.web.wire.payload_forms import Form, PayloadForms, form_of
 from tests.support.events import generic_event, order_event, user_event
 
 
@@ -56,21 +56,13 @@ def test_among_many_each_payload_is_what_it_is_alone(payloads: list[bytes]) -> N
 
 @given(st.lists(st.sampled_from(EVENTS + OTHERS), min_size=1, max_size=20))
 def test_what_is_plain_among_many_is_an_event_alone(payloads: list[bytes]) -> None:
-    if are_plain_events(payloads):
+    if known_ids(payloads) is not None:
         assert all(map(is_event, payloads))
 
 
 def test_many_plain_events_are_seen_to_be_events_at_once() -> None:
-    assert are_plain_events([_stored(user_event()) for _ in range(100)])
-    assert not are_plain_events([_stored(user_event()), b"1"])
-
-
-def test_the_word_between_cannot_be_used_by_whoever_does_not_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Even one who knew it gains nothing but a list that does not alternate.
-    monkeypatch.setattr("bridge.web.wire.payload_forms._WORD", "word")
-    monkeypatch.setattr("bridge.web.wire.payload_forms._SEPARATOR", b',"word",')
-    assert not are_plain_events([EVENTS[0] + b',"word"', EVENTS[1]])
-    assert not are_plain_events([EVENTS[0], b'"word"', EVENTS[1]])
+    assert known_ids([_stored(user_event()) for _ in range(100)]) is not None
+    assert known_ids([_stored(user_event()), b"1"]) is None
 
 
 def test_what_was_checked_at_the_door_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:

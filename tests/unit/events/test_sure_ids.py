@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.errors import SerializationError
-from bridge.events import PlainEvent, PlainIds, check_json, decode_event, plain_id, plain_ids, plain_value
+from bridge.events import Event, EventIds, known_ids, sure_id, whole_value
 from bridge.limits import JSON_DEPTH_MAX
-from tests.support.events import ORDER_CREATED, generic_event, order_event, user_event
+from tests.support.events import ORDER_CREATED, checked_event, generic_event, order_event, user_event
 
-_EVENTS = msgspec.json.Decoder(list[PlainEvent])
+_EVENT = msgspec.json.Decoder(Event)
 _VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -25,23 +25,19 @@ _VALUES = st.recursive(
 )
 
 
-def _plain(*events: bytes) -> PlainIds | None:
-    found = plain_value(b"[%b]" % b",".join(events), _EVENTS)
-    if found is None:
-        return None
-    ids = plain_ids(found)
-    if len(found) == 1:
+def _sure(*events: bytes) -> EventIds | None:
+    ids = known_ids(events)
+    if len(events) == 1:
         # What is made for one says the same.
-        assert plain_id(found[0]) == (
-            None if ids is None else (ids.texts[0], int.from_bytes(ids.packed, "big"))
-        )
+        event = whole_value(events[0], _EVENT)
+        named = None if event is None else sure_id(event)
+        assert named == (None if ids is None else (ids.texts[0], int.from_bytes(ids.packed, "big")))
     return ids
 
 
 def _is_taken(event: bytes) -> bool:
     try:
-        check_json(event)
-        decode_event(event)
+        checked_event(event)
     except SerializationError:
         return False
     return True
@@ -66,9 +62,11 @@ def _bytes(event: dict[str, Any], **options: Any) -> bytes:
         generic_event(7),
     ],
 )
-def test_events_as_people_write_them_are_plain(event: dict[str, Any], options: dict[str, Any]) -> None:
+def test_events_as_people_write_them_are_surely_events(
+    event: dict[str, Any], options: dict[str, Any]
+) -> None:
     for others in ((), (_bytes(user_event()), _bytes(generic_event([])))):
-        found = _plain(_bytes(event, **options), *others)
+        found = _sure(_bytes(event, **options), *others)
         assert found is not None
         assert found.texts[0] == event["id"]
         assert found.packed[:16] == uuid.UUID(event["id"]).bytes
@@ -80,7 +78,7 @@ def test_ids_in_capitals_are_told_in_lower_case() -> None:
     bodies = [_bytes(generic_event(1, id=event_id.upper())) for event_id in event_ids]
     for count in (1, 3):
         packed = b"".join(uuid.UUID(event_id).bytes for event_id in event_ids[:count])
-        assert _plain(*bodies[:count]) == PlainIds(event_ids[:count], packed)
+        assert _sure(*bodies[:count]) == EventIds(event_ids[:count], packed)
 
 
 def test_brackets_are_counted_for_each_event_and_not_for_all_together() -> None:
@@ -89,10 +87,10 @@ def test_brackets_are_counted_for_each_event_and_not_for_all_together() -> None:
     for level in range(levels):
         value = [value] if level % 2 else {"k": value}
     most, more = _bytes(generic_event(value)), _bytes(generic_event([value]))
-    assert _plain(most, most, most) is not None
-    assert _plain(most) is not None
+    assert _sure(most, most, most) is not None
+    assert _sure(most) is not None
     for events in ((more,), (more, most), (most, more), (most, more, most)):
-        assert _plain(*events) is None
+        assert _sure(*events) is None
 
 
 _ID = "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f11"
@@ -133,9 +131,9 @@ def test_what_is_unusual_or_wrong_is_left_to_a_closer_look(old: str, new: str) -
     assert old in text
     event = text.replace(old, new, 1).encode()
     others = _bytes(user_event()), _bytes(generic_event(1))
-    assert _plain(event) is None
-    assert _plain(event, *others) is None
-    assert _plain(*others, event) is None
+    assert _sure(event) is None
+    assert _sure(event, *others) is None
+    assert _sure(*others, event) is None
 
 
 @pytest.mark.parametrize(
@@ -144,13 +142,13 @@ def test_what_is_unusual_or_wrong_is_left_to_a_closer_look(old: str, new: str) -
 def test_an_amount_that_is_not_a_short_decimal_is_left_to_a_closer_look(amount: str) -> None:
     text = json.dumps(order_event(ORDER_CREATED | {"total_amount": "AMOUNT"}))
     event = text.replace('"AMOUNT"', amount).encode()
-    assert _plain(event) is None
-    assert _plain(event, _bytes(order_event())) is None
+    assert _sure(event) is None
+    assert _sure(event, _bytes(order_event())) is None
 
 
-def test_what_is_no_utf8_is_not_plain() -> None:
+def test_what_is_no_utf8_is_no_event() -> None:
     event = _bytes(generic_event("DATA")).replace(b"DATA", b"\xff")
-    assert _plain(event) is None
+    assert _sure(event) is None
 
 
 @given(
@@ -158,7 +156,7 @@ def test_what_is_no_utf8_is_not_plain() -> None:
     st.sampled_from(["id", "event_type", "timestamp", "payload", "source", "x", None]),
     st.booleans(),
 )
-def test_whatever_is_plain_is_an_event(
+def test_whatever_surely_is_an_event_is_one(
     parts: list[tuple[Any, str, Any]], field: str | None, escaped: bool
 ) -> None:
     bodies = []
@@ -166,10 +164,10 @@ def test_whatever_is_plain_is_an_event(
         more = {} if field is None else {field: other}
         event = generic_event(value, **more) if name else user_event(**more)
         bodies.append(_bytes(event | ({name: other} if field == "x" else {}), ensure_ascii=escaped))
-    found = _plain(*bodies)
+    found = _sure(*bodies)
     if found is not None:
         assert all(map(_is_taken, bodies))
-        assert found.texts == [str(decode_event(body).id) for body in bodies]
+        assert found.texts == [checked_event(body).id.lower() for body in bodies]
 
 
 _FRAGMENTS = st.sampled_from(
@@ -178,10 +176,10 @@ _FRAGMENTS = st.sampled_from(
 
 
 @given(st.lists(_FRAGMENTS, max_size=6).map("".join), st.integers(0, 200), st.integers(0, 3))
-def test_no_change_to_an_event_makes_it_plain_and_wrong(inserted: str, at: int, removed: int) -> None:
+def test_no_change_to_an_event_makes_it_sure_and_wrong(inserted: str, at: int, removed: int) -> None:
     text = json.dumps(generic_event({"id": "a", "n": 1.5}, id=_ID, source="s"))
     event = (text[:at] + inserted + text[at + removed :]).encode()
-    found = _plain(event)
+    found = _sure(event)
     if found is not None:
         assert _is_taken(event)
-        assert found.packed == decode_event(event).id.bytes
+        assert found.packed == uuid.UUID(checked_event(event).id).bytes
