@@ -12,8 +12,6 @@ LIVE_WRITE_TIMEOUT_S: Final = 30.0
 # When an event stream's reader comes back: at random in between, so that those of a replica that ended spread out.
 LIVE_RETRY_MS_MIN: Final = 1_000
 LIVE_RETRY_MS_MAX: Final = 4_000
-# What is written to a reader in one go while it catches up, and at most to one that is up to date: 1 ms of encoding.
-LIVE_WRITE_BYTES: Final = 256 * 1024
 # Event types of one filter; the request line bounds them as well.
 LIVE_EVENT_TYPES_MAX: Final = 64
 
@@ -25,9 +23,9 @@ CURSOR_PARTITIONS_MAX: Final = 1_000
 CURSOR_CHARS_MAX: Final = 14_700
 # A cursor in the head of an answer, which nginx wants to be 4 KiB in all (proxy_buffer_size); a longer one is left out.
 END_CURSOR_CHARS_MAX: Final = 3_000
-# What the cursors of the messages of one entry take, by CURSOR_PARTITION_CHARS for each of their partitions: 32 of the
+# What the cursors of the messages of one batch take, by CURSOR_PARTITION_CHARS for each of their partitions: 32 of the
 # longest, half a millisecond of signing.
-ENTRY_CURSORS_CHARS_MAX: Final = 256 * 1024
+BATCH_CURSORS_CHARS_MAX: Final = 256 * 1024
 CURSOR_PARTITION_CHARS: Final = 8
 # A poll of Iggy costs 400 us of CPU: while messages come, one every 2 ms at most (after one that gave nothing, the next
 # acknowledgement is followed at once), which a reader does not notice ...
@@ -55,18 +53,15 @@ READ_PAGE_MESSAGES: Final = 1_000
 # one after the other take a second, all at once leave no place for the reads of others.
 PARTITIONS_AT_ONCE: Final = 32
 # Messages that are handed on as one: made into bytes in below 1 ms, and what a full socket holds beyond its bound.
-FEED_ENTRY_MESSAGES: Final = 250
-FEED_ENTRY_BYTES: Final = 64 * 1024
+FEED_BATCH_MESSAGES: Final = 250
+FEED_BATCH_BYTES: Final = 64 * 1024
 # What one write to a reader takes of what is waiting for it.
 FEED_RUN_BYTES: Final = 256 * 1024
 # What readers that fall behind find without asking the log: of one feed, and of all together with their encodings.
-FEED_ENTRIES_MAX: Final = 4_096
+FEED_BATCHES_MAX: Final = 4_096
 FEED_BYTES_MAX: Final = 8 * 1024 * 1024
 FEEDS_BYTES_MAX: Final = 64 * 1024 * 1024
-# Runs kept of one feed with their bytes, which no other bound counts: readers that stay together share one, and slow
-# ones, each elsewhere in the ring, would hold one each until the next message.
-FEED_RUNS_MAX: Final = 8
-# Encodings kept of one entry: formats times filters; further ones are made for each reader.
+# Encodings kept of one batch: formats times filters; further ones are made for each reader.
 FEED_FORMS_MAX: Final = 8
 # Readers served in one turn of the loop: at 8 us each, 2 ms.
 FEED_DELIVERIES_PER_TURN: Final = 256
@@ -102,10 +97,6 @@ WS_PUBLISHES_MAX: Final = 256
 WS_PUBLISH_BYTES_MAX: Final = 1024 * 1024
 # Other operations that wait for the log at a time.
 WS_CALLS_MAX: Final = 32
-# Subscriptions that keep what they have read of the log while they wait for permits, or for their socket to take
-# more, each with a page (PAGE_BYTES_MAX at worst); and how long. All others read it again when they go on.
-WS_KEEPS_MAX: Final = 8
-WS_KEEP_S: Final = 1.0
 # Permits that a subscription may hold; a client that wants everything gives more now and then.
 WS_PERMITS_MAX: Final = 1_000_000
 # Messages of one subscription to a group that the client has and has not settled: each is a token of 100 bytes here.

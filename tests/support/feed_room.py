@@ -1,10 +1,11 @@
 """Feeds over a log in memory, and readers that follow them."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bridge.flow.following.batches import Gap, Run, Start
+from bridge.flow.following.batches import Gap, RecordBatch, Start
+from bridge.flow.following.fan_out import Sink
 from bridge.flow.following.follow import Feeds, Follower
 from tests.support.memory_log import TOPIC
 from tests.support.tail_bench import Bench
@@ -19,18 +20,23 @@ class Seen:
 
     payloads: list[bytes] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    pushed: int = 0
+    writes: int = 0
 
-    def take(self, run: Run) -> bool:
-        for entry in run.entries:
-            self.payloads += entry.records.payloads
-            if entry.gap is not None:
-                self.gaps.append(entry.gap)
+    async def drain(self) -> None:
+        """It takes whatever comes."""
+
+    def take(self, batches: Sequence[RecordBatch]) -> bool:
+        self.writes += 1
+        for batch in batches:
+            self.payloads += batch.records.payloads
+            if batch.gap is not None:
+                self.gaps.append(batch.gap)
         return True
 
-    def push(self, run: Run) -> bool:
-        self.pushed += 1
-        return self.take(run)
+    def sink(
+        self, write: Callable[[tuple[RecordBatch, ...]], bool] | None = None
+    ) -> Sink[tuple[RecordBatch, ...]]:
+        return Sink("seen", tuple, write or self.take, self.drain)
 
 
 @dataclass
@@ -50,11 +56,6 @@ class Room:
     async def live(self, start: Start, partitions: list[int] | None = None) -> Seen:
         seen, follower = Seen(), await self.follow(start, partitions)
 
-        async def read() -> None:
-            async with aclosing(follower.runs(sink=seen.push)) as runs:
-                async for run in runs:
-                    seen.take(run)
-
-        self.tasks.append(asyncio.create_task(read()))
+        self.tasks.append(asyncio.create_task(follower.run(seen.sink())))
         await settled()
         return seen

@@ -349,7 +349,7 @@ async def test_readers_that_are_stuck_far_behind_keep_nobody_from_catching_up(tm
 
 
 async def test_partitions_are_caught_up_with_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("catch_up", "follow"):
+    for module in ("topic_reader", "fan_out"):
         monkeypatch.setattr(f"bridge.flow.following.{module}.READ_PAGE_MESSAGES", 2)
     async with _bridge(tmp_path) as bridge:
         for partition_id in (0, 1):

@@ -1,6 +1,5 @@
-"""Claims of what a subscription holds while it may not send."""
+"""Claims of what a subscription holds, and gives later, while it may not send."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -21,36 +20,24 @@ async def client(bridge: BridgeApp) -> AsyncIterator[SocketClient]:
         yield opened
 
 
-@pytest.fixture(params=[True, False], ids=["kept", "let-go"])
-def keeps(request: pytest.FixtureRequest, bridge: BridgeApp) -> None:
-    """Whether subscriptions keep what they have read while they wait for permits."""
-    if not request.param:
-        bridge.services.feeds.keeps = asyncio.Semaphore(0)
-
-
-async def _is_let_go(client: SocketClient, entries: Callable[[], list[RecordBatch]]) -> None:
-    while any(not each.sequence for each in entries()):
+async def _is_let_go(client: SocketClient, batches: Callable[[], list[RecordBatch]]) -> None:
+    while any(not each.sequence for each in batches()):
         await client.ask("ping", "pong")
 
 
-@pytest.mark.parametrize("is_full", [True, False])
-async def test_a_subscription_without_permits_soon_holds_nothing_of_the_log(
-    bridge: BridgeApp, client: SocketClient, monkeypatch: pytest.MonkeyPatch, *, is_full: bool
+async def test_a_subscription_without_permits_holds_nothing_of_the_log(
+    bridge: BridgeApp, client: SocketClient
 ) -> None:
-    entries = alive_since_now(RecordBatch)
-    monkeypatch.setattr("bridge.web.sockets.subscriptions.WS_KEEP_S", 0.001)
-    if is_full:
-        bridge.services.feeds.keeps = asyncio.Semaphore(0)
+    batches = alive_since_now(RecordBatch)
     await store(bridge, *(b"%d" % index for index in range(600)))
     await client.ask("subscribe", "subscribed", id="s", permits=1, **{"from": "first"})
     assert shown(await messages(client, 1)) == [0]
-    await _is_let_go(client, entries)
+    await _is_let_go(client, batches)
     await client.say("permit", subscription="s", count=599)
     assert shown(await messages(client, 599)) == list(range(1, 600))
-    await _is_let_go(client, entries)
+    await _is_let_go(client, batches)
 
 
-@pytest.mark.usefixtures("keeps")
 async def test_permits_given_bit_by_bit_give_every_message_once_and_in_order(
     bridge: BridgeApp, client: SocketClient
 ) -> None:
@@ -72,7 +59,6 @@ async def test_permits_given_bit_by_bit_give_every_message_once_and_in_order(
         assert [each["offset"] for each in found] == list(range(end))
 
 
-@pytest.mark.usefixtures("keeps")
 async def test_live_messages_wait_for_permits_that_come_one_by_one(
     bridge: BridgeApp, client: SocketClient
 ) -> None:
@@ -86,7 +72,6 @@ async def test_live_messages_wait_for_permits_that_come_one_by_one(
     assert shown(seen) == list(range(20))
 
 
-@pytest.mark.usefixtures("keeps")
 async def test_a_filter_holds_where_what_was_read_is_read_again(
     bridge: BridgeApp, client: SocketClient
 ) -> None:

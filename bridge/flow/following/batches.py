@@ -1,19 +1,19 @@
 """Where readers stand, what they are given, and the bytes made of it once for all of them (pure)."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple, TypeAlias
 
 from bridge.limits import (
+    BATCH_CURSORS_CHARS_MAX,
     CURSOR_PARTITION_CHARS,
-    ENTRY_CURSORS_CHARS_MAX,
-    FEED_ENTRY_BYTES,
-    FEED_ENTRY_MESSAGES,
+    FEED_BATCH_BYTES,
+    FEED_BATCH_MESSAGES,
     FEED_FORMS_MAX,
 )
 from bridge.messagelog import NO_RECORDS, First, FromTimestamp, Last, Records
 
-__all__ = ("Gap", "Positions", "RecordBatch", "Run", "Start", "furthest", "moved", "parts_for")
+__all__ = ("Gap", "Positions", "RecordBatch", "Start", "furthest", "moved", "parts_for")
 
 Positions: TypeAlias = tuple[tuple[int, int], ...]
 """For each partition, in order of id, its id and the offset of the message to be read next."""
@@ -56,10 +56,10 @@ def furthest(one: Positions, other: Positions) -> Positions:
 
 
 def parts_for(positions: Positions, records: Records) -> Iterator[Records]:
-    """*records* in pieces for an entry each: with each message goes a cursor, the longer the more *positions* there are."""
+    """*records* in pieces for a batch each: with each message goes a cursor, the longer the more *positions* there are."""
     cursor_chars = CURSOR_PARTITION_CHARS * max(1, len(positions))
-    messages_max = max(1, min(FEED_ENTRY_MESSAGES, ENTRY_CURSORS_CHARS_MAX // cursor_chars))
-    return records.parts(messages_max=messages_max, bytes_max=FEED_ENTRY_BYTES)
+    messages_max = max(1, min(FEED_BATCH_MESSAGES, BATCH_CURSORS_CHARS_MAX // cursor_chars))
+    return records.parts(messages_max=messages_max, bytes_max=FEED_BATCH_BYTES)
 
 
 class RecordBatch:
@@ -119,8 +119,16 @@ class RecordBatch:
         """A gap."""
         return cls(gap.partition_id, NO_RECORDS, before, after, gap=gap, sequence=sequence, grew=grew)
 
+    def rest(self, next_offset: int) -> "RecordBatch":
+        """Its messages from *next_offset* on, encoded anew; a gap is given whole."""
+        if self.gap is not None or next_offset <= self.records.offsets[0]:
+            return self
+        records = self.records.part(bisect_left(self.records.offsets, next_offset), len(self.records))
+        before = moved(self.positions_before, self.partition_id, next_offset)
+        return RecordBatch(self.partition_id, records, before, self.positions_after, sequence=self.sequence)
+
     def head(self, messages_max: int) -> "RecordBatch":
-        """Its first messages, so many of them, as an entry of its own; a gap is given whole."""
+        """Its first messages, so many of them, as a batch of its own; a gap is given whole."""
         records = self.records.part(0, messages_max)
         if len(records) == len(self.records):
             return self
@@ -129,10 +137,10 @@ class RecordBatch:
 
     def encoded(self, form: Hashable, make: Callable[["RecordBatch"], bytes]) -> bytes:
         """
-        What *make* makes of this entry, made once for each *form*.
+        What *make* makes of this batch, made once for each *form*.
 
         Args:
-            form: says everything that *make* depends on besides the entry: the format, the filter.
+            form: says everything that *make* depends on besides the batch: the format, the filter.
         """
         forms = self._forms
         if forms is None:
@@ -156,34 +164,3 @@ class RecordBatch:
     def forms_bytes(self) -> int:
         """What is kept of the encodings."""
         return sum(map(len, self._forms.values())) if self._forms else 0
-
-
-class Run:
-    """
-    Entries that follow each other, one or more, for one write.
-
-    Attributes:
-        positions: where a reader stands after it.
-    """
-
-    __slots__ = ("_forms", "entries", "positions")
-
-    def __init__(self, entries: Sequence[RecordBatch]) -> None:
-        self.entries = entries
-        self.positions = entries[-1].positions_after
-        self._forms: dict[Hashable, bytes] | None = None
-
-    def encoded(self, form: Hashable, make: Callable[[RecordBatch], bytes]) -> bytes:
-        """The encodings of its entries, one after the other; see `RecordBatch.encoded`."""
-        entries = self.entries
-        if len(entries) == 1:
-            return entries[0].encoded(form, make)
-        forms = self._forms
-        if forms is None:
-            forms = self._forms = {}
-        found = forms.get(form)
-        if found is None:
-            found = b"".join([entry.encoded(form, make) for entry in entries])
-            if len(forms) < FEED_FORMS_MAX:
-                forms[form] = found
-        return found

@@ -4,45 +4,38 @@ import asyncio
 from collections import deque
 from collections.abc import Hashable, Sequence
 from contextlib import ExitStack
-from typing import Final, Protocol
+from typing import Any, Final, TypeVar
 
 import structlog
 
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError, NotFound, PartitionNotFound
-from bridge.flow.following.batches import Gap, Positions, RecordBatch, Run, moved, parts_for
-from bridge.flow.following.live_lanes import LiveLane, Manner
+from bridge.flow.following.batches import Gap, Positions, RecordBatch, moved, parts_for
+from bridge.flow.following.fan_out import FanOut, Sink
 from bridge.flow.following.tails import Tails, Watch
 from bridge.flow.timers import Timer, in_background
 from bridge.limits import (
     CURSOR_PARTITIONS_MAX,
+    FEED_BATCHES_MAX,
     FEED_BYTES_MAX,
     FEED_CATCH_UPS,
     FEED_DELIVERIES_PER_TURN,
-    FEED_ENTRIES_MAX,
     FEED_PARTITIONS_LOOK_S,
     FEED_RUN_BYTES,
-    FEED_RUNS_MAX,
     FEEDS_BYTES_MAX,
     PARTITIONS_AT_ONCE,
     TAIL_READ_TIMEOUT_S,
 )
 from bridge.messagelog import Records, TopicRef
 
-__all__ = ("Feed", "FeedsBudget", "LiveReader")
+__all__ = ("Feed", "FeedsBudget")
+
+_Data = TypeVar("_Data")
 
 _log = structlog.get_logger("bridge.flow")
-#: What an entry weighs beside its messages, and for each partition in its positions.
-_ENTRY_BYTES: Final = 512
+#: What a batch weighs beside its messages, and for each partition in its positions.
+_BATCH_BYTES: Final = 512
 _POSITION_BYTES: Final = 8
-
-
-class LiveReader(Protocol):
-    """Who has everything there is, and is called when there is more."""
-
-    def serve(self) -> None:
-        """There is more, or the feed has ended; must neither wait nor raise."""
-        ...
 
 
 class FeedsBudget:
@@ -69,8 +62,9 @@ class Feed:
 
     Attributes:
         every: it follows all partitions, those added later too.
-        sequence: of the newest entry; 0 before the first.
-        positions: where a reader stands who has them all. Known once `open` returned.
+        users: how many need it.
+        sequence: of the newest batch; 0 before the first.
+        positions: where a reader stands who has them all. Known once `opened` returned.
         beginnings: the sequence at which each partition last began anew, where it has.
         error: why there will be no more: the topic is gone.
     """
@@ -85,14 +79,14 @@ class Feed:
         self._watches: dict[int, tuple[ExitStack, Watch]] = {}
         self._ring: deque[RecordBatch] = deque()
         self._ring_bytes = 0
-        self._runs: dict[int, Run] = {}
-        self._live: dict[LiveReader, None] = {}
-        self._lanes: dict[Hashable, LiveLane] = {}
-        self._round: deque[LiveReader] = deque()
+        self._fan_outs: dict[Hashable, FanOut[Any]] = {}
+        self._round: deque[FanOut[Any]] = deque()
         self._scheduled = False
         self._news: dict[asyncio.Future[None], None] = {}
+        self._opening: asyncio.Task[None] | None = None
         self._look_timer: Timer | None = None
         self._look_task: asyncio.Task[None] | None = None
+        self.users = 0
         self.sequence = 0
         self.positions: Positions = ()
         self.beginnings: dict[int, int] = {}
@@ -101,15 +95,30 @@ class Feed:
 
     # --- life ---------------------------------------------------------------------------------------------------
 
-    async def open(self, *, deadline: Deadline) -> None:
+    async def opened(self, deadline: Deadline) -> None:
         """
-        Begin at the end of each partition.
+        Begin at the end of each partition; whoever comes first opens it, with its deadline, for all.
 
         Raises:
             BadRequest: if there are more partitions than a cursor holds.
             StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
             LogError: if the log does not tell in time.
         """
+        if self._opening is None:
+            self._opening = in_background(self._open(deadline), name="feed open")
+        await asyncio.shield(self._opening)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it could not be opened, or has ended."""
+        opening = self._opening
+        return self.error is not None or (
+            opening is not None
+            and opening.done()
+            and (opening.cancelled() or opening.exception() is not None)
+        )
+
+    async def _open(self, deadline: Deadline) -> None:
         wanted: Sequence[int]
         if self._named is None:
             wanted = range(await self._tails.log.partitions_count(self.topic, deadline=deadline))
@@ -126,6 +135,8 @@ class Feed:
 
     def close(self) -> None:
         """Nobody follows any more."""
+        if self._opening is not None:
+            self._opening.cancel()
         for stack, _ in self._watches.values():
             stack.close()
         self._watches.clear()
@@ -145,54 +156,34 @@ class Feed:
     # --- readers ------------------------------------------------------------------------------------------------
 
     def has_lost(self, sequence: int) -> bool:
-        """Whether the entry after *sequence* is not in the ring any more."""
+        """Whether the batch after *sequence* is not in the ring any more."""
         return sequence < self.sequence and (not self._ring or self._ring[0].sequence > sequence + 1)
 
-    def run_after(self, sequence: int) -> Run | None:
-        """What follows *sequence*, about `FEED_RUN_BYTES` of it as written and at least an entry; None if nothing does."""
-        missing = self.sequence - sequence
-        if missing <= 0:
-            return None
-        run = self._runs.get(sequence)
-        if run is None:
-            ring = self._ring
-            entries: list[RecordBatch] = []
-            size_bytes = 0
-            for index in range(len(ring) - missing, len(ring)):
-                entry = ring[index]
-                size_bytes += entry.written_bytes
-                if entries and size_bytes > FEED_RUN_BYTES:
-                    break
-                entries.append(entry)
-            if len(self._runs) >= FEED_RUNS_MAX:
-                del self._runs[next(iter(self._runs))]
-            run = self._runs[sequence] = Run(entries)
-        return run
+    def batches_after(self, sequence: int) -> Sequence[RecordBatch]:
+        """What follows *sequence*, about `FEED_RUN_BYTES` of it as written and at least a batch; empty if nothing does."""
+        ring, batches, size_bytes = self._ring, list[RecordBatch](), 0
+        for index in range(len(ring) - (self.sequence - sequence), len(ring)):
+            size_bytes += ring[index].written_bytes
+            if batches and size_bytes > FEED_RUN_BYTES:
+                break
+            batches.append(ring[index])
+        return batches
 
     @property
     def catch_ups(self) -> asyncio.Semaphore:
         """Places for readers that read the log by themselves."""
         return self._budget.catch_ups
 
-    def join(self, reader: LiveReader) -> None:
-        """Call *reader* whenever there is more than now."""
-        self._live[reader] = None
+    def fan_out(self, sink: Sink[_Data]) -> FanOut[_Data]:
+        """Where readers that are given the same data are; to be joined at once."""
+        found = self._fan_outs.get(sink.form)
+        if found is None:
+            found = self._fan_outs[sink.form] = FanOut(self, sink)
+        return found
 
-    def leave(self, reader: LiveReader) -> None:
-        """No more."""
-        self._live.pop(reader, None)
-
-    def lane(self, manner: Manner) -> LiveLane:
-        """Where readers that are given the same bytes are; to be joined at once."""
-        lane = self._lanes.get(manner.form)
-        if lane is None:
-            lane = self._lanes[manner.form] = LiveLane(self, manner)
-            self._live[lane] = None
-        return lane
-
-    def lane_is_empty(self, form: Hashable) -> None:
-        """Called by the lane when its last reader has left."""
-        self.leave(self._lanes.pop(form))
+    def fan_out_is_empty(self, form: Hashable) -> None:
+        """Called by the fan-out when its last reader has left."""
+        del self._fan_outs[form]
 
     def news(self) -> "asyncio.Future[None]":
         """Done when there is more than now, or the feed has ended; who waits no more says so with `forget`."""
@@ -237,13 +228,13 @@ class Feed:
             self.error = error
             self._announce()
 
-    def _add(self, entry: RecordBatch) -> None:
-        self.sequence = entry.sequence
-        self.positions = entry.positions_after
-        self._ring.append(entry)
-        self._hold(_weight(entry))
+    def _add(self, batch: RecordBatch) -> None:
+        self.sequence = batch.sequence
+        self.positions = batch.positions_after
+        self._ring.append(batch)
+        self._hold(_weight(batch))
         while len(self._ring) > 1 and (
-            len(self._ring) > FEED_ENTRIES_MAX
+            len(self._ring) > FEED_BATCHES_MAX
             or self._ring_bytes > FEED_BYTES_MAX
             or self._budget.held_bytes > FEEDS_BYTES_MAX
         ):
@@ -251,8 +242,8 @@ class Feed:
             self._hold(-_weight(oldest) - oldest.forms_bytes)
         self._announce()
 
-    def _grown(self, entry: RecordBatch, size_bytes: int) -> None:
-        if self._ring and entry.sequence >= self._ring[0].sequence:
+    def _grown(self, batch: RecordBatch, size_bytes: int) -> None:
+        if self._ring and batch.sequence >= self._ring[0].sequence:
             self._hold(size_bytes)
 
     def _hold(self, size_bytes: int) -> None:
@@ -266,7 +257,6 @@ class Feed:
     # --- handing out --------------------------------------------------------------------------------------------
 
     def _announce(self) -> None:
-        self._runs.clear()
         if not self._scheduled:
             self._scheduled = True
             # Once for all that is told in one turn of the loop.
@@ -277,17 +267,14 @@ class Feed:
         for future in news:
             if not future.done():
                 future.set_result(None)
-        self._round.extend(self._live)
+        self._round.extend(self._fan_outs.values())
         self._scheduled = False
         self._serve_some()
 
     def _serve_some(self) -> None:
-        waiting, live = self._round, self._live
-        for _ in range(min(len(waiting), FEED_DELIVERIES_PER_TURN)):
-            reader = waiting.popleft()
-            if reader in live:
-                reader.serve()
-        if waiting:
+        for _ in range(min(len(self._round), FEED_DELIVERIES_PER_TURN)):
+            self._round.popleft().serve()
+        if self._round:
             asyncio.get_running_loop().call_soon(self._serve_some)
 
     # --- partitions that are added ------------------------------------------------------------------------------
@@ -350,5 +337,5 @@ def _check_count(count: int) -> None:
         )
 
 
-def _weight(entry: RecordBatch) -> int:
-    return _ENTRY_BYTES + entry.records.weight_bytes + _POSITION_BYTES * len(entry.positions_after)
+def _weight(batch: RecordBatch) -> int:
+    return _BATCH_BYTES + batch.records.weight_bytes + _POSITION_BYTES * len(batch.positions_after)

@@ -1,38 +1,23 @@
 """A reader of a feed, wherever it stands (shell): from the log, from the ring, live, and back again."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from typing import TypeAlias
+from typing import Any, TypeVar
 
 from bridge.clock import Deadline
 from bridge.errors import Overloaded
-from bridge.flow.following.batches import Positions, RecordBatch, Run, Start
-from bridge.flow.following.feed_in_use import FeedInUse
+from bridge.flow.following.batches import Positions, RecordBatch, Start, moved
+from bridge.flow.following.fan_out import FanOut, Sink
 from bridge.flow.following.feeds import Feed, FeedsBudget
-from bridge.flow.following.live_lanes import LiveLane, Manner
 from bridge.flow.following.tails import Tails
 from bridge.flow.following.topic_reader import TopicReader, batched
-from bridge.limits import (
-    FEEDS_MAX,
-    READ_PAGE_MESSAGES,
-    TAIL_READ_TIMEOUT_S,
-    WS_KEEPS_MAX,
-)
+from bridge.limits import FEEDS_MAX, TAIL_READ_TIMEOUT_S
 from bridge.messagelog import Last, TopicRef
 
-__all__ = ("Drain", "Feeds", "Follower", "Sink")
+__all__ = ("Feeds", "Follower")
 
-Sink: TypeAlias = Callable[[Run], bool]
-"""
-Takes a run at once; False if the reader wants no more for now.
-
-It is called in the event loop, many times in a row for many readers: it must neither wait nor take long. The run counts as
-delivered either way.
-"""
-
-Drain: TypeAlias = Callable[[], Awaitable[None]]
-"""Returns when the reader can take more."""
+_Data = TypeVar("_Data")
 
 
 class Follower:
@@ -44,18 +29,9 @@ class Follower:
     """
 
     __slots__ = (
-        "_close",
-        "_feed",
-        "_lane",
-        "_out",
-        "_positions",
-        "_reader",
-        "_sequence",
-        "_since",
-        "_sink",
-        "_stopped",
+        "_close", "_cut", "_fan_out", "_feed", "_out", "_positions", "_reader", "_sequence", "_since", "_stopped", "_taken",
         "every",
-    )
+    )  # fmt: skip
 
     def __init__(
         self, feed: Feed, tails: Tails, positions: Positions | None, close: Callable[[], None]
@@ -70,32 +46,28 @@ class Follower:
         )
         self._close: Callable[[], None] | None = close
         self._out: asyncio.Future[None] | None = None
-        self._sink: Sink | None = None
-        self._lane: LiveLane | None = None
+        self._fan_out: FanOut[Any] | None = None
         self._stopped = False
         self.every = feed.every
         self._positions = feed.positions if positions is None else positions
-        #: None: it stands elsewhere than the feed did at any entry in its ring.
+        #: None: it stands elsewhere than the feed did at any batch in its ring.
         self._sequence: int | None = feed.sequence if self._positions == feed.positions else None
+        #: Of the batch behind `_sequence` it has what is before this offset.
+        self._taken = 0
         #: What it stands at was right when the feed was here.
         self._since = feed.sequence
+        self._cut: tuple[RecordBatch, int] | None = None
 
     @property
     def positions(self) -> Positions:
         """Where it stands after everything it was given."""
-        return self._positions if self._lane is None else self._lane.place_of(self)[1]
+        return self._positions if self._fan_out is None else self._fan_out.place_of(self)[1]
 
-    async def runs(
-        self, *, sink: Sink | None = None, drain: Drain | None = None, manner: Manner | None = None
-    ) -> AsyncGenerator[Run, None]:
+    async def run(self, sink: Sink[_Data]) -> None:
         """
-        What follows, without end: each message once, in order within its partition; what is missing is told as a gap.
+        Give *sink* what follows until `stop`: each message once, in order within its partition; what is missing is a gap.
 
-        The next run is made when the last one was taken, so a slow reader waits for itself alone. A reader that has
-        everything goes live if it has a *sink*: from then on its runs go there, until *sink* says False; then *drain* is
-        awaited, and runs come here again. Instead of a sink it may have a *manner*, which shares more work with others
-        (`live_lanes.LiveLane`), and by which it is also given what it lacks; only what others have just been given comes
-        here then. To be closed when left early (`contextlib.aclosing`).
+        A slow reader waits for itself alone: of what it does not take nothing is kept but what the feed has in its ring.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if what it follows is no more.
@@ -104,50 +76,27 @@ class Follower:
         feed = self._feed
         while not self._stopped:
             if self._sequence is None or feed.has_lost(self._sequence):
-                if manner is not None:
-                    if await self._catch_up(manner) and drain is not None:
-                        await drain()
-                    continue
-                async with aclosing(self._joining()) as runs:
-                    async for run in runs:
-                        yield run
-                        if self._stopped:
-                            return
-                        # Live for hours it would be held here.
-                        del run
-                continue
-            run_after = feed.run_after(self._sequence)
-            if run_after is not None:
-                self._took(run_after)
-                yield run_after
+                has_room = await self._catch_up(sink)
+            elif batches := feed.batches_after(self._sequence):
+                if self._taken:
+                    batches = [batches[0].rest(self._taken), *batches[1:]]
+                has_room = self._give(sink, batches)
             elif feed.error is not None:
                 raise feed.error
             else:
-                await (self._wait(sink) if manner is None else self._wait_in_lane(manner))
-                if drain is not None and not self._stopped:
-                    await drain()
+                await self._wait_live(sink)
+                has_room = False
+            if not has_room and not self._stopped:
+                await sink.drain()
 
-    def rewind(self, entry: RecordBatch, positions: Positions) -> None:
-        """
-        Let the next `runs` begin before the end of *entry*, at *positions*; those that there are must have been closed.
-
-        Args:
-            entry: one of what was given.
-        """
-        if not entry.sequence:
-            self._since = self._since if self._sequence is None else self._sequence
-            self._sequence = None
-        elif positions == entry.positions_before:
-            self._sequence = entry.sequence - 1
-        else:
-            self._since, self._sequence = entry.sequence - 1, None
-        self._positions = positions
+    def cut(self, batch: RecordBatch, next_offset: int) -> None:
+        """Called within a `write` that then says False: only what is before this message of *batch* was taken."""
+        self._cut = batch, next_offset
 
     def stop(self) -> None:
-        """Let `runs` end as soon as what it gave last is taken; for a farewell."""
+        """Let `run` end as soon as what it gave last is taken; for a farewell."""
         self._stopped = True
-        if self._out is not None and not self._out.done():
-            self._out.set_result(None)
+        self._wake()
 
     def close(self) -> None:
         """It reads no more; called once or more."""
@@ -156,134 +105,106 @@ class Follower:
             self._close()
             self._close = None
 
-    def serve(self) -> None:
-        """Called by the feed while the reader is live."""
-        feed, sink, out = self._feed, self._sink, self._out
-        if sink is None or out is None or out.done():
-            return
-        try:
-            while self._sequence is not None and not feed.has_lost(self._sequence):
-                run = feed.run_after(self._sequence)
-                if run is None:
-                    if feed.error is None:
-                        return
-                    break
-                self._took(run)
-                if not sink(run):
-                    break
-        except Exception as error:  # noqa: BLE001 (for the owner of the sink; other readers must be served)
-            feed.leave(self)
-            out.set_exception(error)
-            return
-        feed.leave(self)
-        out.set_result(None)
-
-    def _took(self, run: Run) -> None:
-        self._sequence = run.entries[-1].sequence
-        self._positions = run.positions
-
     def dropped(self, sequence: int, positions: Positions, error: BaseException | None) -> None:
-        """Called by the lane that it was in."""
-        self._lane = None
-        self._sequence, self._positions = sequence, positions
-        out = self._out
-        if out is None or out.done():
-            return
-        if error is None:
-            out.set_result(None)
-        else:
-            out.set_exception(error)
+        """Called by the fan-out that it was in."""
+        self._fan_out = None
+        self._stand(sequence, positions)
+        if error is not None and self._out is not None and not self._out.done():
+            self._out.set_exception(error)
+        self._wake()
 
-    async def _catch_up(self, manner: Manner) -> bool:
+    def _wake(self) -> None:
+        if self._out is not None and not self._out.done():
+            self._out.set_result(None)
+
+    def _stand(self, sequence: int | None, positions: Positions) -> None:
+        """It was given everything up to here, but for what it has cut off."""
+        cut, self._cut = self._cut, None
+        self._sequence, self._positions, self._taken = sequence, positions, 0
+        if cut is not None:
+            batch, next_offset = cut
+            self._positions = moved(batch.positions_before, batch.partition_id, next_offset)
+            self._sequence = batch.sequence - 1 if batch.sequence else None
+            self._taken = next_offset
+
+    def _give(self, sink: Sink[_Data], batches: Sequence[RecordBatch]) -> bool:
+        """Whether the reader wants more."""
+        data = sink.encode(batches)
+        has_room = not data or sink.write(data)
+        self._stand(batches[-1].sequence or None, batches[-1].positions_after)
+        return has_room
+
+    async def _catch_up(self, sink: Sink[_Data]) -> bool:
         """
-        Write a page of what is between the reader and the feed, or less if it is full; whether it is.
+        Give a page of what is between the reader and the feed, or less; whether the reader wants more.
 
-        In between others have their turn, and of a page that its reader does not take nothing is kept.
+        Once it has everything up to where the feed was at the beginning, it stands at a batch of it. In between others
+        have their turn.
         """
-        messages = 0
-        async with self._feed.catch_ups, aclosing(self._joining()) as runs:
-            async for run in runs:
-                data = run.encoded(manner.form, manner.make)
-                if data and not manner.write(data):
-                    return True
-                messages += sum(len(entry.records) for entry in run.entries)
-                if self._stopped or messages >= READ_PAGE_MESSAGES:
-                    return False
-                await asyncio.sleep(0)
-        return False
-
-    async def _wait_in_lane(self, manner: Manner) -> None:
-        self._out = asyncio.get_running_loop().create_future()
-        lane = self._feed.lane(manner)
-        lane.join(self, manner.write)
-        self._lane = lane
-        try:
-            await self._out
-        finally:
-            self._out = None
-            if self._lane is not None:
-                self._lane = None
-                self._sequence, self._positions = lane.leave(self)
-
-    async def _wait(self, sink: Sink | None) -> None:
-        if sink is None:
-            out = self._out = self._feed.news()
-            try:
-                await out
-            finally:
-                self._feed.forget(out)
-                self._out = None
-            return
-        self._out = asyncio.get_running_loop().create_future()
-        self._sink = sink
-        self._feed.join(self)
-        try:
-            await self._out
-        finally:
-            self._feed.leave(self)
-            self._out = self._sink = None
-
-    async def _joining(self) -> AsyncGenerator[Run, None]:
-        """What is between the reader and the feed, as it is now; then it stands at an entry of the feed, or tries again."""
-        feed = self._feed
+        feed, reader = self._feed, self._reader
         sequence, targets = feed.sequence, feed.positions
-        ends = dict(targets)
-        # Partitions that were added since are read from their beginning.
-        self._positions = await self._reader.located(self._positions, targets)
-        since = self._since if self._sequence is None else self._sequence
-        anew = {each for each, begun in feed.beginnings.items() if begun > since}
-        for batch in await self._reader.gaps(self._positions, ends, anew):
-            self._positions = batch.positions_after
-            yield Run((batch,))
-        self._sequence, self._since = None, sequence
-        async with aclosing(batched(self._reader.pages(self._positions, ends), self._positions)) as batches:
-            async for batch in batches:
-                self._positions = batch.positions_after
-                yield Run((batch,))
+        ends, wanted = dict(targets), sink.wanted()
+        async with feed.catch_ups:
+            # Partitions that were added since are read from their beginning.
+            self._positions = await reader.located(self._positions, targets)
+            since = self._since if self._sequence is None else self._sequence
+            anew = {each for each, begun in feed.beginnings.items() if begun > since}
+            gaps = await reader.gaps(self._positions, ends, anew)
+            # All of them whether or not there is room: nobody would tell of them again.
+            rooms = [self._give(sink, (gap,)) for gap in gaps]
+            self._sequence, self._since = None, sequence
+            if not all(rooms):
+                return False
+            pages = reader.pages(self._positions, ends, messages_max=wanted)
+            async with aclosing(batched(pages, self._positions)) as batches:
+                async for batch in batches:
+                    if not self._give(sink, (batch,)):
+                        return False
+                    wanted -= len(batch.records)
+                    if self._stopped or wanted <= 0:
+                        return True
+                    await asyncio.sleep(0)
         ahead = [(each, offset) for each, offset in self._positions if offset > ends[each]]
         if not ahead:
-            self._sequence, self._positions = sequence, targets
-            return
+            self._stand(sequence, targets)
+            return True
         # Read elsewhere before the tail came to it: soon it will.
         for partition_id, next_offset in ahead:
             feed.expect(partition_id, next_offset)
         if feed.positions == targets:
-            await self._wait(None)
+            await self._wait_for_news()
+        return True
+
+    async def _wait_for_news(self) -> None:
+        out = self._out = self._feed.news()
+        try:
+            await out
+        finally:
+            self._feed.forget(out)
+            self._out = None
+
+    async def _wait_live(self, sink: Sink[_Data]) -> None:
+        """Until it is put out of the fan-out, or stopped."""
+        self._out = asyncio.get_running_loop().create_future()
+        fan_out = self._feed.fan_out(sink)
+        fan_out.join(self, sink.write)
+        self._fan_out = fan_out
+        try:
+            await self._out
+        finally:
+            self._out = None
+            if self._fan_out is not None:
+                self._fan_out = None
+                self._stand(*fan_out.leave(self))
 
 
 class Feeds:
-    """
-    The feeds that somebody follows: one for each topic and list of partitions.
-
-    Attributes:
-        keeps: places for readers that keep what they were given while they cannot take it.
-    """
+    """The feeds that somebody follows: one for each topic and list of partitions."""
 
     def __init__(self, tails: Tails) -> None:
-        self.keeps = asyncio.Semaphore(WS_KEEPS_MAX)
         self._tails = tails
         self._budget = FeedsBudget()
-        self._feeds: dict[tuple[TopicRef, tuple[int, ...] | None], FeedInUse] = {}
+        self._feeds: dict[tuple[TopicRef, tuple[int, ...] | None], Feed] = {}
 
     async def follow(
         self,
@@ -310,45 +231,45 @@ class Feeds:
             LogError: if the log does not tell in time.
         """
         key = topic, None if partitions is None else tuple(sorted(set(partitions)))
-        used = self._used(*key)
-        used.users += 1
+        feed = self._used(*key)
+        feed.users += 1
 
         def release() -> None:
-            used.users -= 1
-            if not used.users and self._feeds.get(key) is used:
+            feed.users -= 1
+            if not feed.users and self._feeds.get(key) is feed:
                 del self._feeds[key]
-            if not used.users:
-                used.close()
+            if not feed.users:
+                feed.close()
 
         try:
-            feed = await used.opened(deadline)
+            await feed.opened(deadline)
             if isinstance(start, Last):
                 return Follower(feed, self._tails, None, release)
             reader = TopicReader(self._tails.log, topic, deadline=lambda: deadline)
             positions = await reader.located(start, feed.positions, seen=seen)
             return Follower(feed, self._tails, positions, release)
         except BaseException:
-            if used.failed and self._feeds.get(key) is used:
+            if feed.failed and self._feeds.get(key) is feed:
                 # The next one tries again.
                 del self._feeds[key]
             release()
             raise
 
-    def _used(self, topic: TopicRef, partitions: tuple[int, ...] | None) -> FeedInUse:
-        used = self._feeds.get((topic, partitions))
-        if used is None or used.failed:
+    def _used(self, topic: TopicRef, partitions: tuple[int, ...] | None) -> Feed:
+        feed = self._feeds.get((topic, partitions))
+        if feed is None or feed.failed:
             # The topic of one that failed may be there again.
             if len(self._feeds) >= FEEDS_MAX:
                 raise Overloaded("Too many topics are being followed.", retry_after_ms=1000)
-            used = FeedInUse(Feed(self._tails, topic, partitions, self._budget))
-            self._feeds[topic, partitions] = used
-        return used
+            feed = Feed(self._tails, topic, partitions, self._budget)
+            self._feeds[topic, partitions] = feed
+        return feed
 
     def look(self, topic: TopicRef) -> None:
         """Partitions were added to the topic."""
-        for (found, _), used in self._feeds.items():
+        for (found, _), feed in self._feeds.items():
             if found == topic:
-                used.feed.look()
+                feed.look()
 
     @property
     def feeds_count(self) -> int:

@@ -204,7 +204,7 @@ class TopicReader:
     # --- what ---------------------------------------------------------------------------------------------------
 
     async def pages(
-        self, positions: Positions, ends: Mapping[int, int]
+        self, positions: Positions, ends: Mapping[int, int], *, messages_max: int | None = None
     ) -> AsyncGenerator[PartitionPage, None]:
         """Everything from *positions* up to *ends*, which do not belong to it: partitions take turns, a page each."""
         offsets = dict(positions)
@@ -218,7 +218,9 @@ class TopicReader:
         while behind:
             partition_id = behind.popleft()
             asked, end = offsets[partition_id], ends[partition_id]
-            page = await self.read(partition_id, FromOffset(asked), min(READ_PAGE_MESSAGES, end - asked))
+            page = await self.read(
+                partition_id, FromOffset(asked), min(messages_max or READ_PAGE_MESSAGES, end - asked)
+            )
             records = page.messages.part(0, bisect_left(page.messages.offsets, end))
             offsets[partition_id] = records.offsets[-1] + 1 if records else end
             if offsets[partition_id] < end:

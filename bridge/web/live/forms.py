@@ -3,16 +3,16 @@
 from typing import NamedTuple
 
 from bridge.flow.following.batches import Positions, RecordBatch
-from bridge.messagelog import TopicRef
+from bridge.messagelog import Records, TopicRef
 from bridge.policy.cursors import Cursor, Cursors
 from bridge.web.wire.event_types import of_types
 from bridge.web.wire.pages import PageEncoder
 
-__all__ = ("LiveForm", "Shown")
+__all__ = ("LiveForm", "ShownMessages")
 
 
-class Shown(NamedTuple):
-    """Messages of an entry: the cursor behind each, and each as the JSON object of a page."""
+class ShownMessages(NamedTuple):
+    """The cursor behind each, and each as the JSON object of a page."""
 
     tokens: list[bytes]
     objects: list[bytes]
@@ -38,15 +38,16 @@ class LiveForm(NamedTuple):
         """The token of *positions*."""
         return self.cursors.token(Cursor(self.topic, positions, self.every))
 
-    def shown(self, entry: RecordBatch) -> Shown | None:
-        """The messages of *entry* that the filter lets through; None if there are none."""
-        records = of_types(entry.records, self.pages.forms_of, self.event_types)
-        if not records:
-            return None
+    def passed(self, batch: RecordBatch) -> Records:
+        """The messages of *batch* that the filter lets through."""
+        return of_types(batch.records, self.pages.forms_of, self.event_types)
+
+    def shown(self, batch: RecordBatch, records: Records) -> ShownMessages:
+        """*records*, which are of *batch*."""
         tokens = self.cursors.tokens(
-            Cursor(self.topic, entry.positions_before, self.every),
-            entry.partition_id,
+            Cursor(self.topic, batch.positions_before, self.every),
+            batch.partition_id,
             [offset + 1 for offset in records.offsets],
         )
-        lead = b'{"partition_id":%d,' % entry.partition_id
-        return Shown(tokens, self.pages.lines(records, lead=lead, once=True))
+        lead = b'{"partition_id":%d,' % batch.partition_id
+        return ShownMessages(tokens, self.pages.lines(records, lead=lead, once=True))

@@ -101,10 +101,13 @@ class EventForm(LiveForm):
         """The token of *positions*."""
         return self.cursor(positions).encode()
 
-    def chunks(self, entry: RecordBatch) -> bytes:
-        """*entry* as one chunk; nothing if the filter lets none of it through."""
-        gap = entry.gap
+    def joined(self, batches: Sequence[RecordBatch]) -> bytes:
+        """*batches* as chunks; nothing if the filter lets none of them through."""
+        return b"".join([batch.encoded(self.key, self._chunk) for batch in batches])
+
+    def _chunk(self, batch: RecordBatch) -> bytes:
+        gap = batch.gap
         if gap is not None:
-            return chunk(gap_block(self.position(entry.positions_after), gap=gap))
-        shown = self.shown(entry)
-        return b"" if shown is None else chunk(b"".join(message_blocks(*shown)))
+            return chunk(gap_block(self.position(batch.positions_after), gap=gap))
+        records = self.passed(batch)
+        return chunk(b"".join(message_blocks(*self.shown(batch, records)))) if records else b""

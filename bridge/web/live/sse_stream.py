@@ -1,15 +1,14 @@
 """One reader of server-sent events (shell): from its first byte to its last."""
 
 import asyncio
-from contextlib import aclosing
 from typing import Final
 
 from aiohttp import web
 
 from bridge.errors import BridgeError
 from bridge.flow.following.batches import Positions
+from bridge.flow.following.fan_out import Sink
 from bridge.flow.following.follow import Follower
-from bridge.flow.following.live_lanes import Manner
 from bridge.web.keys import REQUEST_ID
 from bridge.web.live import sse
 from bridge.web.live.sse import EventForm
@@ -111,14 +110,7 @@ class SseStream:
     async def _deliver(self, follower: Follower, form: EventForm) -> None:
         try:
             async with asyncio.timeout(None) as self._patience:
-                manner = Manner(form.key, form.chunks, self._write)
-                async with aclosing(follower.runs(manner=manner, drain=self._drain)) as runs:
-                    async for run in runs:
-                        data = run.encoded(manner.form, manner.make)
-                        if data and not self._write(data):
-                            await self._drain()
-                        # Live for hours they would be held here.
-                        del run, data
+                await follower.run(Sink(form.key, form.joined, self._write, self._drain))
         except TimeoutError:
             if not self._ending:
                 raise

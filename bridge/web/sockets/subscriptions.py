@@ -1,26 +1,26 @@
 """One topic that a socket follows (shell over `flow.follow`): messages as far as there are permits and room."""
 
-import asyncio
-from collections import deque
-from contextlib import aclosing
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Final, Protocol
 
-from bridge.clock import Clock, Deadline
+from bridge.clock import Deadline
 from bridge.errors import BadRequest
-from bridge.flow.following.batches import Positions, RecordBatch, Run, Start
+from bridge.flow.following.batches import RecordBatch, Start
+from bridge.flow.following.fan_out import Sink
 from bridge.flow.following.follow import Follower
-from bridge.limits import LIVE_WRITE_BYTES, WS_KEEP_S
+from bridge.limits import FEED_BATCH_MESSAGES, READ_PAGE_MESSAGES
 from bridge.messagelog import First, FromTimestamp, Last, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web.keys import Services
 from bridge.web.sockets.answers import ResumePoint, gap_json, message_head, progress_json, subscribed_json
-from bridge.web.sockets.messages import CURSOR_WITHIN, MessageForm, cursor_of
+from bridge.web.sockets.messages import MessageForm
 from bridge.web.sockets.operations import Subscribe
 from bridge.web.sockets.permits import Permits
 from bridge.web.sockets.socket import Socket
+from bridge.web.wire.cursors import read_cursor
 from bridge.web.wire.queries import parse_time
 
-__all__ = ("Place", "Subscription", "TopicSubscription", "place_of")
+__all__ = ("Subscription", "TopicSubscription", "start_of")
 
 # Between two words on what the filter holds back.
 _PROGRESS_S: Final = 1.0
@@ -51,40 +51,27 @@ class Subscription(Protocol):
         ...
 
 
-class Place(NamedTuple):
-    """Where a subscription begins, and of which partitions it is; None for all, those added later too."""
-
-    start: Start
-    partitions: tuple[int, ...] | None
-
-
-def place_of(asked: Subscribe, topic: TopicRef, cursors: Cursors) -> Place:
+def start_of(asked: Subscribe, topic: TopicRef, cursors: Cursors) -> tuple[Start, tuple[int, ...] | None]:
     """
-    What *asked* says of its beginning.
+    Where *asked* begins, and of which partitions it is; None for all, those added later too.
 
     Raises:
         BadRequest: if its cursor is none of this topic, or of other partitions; or `from` is neither word nor time.
     """
-    named = None if asked.partitions is None else tuple(sorted(asked.partitions))
+    partitions = None if asked.partitions is None else tuple(sorted(asked.partitions))
     if asked.cursor is not None:
         try:
-            cursor = cursors.read(asked.cursor, topic)
+            return read_cursor(asked.cursor, cursors, topic, partitions)
         except BadRequest as error:
-            error.path = "$.cursor"
+            error.path = f"$.{error.path}"
             raise
-        if cursor.every:
-            return Place(cursor.positions, named)
-        held = tuple(partition_id for partition_id, _ in cursor.positions)
-        if named is not None and named != held:
-            raise BadRequest("The cursor is of other partitions.", path="$.partitions")
-        return Place(cursor.positions, held)
     match asked.from_:
         case None | "last":
-            return Place(Last(), named)
+            return Last(), partitions
         case "first":
-            return Place(First(), named)
+            return First(), partitions
         case text:
-            return Place(FromTimestamp(_time(text)), named)
+            return FromTimestamp(_time(text)), partitions
 
 
 def _time(text: str) -> int:
@@ -100,13 +87,12 @@ class TopicSubscription:
     """
     Follows a topic, or some of its partitions.
 
-    What is taken from the feed and not sent yet is one run of it at most; nothing is taken without a permit. Who waits for
-    permits or for his socket soon lets go of it, and reads it again: so a reader that wants nothing holds nothing.
+    Nothing is taken without a permit, and nothing is kept that was not sent: where permits or room end within a batch,
+    the follower goes on from there later. So a reader that wants nothing holds nothing.
     """
 
     __slots__ = (
-        "_asked", "_clock", "_deadline", "_entries", "_follower", "_form", "_head", "_last", "_opened", "_passed", "_pieces",
-        "_progress_s", "_services", "_socket", "_told", "_topic", "_untouched", "permits",
+        "_asked", "_deadline", "_follower", "_form", "_head", "_progress_s", "_services", "_socket", "_topic", "permits",
     )  # fmt: skip
 
     def __init__(
@@ -118,180 +104,88 @@ class TopicSubscription:
         self._asked = asked
         self._topic = topic
         self._deadline = deadline
-        self._clock: Clock = services.clock
         self._head = message_head(asked.id)
         self._form: MessageForm | None = None
-        # What is taken and not sent: the rest of one entry, and the entries after it.
-        self._pieces: deque[bytes] = deque()
-        self._entries: deque[RecordBatch] = deque()
-        # Whose pieces they are, and whether none of them was sent.
-        self._opened: RecordBatch | None = None
-        self._untouched = True
         self._follower: Follower | None = None
-        # The cursor that the client was told last, or the beginning of the message that was sent after it.
-        self._told: str | None = None
-        self._last: bytes | None = None
-        # Where the filter has held everything back since the last word to the client.
-        self._passed: Positions | None = None
         self._progress_s = 0.0
 
     @property
     def begun(self) -> bool:
         """As `Subscription.begun`."""
-        return self._told is not None
+        return self._form is not None
 
     @property
     def left(self) -> ResumePoint:
         """As `Subscription.left`: behind what the filter held back too."""
-        cursor = self._told
-        if self._passed is not None and self._form is not None:
-            cursor = self._form.cursor(self._passed)
-        elif self._last is not None:
-            cursor = cursor_of(self._last.removeprefix(self._head))
+        form, follower = self._form, self._follower
+        cursor = None if form is None or follower is None else form.cursor(follower.positions)
         return ResumePoint(self._asked.id, cursor)
 
     async def run(self) -> None:
         """As `Subscription.run`."""
-        services = self._services
-        place = place_of(self._asked, self._topic, services.cursors)
-        follower = await services.feeds.follow(
-            self._topic, place.start, partitions=place.partitions, deadline=self._deadline
+        services, asked = self._services, self._asked
+        start, partitions = start_of(asked, self._topic, services.cursors)
+        follower = self._follower = await services.feeds.follow(
+            self._topic, start, partitions=partitions, deadline=self._deadline
         )
-        self._follower = follower
         try:
-            event_types = frozenset(self._asked.event_type or ())
-            self._form = MessageForm(
+            event_types = frozenset(asked.event_type or ())
+            form = self._form = MessageForm(
                 services.cursors, services.pages, self._topic, follower.every, event_types
             )
-            self._told = self._form.cursor(follower.positions)
+            cursor = form.cursor(follower.positions)
             self._socket.send(
-                subscribed_json(
-                    self._asked.id, self._topic, cursor=self._told, group=None, permits=self.permits.count
-                )
+                subscribed_json(asked.id, self._topic, cursor=cursor, group=None, permits=self.permits.count)
             )
-            while True:
-                await self._drain()
-                await self._take_runs(follower)
-                self._let_go()
+            await self._drain()
+            await follower.run(Sink(form.key, tuple, self._write, self._drain, self._wanted))
         finally:
             follower.close()
 
-    async def _take_runs(self, follower: Follower) -> None:
-        """Until the client has long had no permit or no room: what gives the runs holds a page, and so does a run."""
-        async with aclosing(follower.runs(sink=self._live, drain=self._drain)) as runs:
-            async for run in runs:
-                self._take(run)
-                # What was sent is not to be held until there is more.
-                del run
-                if not await self._sent_on():
-                    return
-
-    def _live(self, run: Run) -> bool:
-        """Send at once; whether there may be another run."""
-        self._take(run)
-        return self.permits.count > 0 and not self._entries and not self._pieces and not self._socket.full
-
-    async def _drain(self) -> None:
-        """As `_sent_on`, and then wait until there is a permit and room for more, holding nothing."""
-        holds = bool(self._entries or self._pieces)
-        if not holds or not await self._sent_on():
-            self._let_go()
-            while not self._may_send:
-                await self._may_go_on()
-
-    async def _sent_on(self) -> bool:
-        """Send what is taken as there are permits and room; False if it had to wait too long for either."""
-        keeps = self._services.feeds.keeps
-        while True:
-            if self._may_send:
-                if not (self._entries or self._pieces):
-                    return True
-                self._send_on()
-            elif keeps.locked():
-                return False
-            else:
-                async with keeps:
-                    try:
-                        async with asyncio.timeout(WS_KEEP_S):
-                            await self._may_go_on()
-                    except TimeoutError:
-                        return False
-
     @property
-    def _may_send(self) -> bool:
+    def _has_room(self) -> bool:
         return self.permits.count > 0 and not self._socket.full
 
-    async def _may_go_on(self) -> None:
-        if self._socket.full:
-            await self._socket.writable()
-        else:
-            await self.permits.wait()
+    async def _drain(self) -> None:
+        """Until there is a permit, and room for more."""
+        while not self._has_room:
+            await (self._socket.writable() if self._socket.full else self.permits.wait())
 
-    def _let_go(self) -> None:
-        """Forget what is taken and not sent: the follower gives it again."""
-        opened, follower = self._opened, self._follower
-        if follower is not None and self._form is not None:
-            if self._pieces and opened is not None:
-                positions = opened.positions_before
-                if not self._untouched and self._last is not None:
-                    token = cursor_of(self._last.removeprefix(self._head))
-                    positions = self._services.cursors.read(token, self._topic).positions
-                follower.rewind(opened, positions)
-            elif self._entries:
-                follower.rewind(self._entries[0], self._entries[0].positions_before)
-        self._pieces.clear()
-        self._entries.clear()
-        self._opened = None
+    def _wanted(self) -> int:
+        """Not more than can be sent; of what is filtered some more, since most of it may not be wanted."""
+        least = FEED_BATCH_MESSAGES if self._asked.event_type else 1
+        return min(max(self.permits.count, least), READ_PAGE_MESSAGES)
 
-    def _take(self, run: Run) -> None:
-        self._entries += run.entries
-        self._send_on()
-
-    def _send_on(self) -> None:
-        """Send until permits, room or what is taken ends."""
-        while not self._socket.full:
-            if self._pieces:
-                if not self.permits.count:
-                    return
-                self._send_pieces()
-            elif self._entries:
-                self._open(self._entries.popleft())
+    def _write(self, batches: Sequence[RecordBatch]) -> bool:
+        """Send as far as there are permits and room; whether there may be more."""
+        form, follower = self._form, self._follower
+        if form is None or follower is None:
+            raise RuntimeError("nothing is written before it has begun")
+        for batch in batches:
+            if batch.gap is not None:
+                self._socket.send(gap_json(self._asked.id, form.cursor(batch.positions_after), batch.gap))
+                continue
+            if not self._has_room:
+                follower.cut(batch, batch.records.offsets[0])
+                return False
+            following = None
+            if len(batch.records) <= self.permits.count:
+                pieces = form.pieces(batch)
             else:
-                return
+                pieces, following = form.first_pieces(batch, self.permits.count)
+            if not pieces:
+                self._tell_progress(form, batch)
+                continue
+            self.permits.count -= len(pieces)
+            self._socket.send(*(self._head + piece for piece in pieces))
+            if following is not None:
+                follower.cut(batch, following)
+                return False
+        return self._has_room
 
-    def _send_pieces(self) -> None:
-        pieces, head = self._pieces, self._head
-        messages = [head + pieces.popleft()]
-        size_bytes = len(messages[0])
-        while pieces and len(messages) < self.permits.count and size_bytes < LIVE_WRITE_BYTES:
-            messages.append(head + pieces.popleft())
-            size_bytes += len(messages[-1])
-        self.permits.count -= len(messages)
-        self._untouched = False
-        if not pieces:
-            self._opened = None
-        # Not all of it: it may be large, and the cursor stands at its beginning.
-        self._last, self._passed = messages[-1][: len(head) + CURSOR_WITHIN], None
-        self._socket.send(*messages)
-
-    def _open(self, entry: RecordBatch) -> None:
-        form = self._form
-        if form is None:
-            raise RuntimeError("nothing is taken before there is a form")
-        if entry.gap is not None:
-            cursor = self._tell(form.cursor(entry.positions_after))
-            self._socket.send(gap_json(self._asked.id, cursor, entry.gap))
-            return
-        self._pieces.extend(form.pieces(entry))
-        if self._pieces:
-            self._opened, self._untouched = entry, True
-            return
-        self._passed = entry.positions_after
-        now_s = self._clock.monotonic_s()
+    def _tell_progress(self, form: MessageForm, batch: RecordBatch) -> None:
+        """The filter let none of *batch* pass: now and then a word on where that leads."""
+        now_s = self._services.clock.monotonic_s()
         if now_s >= self._progress_s:
             self._progress_s = now_s + _PROGRESS_S
-            self._socket.send(progress_json(self._asked.id, self._tell(form.cursor(self._passed))))
-
-    def _tell(self, cursor: str) -> str:
-        self._told, self._passed, self._last = cursor, None, None
-        return cursor
+            self._socket.send(progress_json(self._asked.id, form.cursor(batch.positions_after)))

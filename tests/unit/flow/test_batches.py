@@ -24,4 +24,4 @@ def test_the_more_partitions_a_cursor_has_the_fewer_messages_an_entry(
     assert [offset for part in parts for offset in part.offsets] == list(range(600))
     for part in parts:
         entry = RecordBatch(0, part, positions, positions)
-        assert entry.written_bytes <= limits.ENTRY_CURSORS_CHARS_MAX + part.payload_bytes
+        assert entry.written_bytes <= limits.BATCH_CURSORS_CHARS_MAX + part.payload_bytes

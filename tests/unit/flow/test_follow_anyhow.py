@@ -1,7 +1,7 @@
 """Whatever happens to the log and to its readers: each message once, in order of its partition, and gaps are told."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from bridge.clock import Deadline
 from bridge.errors import Disconnected
 from bridge.flow.following import feeds as feeds_module
-from bridge.flow.following.batches import Positions, RecordBatch, Run
+from bridge.flow.following.batches import Positions, RecordBatch, moved
+from bridge.flow.following.fan_out import Sink
 from bridge.flow.following.follow import Feeds, Follower
-from bridge.flow.following.live_lanes import Manner
 from bridge.flow.following.tails import Tails
 from bridge.flow.timers import pause
 from bridge.messagelog import First, Last
@@ -34,49 +34,63 @@ class Reader:
 
     Attributes:
         seen: serial numbers by partition, None for a gap.
-        room: how many runs its socket takes before it is full; None for any number.
+        room: how much its socket takes before it is full, in writes, or in messages if it cuts; None for anything.
         full: it said that it wants no more for now.
-        way: how it is given what comes.
+        cuts: it takes part of a batch where there is no room for all of it.
     """
 
     seen: dict[int, list[int | None]] = field(default_factory=dict)
     positions: Positions | None = None
     room: int | None = None
     full: bool = False
-    way: str = "sink"
+    cuts: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
     follower: Follower | None = None
     task: asyncio.Task[None] | None = None
-    error: Exception | None = None
 
-    def take(self, run: Run) -> bool:
-        assert not self.full, "given more than it wanted"
-        for entry in run.entries:
-            told = self.seen.setdefault(entry.partition_id, [])
-            if self.positions is not None:
-                mine = dict(self.positions)
-                assert all(mine.get(each, 0) == offset for each, offset in entry.positions_before)
-            if entry.gap is not None:
-                told.append(None)
-            told += [int(payload) for payload in entry.records.payloads]
-            if entry.records:
-                before = dict(entry.positions_before)[entry.partition_id]
-                assert entry.records.offsets[0] == before
-                assert dict(entry.positions_after)[entry.partition_id] == entry.records.offsets[-1] + 1
-            self.positions = entry.positions_after
-        assert self.positions == run.positions
-        if self.room is None:
-            return True
-        self.room = max(0, self.room - 1)
-        self.full = self.room == 0
+    def spell(self, batches: Sequence[RecordBatch]) -> bytes:
+        SPELT.extend(batches)
+        return b"".join(b"%d," % each for each in range(len(SPELT) - len(batches), len(SPELT)))
+
+    def write(self, data: bytes) -> bool:
+        for batch in (SPELT[int(each)] for each in data.split(b",")[:-1]):
+            assert not self.full or batch.gap is not None, "given more than it wanted"
+            if not self.cuts or self.room is None or len(batch.records) <= self.room:
+                self.take(batch, len(batch.records))
+                self.use(len(batch.records) if self.cuts else 0)
+                continue
+            assert self.follower is not None
+            following = batch.records.offsets[self.room]
+            self.take(batch, self.room)
+            self.positions = moved(batch.positions_before, batch.partition_id, following)
+            self.follower.cut(batch, following)
+            self.use(self.room)
+            return False
+        if not self.cuts:
+            self.use(1)
         return not self.full
 
-    def spell(self, entry: RecordBatch) -> bytes:
-        SPELT.append(entry)
-        return b"%d," % (len(SPELT) - 1)
+    def use(self, room: int) -> None:
+        if self.room is not None:
+            self.room = max(0, self.room - room)
+            self.full = self.room == 0
 
-    def take_bytes(self, data: bytes) -> bool:
-        return self.take(Run([SPELT[int(each)] for each in data.split(b",")[:-1]]))
+    def take(self, batch: RecordBatch, count: int) -> None:
+        told = self.seen.setdefault(batch.partition_id, [])
+        if self.positions is not None:
+            mine = dict(self.positions)
+            assert all(mine.get(each, 0) == offset for each, offset in batch.positions_before)
+        if batch.gap is not None:
+            told.append(None)
+        told += [int(payload) for payload in batch.records.payloads[:count]]
+        if batch.records:
+            before = dict(batch.positions_before)[batch.partition_id]
+            assert batch.records.offsets[0] == before
+            assert dict(batch.positions_after)[batch.partition_id] == batch.records.offsets[-1] + 1
+        self.positions = batch.positions_after
+
+    def wanted(self) -> int:
+        return max(1, self.room or 0) if self.cuts else 1000
 
     async def drain(self) -> None:
         while self.room == 0:
@@ -97,12 +111,7 @@ class Reader:
         if self.positions is None:
             self.positions = follower.positions
         try:
-            sink = self.take if self.way == "sink" else None
-            manner = Manner("test", self.spell, self.take_bytes) if self.way == "lane" else None
-            async with aclosing(follower.runs(sink=sink, drain=self.drain, manner=manner)) as runs:
-                async for run in runs:
-                    self.take(run)
-                    await self.drain()
+            await follower.run(Sink("test", self.spell, self.write, self.drain, self.wanted))
         finally:
             follower.close()
             self.follower = None
@@ -117,7 +126,7 @@ class Reader:
             self.task = None
 
 
-#: What each entry was spelt as is its place in this.
+#: What each batch was spelt as is its place in this.
 SPELT: list[RecordBatch] = []
 
 who = st.integers(0, READERS - 1)
@@ -126,7 +135,7 @@ STEPS = st.one_of(
     st.tuples(st.just("append"), where, st.integers(1, 7)),
     st.tuples(st.just("append"), where, st.integers(1, 7)),
     st.tuples(st.just("append elsewhere"), where, st.integers(1, 7)),
-    st.tuples(st.just("come"), who, st.sampled_from(["sink", "lane", "pull"])),
+    st.tuples(st.just("come"), who, st.booleans()),
     st.tuples(st.just("leave"), who, st.none()),
     st.tuples(st.just("fill"), who, st.integers(0, 2)),
     st.tuples(st.just("drain"), who, st.none()),
@@ -203,10 +212,10 @@ class World:
             case ("append" | "append elsewhere" as how, int(partition_id), int(count)):
                 if partition_id < len(self.log.partitions):
                     self.append(how, partition_id, count)
-            case ("come", int(index), str(way)):
+            case ("come", int(index), bool(cuts)):
                 reader = self.readers[index]
                 if reader.task is None:
-                    reader.way = way
+                    reader.cuts = cuts
                     reader.task = asyncio.create_task(reader.read(self.feeds, self.timers))
             case ("leave", int(index), None):
                 await self.readers[index].leave()
@@ -294,9 +303,9 @@ class World:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ring that overflows, entries of few messages, few readers a turn."""
-    monkeypatch.setattr(feeds_module, "FEED_ENTRIES_MAX", 3)
-    monkeypatch.setattr("bridge.flow.following.batches.FEED_ENTRY_MESSAGES", 2)
+    """A ring that overflows, batches of few messages, few readers a turn."""
+    monkeypatch.setattr(feeds_module, "FEED_BATCHES_MAX", 3)
+    monkeypatch.setattr("bridge.flow.following.batches.FEED_BATCH_MESSAGES", 2)
     monkeypatch.setattr(feeds_module, "FEED_RUN_BYTES", 3)
     monkeypatch.setattr(feeds_module, "FEED_DELIVERIES_PER_TURN", 1)
 
@@ -305,7 +314,7 @@ async def _happens(steps: Steps) -> World:
     world = World()
     # The first reader is there from the beginning, so that somebody has to have seen everything.
     world.readers[0].positions = ((0, 0), (1, 0))
-    await world.step(("come", 0, "sink"))
+    await world.step(("come", 0, False))
     await settled()
     for step in steps:
         await world.step(step)

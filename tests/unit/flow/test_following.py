@@ -1,7 +1,7 @@
 """Claims of the feeds and of those who follow them."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import Sequence
 
 import pytest
 
@@ -9,10 +9,11 @@ from bridge import limits
 from bridge.errors import BadRequest, BridgeError, Disconnected, Overloaded, PartitionNotFound, TopicNotFound
 from bridge.flow.following import feeds as feeds_module
 from bridge.flow.following import follow as follow_module
-from bridge.flow.following.batches import RecordBatch, Run
-from bridge.messagelog import First, FromTimestamp, Last
+from bridge.flow.following.batches import RecordBatch
+from bridge.flow.following.fan_out import Sink
+from bridge.messagelog import NO_RECORDS, First, FromTimestamp, Last
 from tests.support.alive import alive_since_now
-from tests.support.feed_room import Room
+from tests.support.feed_room import Room, Seen
 from tests.support.memory_log import TOPIC, MemoryPartition
 from tests.support.timers import settled
 
@@ -21,10 +22,11 @@ async def test_a_reader_that_has_everything_is_pushed_what_comes(room: Room) -> 
     bench = room.bench
     bench.log.append(0, 2)
     seen = await room.live(First())
-    assert (seen.payloads, seen.pushed) == ([b"0", b"1"], 0)
+    assert seen.payloads == [b"0", b"1"]
+    before = seen.writes
     bench.tails.stored(TOPIC, 1, bench.log.append(1))
     await bench.timers.pass_s(1)
-    assert (seen.payloads, seen.pushed) == ([b"0", b"1", b"2"], 1)
+    assert (seen.payloads, seen.writes) == ([b"0", b"1", b"2"], before + 1)
 
 
 async def test_all_readers_share_one_read_of_what_comes(room: Room) -> None:
@@ -39,72 +41,57 @@ async def test_all_readers_share_one_read_of_what_comes(room: Room) -> None:
     assert bench.log.at_once_max == 1
 
 
-async def test_what_is_made_of_an_entry_is_made_once_for_all(room: Room) -> None:
+async def test_what_is_made_of_a_batch_is_made_once_for_all(room: Room) -> None:
     made: list[RecordBatch] = []
 
-    def make(entry: RecordBatch) -> bytes:
-        made.append(entry)
-        return b"".join(entry.records.payloads)
+    def make(batch: RecordBatch) -> bytes:
+        made.append(batch)
+        return b"".join(batch.records.payloads)
 
     taken: list[bytes] = []
-    followers = [await room.follow(Last()) for _ in range(3)]
 
-    def take(run: Run) -> bool:
-        taken.append(run.encoded("form", make))
+    def take(data: bytes) -> bool:
+        taken.append(data)
         return True
 
-    runs = [follower.runs(sink=take) for follower in followers]
-    waiting = [asyncio.ensure_future(anext(each)) for each in runs]
+    def encode(batches: Sequence[RecordBatch]) -> bytes:
+        return b"".join([batch.encoded("form", make) for batch in batches])
+
+    for form in ("one", "one", "other"):
+        follower = await room.follow(Last())
+        room.tasks.append(asyncio.create_task(follower.run(Sink(form, encode, take, Seen().drain))))
     await settled()
     room.bench.log.append(0, 2)
     await room.bench.timers.pass_s(1)
     assert taken == [b"01"] * 3
     assert len(made) == 1
     assert room.feeds.held_bytes > 0
-    for each in waiting:
-        each.cancel()
-    await asyncio.wait(waiting)
 
 
-async def test_more_forms_than_are_kept_are_made_again(monkeypatch: pytest.MonkeyPatch, room: Room) -> None:
+def test_more_forms_than_are_kept_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.flow.following.batches.FEED_FORMS_MAX", 1)
-    follower = await room.follow(Last())
-    room.bench.log.append(0)
-    await room.bench.timers.pass_s(1)
-    run = await anext(follower.runs())
-    assert [run.encoded(form, lambda _, form=form: form) for form in (b"a", b"b", b"b", b"a")] == [  # type: ignore[misc]
-        b"a",
-        b"b",
-        b"b",
-        b"a",
-    ]
-    assert run.entries[0].forms_bytes == 1
+    batch = RecordBatch(0, NO_RECORDS, (), ())
+    made: list[bytes] = []
 
+    def encoded(form: bytes) -> bytes:
+        def make(_: RecordBatch) -> bytes:
+            made.append(form)
+            return form
 
-async def test_readers_that_stand_in_many_places_do_not_make_the_feed_keep_a_run_for_each(room: Room) -> None:
-    follower = await room.follow(Last())
-    for _ in range(3 * limits.FEED_RUNS_MAX):
-        room.bench.log.append(0)
-        await room.bench.timers.pass_s(1)
-    feed = follower._feed
-    assert feed.sequence == 3 * limits.FEED_RUNS_MAX
-    for each in range(feed.sequence):
-        run = feed.run_after(each)
-        assert run is not None
-        assert run.entries[0].sequence == each + 1
-        for form in range(2 * limits.FEED_FORMS_MAX):
-            run.encoded(form, lambda _: b"x")
-        assert len(run._forms or ()) <= limits.FEED_FORMS_MAX
-    assert len(feed._runs) == limits.FEED_RUNS_MAX
+        return batch.encoded(form, make)
+
+    assert [encoded(form) for form in (b"a", b"b", b"b", b"a")] == [b"a", b"b", b"b", b"a"]
+    assert made == [b"a", b"b", b"b"]
+    assert batch.forms_bytes == 1
 
 
 async def test_what_a_sink_raises_reaches_its_owner_and_nobody_else(room: Room) -> None:
     follower = await room.follow(Last())
 
-    def broken(_: Run) -> bool:
+    def broken(_: object) -> bool:
         raise ConnectionResetError
 
-    failing = asyncio.ensure_future(anext(follower.runs(sink=broken)))
+    failing = asyncio.create_task(follower.run(Seen().sink(broken)))
     seen = await room.live(Last())
     room.bench.log.append(0)
     await room.bench.timers.pass_s(1)
@@ -113,29 +100,46 @@ async def test_what_a_sink_raises_reaches_its_owner_and_nobody_else(room: Room) 
     assert seen.payloads == [b"0"]
 
 
-@pytest.mark.parametrize("is_live", [True, False])
-async def test_a_reader_that_has_everything_holds_none_of_what_it_read_by_itself(
-    room: Room, *, is_live: bool
-) -> None:
-    entries = alive_since_now(RecordBatch)
+async def test_a_reader_that_has_everything_holds_none_of_what_it_read_by_itself(room: Room) -> None:
+    batches = alive_since_now(RecordBatch)
     room.bench.log.append(0, 300)
-    follower = await room.follow(First())
     given: list[int] = []
 
-    def take(run: Run) -> bool:
-        given.append(sum(len(entry.records) for entry in run.entries))
+    def take(data: tuple[RecordBatch, ...]) -> bool:
+        given.append(sum(len(batch.records) for batch in data))
         return True
 
-    async def read() -> None:
-        async with aclosing(follower.runs(sink=take if is_live else None)) as runs:
-            async for run in runs:
-                take(run)
-                del run
-
-    room.tasks.append(asyncio.create_task(read()))
+    follower = await room.follow(First())
+    room.tasks.append(asyncio.create_task(follower.run(Seen().sink(take))))
     await settled()
     assert sum(given) == 300
-    assert not entries()
+    assert not batches()
+
+
+async def test_of_what_a_reader_cuts_off_it_is_given_the_rest_and_nothing_is_held_for_it(room: Room) -> None:
+    batches = alive_since_now(RecordBatch)
+    room.bench.log.append(0, 7)
+    follower, taken = await room.follow(First()), list[bytes]()
+    more = asyncio.Event()
+
+    def take(data: tuple[RecordBatch, ...]) -> bool:
+        (batch,) = data
+        taken.extend(batch.records.payloads[:3])
+        more.clear()
+        if len(batch.records) > 3:
+            follower.cut(batch, batch.records.offsets[3])
+        return False
+
+    async def drain() -> None:
+        await more.wait()
+
+    room.tasks.append(asyncio.create_task(follower.run(Sink("cutting", tuple, take, drain))))
+    for count in (3, 6, 7):
+        await settled()
+        assert taken == [b"%d" % each for each in range(count)]
+        assert dict(follower.positions)[0] == count
+        assert not batches()
+        more.set()
 
 
 async def test_a_reader_of_some_partitions_gets_nothing_of_others(room: Room) -> None:
@@ -148,29 +152,28 @@ async def test_a_reader_of_some_partitions_gets_nothing_of_others(room: Room) ->
     assert room.followers[0].positions == ((1, 1),)
 
 
-@pytest.mark.parametrize("way", ["live", "waiting", "between"])
-async def test_a_reader_that_is_stopped_ends(room: Room, way: str) -> None:
+@pytest.mark.parametrize("is_live", [True, False])
+async def test_a_reader_that_is_stopped_ends(room: Room, *, is_live: bool) -> None:
     room.bench.log.append(0, 3)
-    follower = await room.follow(First() if way == "between" else Last())
-    runs = follower.runs(sink=(lambda _: True) if way == "live" else None)
-    if way == "between":
-        await anext(runs)
+    follower = await room.follow(Last() if is_live else First())
+
+    def stop(_: object) -> bool:
         follower.stop()
-        with pytest.raises(StopAsyncIteration):
-            await anext(runs)
-        return
-    waiting = asyncio.ensure_future(anext(runs))
+        return False
+
+    running = asyncio.create_task(follower.run(Seen().sink(stop)))
     await settled()
-    follower.stop()
-    with pytest.raises(StopAsyncIteration):
-        await waiting
+    if is_live:
+        assert not running.done()
+        follower.stop()
+    await running
 
 
 async def test_a_topic_that_goes_ends_its_readers_and_may_be_followed_when_it_is_there_again(
     room: Room,
 ) -> None:
     await room.live(Last())
-    waiting = asyncio.ensure_future(anext((await room.follow(Last())).runs()))
+    waiting = asyncio.create_task((await room.follow(Last())).run(Seen().sink()))
     room.bench.log.fault = TopicNotFound()
     await room.bench.timers.pass_s(1)
     for ended in (room.tasks[0], waiting):
@@ -184,7 +187,7 @@ async def test_a_topic_that_goes_ends_its_readers_and_may_be_followed_when_it_is
 
 async def test_a_partition_that_goes_leaves_the_others_to_who_follows_all(room: Room) -> None:
     seen = await room.live(Last())
-    waiting = asyncio.ensure_future(anext((await room.follow(Last(), [1])).runs()))
+    waiting = asyncio.create_task((await room.follow(Last(), [1])).run(Seen().sink()))
     del room.bench.log.partitions[1]
     await room.bench.timers.pass_s(1)
     with pytest.raises(PartitionNotFound):
@@ -328,11 +331,11 @@ async def test_a_reader_ahead_of_the_tail_waits_for_it_and_gets_nothing_twice(ro
 
 async def test_a_reader_that_catches_up_waits_an_outage_out(room: Room) -> None:
     room.bench.log.append(0, 3)
-    follower = await room.follow(((0, 0), (1, 0)))
+    follower, seen = await room.follow(((0, 0), (1, 0))), Seen()
     room.bench.log.fault = Disconnected()
-    waiting = asyncio.ensure_future(anext(follower.runs()))
+    room.tasks.append(asyncio.create_task(follower.run(seen.sink())))
     await room.bench.timers.pass_s(30)
-    assert not waiting.done()
+    assert seen.payloads == []
     room.bench.log.fault = None
     await room.bench.timers.pass_s(limits.TAIL_RETRY_S_MAX)
-    assert (await waiting).entries[0].records.payloads == [b"0", b"1", b"2"]
+    assert seen.payloads == [b"0", b"1", b"2"]

@@ -1,4 +1,4 @@
-"""Whoever comes to a lane and leaves it, whenever: each has every byte once, from where it came to where it is said to stand."""
+"""Whoever comes to a fan-out and leaves it, whenever: each has every byte once, from where it came to where it is said to stand."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,20 +8,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BridgeError, TopicNotFound
-from bridge.flow.following.batches import Positions, RecordBatch, Run
-from bridge.flow.following.live_lanes import LiveLane, Manner
+from bridge.flow.following.batches import Positions, RecordBatch
+from bridge.flow.following.fan_out import FanOut, Sink
 from bridge.messagelog import NO_RECORDS
 
 
 class Feed:
-    """A feed that gives entries 1, 2, ...; every fourth is nothing once it is encoded."""
+    """A feed that gives batches 1, 2, ...; every fourth is nothing once it is encoded."""
 
     def __init__(self) -> None:
         self.sequence = 0
         self.positions: Positions = ((0, 0),)
         self.error: BridgeError | None = None
         self.kept_from = 1
-        self.run_entries = 2
+        self.run_batches = 2
         self.empty: list[object] = []
 
     def add(self) -> None:
@@ -31,36 +31,43 @@ class Feed:
     def has_lost(self, sequence: int) -> bool:
         return sequence < self.sequence and sequence + 1 < self.kept_from
 
-    def run_after(self, sequence: int) -> Run | None:
-        last = min(self.sequence, sequence + self.run_entries)
-        entries = [
+    def batches_after(self, sequence: int) -> list[RecordBatch]:
+        last = min(self.sequence, sequence + self.run_batches)
+        return [
             RecordBatch(0, NO_RECORDS, ((0, each - 1),), ((0, each),), sequence=each)
             for each in range(sequence + 1, last + 1)
         ]
-        return Run(entries) if entries else None
 
-    def lane_is_empty(self, form: object) -> None:
+    def fan_out_is_empty(self, form: object) -> None:
         self.empty.append(form)
 
 
-def _made(entry: RecordBatch) -> bytes:
-    return b"" if entry.sequence % 4 == 0 else b"%d." % entry.sequence
+def _made(batch: RecordBatch) -> bytes:
+    return b"" if batch.sequence % 4 == 0 else b"%d." % batch.sequence
 
 
 def _all(begin: int, end: int) -> bytes:
     return b"".join(b"%d." % each for each in range(begin + 1, end + 1) if each % 4)
 
 
+def _fan_out(feed: Feed, make: Callable[[RecordBatch], bytes] = _made) -> FanOut[bytes]:
+    return FanOut(feed, Sink("form", lambda batches: b"".join(map(make, batches)), bool, _drained))
+
+
+async def _drained() -> None:
+    raise AssertionError("a fan-out waits for nobody")
+
+
 class Member:
-    def __init__(self, lane: LiveLane, feed: Feed) -> None:
-        self.lane = lane
+    def __init__(self, fan_out: FanOut[bytes], feed: Feed) -> None:
+        self.fan_out = fan_out
         self.begin = feed.sequence
         self.end: int | None = None
         self.error: BaseException | None = None
         self.got = b""
         self.full = False
         self.fault: Exception | None = None
-        lane.join(self, self.write)
+        fan_out.join(self, self.write)
 
     def write(self, data: bytes) -> bool:
         assert self.end is None, "written to after it was put out"
@@ -74,11 +81,11 @@ class Member:
         assert positions == ((0, sequence),)
 
     def leave(self) -> None:
-        self.end, positions = self.lane.leave(self)
+        self.end, positions = self.fan_out.leave(self)
         assert positions == ((0, self.end),)
 
     def check(self) -> None:
-        end = self.lane.place_of(self)[0] if self.end is None else self.end
+        end = self.fan_out.place_of(self)[0] if self.end is None else self.end
         assert self.got == _all(self.begin, end)
 
 
@@ -92,13 +99,13 @@ STEPS = st.lists(
 
 
 class World:
-    """A lane over a feed, and whoever came to it."""
+    """A fan_out over a feed, and whoever came to it."""
 
-    def __init__(self, run_entries: int) -> None:
+    def __init__(self, run_batches: int) -> None:
         self.feed = Feed()
-        self.feed.run_entries = run_entries
+        self.feed.run_batches = run_batches
         self.members: list[Member] = []
-        self.lane = LiveLane(self.feed, Manner("form", _made, bool))
+        self.fan_out = _fan_out(self.feed, _made)
 
     async def happens(self, step: str, number: int) -> None:
         there = [member for member in self.members if member.end is None]
@@ -106,11 +113,11 @@ class World:
             case "add":
                 self.feed.add()
             case "serve":
-                self.lane.serve()
+                self.fan_out.serve()
             case "turn":
                 await asyncio.sleep(0)
             case "join":
-                self.members.append(Member(self.lane, self.feed))
+                self.members.append(Member(self.fan_out, self.feed))
             case "lose":
                 self.feed.kept_from = self.feed.sequence
             case "leave" if there:
@@ -122,40 +129,40 @@ class World:
     def check(self) -> None:
         for member in self.members:
             member.check()
-        assert len(self.lane) == sum(member.end is None for member in self.members)
+        assert len(self.fan_out) == sum(member.end is None for member in self.members)
 
 
 @settings(deadline=None, max_examples=300)
-@given(steps=STEPS, run_entries=st.integers(1, 5), per_turn=st.integers(1, 3))
+@given(steps=STEPS, run_batches=st.integers(1, 5), per_turn=st.integers(1, 3))
 def test_each_member_has_everything_once_and_stands_where_it_is_said_to(
-    steps: list[tuple[str, int]], run_entries: int, per_turn: int
+    steps: list[tuple[str, int]], run_batches: int, per_turn: int
 ) -> None:
     async def happens() -> None:
-        world = World(run_entries)
+        world = World(run_batches)
         for step, number in steps:
             await world.happens(step, number)
-        world.lane.serve()
+        world.fan_out.serve()
         for _ in range(len(steps) * len(steps)):
             await asyncio.sleep(0)
         world.check()
         # Whoever is still there has everything.
         assert all(
-            member.end is not None or world.lane.place_of(member)[0] == world.feed.sequence
+            member.end is not None or world.fan_out.place_of(member)[0] == world.feed.sequence
             for member in world.members
         )
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bridge.flow.following.live_lanes.FEED_DELIVERIES_PER_TURN", per_turn)
+        patch.setattr("bridge.flow.following.fan_out.FEED_DELIVERIES_PER_TURN", per_turn)
         asyncio.run(happens())
 
 
 async def test_members_are_served_some_in_each_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.flow.following.live_lanes.FEED_DELIVERIES_PER_TURN", 2)
+    monkeypatch.setattr("bridge.flow.following.fan_out.FEED_DELIVERIES_PER_TURN", 2)
     feed = Feed()
-    lane = LiveLane(feed, Manner("form", _made, bool))
-    members = [Member(lane, feed) for _ in range(5)]
+    fan_out = _fan_out(feed, _made)
+    members = [Member(fan_out, feed) for _ in range(5)]
     feed.add()
-    lane.serve()
+    fan_out.serve()
     served = []
     for _ in range(3):
         served.append(sum(bool(member.got) for member in members))
@@ -166,15 +173,15 @@ async def test_members_are_served_some_in_each_turn_of_the_loop(monkeypatch: pyt
 async def test_a_run_is_made_into_bytes_once_for_all() -> None:
     made: list[int] = []
 
-    def make(entry: RecordBatch) -> bytes:
-        made.append(entry.sequence)
-        return _made(entry)
+    def make(batch: RecordBatch) -> bytes:
+        made.append(batch.sequence)
+        return _made(batch)
 
     feed = Feed()
-    lane = LiveLane(feed, Manner("form", make, bool))
-    members = [Member(lane, feed) for _ in range(5)]
+    fan_out = _fan_out(feed, make)
+    members = [Member(fan_out, feed) for _ in range(5)]
     feed.add()
-    lane.serve()
+    fan_out.serve()
     assert made == [1]
     assert {member.got for member in members} == {b"1."}
 
@@ -184,29 +191,29 @@ async def test_one_that_fails_or_is_full_is_put_out_and_the_others_are_served(
     fault: Exception | None,
 ) -> None:
     feed = Feed()
-    lane = LiveLane(feed, Manner("form", _made, bool))
-    bad, good = Member(lane, feed), Member(lane, feed)
+    fan_out = _fan_out(feed, _made)
+    bad, good = Member(fan_out, feed), Member(fan_out, feed)
     bad.fault, bad.full = fault, True
     feed.add()
-    lane.serve()
-    assert (bad.end, bad.error, good.got, len(lane)) == (1, fault, b"1.", 1)
+    fan_out.serve()
+    assert (bad.end, bad.error, good.got, len(fan_out)) == (1, fault, b"1.", 1)
 
 
 @pytest.mark.parametrize("why", ["gone", "lost", "not made"])
 async def test_all_are_put_out_where_they_stand_when_the_feed_has_no_more_for_them(why: str) -> None:
     fault = ValueError("not made")
 
-    def make(entry: RecordBatch) -> bytes:
-        if entry.sequence == 2:
+    def make(batch: RecordBatch) -> bytes:
+        if batch.sequence == 2:
             raise fault
-        return _made(entry)
+        return _made(batch)
 
     feed = Feed()
-    feed.run_entries = 1
-    lane = LiveLane(feed, Manner("form", make if why == "not made" else _made, bool))
-    members = [Member(lane, feed) for _ in range(3)]
+    feed.run_batches = 1
+    fan_out = _fan_out(feed, make if why == "not made" else _made)
+    members = [Member(fan_out, feed) for _ in range(3)]
     feed.add()
-    lane.serve()
+    fan_out.serve()
     act: dict[str, Callable[[], None]] = {"gone": lambda: None, "lost": feed.add, "not made": feed.add}
     act[why]()
     if why == "gone":
@@ -214,7 +221,7 @@ async def test_all_are_put_out_where_they_stand_when_the_feed_has_no_more_for_th
     if why == "lost":
         feed.add()
         feed.kept_from = 3
-    lane.serve()
+    fan_out.serve()
     assert [(member.end, member.error) for member in members] == [
         (1, fault if why == "not made" else None)
     ] * 3
