@@ -14,7 +14,7 @@ neither: otherwise one short restart under load would refuse those who could hav
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ("Breaker", "BreakerState", "Permit", "Refused")
+__all__ = ("Breaker", "BreakerPermit", "BreakerState", "Refused")
 
 
 class BreakerState(StrEnum):
@@ -24,7 +24,7 @@ class BreakerState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Permit:
+class BreakerPermit:
     """Leave for one request; exactly one of `succeeded`, `failed`, `abandoned` is told of it.
 
     Attributes:
@@ -65,7 +65,7 @@ class Breaker:
         self._opened_at_s = 0.0
         self._probing = False
 
-    def admit(self, now_s: float) -> Permit | Refused:
+    def admit(self, now_s: float) -> BreakerPermit | Refused:
         """Leave for a request at *now_s*, or when to ask again."""
         if self.state is BreakerState.OPEN:
             left_s = self._opened_at_s + self._open_s - now_s
@@ -73,18 +73,18 @@ class Breaker:
                 return Refused(max(1, round(left_s * 1000)))
             self._change(BreakerState.HALF_OPEN)
         if self.state is BreakerState.CLOSED:
-            return Permit(self._era, probe=False)
+            return BreakerPermit(self._era, probe=False)
         if self._probing:
             # Nobody knows how long the probe takes; it is bounded by a request's deadline.
             return Refused(1000)
         self._probing = True
-        return Permit(self._era, probe=True)
+        return BreakerPermit(self._era, probe=True)
 
     def blocks(self, now_s: float) -> bool:
         """Whether a request at *now_s* would be refused for the time being."""
         return self.state is BreakerState.OPEN and now_s < self._opened_at_s + self._open_s
 
-    def succeeded(self, permit: Permit) -> None:
+    def succeeded(self, permit: BreakerPermit) -> None:
         """The request got an answer, even if it was a refusal."""
         if permit.era != self._era:
             return
@@ -96,7 +96,7 @@ class Breaker:
         if self._count >= self._successes:
             self._change(BreakerState.CLOSED)
 
-    def failed(self, permit: Permit, now_s: float) -> None:
+    def failed(self, permit: BreakerPermit, now_s: float) -> None:
         """The request got no answer."""
         if permit.era != self._era:
             return
@@ -105,7 +105,7 @@ class Breaker:
             self._change(BreakerState.OPEN)
             self._opened_at_s = now_s
 
-    def abandoned(self, permit: Permit) -> None:
+    def abandoned(self, permit: BreakerPermit) -> None:
         """The caller went away before anything was known."""
         if permit.era == self._era and permit.probe:
             self._probing = False

@@ -12,9 +12,9 @@ from apache_iggy import AutoLogin, IggyClient, TcpConfig, TcpReconnectionConfig
 
 from bridge import limits
 from bridge.iggy.address import IggyAddress
+from bridge.iggy.encoding import CLUSTER_METADATA, WireError, parse_roster
 from bridge.iggy.faults import Operation, Verdict, explain
 from bridge.iggy.pool import Slot
-from bridge.iggy.roster import CLUSTER_METADATA, RosterError, parse_roster
 
 __all__ = ("Dialled", "Refusal", "SdkCalls", "dial", "new_client", "refusal", "roster_of")
 
@@ -168,7 +168,7 @@ async def roster_of(client: IggyClient, calls: SdkCalls, *, timeout_s: float) ->
     try:
         async with asyncio.timeout(timeout_s):
             return parse_roster(await calls.answer(client.send_binary_request(CLUSTER_METADATA, b"")))
-    except (TimeoutError, RuntimeError, RosterError):
+    except (TimeoutError, RuntimeError, WireError):
         # Whoever knows no other node goes on with this one.
         return ()
 

@@ -10,7 +10,6 @@ from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.config import IggyConfig
 from bridge.errors import StartupError
-from bridge.iggy import backoff
 from bridge.iggy.address import IggyAddress
 from bridge.iggy.breaker import Breaker, BreakerState
 from bridge.iggy.client import Dialled, Refusal, SdkCalls, dial, roster_of
@@ -28,9 +27,11 @@ from bridge.iggy.state import (
 )
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("IggyConnection",)
+__all__ = ("IggyConnection", "delays_s")
 
 _log = structlog.get_logger("bridge.iggy")
+# 2**32 times any base passes any ceiling; larger powers would overflow a float in a long outage.
+_DOUBLINGS_MAX = 32
 
 
 class IggyConnection:
@@ -206,7 +207,7 @@ class IggyConnection:
         _log.warning("iggy_not_connected", detail=result.detail, fault=result.text)
 
     def _new_delays(self) -> Iterator[float]:
-        return backoff.delays_s(
+        return delays_s(
             base_ms=self._config.reconnect_base_delay_ms,
             ceiling_ms=self._config.reconnect_delay_ms_max,
             attempts_max=self._config.reconnect_attempts_max,
@@ -279,3 +280,24 @@ class IggyConnection:
         if silent:
             self._nodes.append(self._nodes.pop(0))
         self._apply(ConnectionLost(detail))
+
+
+def delays_s(*, base_ms: int, ceiling_ms: int, attempts_max: int, rng: random.Random) -> Iterator[float]:
+    """
+    Seconds to wait after the first failed attempt, the second, and so on: full jitter over a doubling range.
+
+    Attempt n is followed by anything from 0 to min(*ceiling_ms*, *base_ms* * 2**(n-1)), evenly spread, so that many
+    bridges do not come back together.
+
+    Args:
+        base_ms: width of the first range, 1 or more.
+        ceiling_ms: width of the widest range.
+        attempts_max: attempts allowed; after the last one the iterator ends. 0 is without end.
+
+    Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ ("full jitter").
+    """
+    attempt = 1
+    while attempts_max == 0 or attempt < attempts_max:
+        range_ms = min(ceiling_ms, base_ms * 2 ** min(attempt - 1, _DOUBLINGS_MAX))
+        yield rng.uniform(0, range_ms) / 1000
+        attempt += 1

@@ -38,7 +38,7 @@ from bridge.errors import (
 )
 from bridge.limits import MESSAGE_PAYLOAD_BYTES_MAX
 
-__all__ = ("ROWS", "Fault", "Operation", "Row", "Verdict", "explain", "telling", "unexplained")
+__all__ = ("ROWS", "ErrorText", "Operation", "SdkFailure", "Verdict", "explain", "telling", "unexplained")
 
 
 class Operation(StrEnum):
@@ -81,7 +81,7 @@ class Verdict(Enum):
     UNEXPLAINED = auto()
 
 
-class Row(NamedTuple):
+class ErrorText(NamedTuple):
     """Texts that begin with *start* and end with *end* mean *verdict*."""
 
     start: str
@@ -89,46 +89,46 @@ class Row(NamedTuple):
     end: str = ""
 
 
-ROWS: tuple[Row, ...] = (
-    Row("Stream with ", Verdict.STREAM_MISSING, "was not found."),
-    Row("Stream with ", Verdict.EXISTS, "already exists."),
-    Row("Topic with ", Verdict.TOPIC_MISSING, "was not found."),
-    Row("Topic with ", Verdict.EXISTS, "already exists."),
-    Row("Partition with ID", Verdict.PARTITION_MISSING, "was not found."),
-    Row("Resource with key", Verdict.PLACE_MISSING, "was not found."),
-    Row("Consumer offset for consumer with ID", Verdict.OFFSET_MISSING, "was not found."),
-    Row("Consumer offset limit reached", Verdict.OFFSETS_FULL),
-    Row("Invalid offset", Verdict.OFFSET_BEYOND_END),
-    Row("Too big message payload", Verdict.TOO_LARGE),
-    Row("Too big headers payload", Verdict.MALFORMED),
-    Row("Invalid message payload length", Verdict.MALFORMED),
-    Row("Invalid header", Verdict.MALFORMED),
-    Row("Invalid messages count", Verdict.MALFORMED),
-    Row("Invalid message timestamp delta", Verdict.MALFORMED),
-    Row("Too many partitions", Verdict.MALFORMED),
-    Row("Max topic size cannot be lower", Verdict.MALFORMED),
-    Row("Too many streams", Verdict.FULL),
-    Row("Too many topics", Verdict.FULL),
-    Row("Unauthorized", Verdict.FORBIDDEN),
-    Row("Unauthenticated", Verdict.LOGGED_OUT),
-    Row("Stale client", Verdict.LOGGED_OUT),
-    Row("Invalid credentials", Verdict.CREDENTIALS),
-    Row("Invalid username", Verdict.CREDENTIALS),
-    Row("Invalid password", Verdict.CREDENTIALS),
-    Row("Invalid personal access token", Verdict.CREDENTIALS),
-    Row("Personal access token", Verdict.CREDENTIALS),
-    Row("Incompatible binary protocol version", Verdict.OTHER_PROTOCOL),
-    Row("Cannot establish connection", Verdict.UNREACHABLE),
-    Row("Not connected", Verdict.DOWN),
-    Row("Client shutdown", Verdict.BROKEN),
-    Row("Disconnected", Verdict.BROKEN),
-    Row("TCP error", Verdict.BROKEN),
-    Row("Empty response", Verdict.BROKEN),
+ROWS: tuple[ErrorText, ...] = (
+    ErrorText("Stream with ", Verdict.STREAM_MISSING, "was not found."),
+    ErrorText("Stream with ", Verdict.EXISTS, "already exists."),
+    ErrorText("Topic with ", Verdict.TOPIC_MISSING, "was not found."),
+    ErrorText("Topic with ", Verdict.EXISTS, "already exists."),
+    ErrorText("Partition with ID", Verdict.PARTITION_MISSING, "was not found."),
+    ErrorText("Resource with key", Verdict.PLACE_MISSING, "was not found."),
+    ErrorText("Consumer offset for consumer with ID", Verdict.OFFSET_MISSING, "was not found."),
+    ErrorText("Consumer offset limit reached", Verdict.OFFSETS_FULL),
+    ErrorText("Invalid offset", Verdict.OFFSET_BEYOND_END),
+    ErrorText("Too big message payload", Verdict.TOO_LARGE),
+    ErrorText("Too big headers payload", Verdict.MALFORMED),
+    ErrorText("Invalid message payload length", Verdict.MALFORMED),
+    ErrorText("Invalid header", Verdict.MALFORMED),
+    ErrorText("Invalid messages count", Verdict.MALFORMED),
+    ErrorText("Invalid message timestamp delta", Verdict.MALFORMED),
+    ErrorText("Too many partitions", Verdict.MALFORMED),
+    ErrorText("Max topic size cannot be lower", Verdict.MALFORMED),
+    ErrorText("Too many streams", Verdict.FULL),
+    ErrorText("Too many topics", Verdict.FULL),
+    ErrorText("Unauthorized", Verdict.FORBIDDEN),
+    ErrorText("Unauthenticated", Verdict.LOGGED_OUT),
+    ErrorText("Stale client", Verdict.LOGGED_OUT),
+    ErrorText("Invalid credentials", Verdict.CREDENTIALS),
+    ErrorText("Invalid username", Verdict.CREDENTIALS),
+    ErrorText("Invalid password", Verdict.CREDENTIALS),
+    ErrorText("Invalid personal access token", Verdict.CREDENTIALS),
+    ErrorText("Personal access token", Verdict.CREDENTIALS),
+    ErrorText("Incompatible binary protocol version", Verdict.OTHER_PROTOCOL),
+    ErrorText("Cannot establish connection", Verdict.UNREACHABLE),
+    ErrorText("Not connected", Verdict.DOWN),
+    ErrorText("Client shutdown", Verdict.BROKEN),
+    ErrorText("Disconnected", Verdict.BROKEN),
+    ErrorText("TCP error", Verdict.BROKEN),
+    ErrorText("Empty response", Verdict.BROKEN),
     # What the SDK cannot read: seen of nodes that have just lost their leader. No request of ours is malformed.
-    Row("Invalid format", Verdict.BROKEN),
-    Row("Request transiently not accepted", Verdict.NOT_ACCEPTED),
-    Row("Request transiently not committed", Verdict.NOT_COMMITTED),
-    Row("Request already applied", Verdict.NOT_COMMITTED),
+    ErrorText("Invalid format", Verdict.BROKEN),
+    ErrorText("Request transiently not accepted", Verdict.NOT_ACCEPTED),
+    ErrorText("Request transiently not committed", Verdict.NOT_COMMITTED),
+    ErrorText("Request already applied", Verdict.NOT_COMMITTED),
 )
 
 _UNEXPLAINED: dict[Operation, type[LogError]] = {
@@ -186,7 +186,7 @@ _REFUSED_FOR_NOW = frozenset({Verdict.LOGGED_OUT, Verdict.DOWN, Verdict.NOT_ACCE
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SdkFailure:
     """
     One failure of the SDK, understood.
 
@@ -202,7 +202,7 @@ class Fault:
     repeatable: bool
 
 
-def explain(text: str, operation: Operation, *, write: bool) -> Fault:
+def explain(text: str, operation: Operation, *, write: bool) -> SdkFailure:
     """What the SDK's *text* means for *operation*."""
     verdict = next(
         (row.verdict for row in ROWS if text.startswith(row.start) and text.endswith(row.end)),
@@ -210,7 +210,7 @@ def explain(text: str, operation: Operation, *, write: bool) -> Fault:
     )
     lost = verdict in _LOST
     repeatable = verdict in _REFUSED_FOR_NOW or (not write and (lost or verdict is Verdict.NOT_COMMITTED))
-    return Fault(verdict, _error(verdict, operation, write=write), lost, repeatable)
+    return SdkFailure(verdict, _error(verdict, operation, write=write), lost, repeatable)
 
 
 def unexplained(operation: Operation, *, write: bool, outcome: Outcome = Outcome.UNKNOWN) -> LogError:

@@ -27,7 +27,7 @@ from bridge.errors import (
     Outcome,
     Overloaded,
 )
-from bridge.iggy.breaker import Permit, Refused
+from bridge.iggy.breaker import BreakerPermit, Refused
 from bridge.iggy.client import Refusal
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation, Verdict, explain
@@ -187,7 +187,7 @@ class IggySession:
                 )
             raise self._timed_out(call) from None
         finally:
-            if isinstance(permit, Permit):
+            if isinstance(permit, BreakerPermit):
                 self._conclude(permit, call)
 
     def too_late(self) -> LogError:
@@ -216,14 +216,14 @@ class IggySession:
         with suppress(LogError):
             await self.probe(deadline=Deadline.after(limits.IGGY_PROBE_S, self._connection.clock))
 
-    def _admit(self, call: _Call) -> Permit:
+    def _admit(self, call: _Call) -> BreakerPermit:
         permit = self._connection.breaker.admit(self._connection.clock.monotonic_s())
         self._connection.tell_breaker()
         if isinstance(permit, Refused):
             raise CircuitOpen(outcome=call.not_written, retry_after_ms=permit.retry_after_ms)
         return permit
 
-    def _conclude(self, permit: Permit, call: _Call) -> None:
+    def _conclude(self, permit: BreakerPermit, call: _Call) -> None:
         breaker = self._connection.breaker
         match call.ending:
             case _Ending.ANSWERED:

@@ -4,7 +4,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.iggy.backoff import delays_s
+from bridge.iggy.connection import delays_s
 
 
 @given(

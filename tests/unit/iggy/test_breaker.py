@@ -1,9 +1,9 @@
-from bridge.iggy.breaker import Breaker, BreakerState, Permit, Refused
+from bridge.iggy.breaker import Breaker, BreakerPermit, BreakerState, Refused
 
 
-def _permit(breaker: Breaker, now_s: float) -> Permit:
+def _permit(breaker: Breaker, now_s: float) -> BreakerPermit:
     permit = breaker.admit(now_s)
-    assert isinstance(permit, Permit)
+    assert isinstance(permit, BreakerPermit)
     return permit
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.iggy.roster import RosterError, parse_roster
+from bridge.iggy.encoding import WireError, parse_roster
 from bridge.limits import IGGY_NODES_MAX
 
 
@@ -39,12 +39,12 @@ def test_a_roster_without_end_is_cut() -> None:
 def test_nothing_else_is_raised_whatever_the_bytes(reply: bytes) -> None:
     try:
         nodes = parse_roster(reply)
-    except RosterError:
+    except WireError:
         return
     assert len(nodes) <= IGGY_NODES_MAX
 
 
 @given(st.integers(0, len(roster(("10.0.0.1", 8090))) - 1))
 def test_a_roster_cut_short_is_none(length: int) -> None:
-    with pytest.raises(RosterError):
+    with pytest.raises(WireError):
         parse_roster(roster(("10.0.0.1", 8090))[:length])
