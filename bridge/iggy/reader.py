@@ -86,7 +86,7 @@ class HotReplies:
             return with_head_of(found[1], reply)
         polled = parse_page(reply, count_max=count_max, page_bytes_max=page_bytes_max)
         polled.records.kept = self._pages.offer(
-            key, (reply, polled), size_bytes=len(reply) + polled.records.weight_bytes
+            key, (reply, polled), size_bytes=len(reply) + polled.records.kept_bytes
         )
         return polled
 

@@ -35,14 +35,14 @@ CONSUMER_ID_MAX: Final = 1_000_000_000
 # A page is one answer in memory, half as long again as base64 in JSON; a bulk read holds two. What one worker holds at worst of
 # all that clients cause, where messages are no longer than a page (a longer one is a page by itself), in MiB: bulk reads
 # 32 * 2 * 4 = 256, what clients do not take 128, bodies 128 (MAX_IN_FLIGHT_BODY_BYTES), feeds 64, pages and payloads kept
-# 16 + 16 + 32 + 48, uploads of lines 64 * 3 = 192: 880, beside 70 of the process itself. The manifests allow 1,024.
+# 32 + 32 + 48, uploads of lines 64 * 3 = 192: 880, beside 70 of the process itself. The manifests allow 1,024.
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 # What of a page is looked at and encoded in one go, 1 to 20 ms; more is made ready in turns with other requests.
 PAGE_LIGHT_BYTES: Final = 512 * 1024
 # Iggy puts no cap on a poll (one returned 1.2 million messages): this one keeps building a page below 10 ms.
 PAGE_MESSAGES_MAX: Final = 10_000
-# Pages that many read, as the log gave them and as JSON, each within this: some 300 pages of 100 small messages.
-HOT_PAGES_BYTES_MAX: Final = 16 * 1024 * 1024
+# Pages that many read, as the log gave them and as JSON: some 300 pages of 100 small messages.
+HOT_PAGES_BYTES_MAX: Final = 32 * 1024 * 1024
 # Pages remembered as read once; about 300 bytes each.
 HOT_PAGES_SEEN_MAX: Final = 1_024
 # What one message of a kept page weighs beside its payload: four objects of Python.

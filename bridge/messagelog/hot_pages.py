@@ -21,18 +21,14 @@ class HotPages(Generic[K, V]):
 
     Args:
         bytes_max: a value of more than an eighth of it is never kept.
-        at_once: keep a value at its first offer.
         gone: told each key whose value was driven out.
     """
 
-    __slots__ = ("_at_once", "_bytes", "_bytes_max", "_gone", "_kept", "_seen")
+    __slots__ = ("_bytes", "_bytes_max", "_gone", "_kept", "_seen")
 
-    def __init__(
-        self, bytes_max: int, *, at_once: bool = False, gone: Callable[[K], None] | None = None
-    ) -> None:
+    def __init__(self, bytes_max: int, *, gone: Callable[[K], None] | None = None) -> None:
         self._bytes_max = bytes_max
         self._gone = gone
-        self._at_once = at_once
         self._bytes = 0
         self._kept: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._seen: OrderedDict[K, None] = OrderedDict()
@@ -57,7 +53,7 @@ class HotPages(Generic[K, V]):
         before = self._kept.pop(key, None)
         if before is not None:
             self._bytes -= before[1]
-        elif not self._at_once and key not in self._seen:
+        elif key not in self._seen:
             self._seen[key] = None
             if len(self._seen) > HOT_PAGES_SEEN_MAX:
                 self._seen.popitem(last=False)

@@ -199,7 +199,7 @@ class Records(Columns[Message]):
         events: every payload is known to be a domain event; False says nothing.
     """
 
-    __slots__ = ("events", "kept", "offsets", "shown", "timestamps_us")
+    __slots__ = ("events", "kept", "offsets", "page_json", "shown", "timestamps_us")
 
     def __init__(
         self,
@@ -215,8 +215,10 @@ class Records(Columns[Message]):
         self.offsets = offsets
         self.timestamps_us = timestamps_us
         self.events = events
-        #: Set by a log that keeps this object to give it again: what is made of it is then worth keeping too.
+        #: Set by a log that keeps this object to give it again, as `kept_bytes`: then what is made of it is kept here.
         self.kept = False
+        #: All of them as they go out in a page, of at most `weight_bytes`.
+        self.page_json: bytes | None = None
         #: By index, what whoever shows these messages found out of them beforehand, since it takes long.
         self.shown: Mapping[int, object] = NOTHING_SHOWN
 
@@ -224,6 +226,11 @@ class Records(Columns[Message]):
     def weight_bytes(self) -> int:
         """About what this takes of memory."""
         return self.payload_bytes + len(self) * HOT_PAGES_MESSAGE_BYTES
+
+    @property
+    def kept_bytes(self) -> int:
+        """The same with what is kept here, at most."""
+        return 2 * self.weight_bytes
 
     @classmethod
     def of(cls, messages: Sequence[Message]) -> "Records":

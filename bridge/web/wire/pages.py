@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple, cast
 import orjson
 
 from bridge.events import Steps
-from bridge.limits import HOT_PAGES_BYTES_MAX, JSON_STEP_BYTES, PAGE_LIGHT_BYTES
-from bridge.messagelog import Headers, HeaderValue, HotPages, Page, Records
+from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES
+from bridge.messagelog import Headers, HeaderValue, Page, Records
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
 from bridge.web.wire.times import rfc3339
@@ -35,18 +35,16 @@ class Shown(NamedTuple):
 
 class PageEncoder:
     """
-    Pages as JSON; remembers what payloads are, and what pages looked like that the log keeps.
+    Pages as JSON; remembers what payloads are.
 
     Attributes:
         forms: to be told of events that were checked on their way in.
     """
 
-    __slots__ = ("_hot", "forms")
+    __slots__ = ("forms",)
 
     def __init__(self) -> None:
         self.forms = PayloadForms()
-        # By the identity of the records, which are kept with it and so keep theirs.
-        self._hot: HotPages[int, tuple[Records, bytes]] = HotPages(HOT_PAGES_BYTES_MAX, at_once=True)
 
     def page_json(self, page: Page) -> bytes:
         """`{"messages": [...], "count", "partition_id", "current_offset"}`, see `lines`."""
@@ -128,13 +126,11 @@ class PageEncoder:
         return None if not records.headers and forms.count(Form.EVENT) == len(forms) else forms
 
     def _page(self, records: Records) -> bytes:
-        if not records.kept:
-            return self.joined(records)
-        found = self._hot.get(id(records))
-        if found is not None:
-            return found[1]
+        if records.page_json is not None:
+            return records.page_json
         joined = self.joined(records)
-        self._hot.offer(id(records), (records, joined), size_bytes=records.weight_bytes + len(joined))
+        if records.kept and len(joined) <= records.weight_bytes:
+            records.page_json = joined
         return joined
 
 

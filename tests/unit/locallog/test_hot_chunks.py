@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bridge.limits import LOCAL_HOT_RUNS_MAX
 from bridge.locallog.catalog import EMPTY, Marks, PartitionState, TopicState
-from bridge.locallog.hot_chunks import HotChunks
+from bridge.locallog.hot_reads import HotChunks
 from bridge.messagelog import FromOffset, Message, Records, Retention, ToPartition
 from tests.support.local_logs import TOPIC, Disk, messages, open_topic, soon
 
@@ -82,8 +82,8 @@ def test_partitions_do_not_see_each_others_chunks() -> None:
 def test_what_is_kept_stays_within_its_bytes_and_the_longest_unread_goes_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_CHUNKS_BYTES_MAX", 10_000)
-    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_MESSAGE_BYTES", 0)
+    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_CHUNKS_BYTES_MAX", 10_000)
+    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_MESSAGE_BYTES", 0)
     place = partition()
     hot = kept(*[chunk(start, 1, size=1000) for start in range(10)], at=place)
     assert hot.find(place, up_to(20), 0, 1) is not None
@@ -99,8 +99,8 @@ def test_what_is_kept_stays_within_its_bytes_and_the_longest_unread_goes_first(
 
 
 def test_all_of_a_partition_may_be_driven_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_CHUNKS_BYTES_MAX", 8_000)
-    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_MESSAGE_BYTES", 0)
+    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_CHUNKS_BYTES_MAX", 8_000)
+    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_MESSAGE_BYTES", 0)
     first, second = partition(), partition()
     hot = kept(chunk(0, 1, size=1000), at=first)
     for start in range(8):
@@ -114,7 +114,7 @@ def test_all_of_a_partition_may_be_driven_out(monkeypatch: pytest.MonkeyPatch) -
 def test_a_page_too_large_is_left_to_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     place = partition()
     hot = kept(chunk(0, 4, size=1000), chunk(4, 4, size=1000), at=place)
-    monkeypatch.setattr("bridge.locallog.hot_chunks.PAGE_BYTES_MAX", 6_000)
+    monkeypatch.setattr("bridge.locallog.hot_reads.PAGE_BYTES_MAX", 6_000)
     assert hot.find(place, up_to(8), 0, 4) is not None
     assert hot.find(place, up_to(8), 0, 8) is None
 
