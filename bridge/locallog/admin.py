@@ -4,8 +4,16 @@ from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, ConnectionFailed, DeadlineExceeded, Outcome
 from bridge.locallog.catalog import Catalog
-from bridge.locallog.changes import CreateStream, CreateTopic, DeleteStream, DeleteTopic
-from bridge.locallog.topic_changes import AddPartitions, PurgeTopic, TopicChange, UpdateRetention
+from bridge.locallog.changes import (
+    AddPartitions,
+    CreateStream,
+    CreateTopic,
+    DeleteStream,
+    DeleteTopic,
+    PurgeTopic,
+    TopicChange,
+    UpdateRetention,
+)
 from bridge.locallog.writer import Writer
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
 
@@ -76,8 +84,7 @@ class LocalAdmin:
                 f"A topic has 1 to {limits.PARTITIONS_MAX} partitions.", limit=limits.PARTITIONS_MAX
             )
         change = CreateTopic(topic, partitions_count=partitions_count, retention=retention)
-        info: TopicInfo = await self._writer.perform(change, deadline=deadline)
-        return info
+        return await self._changed(change, deadline)
 
     async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
         self._lifetime.check(deadline, write=False)

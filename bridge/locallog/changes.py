@@ -1,4 +1,4 @@
-"""Streams and topics made and deleted, and rows that nobody can reach any more (shell)."""
+"""Changes to streams and topics, and rows that nobody can reach any more (shell)."""
 
 from typing import ClassVar, Final
 
@@ -7,10 +7,12 @@ from bridge.errors import AlreadyExists, BadRequest
 from bridge.locallog.catalog import Catalog, KeyRange, StreamState, TopicState, free_base_key
 from bridge.locallog.schema import chunk_key
 from bridge.locallog.transaction import Change, Transaction
-from bridge.messagelog import Retention, StreamInfo, TopicInfo, TopicRef
+from bridge.messagelog import Retention, StreamInfo, TopicRef
+from bridge.messagelog.bounds import check_added_partitions
 
 __all__ = (
-    "CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Fill", "Probe", "Purge", "Unfill", "leave_to_purge",
+    "AddPartitions", "CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Fill", "Probe", "Purge", "PurgeTopic",
+    "TopicChange", "Unfill", "UpdateRetention",
 )  # fmt: skip
 
 _FILL: Final = "insert or replace into probes values (1, zeroblob(?))"
@@ -19,7 +21,6 @@ _UNFILL: Final = "delete from probes"
 
 class CreateStream(Change):
     __slots__ = ("_name", "_stream")
-    alone: ClassVar[bool] = True
     _stream: StreamState
 
     def __init__(self, name: str) -> None:
@@ -47,7 +48,6 @@ class CreateStream(Change):
 
 class DeleteStream(Change):
     __slots__ = ("_name", "_stream")
-    alone: ClassVar[bool] = True
     frees: ClassVar[bool] = True
     _stream: StreamState
 
@@ -59,7 +59,7 @@ class DeleteStream(Change):
         self._stream = transaction.catalog.stream(self._name)
         connection = transaction.connection
         for topic in self._stream.topics.values():
-            leave_to_purge(transaction, topic)
+            _leave_to_purge(transaction, topic)
         connection.execute("delete from topics where stream_id = ?", (self._stream.id,))
         connection.execute("delete from streams where id = ?", (self._stream.id,))
 
@@ -70,18 +70,26 @@ class DeleteStream(Change):
             catalog.purges = (*catalog.purges, *topic.ranges)
 
 
-class CreateTopic(Change):
-    __slots__ = ("_partitions_count", "_ref", "_retention", "_topic")
-    alone: ClassVar[bool] = True
-    _topic: TopicState
+class TopicChange(Change):
+    """A change to one topic, which is *topic* once the change was applied."""
 
-    def __init__(self, ref: TopicRef, *, partitions_count: int, retention: Retention) -> None:
+    __slots__ = ("_ref", "topic")
+    topic: TopicState
+
+    def __init__(self, ref: TopicRef) -> None:
         super().__init__()
         self._ref = ref
+
+
+class CreateTopic(TopicChange):
+    __slots__ = ("_partitions_count", "_retention")
+
+    def __init__(self, ref: TopicRef, *, partitions_count: int, retention: Retention) -> None:
+        super().__init__(ref)
         self._partitions_count = partitions_count
         self._retention = retention
 
-    def apply(self, transaction: Transaction) -> TopicInfo:
+    def apply(self, transaction: Transaction) -> None:
         catalog = transaction.catalog
         stream = catalog.stream(self._ref.stream)
         if self._ref.topic in stream.topics:
@@ -103,7 +111,7 @@ class CreateTopic(Change):
                 self._retention.size_bytes,
             ),
         )
-        self._topic = TopicState(
+        self.topic = TopicState(
             topic_id=connection.last_insert_rowid(),
             stream_id=stream.id,
             name=self._ref.topic,
@@ -111,42 +119,106 @@ class CreateTopic(Change):
             ranges=(KeyRange(base_key, self._partitions_count),),
             retention=self._retention,
         )
-        return self._topic.info(with_partitions=True)
 
     def publish(self, catalog: Catalog) -> None:
         stream = catalog.streams[self._ref.stream]
-        stream.topics = {**stream.topics, self._ref.topic: self._topic}
+        stream.topics = {**stream.topics, self._ref.topic: self.topic}
 
 
-class DeleteTopic(Change):
+class DeleteTopic(TopicChange):
     """At once gone for everybody; its rows are left to `Purge`, so that a huge topic holds nobody up."""
 
-    __slots__ = ("_ref", "_topic")
-    alone: ClassVar[bool] = True
+    __slots__ = ()
     frees: ClassVar[bool] = True
-    _topic: TopicState
-
-    def __init__(self, ref: TopicRef) -> None:
-        super().__init__()
-        self._ref = ref
 
     def apply(self, transaction: Transaction) -> None:
-        self._topic = transaction.catalog.topic(self._ref)
-        leave_to_purge(transaction, self._topic)
-        transaction.connection.execute("delete from topics where id = ?", (self._topic.id,))
+        self.topic = transaction.catalog.topic(self._ref)
+        _leave_to_purge(transaction, self.topic)
+        transaction.connection.execute("delete from topics where id = ?", (self.topic.id,))
 
     def publish(self, catalog: Catalog) -> None:
         stream = catalog.streams[self._ref.stream]
         stream.topics = {name: topic for name, topic in stream.topics.items() if name != self._ref.topic}
-        self._topic.deleted = True
-        catalog.purges = (*catalog.purges, *self._topic.ranges)
+        self.topic.deleted = True
+        catalog.purges = (*catalog.purges, *self.topic.ranges)
+
+
+class PurgeTopic(TopicChange):
+    """
+    Fresh keys for all partitions: at once empty for everybody, whatever was in there.
+
+    What waits behind this in the queue for a partition goes to its successor.
+    """
+
+    __slots__ = ("_keys", "_left")
+    frees: ClassVar[bool] = True
+    _keys: KeyRange
+    _left: tuple[KeyRange, ...]
+
+    def apply(self, transaction: Transaction) -> None:
+        topic = self.topic = transaction.catalog.topic(self._ref)
+        self._left = topic.ranges
+        count = len(topic.partitions)
+        self._keys = KeyRange(free_base_key(transaction.catalog, count), count)
+        _leave_to_purge(transaction, topic)
+        transaction.connection.execute(
+            "update topics set base_key = ?, partitions_count = ? where id = ?", (*self._keys, topic.id)
+        )
+
+    def publish(self, catalog: Catalog) -> None:
+        self.topic.empty((self._keys,))
+        catalog.purges = (*catalog.purges, *self._left)
+
+
+class UpdateRetention(TopicChange):
+    """Kept for longer or shorter; it frees space, if not by itself."""
+
+    __slots__ = ("_retention",)
+    frees: ClassVar[bool] = True
+
+    def __init__(self, ref: TopicRef, retention: Retention) -> None:
+        super().__init__(ref)
+        self._retention = retention
+
+    def apply(self, transaction: Transaction) -> None:
+        self.topic = transaction.catalog.topic(self._ref)
+        transaction.connection.execute(
+            "update topics set retention_age_s = ?, retention_size_bytes = ? where id = ?",
+            (self._retention.age_s, self._retention.size_bytes, self.topic.id),
+        )
+
+    def publish(self, catalog: Catalog) -> None:  # noqa: ARG002 (the topic is known by itself)
+        self.topic.retention = self._retention
+
+
+class AddPartitions(TopicChange):
+    """More partitions, under a range of keys of their own."""
+
+    __slots__ = ("_count", "_keys")
+    _keys: KeyRange
+
+    def __init__(self, ref: TopicRef, count: int) -> None:
+        super().__init__(ref)
+        self._count = count
+
+    def apply(self, transaction: Transaction) -> None:
+        topic = self.topic = transaction.catalog.topic(self._ref)
+        present = len(topic.partitions)
+        check_added_partitions(present, self._count)
+        self._keys = KeyRange(free_base_key(transaction.catalog, self._count), self._count)
+        transaction.connection.execute(
+            "insert into extensions values (?, ?, ?, ?)",
+            (self._keys.base_key, topic.id, present, self._count),
+        )
+
+    def publish(self, catalog: Catalog) -> None:  # noqa: ARG002 (the topic is known by itself)
+        self.topic.extend(self._keys)
 
 
 class Purge(Change):
     """Some rows of the first range of partition keys that is to be purged; the keys are free once all are gone."""
 
     __slots__ = ("_finished",)
-    alone: ClassVar[bool] = True
     frees: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -193,7 +265,6 @@ class Probe(Change):
     """A write like any other, to find out whether the log takes one."""
 
     __slots__ = ()
-    alone: ClassVar[bool] = True
 
     def apply(self, transaction: Transaction) -> None:
         transaction.connection.execute(_FILL, (limits.LOCAL_PROBE_BYTES,))
@@ -208,7 +279,6 @@ class Fill(Change):
     """
 
     __slots__ = ("_size_bytes",)
-    alone: ClassVar[bool] = True
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__()
@@ -223,7 +293,6 @@ class Unfill(Change):
     """Takes back what `Fill` wrote."""
 
     __slots__ = ()
-    alone: ClassVar[bool] = True
     frees: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -234,7 +303,7 @@ class Unfill(Change):
         transaction.connection.execute(_UNFILL)
 
 
-def leave_to_purge(transaction: Transaction, topic: TopicState) -> None:
+def _leave_to_purge(transaction: Transaction, topic: TopicState) -> None:
     """Write down that the keys of *topic* are no longer its own, and what lies under them is nobody's."""
     transaction.connection.executemany("insert into purges values (?, ?)", topic.ranges)
     transaction.connection.execute("delete from extensions where topic_id = ?", (topic.id,))

@@ -10,7 +10,7 @@ from bridge.clock import Clock
 from bridge.errors import BridgeError
 from bridge.locallog.catalog import Catalog
 from bridge.locallog.changes import Fill, Unfill
-from bridge.locallog.faults import Fault, fault_of
+from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space
 from bridge.locallog.transaction import Change, Transaction
 
@@ -29,11 +29,11 @@ class CommitFailed(Exception):
     Nothing of a transaction is stored, unless it failed for good while it was *committing*.
 
     Attributes:
-        fault: what it means; after `Fault.FATAL` the connection must not be used any more.
+        fault: what it means; after `DiskFault.FATAL` the connection must not be used any more.
         cause: what SQLite said.
     """
 
-    def __init__(self, fault: Fault, cause: Exception, *, committing: bool = False) -> None:
+    def __init__(self, fault: DiskFault, cause: Exception, *, committing: bool = False) -> None:
         super().__init__(fault)
         self.fault = fault
         self.cause = cause
@@ -71,7 +71,7 @@ class Commits:
         try:
             return self._attempt(changes)
         except CommitFailed as failed:
-            if failed.fault is not Fault.FULL:
+            if failed.fault is not DiskFault.FULL:
                 raise
         frees = all(change.frees for change in changes)
         self._make_room(frees=frees)
@@ -111,7 +111,7 @@ class Commits:
             self._wait_out(error)
             return False
         except CommitFailed as failed:
-            if failed.fault is Fault.FATAL:
+            if failed.fault is DiskFault.FATAL:
                 raise
             return False
         return True
@@ -150,12 +150,12 @@ class Commits:
 
     def _taken_back(self, error: Exception, *, committing: bool) -> CommitFailed:
         fault = self._fault_of(error)
-        if fault is not Fault.FATAL:
+        if fault is not DiskFault.FATAL:
             try:
                 if self._connection.in_transaction:
                     self._connection.execute("rollback")
             except apsw.Error as rollback_error:
-                fault, error = Fault.FATAL, rollback_error
+                fault, error = DiskFault.FATAL, rollback_error
         return CommitFailed(fault, error, committing=committing)
 
     def _make_room(self, *, frees: bool) -> None:
@@ -176,7 +176,7 @@ class Commits:
             try:
                 pages, moved = self._connection.wal_checkpoint(mode=mode)
             except apsw.Error as error:
-                if self._fault_of(error) is not Fault.FULL or not self.space.release():
+                if self._fault_of(error) is not DiskFault.FULL or not self.space.release():
                     raise
                 # Others took what it needs: what was acknowledged has the first claim on the reserve.
                 pages, moved = self._connection.wal_checkpoint(mode=mode)
@@ -200,10 +200,10 @@ class Commits:
         Raises:
             CommitFailed: if there is nothing to wait for.
         """
-        if self._fault_of(error) is Fault.FATAL:
-            raise CommitFailed(Fault.FATAL, error) from error
+        if self._fault_of(error) is DiskFault.FATAL:
+            raise CommitFailed(DiskFault.FATAL, error) from error
 
-    def _fault_of(self, error: Exception) -> Fault:
+    def _fault_of(self, error: Exception) -> DiskFault:
         return fault_of(error, self._connection.system_errno)
 
     def _committed_pages(self, _connection: apsw.Connection, _name: str, pages: int) -> int:

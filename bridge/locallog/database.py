@@ -12,7 +12,7 @@ from bridge import limits
 from bridge.errors import StartupError
 from bridge.locallog import schema
 from bridge.locallog.catalog import Catalog, KeyRange, Marks, PartitionState, StreamState, TopicState
-from bridge.locallog.faults import Fault, fault_of
+from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space, StatVfs
 from bridge.messagelog import Retention
 
@@ -78,7 +78,7 @@ def open_writer(directory: Path, tuning: Tuning, space: Space) -> apsw.Connectio
         connection.close(True)
         raise StartupError(_FOREIGN) from error
     except apsw.Error as error:
-        full = fault_of(error, connection.system_errno) is Fault.FULL
+        full = fault_of(error, connection.system_errno) is DiskFault.FULL
         connection.close(True)
         raise (NoSpaceLeft(_NO_SPACE) if full else StartupError(_UNUSABLE)) from error
     except StartupError:

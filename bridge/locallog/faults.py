@@ -9,7 +9,7 @@ import apsw
 from bridge import limits
 from bridge.errors import Outcome, Overloaded
 
-__all__ = ("DiskFull", "Fault", "LocalLogFailed", "disk_full", "fault_of")
+__all__ = ("DiskFault", "DiskFull", "LocalLogFailed", "disk_full", "fault_of")
 
 # A quota and a limit on the size of files are as full as a disk; SQLite has a code of its own for the disk alone.
 _NO_SPACE: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -30,7 +30,7 @@ class LocalLogFailed(Exception):
     """
 
 
-class Fault(Enum):
+class DiskFault(Enum):
     """What the writer does next."""
 
     #: No space: nothing was written, later there may be room.
@@ -41,19 +41,19 @@ class Fault(Enum):
     FATAL = auto()
 
 
-def fault_of(error: Exception, system_errno: int) -> Fault:
+def fault_of(error: Exception, system_errno: int) -> DiskFault:
     """*system_errno* is what the operating system told SQLite last, 0 if it told nothing."""
     match error:
         case apsw.FullError():
-            return Fault.FULL
+            return DiskFault.FULL
         case apsw.BusyError() | apsw.LockedError():
-            return Fault.BUSY
+            return DiskFault.BUSY
         case apsw.IOError() | apsw.CantOpenError() if (
             system_errno in _NO_SPACE and getattr(error, "extendedresult", 0) not in _OF_A_SYNC
         ):
-            return Fault.FULL
+            return DiskFault.FULL
         case _:
-            return Fault.FATAL
+            return DiskFault.FATAL
 
 
 def disk_full() -> DiskFull:

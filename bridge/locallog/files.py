@@ -1,7 +1,9 @@
-"""What lies in the directory of the embedded log, opened in order (shell)."""
+"""What lies in the directory of the embedded log, opened in order by one process at a time (shell)."""
 
+import fcntl
+import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import apsw
 
@@ -16,10 +18,39 @@ from bridge.locallog.database import (
     open_reader,
     open_writer,
 )
-from bridge.locallog.lock import DirectoryLock
 from bridge.locallog.space import Space
 
 __all__ = ("Files", "open_files")
+
+_LOCK_NAME: Final = "bridge.lock"
+
+
+class DirectoryLock:
+    """
+    Holds the directory until `release`; the kernel lets go of it when the process dies, however it dies.
+
+    Raises:
+        StartupError: if another process holds it, or the directory cannot be written.
+    """
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._fd = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StartupError(f"DATA_DIR cannot be used: {os.strerror(error.errno or 0)}.") from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            raise StartupError(
+                "DATA_DIR is in use by another bridge. Stop that one, or set DATA_DIR to another directory."
+            ) from error
+
+    def release(self) -> None:
+        os.close(self._fd)
 
 
 class Files(NamedTuple):

@@ -19,7 +19,6 @@ class Trim(Change):
     """
 
     __slots__ = ("_marks", "_topic")
-    alone: ClassVar[bool] = True
     frees: ClassVar[bool] = True
 
     def __init__(self, topic: TopicState) -> None:

@@ -145,7 +145,7 @@ class Change:
     """
 
     __slots__ = ("future", "messages_count", "size_bytes", "taken", "timer", "withdrawn")
-    alone: ClassVar[bool] = False
+    alone: ClassVar[bool] = True
     grows: ClassVar[bool] = False
     frees: ClassVar[bool] = False
     future: asyncio.Future[Any]
@@ -175,6 +175,7 @@ class Append(Change):
     """Messages to the end of a partition; the result is their `Receipt`."""
 
     __slots__ = ("_partition", "_records")
+    alone: ClassVar[bool] = False
     grows: ClassVar[bool] = True
 
     def __init__(self, partition: PartitionState, records: NewRecords, size_bytes: int) -> None:
@@ -190,6 +191,7 @@ class StoreOffset(Change):
     """A consumer's offset, or None to forget it."""
 
     __slots__ = ("_consumer", "_offset", "_partition")
+    alone: ClassVar[bool] = False
 
     def __init__(self, partition: PartitionState, consumer: ConsumerKey, offset: int | None) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from queue import Empty, SimpleQueue
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import structlog
 
@@ -23,7 +23,7 @@ from bridge.errors import BridgeError, ConnectionFailed, DeadlineExceeded, Outco
 from bridge.locallog.changes import Probe, Purge
 from bridge.locallog.commits import Answer, CommitFailed, Commits
 from bridge.locallog.completions import Completions
-from bridge.locallog.faults import Fault, disk_full
+from bridge.locallog.faults import DiskFault, disk_full
 from bridge.locallog.transaction import Change
 
 __all__ = ("FULL_ADVICE", "LogState", "Writer")
@@ -48,7 +48,6 @@ class _Stop(Change):
     """The end of the queue: what came before is done first."""
 
     __slots__ = ()
-    alone: ClassVar[bool] = True
 
 
 _STOP: Final = _Stop()
@@ -219,9 +218,9 @@ class Writer:
     def _give_up(self, failed: CommitFailed, changes: Sequence[Change]) -> Callable[[], BridgeError]:
         """Draw the consequences; gives what each of the callers is told."""
         self._stalled = True
-        if failed.fault is Fault.BUSY:
+        if failed.fault is DiskFault.BUSY:
             return _held_elsewhere
-        if failed.fault is Fault.FULL:
+        if failed.fault is DiskFault.FULL:
             size_bytes = sum(change.size_bytes for change in changes)
             try:
                 # One that is too large for what is left leaves the others theirs.

@@ -16,7 +16,7 @@ from bridge import limits
 from bridge.errors import ConnectionFailed, Outcome, Overloaded, StartupError
 from bridge.locallog import LocalMessageLog
 from bridge.locallog.database import Tuning
-from bridge.locallog.faults import Fault, fault_of
+from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Room, Space, growth_bytes
 from bridge.messagelog import Retention, ToPartition
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
@@ -66,25 +66,25 @@ def test_what_may_grow_fits_the_disk_in_the_write_ahead_log_and_in_the_database(
 @pytest.mark.parametrize(
     "error, number, fault",
     [
-        (apsw.SQLITE_FULL, 0, Fault.FULL),
-        (apsw.SQLITE_IOERR_WRITE, errno.ENOSPC, Fault.FULL),
-        (apsw.SQLITE_IOERR_WRITE, errno.EDQUOT, Fault.FULL),
-        (apsw.SQLITE_IOERR_WRITE, errno.EFBIG, Fault.FULL),
-        (apsw.SQLITE_IOERR_SHMSIZE, errno.ENOSPC, Fault.FULL),
-        (apsw.SQLITE_CANTOPEN, errno.ENOSPC, Fault.FULL),
+        (apsw.SQLITE_FULL, 0, DiskFault.FULL),
+        (apsw.SQLITE_IOERR_WRITE, errno.ENOSPC, DiskFault.FULL),
+        (apsw.SQLITE_IOERR_WRITE, errno.EDQUOT, DiskFault.FULL),
+        (apsw.SQLITE_IOERR_WRITE, errno.EFBIG, DiskFault.FULL),
+        (apsw.SQLITE_IOERR_SHMSIZE, errno.ENOSPC, DiskFault.FULL),
+        (apsw.SQLITE_CANTOPEN, errno.ENOSPC, DiskFault.FULL),
         # The kernel may have dropped what it could not write: nobody knows what is there.
-        (apsw.SQLITE_IOERR_FSYNC, errno.ENOSPC, Fault.FATAL),
-        (apsw.SQLITE_IOERR_DIR_FSYNC, errno.EDQUOT, Fault.FATAL),
-        (apsw.SQLITE_IOERR_WRITE, errno.EIO, Fault.FATAL),
-        (apsw.SQLITE_IOERR_WRITE, errno.EROFS, Fault.FATAL),
-        (apsw.SQLITE_READONLY, errno.EROFS, Fault.FATAL),
-        (apsw.SQLITE_CANTOPEN, errno.EACCES, Fault.FATAL),
-        (apsw.SQLITE_BUSY, 0, Fault.BUSY),
-        (apsw.SQLITE_LOCKED, errno.ENOSPC, Fault.BUSY),
-        (apsw.SQLITE_CORRUPT, errno.ENOSPC, Fault.FATAL),
+        (apsw.SQLITE_IOERR_FSYNC, errno.ENOSPC, DiskFault.FATAL),
+        (apsw.SQLITE_IOERR_DIR_FSYNC, errno.EDQUOT, DiskFault.FATAL),
+        (apsw.SQLITE_IOERR_WRITE, errno.EIO, DiskFault.FATAL),
+        (apsw.SQLITE_IOERR_WRITE, errno.EROFS, DiskFault.FATAL),
+        (apsw.SQLITE_READONLY, errno.EROFS, DiskFault.FATAL),
+        (apsw.SQLITE_CANTOPEN, errno.EACCES, DiskFault.FATAL),
+        (apsw.SQLITE_BUSY, 0, DiskFault.BUSY),
+        (apsw.SQLITE_LOCKED, errno.ENOSPC, DiskFault.BUSY),
+        (apsw.SQLITE_CORRUPT, errno.ENOSPC, DiskFault.FATAL),
     ],
 )
-def test_only_a_lack_of_space_and_a_lock_are_waited_out(error: int, number: int, fault: Fault) -> None:
+def test_only_a_lack_of_space_and_a_lock_are_waited_out(error: int, number: int, fault: DiskFault) -> None:
     assert fault_of(apsw.exception_for(error), number) is fault
 
 
