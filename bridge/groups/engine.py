@@ -135,32 +135,43 @@ class Groups:
         finally:
             self._receivers -= 1
 
-    async def ack(
-        self, topic: TopicRef, group: str, tokens: Sequence[str], *, deadline: Deadline
-    ) -> tuple[TokenResult, ...]:
-        """Messages are done for good; the answer to each token, in their order."""
-        return await self._acknowledge(scope_of(topic, group), AckKind.ACK, tokens, 0, deadline)
-
-    async def nack(
-        self, topic: TopicRef, group: str, tokens: Sequence[str], *, delay_ms: int = 0, deadline: Deadline
-    ) -> tuple[TokenResult, ...]:
-        """Let messages come again, after *delay_ms*; the answer to each token, in their order."""
-        delay_ms = bounded("delay_ms", delay_ms, 0, limits.GROUP_NACK_DELAY_MS_MAX)
-        return await self._acknowledge(scope_of(topic, group), AckKind.NACK, tokens, delay_ms, deadline)
-
-    async def extend(
+    async def acknowledge(
         self,
         topic: TopicRef,
         group: str,
-        tokens: Sequence[str],
+        kind: AckKind,
+        texts: Sequence[str],
         *,
-        visibility_ms: int | None = None,
+        delay_ms: int | None = None,
         deadline: Deadline,
     ) -> tuple[TokenResult, ...]:
-        """Let leases end *visibility_ms* from now; the answer to each token, in their order."""
-        visibility_ms = self._visibility_ms(visibility_ms)
-        return await self._acknowledge(
-            scope_of(topic, group), AckKind.EXTEND, tokens, visibility_ms, deadline
+        """
+        Ack, nack or extend messages; the answer to each token, in their order.
+
+        Args:
+            texts: the tokens.
+            delay_ms: how long a nacked message keeps back, 0 if None; how long an extended lease holds from now on.
+        """
+        scope = scope_of(topic, group)
+        bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
+        if kind is AckKind.EXTEND:
+            delay_ms = self._visibility_ms(delay_ms)
+        else:
+            delay_ms = bounded("delay_ms", delay_ms or 0, 0, limits.GROUP_NACK_DELAY_MS_MAX)
+        if not self._replica.has_token_key and not await self._has_ledger(deadline):
+            # Strangers' tokens should not make the ledger's topics.
+            raise BadRequest("This is no token of a message of this group.", path="tokens[0]")
+        await self._start(deadline)
+        known = self._replica.tokens(scope)
+        tokens = [known.read(text, path=f"tokens[{index}]") for index, text in enumerate(texts)]
+        until_us, outcomes = await self._replica.acknowledge(
+            scope, kind, leased_ranges(tokens), delay_ms=delay_ms, deadline=deadline
+        )
+        return tuple(
+            TokenResult(
+                text, outcome, until_us if (kind, outcome) == (AckKind.EXTEND, AckOutcome.DONE) else None
+            )
+            for text, outcome in zip(texts, map(outcomes.__getitem__, tokens), strict=True)
         )
 
     def give_back(self, topic: TopicRef, group: str, deliveries: Sequence[Delivery]) -> None:
@@ -189,9 +200,7 @@ class Groups:
         """
         scope = scope_of(topic, name)
         info = await self._log.topic(topic, deadline=deadline)
-        await self._start(deadline)
-        if scope not in self._replica.ledger.groups:
-            raise NotFound("There is no such group of this topic.", path="group")
+        await self._find(scope, deadline)
         return group_info(self._context, scope, info)
 
     async def seek(
@@ -231,23 +240,21 @@ class Groups:
 
     async def delete(self, topic: TopicRef, name: str, *, deadline: Deadline) -> None:
         """
-        DeleteGroup a group, with its stored offsets; one that still receives begins again at the oldest message.
+        Delete a group, with its stored offsets; one that still receives begins again at the oldest message.
 
         Raises:
             NotFound: if there is no such group.
         """
         scope = scope_of(topic, name)
         count = await self._log.partitions_count(topic, deadline=deadline)
-        await self._start(deadline)
-        if scope not in self._replica.ledger.groups:
-            raise NotFound("There is no such group of this topic.", path="group")
+        await self._find(scope, deadline)
         await self._replica.write(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
         for partition_id in range(count):
             await self._log.delete_offset(topic, partition_id, consumer_name(name), deadline=deadline)
 
     async def forget(self, stream: str, topic: str | None = None, *, deadline: Deadline) -> None:
         """
-        DeleteGroup all groups of a topic, or stream, that was emptied or deleted: who receives again begins at its oldest.
+        Delete all groups of a topic, or stream, that was emptied or deleted: who receives again begins at its oldest.
 
         Who empties it past this method is found out once a partition has fewer messages than were given out of it.
         """
@@ -291,6 +298,11 @@ class Groups:
         self._used_s = self._clock.monotonic_s()
         await self._replica.started(deadline)
 
+    async def _find(self, scope: Scope, deadline: Deadline) -> None:
+        await self._start(deadline)
+        if scope not in self._replica.ledger.groups:
+            raise NotFound("There is no such group of this topic.", path="group")
+
     async def _has_ledger(self, deadline: Deadline) -> bool:
         """Whether any group was ever used; asking for groups should not make the ledger's topics."""
         if self._replica.is_followed:
@@ -308,29 +320,6 @@ class Groups:
         if scope not in self._maintenance.scopes:
             self._maintenance.due.set()
         return served
-
-    async def _acknowledge(
-        self, scope: Scope, kind: AckKind, texts: Sequence[str], delay_ms: int, deadline: Deadline
-    ) -> tuple[TokenResult, ...]:
-        bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
-        if not self._replica.has_token_key and not await self._has_ledger(deadline):
-            # Strangers' tokens should not make the ledger's topics.
-            raise BadRequest("This is no token of a message of this group.", path="tokens[0]")
-        await self._start(deadline)
-        known = self._replica.tokens(scope)
-        tokens = [known.read(text, path=f"tokens[{index}]") for index, text in enumerate(texts)]
-        until_us, outcomes = await self._replica.acknowledge(
-            scope, kind, leased_ranges(tokens), delay_ms=delay_ms, deadline=deadline
-        )
-        results = (
-            TokenResult(text, outcomes[token], None) for text, token in zip(texts, tokens, strict=True)
-        )
-        if kind is not AckKind.EXTEND:
-            return tuple(results)
-        return tuple(
-            each._replace(expires_at_us=until_us) if each.outcome is AckOutcome.DONE else each
-            for each in results
-        )
 
     def _visibility_ms(self, visibility_ms: int | None) -> int:
         asked = self._config.visibility_ms if visibility_ms is None else visibility_ms

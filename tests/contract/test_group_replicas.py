@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from bridge.errors import BadRequest, NotFound, TopicNotFound
+from bridge.groups.records import AckKind
 from bridge.messagelog import (
     First,
     FromOffset,
@@ -221,7 +222,7 @@ async def test_strange_tokens_are_refused(replicas: Replicas, topic: TopicRef) -
     given = await replica.receive(topic)
     for tokens, path in (([], "tokens"), (["x"], "tokens[0]"), ([given[0].token, "é" * 36], "tokens[1]")):
         with pytest.raises(BadRequest) as refused:
-            await replica.groups.ack(topic, GROUP, tokens, deadline=soon())
+            await replica.groups.acknowledge(topic, GROUP, AckKind.ACK, tokens, deadline=soon())
         assert refused.value.path == path
     with pytest.raises(BadRequest):
         await replica.ack(topic, *given, group="another")

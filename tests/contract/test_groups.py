@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from bridge.groups.dead_letters import dead_letter_topic
-from bridge.groups.records import Scope
+from bridge.groups.records import AckKind, Scope
 from bridge.messagelog import (
     First,
     NewMessage,
@@ -80,7 +80,9 @@ async def test_a_nacked_message_comes_again_with_its_count_and_its_old_token_is_
     replica = await replicas.start()
     await replicas.send(topic, 0, b"a")
     (given,) = await replica.receive(topic)
-    (settled,) = await replica.groups.nack(topic, GROUP, [given.token], deadline=replica.deadline())
+    (settled,) = await replica.groups.acknowledge(
+        topic, GROUP, AckKind.NACK, [given.token], deadline=replica.deadline()
+    )
     assert settled.outcome == "done"
     (again,) = await replica.receive(topic)
     assert again.delivery_count == 2
@@ -102,8 +104,8 @@ async def test_an_extended_lease_ends_later(replicas: Replicas, topic: TopicRef)
     replica = await replicas.start()
     await replicas.send(topic, 0, b"a")
     (given,) = await replica.receive(topic, visibility_ms=1_000)
-    (longer,) = await replica.groups.extend(
-        topic, GROUP, [given.token], visibility_ms=60_000, deadline=replica.deadline()
+    (longer,) = await replica.groups.acknowledge(
+        topic, GROUP, AckKind.EXTEND, [given.token], delay_ms=60_000, deadline=replica.deadline()
     )
     assert longer.outcome == "done"
     assert longer.expires_at_us is not None
@@ -198,7 +200,7 @@ async def test_a_message_given_out_too_often_goes_to_the_dead_letter_topic(
         first, good = sorted(await replica.receive(topic, max_deliveries=2), key=offset_of)
         assert (first.message.payload, first.delivery_count) == (b"poison", delivery)
         tokens = [first.token, good.token]
-        await replica.groups.nack(topic, GROUP, tokens[: 3 - delivery], deadline=soon())
+        await replica.groups.acknowledge(topic, GROUP, AckKind.NACK, tokens[: 3 - delivery], deadline=soon())
         if delivery == 2:
             await replica.ack(topic, good)
     assert await replica.receive(topic, max_deliveries=2) == ()

@@ -11,6 +11,7 @@ from bridge.errors import NotFound
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
+from bridge.groups.records import AckKind
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, Placement, Receipt, ToPartition, TopicRef
 from bridge.telemetry.metrics import GroupMetrics, GroupStats
@@ -100,7 +101,7 @@ class Replica:
 
     async def ack(self, topic: TopicRef, *deliveries: Delivery, group: str = GROUP) -> list[str]:
         tokens = [each.token for each in deliveries]
-        settled = await self.groups.ack(topic, group, tokens, deadline=self.deadline())
+        settled = await self.groups.acknowledge(topic, group, AckKind.ACK, tokens, deadline=self.deadline())
         return [each.outcome.value for each in settled]
 
     async def crash(self) -> None:

@@ -8,7 +8,9 @@ from typing import Final
 from aiohttp import web
 
 from bridge.errors import BadRequest, DeadlineExceeded
-from bridge.groups.values import Delivery, TokenResult
+from bridge.groups.engine import Groups
+from bridge.groups.records import AckKind
+from bridge.groups.values import Delivery
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
 from bridge.web.bodies.optional_body import read_optional_body, refuse_body
@@ -24,11 +26,9 @@ from bridge.web.wire.groups import (
     group_json,
     groups_json,
     messages_of,
-    read_extension,
-    read_nack,
+    read_ack,
     read_receive,
     read_seek,
-    read_tokens,
     seek_json,
     token_results_json,
 )
@@ -48,11 +48,10 @@ async def receive(request: web.Request) -> web.StreamResponse:
     an empty answer when the bridge drains. Messages whose answer could not be written are free at once, uncounted; so are
     those of a client that has ended its side of the connection, since nothing tells it from one that has left.
     """
-    refuse_query(request.query.items())
-    topic, group = topic_of(request), request.match_info[_GROUP]
+    groups, topic, group = _named(request)
     services = request.app[SERVICES]
-    order = read_receive(await read_optional_body(request), count_max=services.http.poll_messages_max)
-    deliveries = await _receive(request, topic, group, order)
+    asked = read_receive(await read_optional_body(request))
+    deliveries = await _receive(request, topic, group, asked)
     messages = messages_of(deliveries)
     try:
         await made_ready(services.pages, messages, deadline=request[DEADLINE])
@@ -68,30 +67,31 @@ async def receive(request: web.Request) -> web.StreamResponse:
             # It ended while part of the answer waited to be taken.
             raise ConnectionResetError("the client is gone")
     except (ConnectionError, DeadlineExceeded, asyncio.CancelledError):
-        services.groups.give_back(topic, group, deliveries)
+        groups.give_back(topic, group, deliveries)
         raise
     return response
 
 
 async def _receive(
-    request: web.Request, topic: TopicRef, group: str, order: ReceiveRequest
+    request: web.Request, topic: TopicRef, group: str, asked: ReceiveRequest
 ) -> tuple[Delivery, ...]:
     services, deadline = request.app[SERVICES], request[DEADLINE]
+    count = asked.messages_max(services.http.poll_messages_max)
 
     async def attempt(wait_s: float) -> tuple[Delivery, ...]:
         with _of_the_body():
             return await services.groups.receive(
                 topic,
                 group,
-                count=order.count,
+                count=count,
                 wait_s=wait_s,
-                visibility_ms=order.visibility_ms,
-                max_deliveries=order.max_deliveries,
+                visibility_ms=asked.visibility_ms,
+                max_deliveries=asked.max_deliveries,
                 deadline=deadline,
             )
 
     deliveries = await attempt(0.0)
-    wait_s = min(order.wait_ms / 1000, deadline.remaining_s() - LONG_POLL_MARGIN_S)
+    wait_s = min(asked.wait_ms / 1000, deadline.remaining_s() - LONG_POLL_MARGIN_S)
     if deliveries or wait_s <= 0:
         return deliveries
     with services.long_polls.joined(request[CLIENT]):
@@ -123,34 +123,27 @@ async def _unless_left(
 
 async def ack(request: web.Request) -> web.Response:
     """`POST .../groups/{group}/ack`: done for good; the outcome of each token."""
-    refuse_query(request.query.items())
-    topic, group = topic_of(request), request.match_info[_GROUP]
-    tokens = read_tokens(await read_body(request))
-    groups, deadline = request.app[SERVICES].groups, request[DEADLINE]
-    return await _told(groups.ack(topic, group, tokens, deadline=deadline))
+    return await _acknowledge(request, AckKind.ACK)
 
 
 async def nack(request: web.Request) -> web.Response:
     """`POST .../groups/{group}/nack`: to come again, after `delay_ms`; the outcome of each token."""
-    refuse_query(request.query.items())
-    topic, group = topic_of(request), request.match_info[_GROUP]
-    tokens, delay_ms = read_nack(await read_body(request))
-    groups, deadline = request.app[SERVICES].groups, request[DEADLINE]
-    return await _told(groups.nack(topic, group, tokens, delay_ms=delay_ms, deadline=deadline))
+    return await _acknowledge(request, AckKind.NACK)
 
 
 async def extend(request: web.Request) -> web.Response:
     """`POST .../groups/{group}/extend`: leases end `visibility_ms` from now; the outcome of each token."""
-    refuse_query(request.query.items())
-    topic, group = topic_of(request), request.match_info[_GROUP]
-    tokens, visibility_ms = read_extension(await read_body(request))
-    groups, deadline = request.app[SERVICES].groups, request[DEADLINE]
-    return await _told(groups.extend(topic, group, tokens, visibility_ms=visibility_ms, deadline=deadline))
+    return await _acknowledge(request, AckKind.EXTEND)
 
 
-async def _told(settling: Awaitable[tuple[TokenResult, ...]]) -> web.Response:
+async def _acknowledge(request: web.Request, kind: AckKind) -> web.Response:
+    groups, topic, group = _named(request)
+    tokens, delay_ms = read_ack(await read_body(request), kind)
     with _of_the_body():
-        return answer(token_results_json(await settling))
+        results = await groups.acknowledge(
+            topic, group, kind, tokens, delay_ms=delay_ms, deadline=request[DEADLINE]
+        )
+    return answer(token_results_json(results))
 
 
 async def list_groups(request: web.Request) -> web.Response:
@@ -162,31 +155,30 @@ async def list_groups(request: web.Request) -> web.Response:
 
 async def get_group(request: web.Request) -> web.Response:
     """`GET .../groups/{group}`: its members, and by partition how far it came."""
-    refuse_query(request.query.items())
-    topic, group = topic_of(request), request.match_info[_GROUP]
-    return answer(
-        group_json(await request.app[SERVICES].groups.group(topic, group, deadline=request[DEADLINE]))
-    )
+    groups, topic, group = _named(request)
+    return answer(group_json(await groups.group(topic, group, deadline=request[DEADLINE])))
 
 
 async def delete_group(request: web.Request) -> web.Response:
     """`DELETE .../groups/{group}`: forgotten with its offsets; who receives as it again begins at the oldest."""
-    refuse_query(request.query.items())
-    topic, group = topic_of(request), request.match_info[_GROUP]
+    groups, topic, group = _named(request)
     await refuse_body(request)
-    await request.app[SERVICES].groups.delete(topic, group, deadline=request[DEADLINE])
+    await groups.delete(topic, group, deadline=request[DEADLINE])
     return no_content()
 
 
 async def seek(request: web.Request) -> web.Response:
     """`PUT .../groups/{group}/offsets`: where it goes on; leases from before are forgotten."""
+    groups, topic, group = _named(request)
+    to, dry_run = read_seek(await read_body(request))
+    moved = await groups.seek(topic, group, to, dry_run=dry_run, deadline=request[DEADLINE])
+    return answer(seek_json(moved, dry_run=dry_run))
+
+
+def _named(request: web.Request) -> tuple[Groups, TopicRef, str]:
+    """All groups, and the topic and the group that the path names; there is no query."""
     refuse_query(request.query.items())
-    topic, group = topic_of(request), request.match_info[_GROUP]
-    order = read_seek(await read_body(request))
-    moved = await request.app[SERVICES].groups.seek(
-        topic, group, order.to, dry_run=order.dry_run, deadline=request[DEADLINE]
-    )
-    return answer(seek_json(moved, dry_run=order.dry_run))
+    return request.app[SERVICES].groups, topic_of(request), request.match_info[_GROUP]
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """One group that a socket receives from (shell over `groups.engine`): messages under leases, as far as there are permits."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError
-from bridge.groups.values import AckOutcome, Delivery, TokenResult
+from bridge.groups.records import AckKind
+from bridge.groups.values import AckOutcome, Delivery, TokenResult, scope_of
 from bridge.limits import (
-    GROUP_NAME_CHARS_MAX,
     TAIL_RETRY_S_MAX,
     TAIL_RETRY_S_MIN,
     WS_RECEIVE_MESSAGES_MAX,
@@ -17,10 +17,9 @@ from bridge.limits import (
     WS_UNACKED_MAX,
 )
 from bridge.messagelog import TopicRef
-from bridge.policy.names import check_name
 from bridge.web.keys import Services
 from bridge.web.sockets.answers import ResumePoint, acks_frame_json, message_head, subscribed_json
-from bridge.web.sockets.operations import Ack, Acknowledgement, Extend, Nack, Subscribe
+from bridge.web.sockets.operations import Acknowledgement, Extend, Nack, Subscribe
 from bridge.web.sockets.permits import Permits
 from bridge.web.sockets.socket import Socket
 from bridge.web.wire.groups import delivery_lines, messages_of, token_results_json
@@ -93,10 +92,8 @@ class GroupSubscription:
                 await self._send(deliveries)
 
     async def _begin(self) -> None:
-        if len(self._group) > GROUP_NAME_CHARS_MAX:
-            raise BadRequest("The group name is too long.", path="$.group", limit=GROUP_NAME_CHARS_MAX)
         try:
-            check_name(self._group, kind="group")
+            scope_of(self._topic, self._group)
         except BadRequest as error:
             raise _of_the_message(error) from None
         await self._services.log.partitions_count(self._topic, deadline=self._deadline())
@@ -134,28 +131,32 @@ class GroupSubscription:
         Do what *asked* says with its tokens; the answer.
 
         Raises:
-            BridgeError: as `Groups.ack`.
+            BridgeError: as `Groups.acknowledge`.
         """
+        kind, delay_ms = AckKind.ACK, None
+        match asked:
+            case Nack():
+                kind, delay_ms = AckKind.NACK, asked.delay_ms
+            case Extend():
+                kind, delay_ms = AckKind.EXTEND, asked.visibility_ms
+            case _:
+                pass
         try:
-            results = await self._acknowledged(asked)
+            results = await self._acknowledge(kind, asked.tokens, delay_ms)
         except BadRequest as error:
             raise _of_the_message(error) from None
-        self._forget(results, still_held=isinstance(asked, Extend))
+        for each in results:
+            if kind is not AckKind.EXTEND or each.outcome is not AckOutcome.DONE:
+                self.unacked.pop(each.token, None)
+        self._room.set()
         return acks_frame_json(asked.id, self._asked.id, token_results_json(results))
 
-    async def _acknowledged(self, asked: Acknowledgement) -> tuple[TokenResult, ...]:
-        groups, topic, group, deadline = self._services.groups, self._topic, self._group, self._deadline()
-        match asked:
-            case Ack():
-                return await groups.ack(topic, group, asked.tokens, deadline=deadline)
-            case Nack():
-                return await groups.nack(
-                    topic, group, asked.tokens, delay_ms=asked.delay_ms, deadline=deadline
-                )
-            case Extend():
-                return await groups.extend(
-                    topic, group, asked.tokens, visibility_ms=asked.visibility_ms, deadline=deadline
-                )
+    async def _acknowledge(
+        self, kind: AckKind, tokens: Sequence[str], delay_ms: int | None
+    ) -> tuple[TokenResult, ...]:
+        return await self._services.groups.acknowledge(
+            self._topic, self._group, kind, tokens, delay_ms=delay_ms, deadline=self._deadline()
+        )
 
     async def give_up(self) -> None:
         """The client is gone: what it has not acknowledged comes again at once, as far as that can still be said."""
@@ -163,13 +164,7 @@ class GroupSubscription:
         self.unacked.clear()
         # Where it cannot be said, it comes again when its leases end.
         with suppress(BridgeError):
-            await self._services.groups.nack(self._topic, self._group, tokens, deadline=self._deadline())
-
-    def _forget(self, results: Iterable[TokenResult], *, still_held: bool) -> None:
-        for each in results:
-            if not (still_held and each.outcome is AckOutcome.DONE):
-                self.unacked.pop(each.token, None)
-        self._room.set()
+            await self._acknowledge(AckKind.NACK, tokens, None)
 
     def _deadline(self, more_s: float = 0.0) -> Deadline:
         return Deadline.after(self._timeout_s + more_s, self._services.clock)

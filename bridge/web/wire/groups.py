@@ -8,7 +8,8 @@ import orjson
 from msgspec import Meta
 
 from bridge.errors import BadRequest, SerializationError
-from bridge.groups.values import Delivery, GroupInfo, GroupPartition, SeekResult, SeekTo, TokenResult
+from bridge.groups.records import AckKind
+from bridge.groups.values import Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
 from bridge.limits import (
     GROUP_DELIVERIES_MAX,
     GROUP_NACK_DELAY_MS_MAX,
@@ -27,6 +28,7 @@ from bridge.web.wire.queries import PARTITION_ID_MAX
 from bridge.web.wire.times import rfc3339, time_us_of
 
 __all__ = (
+    "AckRequest",
     "ReceiveRequest",
     "SeekRequest",
     "deliveries_json",
@@ -34,36 +36,41 @@ __all__ = (
     "group_json",
     "groups_json",
     "messages_of",
-    "read_extension",
-    "read_nack",
+    "read_ack",
     "read_receive",
     "read_seek",
-    "read_tokens",
     "seek_json",
     "token_results_json",
 )
 
 _Visibility = Annotated[int, Meta(ge=GROUP_VISIBILITY_MS_MIN, le=GROUP_VISIBILITY_MS_MAX)]
 _Tokens = Annotated[list[str], Meta(min_length=1, max_length=GROUP_TOKENS_MAX)]
-
-
 _RECEIVE_MESSAGES: Final = 10
 
 
-class ReceiveRequest(msgspec.Struct, frozen=True):
+class ReceiveRequest(msgspec.Struct, forbid_unknown_fields=True):
     """What `POST .../receive` asks for; None takes what is configured."""
 
-    count: int
-    wait_ms: int
-    visibility_ms: int | None
-    max_deliveries: int | None
-
-
-class _ReceiveBody(msgspec.Struct, forbid_unknown_fields=True):
     count: Annotated[int, Meta(ge=1)] | None = None
     wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = 0
     visibility_ms: _Visibility | None = None
     max_deliveries: Annotated[int, Meta(ge=1, le=GROUP_DELIVERIES_MAX)] | None = None
+
+    def messages_max(self, page_messages_max: int) -> int:
+        """
+        How many messages are asked for; more than a page holds, or than `GROUP_RECEIVE_MESSAGES_MAX`, nobody gets.
+
+        Raises:
+            BadRequest: if that is too many: a worker that counts on it would take fewer for the end of what there is.
+        """
+        count_max = min(page_messages_max, GROUP_RECEIVE_MESSAGES_MAX)
+        if self.count is None:
+            return min(_RECEIVE_MESSAGES, count_max)
+        if self.count > count_max:
+            raise BadRequest(
+                f"A group gives at most {count_max} messages at once.", path="$.count", limit=count_max
+            )
+        return self.count
 
 
 class _AckBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,18 +87,25 @@ class _ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
     visibility_ms: _Visibility | None = None
 
 
-class _Placed(msgspec.Struct, forbid_unknown_fields=True):
+class _Offset(msgspec.Struct, forbid_unknown_fields=True):
     partition_id: Annotated[int, Meta(ge=0, le=PARTITION_ID_MAX)]
     offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
 
 
-class _Places(msgspec.Struct, forbid_unknown_fields=True):
-    offsets: Annotated[list[_Placed], Meta(min_length=1, max_length=PARTITIONS_MAX)]
+class _Offsets(msgspec.Struct, forbid_unknown_fields=True):
+    offsets: Annotated[list[_Offset], Meta(min_length=1, max_length=PARTITIONS_MAX)]
 
 
 class _SeekBody(msgspec.Struct, forbid_unknown_fields=True):
-    to: str | _Places
+    to: str | _Offsets
     dry_run: bool = False
+
+
+class AckRequest(NamedTuple):
+    """The tokens that an ack, nack or extension is for; *delay_ms* as `Groups.acknowledge` takes it."""
+
+    tokens: list[str]
+    delay_ms: int | None
 
 
 class SeekRequest(NamedTuple):
@@ -101,75 +115,44 @@ class SeekRequest(NamedTuple):
     dry_run: bool
 
 
-_RECEIVE: Final = msgspec.json.Decoder(_ReceiveBody)
+_RECEIVE: Final = msgspec.json.Decoder(ReceiveRequest)
 _ACK: Final = msgspec.json.Decoder(_AckBody)
 _NACK: Final = msgspec.json.Decoder(_NackBody)
 _EXTEND: Final = msgspec.json.Decoder(_ExtendBody)
 _SEEK: Final = msgspec.json.Decoder(_SeekBody)
 
 
-def read_receive(body: bytes, *, count_max: int) -> ReceiveRequest:
+def read_receive(body: bytes) -> ReceiveRequest:
     """
     What `POST .../receive` asks for.
 
     Args:
         body: `{"count"?, "wait_ms"?, "visibility_ms"?, "max_deliveries"?}`, or nothing.
-        count_max: most messages of a page; more than that, or than `GROUP_RECEIVE_MESSAGES_MAX`, nobody gets, and whoever
-            asks for more is told so. A worker that counts on it would take fewer for the end of what there is.
 
     Raises:
         SerializationError: if it is anything else.
-        BadRequest: if it asks for too many messages.
     """
-    order = decode_envelope(body, _RECEIVE) if body else _ReceiveBody()
-    count_max = min(count_max, GROUP_RECEIVE_MESSAGES_MAX)
-    if order.count is not None and order.count > count_max:
-        raise BadRequest(
-            f"A group gives at most {count_max} messages at once.", path="$.count", limit=count_max
-        )
-    count = min(_RECEIVE_MESSAGES, count_max) if order.count is None else order.count
-    return ReceiveRequest(count, order.wait_ms, order.visibility_ms, order.max_deliveries)
+    return decode_envelope(body, _RECEIVE) if body else ReceiveRequest()
 
 
-def read_tokens(body: bytes) -> list[str]:
+def read_ack(body: bytes, kind: AckKind) -> AckRequest:
     """
-    What `POST .../ack` settles.
+    What `POST .../ack`, `.../nack` or `.../extend` is for.
 
     Args:
-        body: `{"tokens": [token, ...]}`, 1..`GROUP_TOKENS_MAX` of them.
+        body: `{"tokens": [token, ...]}`, 1..`GROUP_TOKENS_MAX` of them; of a nack with `delay_ms`, of an extension with
+            `visibility_ms`, neither of which must be there.
 
     Raises:
         SerializationError: if it is anything else.
     """
-    return decode_envelope(body, _ACK).tokens
-
-
-def read_nack(body: bytes) -> tuple[list[str], int]:
-    """
-    What `POST .../nack` gives back, and after how many milliseconds it may come again.
-
-    Args:
-        body: `{"tokens": [token, ...], "delay_ms"?}`.
-
-    Raises:
-        SerializationError: if it is anything else.
-    """
-    order = decode_envelope(body, _NACK)
-    return order.tokens, order.delay_ms
-
-
-def read_extension(body: bytes) -> tuple[list[str], int | None]:
-    """
-    What `POST .../extend` keeps, and for how many milliseconds from now; None takes what is configured.
-
-    Args:
-        body: `{"tokens": [token, ...], "visibility_ms"?}`.
-
-    Raises:
-        SerializationError: if it is anything else.
-    """
-    order = decode_envelope(body, _EXTEND)
-    return order.tokens, order.visibility_ms
+    if kind is AckKind.NACK:
+        nack = decode_envelope(body, _NACK)
+        return AckRequest(nack.tokens, nack.delay_ms)
+    if kind is AckKind.EXTEND:
+        extend = decode_envelope(body, _EXTEND)
+        return AckRequest(extend.tokens, extend.visibility_ms)
+    return AckRequest(decode_envelope(body, _ACK).tokens, None)
 
 
 def read_seek(body: bytes) -> SeekRequest:
@@ -182,22 +165,22 @@ def read_seek(body: bytes) -> SeekRequest:
     Raises:
         SerializationError, BadRequest: if it is anything else.
     """
-    order = decode_envelope(body, _SEEK)
-    if isinstance(order.to, str):
-        return SeekRequest(_place(order.to), order.dry_run)
-    # There is no text in it but keys: "to" and "offsets", perhaps "dry_run", and two for each place.
-    keys = 2 + 2 * len(order.to.offsets) + (b'"dry_run"' in body)
+    asked = decode_envelope(body, _SEEK)
+    if isinstance(asked.to, str):
+        return SeekRequest(_position(asked.to), asked.dry_run)
+    # There is no text in it but keys: "to" and "offsets", perhaps "dry_run", and two for each partition.
+    keys = 2 + 2 * len(asked.to.offsets) + (b'"dry_run"' in body)
     if body.count(b'"') != 2 * keys:
         raise SerializationError("An object names a key twice.", path="$.to")
-    places: dict[int, SeekTo] = {}
-    for index, placed in enumerate(order.to.offsets):
-        if placed.partition_id in places:
+    positions: dict[int, SeekTo] = {}
+    for index, each in enumerate(asked.to.offsets):
+        if each.partition_id in positions:
             raise BadRequest("The partition is there twice.", path=f"$.to.offsets[{index}].partition_id")
-        places[placed.partition_id] = FromOffset(placed.offset)
-    return SeekRequest(places, order.dry_run)
+        positions[each.partition_id] = FromOffset(each.offset)
+    return SeekRequest(positions, asked.dry_run)
 
 
-def _place(text: str) -> SeekTo:
+def _position(text: str) -> SeekTo:
     if text == "first":
         return First()
     if text == "last":
@@ -260,7 +243,7 @@ def token_results_json(token_results: Sequence[TokenResult]) -> bytes:
 
 def group_json(group: GroupInfo) -> bytes:
     """One group with its partitions."""
-    return orjson.dumps(_group(group) | {"partitions": list(map(_partition, group.partitions))})
+    return orjson.dumps(_group(group) | {"partitions": [each._asdict() for each in group.partitions]})
 
 
 def groups_json(groups: Sequence[GroupInfo]) -> bytes:
@@ -277,10 +260,6 @@ def _group(group: GroupInfo) -> dict[str, Any]:
         "partitions_count": len(group.partitions),
         "used_at": rfc3339(group.used_at_us),
     }
-
-
-def _partition(partition: GroupPartition) -> dict[str, Any]:
-    return partition._asdict()
 
 
 def seek_json(moved: Sequence[SeekResult], *, dry_run: bool) -> bytes:

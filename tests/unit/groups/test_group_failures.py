@@ -11,7 +11,7 @@ from bridge.clock import Deadline
 from bridge.errors import BadRequest, ConnectionFailed, DeadlineExceeded, Disconnected, Outcome, Overloaded
 from bridge.groups.dead_letters import dead_letter_topic
 from bridge.groups.ledger_topics import LedgerTopics
-from bridge.groups.records import Lease, Scope
+from bridge.groups.records import AckKind, Lease, Scope
 from bridge.messagelog import (
     First,
     NewMessage,
@@ -99,7 +99,7 @@ async def test_a_ledger_that_does_not_answer_is_told_at_the_deadline(scene: Scen
     scene.log.read = hang  # type: ignore[method-assign,assignment]
     tokens = [each.token for each in given]
     with pytest.raises(DeadlineExceeded) as late:
-        await replica.groups.ack(TOPIC, GROUP, tokens, deadline=scene.soon(0.05))
+        await replica.groups.acknowledge(TOPIC, GROUP, AckKind.ACK, tokens, deadline=scene.soon(0.05))
     assert late.value.outcome is Outcome.UNKNOWN
 
 
@@ -192,7 +192,7 @@ async def test_a_dead_letter_that_cannot_be_written_is_tried_again(scene: Scene)
     gate.open.set()
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     (given,) = await replica.receive(TOPIC, max_deliveries=1)
-    await replica.groups.nack(TOPIC, GROUP, [given.token], deadline=scene.soon())
+    await replica.groups.acknowledge(TOPIC, GROUP, AckKind.NACK, [given.token], deadline=scene.soon())
     assert await replica.receive(TOPIC, max_deliveries=1) == ()
     await replica.groups._receiving.finish()
     assert total(replica.figures.dead_lettered) == 0

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.config import GroupsConfig
 from bridge.errors import Disconnected
-from bridge.groups.records import ExpireGroup
+from bridge.groups.records import AckKind, ExpireGroup
 from bridge.messagelog import TopicRef
 from bridge.telemetry.metrics import GroupStats
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Scene
@@ -42,8 +42,10 @@ async def test_what_waits_is_told_besides(scene: Scene) -> None:
     await scene.send(b"a", b"b", b"c", b"d")
     given = await replica.receive(TOPIC, 3, visibility_ms=1_000, max_deliveries=1)
     tokens = [each.token for each in given]
-    await replica.groups.nack(TOPIC, GROUP, tokens[:1], delay_ms=60_000, deadline=scene.soon())
-    await replica.groups.nack(TOPIC, GROUP, tokens[1:2], deadline=scene.soon())
+    await replica.groups.acknowledge(
+        TOPIC, GROUP, AckKind.NACK, tokens[:1], delay_ms=60_000, deadline=scene.soon()
+    )
+    await replica.groups.acknowledge(TOPIC, GROUP, AckKind.NACK, tokens[1:2], deadline=scene.soon())
     assert await standing(replica) == GroupStats(4, 1, 2, 1, 0)
     scene.clock.advance(2)
     # The two that are free again were given out often enough.

@@ -7,7 +7,7 @@ import pytest
 from bridge import limits
 from bridge.config import GroupsConfig
 from bridge.errors import BadRequest, Overloaded
-from bridge.groups.records import Acknowledge, Lease, Open
+from bridge.groups.records import AckKind, Acknowledge, Lease, Open
 from bridge.messagelog import (
     FromOffset,
     NewMessage,
@@ -65,7 +65,9 @@ async def test_a_nack_with_a_delay_lets_the_message_come_after_it(scene: Scene) 
     replica = await scene.start()
     await scene.send(b"a")
     (given,) = await replica.receive(TOPIC)
-    await replica.groups.nack(TOPIC, GROUP, [given.token], delay_ms=5_000, deadline=scene.soon())
+    await replica.groups.acknowledge(
+        TOPIC, GROUP, AckKind.NACK, [given.token], delay_ms=5_000, deadline=scene.soon()
+    )
     scene.clock.advance(4.9)
     assert await replica.receive(TOPIC) == ()
     scene.clock.advance(0.2)

@@ -6,6 +6,7 @@ import pytest
 
 from bridge.errors import BadRequest
 from bridge.groups.ledger_topics import KEYS
+from bridge.groups.records import AckKind
 from bridge.messagelog import First, NewMessage, ToPartition, TopicRef
 from tests.support.group_scene import LEDGER, Scene
 from tests.support.groups import GROUP
@@ -58,5 +59,5 @@ async def test_what_is_no_key_in_its_topic_is_passed_over(scene: Scene) -> None:
 async def test_tokens_of_strangers_make_no_ledger(scene: Scene) -> None:
     replica = await scene.start()
     with pytest.raises(BadRequest, match="no token"):
-        await replica.groups.ack(TOPIC, GROUP, ["00"], deadline=scene.soon())
+        await replica.groups.acknowledge(TOPIC, GROUP, AckKind.ACK, ["00"], deadline=scene.soon())
     assert [each.name for each in await scene.log.streams(deadline=scene.soon())] == [TOPIC.stream]

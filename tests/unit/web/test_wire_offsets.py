@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 
 from bridge.errors import BadRequest, RequestError
+from bridge.groups.records import AckKind
 from bridge.groups.values import AckOutcome, Delivery, TokenResult
 from bridge.messagelog import (
     First,
@@ -25,11 +26,9 @@ from bridge.web.wire.groups import (
     ReceiveRequest,
     deliveries_json,
     messages_of,
-    read_extension,
-    read_nack,
+    read_ack,
     read_receive,
     read_seek,
-    read_tokens,
     token_results_json,
 )
 from bridge.web.wire.offsets import Progress, read_offset, read_offsets
@@ -39,10 +38,8 @@ from bridge.web.wire.places import read_partitions, read_retention
 READERS: list[Callable[[bytes], Any]] = [
     read_offset,
     read_offsets,
-    partial(read_receive, count_max=100),
-    read_tokens,
-    read_nack,
-    read_extension,
+    read_receive,
+    *(partial(read_ack, kind=kind) for kind in (AckKind.ACK, AckKind.NACK, AckKind.EXTEND)),
     read_seek,
     read_partitions,
     read_retention,
@@ -130,19 +127,18 @@ def test_a_group_is_sent_where_the_body_says(to: str, place: Any, dry_run: bool 
 
 
 def test_nothing_as_a_body_of_a_receive_takes_the_defaults() -> None:
-    assert read_receive(b"", count_max=100) == read_receive(b"{}", count_max=100)
-    assert read_receive(b"", count_max=100) == ReceiveRequest(10, 0, None, None)
-    assert read_receive(b"", count_max=5).count == 5
+    assert read_receive(b"") == read_receive(b"{}") == ReceiveRequest(None, 0, None, None)
+    assert [read_receive(b"").messages_max(each) for each in (100, 5)] == [10, 5]
 
 
 @pytest.mark.parametrize("count_max, limit", [(5, 5), (100, 100), (10_000, 1_000)])
 def test_who_asks_for_more_messages_than_there_are_at_once_is_told_the_limit(
     count_max: int, limit: int
 ) -> None:
-    assert read_receive(b'{"count":%d}' % limit, count_max=count_max).count == limit
+    assert read_receive(b'{"count":%d}' % limit).messages_max(count_max) == limit
     for count in (limit + 1, 2**63, 10**30):
         with pytest.raises(BadRequest) as fault:
-            read_receive(b'{"count":%d}' % count, count_max=count_max)
+            read_receive(b'{"count":%d}' % count).messages_max(count_max)
         assert (fault.value.path, fault.value.limit) == ("$.count", limit)
 
 
