@@ -6,7 +6,8 @@ It sends heartbeats, commits offsets, makes snapshots, measures how every group 
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple, NoReturn
+from contextlib import suppress
+from typing import Final, NoReturn, TypeAlias
 
 import structlog
 
@@ -29,14 +30,8 @@ _log = structlog.get_logger("bridge.groups")
 _TIMEOUT_S: Final = 5.0
 _TTL_US: Final = limits.GROUP_MEMBER_TTL_MS * 1000
 _HEARTBEAT_US: Final = _TTL_US // 3
-
-
-class _Commit(NamedTuple):
-    """A partition of a group whose committed offset is to be stored: that before *low*."""
-
-    scope: Scope
-    partition_id: int
-    low: int
+#: A partition of a group, and its low-water mark: the offset before it is to be committed.
+_Commit: TypeAlias = tuple[Scope, int, int]
 
 
 class Maintenance:
@@ -81,12 +76,10 @@ class Maintenance:
         """Turn after turn, a second from each other, while the ledger is followed; ends by cancellation only."""
         failed: str | None = None
         while True:
-            try:
+            with suppress(TimeoutError):
                 # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the event.
                 async with asyncio.timeout(limits.GROUP_COMMIT_INTERVAL_S):
                     await self.due.wait()
-            except TimeoutError:
-                pass
             self.due.clear()
             if not self._replica.is_followed:
                 continue
@@ -101,12 +94,7 @@ class Maintenance:
                 failed = None
 
     async def turn(self) -> None:
-        """
-        All that is due.
-
-        Raises:
-            LogError: if something could not be done; it is done again at the next turn.
-        """
+        """All that is due; what could not be done raises `LogError`, and is done again at the next turn."""
         self._served_groups.tidy()
         await self.heartbeat(self._served_groups.scopes)
         await self.commit_offsets()
@@ -200,7 +188,7 @@ class Maintenance:
     def _unstored(self, scope: Scope, group: Group, partition_id: int) -> Iterator[_Commit]:
         low = group.partitions[partition_id].low
         if self._committed.get((scope, partition_id), 0) != low:
-            yield _Commit(scope, partition_id, low)
+            yield scope, partition_id, low
 
     async def _commit(self, commit: _Commit) -> None:
         scope, partition_id, low = commit
@@ -272,7 +260,6 @@ class Maintenance:
         if keep_offsets:
             for partition_id in tuple(group.partitions):
                 for commit in self._unstored(scope, group, partition_id):
-                    if commit.low:
-                        await self._commit(commit)
+                    await self._commit(commit)
         await self._write(ExpireGroup(self._replica.new_id(), scope, group.used_us))
         _log.info("group_expired", **scope._asdict(), used_us=group.used_us)

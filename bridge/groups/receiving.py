@@ -24,7 +24,7 @@ from bridge.groups.records import (
 from bridge.groups.served_groups import Context, Reservation, ServedGroup, ServedGroups
 from bridge.groups.tokens import Token
 from bridge.groups.values import Delivery
-from bridge.messagelog import Appender, Message, ToPartition
+from bridge.messagelog import Appender, Message, NewMessage, ToPartition, TopicRef
 from bridge.telemetry.metrics import GroupMetrics
 
 __all__ = ("ReceiveOptions", "Receiving")
@@ -78,14 +78,12 @@ class Receiving:
         while True:
             change = served.change
             own, everything = served.own_partitions(), tuple(range(served.partitions_count))
-            look = first or served.is_blind
-            found = await self._attempt(served, own, options, look=look, deadline=deadline)
+            found = await self._attempt(served, own, options, first or served.is_blind, deadline)
             if found is None and len(own) < len(everything):
                 if not first and ends_s > clock.monotonic_s() and served.has_any(everything):
                     # Their owner has receivers too, most likely: it has its turn first.
                     await served.wait_for(served.change, limits.GROUP_GRACE_S)
-                look = first or served.is_blind
-                found = await self._attempt(served, everything, options, look=look, deadline=deadline)
+                found = await self._attempt(served, everything, options, first or served.is_blind, deadline)
             first = False
             if found:
                 return found
@@ -109,7 +107,6 @@ class Receiving:
         served: ServedGroup,
         partition_ids: Sequence[int],
         options: ReceiveOptions,
-        *,
         look: bool,
         deadline: Deadline,
     ) -> tuple[Delivery, ...] | None:
@@ -135,7 +132,7 @@ class Receiving:
                     self._start(self._dead_letter(served, each, dead, options.max_deliveries))
             if not found.lease:
                 return ()
-            given = await self._lease(served, found.lease, options, deadline)
+            given = await self._lease(served.scope, found.lease, options, deadline)
             wake = len(given) < sum(len(each.offsets) for each in reserved)
             return given
         finally:
@@ -177,13 +174,9 @@ class Receiving:
         return found
 
     async def _lease(
-        self,
-        served: ServedGroup,
-        messages: dict[int, list[Message]],
-        options: ReceiveOptions,
-        deadline: Deadline,
+        self, scope: Scope, messages: dict[int, list[Message]], options: ReceiveOptions, deadline: Deadline
     ) -> tuple[Delivery, ...]:
-        clock, scope = self._context.clock, served.scope
+        clock = self._context.clock
         asked = tuple((each, _ranges(some)) for each, some in messages.items())
         sent_s = clock.monotonic_s()
         lease_id, result = await self._replica.lease(
@@ -232,10 +225,8 @@ class Receiving:
     def give_back(self, scope: Scope, tokens: Sequence[Token]) -> None:
         """Free messages of leases that never reached a consumer; not counted as given."""
         if tokens:
-            self._start(self._give_back(scope, leased_ranges(tokens)))
-
-    async def _give_back(self, scope: Scope, leased: Sequence[LeasedRanges]) -> None:
-        await self._replica.acknowledge(scope, AckKind.RELEASE, leased, deadline=self._aside_deadline())
+            leased, deadline = leased_ranges(tokens), self._aside_deadline()
+            self._start(self._replica.acknowledge(scope, AckKind.RELEASE, leased, deadline=deadline))
 
     async def _dead_letter(
         self, served: ServedGroup, reserved: Reservation, messages: Sequence[Message], max_deliveries: int
@@ -260,7 +251,8 @@ class Receiving:
                 await replica.acknowledge(scope, AckKind.NACK, [leased], deadline=deadline)
             if not dead:
                 return
-            await self._store(scope, partition_id, dead, won, deadline)
+            letters = [dead_letter(scope, partition_id, each, deliveries=won[each.offset]) for each in dead]
+            await self._store(dead_letter_topic(scope), letters, deadline)
             leased = LeasedRanges(partition_id, lease_id, _ranges(dead))
             await replica.acknowledge(scope, AckKind.ACK, [leased], deadline=deadline)
             self._metrics.group_dead_lettered(*scope, messages=len(dead))
@@ -274,18 +266,7 @@ class Receiving:
         finally:
             served.release(reserved, wake=True)
 
-    async def _store(
-        self,
-        scope: Scope,
-        partition_id: int,
-        messages: Sequence[Message],
-        deliveries: dict[int, int],
-        deadline: Deadline,
-    ) -> None:
-        topic = dead_letter_topic(scope)
-        letters = [
-            dead_letter(scope, partition_id, each, deliveries=deliveries[each.offset]) for each in messages
-        ]
+    async def _store(self, topic: TopicRef, letters: Sequence[NewMessage], deadline: Deadline) -> None:
         try:
             await self._appender.append(topic, ToPartition(0), letters, deadline=deadline)
         except NotFound:
@@ -296,7 +277,7 @@ class Receiving:
     def _aside_deadline(self) -> Deadline:
         return Deadline.after(_ASIDE_TIMEOUT_S, self._context.clock)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, object]) -> None:
         task = asyncio.create_task(_logged(work), name="group aside")
         self._aside.add(task)
         task.add_done_callback(self._aside.discard)
@@ -319,7 +300,7 @@ def _ranges(messages: Sequence[Message]) -> tuple[OffsetRange, ...]:
     return offset_ranges([each.offset for each in messages])
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _logged(work: Coroutine[Any, Any, object]) -> None:
     try:
         await work
     except BridgeError as error:
