@@ -8,10 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
 
 import bridge
-from bridge.health_check import own_url, probe
 from bridge.workers.command import WORKER_COMMAND
 
 if TYPE_CHECKING:
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 
     from bridge.config import Effective
 
-__all__ = ("LoopFactory", "main")
+__all__ = ("LoopFactory", "main", "own_url", "probe")
 
 LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 
-_EXIT_CONFIG: Final = 78
+_TIMEOUT_S: Final = 3.0
+_WELL: Final = 200
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (it is translated away)
 # How a container's HEALTHCHECK calls it; anything else takes the long way through typer.
 _FAST_PROBES: Final = {("health",): False, ("health", "--ready"): True}
 
@@ -106,6 +109,34 @@ def _commands(loop_factory: LoopFactory) -> "typer.Typer":
     return app
 
 
+def own_url(environ: Mapping[str, str]) -> str:
+    """Where the bridge of this very environment listens."""
+    host = environ.get("HOST", "").strip() or "127.0.0.1"
+    host = _EVERY_ADDRESS.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{environ.get('PORT', '').strip() or '8000'}"
+
+
+def probe(url: str, *, ready: bool) -> int:
+    """Ask `/health` or `/ready` under *url* and print the answer in a word: 0 if it is 200, else 1."""
+    path = "/ready" if ready else "/health"
+    try:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or parts.hostname is None:
+            sys.stderr.write("bridge health: the address must be http://host:port\n")
+            return 1
+        connection = HTTPConnection(parts.hostname, parts.port or 80, timeout=_TIMEOUT_S)
+        try:
+            connection.request("GET", path, headers={"Connection": "close"})
+            status = connection.getresponse().status
+        finally:
+            connection.close()
+    except (OSError, HTTPException, ValueError) as error:
+        sys.stderr.write(f"bridge health: {path} does not answer: {type(error).__name__}\n")
+        return 1
+    sys.stdout.write(f"{path} {status}\n")
+    return 0 if status == _WELL else 1
+
+
 def _serve(effective: "Effective", loop_factory: LoopFactory) -> int:
     from bridge.workers.cores import worker_count  # noqa: PLC0415
 
@@ -114,7 +145,7 @@ def _serve(effective: "Effective", loop_factory: LoopFactory) -> int:
         from bridge.workers.supervisor import run_workers  # noqa: PLC0415
 
         return run_workers(effective, count)
-    from bridge.serve import run  # noqa: PLC0415
+    from bridge.process.serve import run  # noqa: PLC0415
 
     return run(effective, loop_factory=loop_factory)
 
@@ -178,10 +209,11 @@ def _effective(given: Mapping[str, Any]) -> "Effective":
     """The configuration, or the end of the process with every fault of it on stderr."""
     import typer  # noqa: PLC0415
 
-    from bridge.adapters import WIRING_RULES  # noqa: PLC0415
     from bridge.config import Inputs, parse  # noqa: PLC0415
-    from bridge.config_files import read_secret, read_toml  # noqa: PLC0415
     from bridge.errors import ConfigError  # noqa: PLC0415
+    from bridge.process.adapters import WIRING_RULES  # noqa: PLC0415
+    from bridge.process.files import read_secret, read_toml  # noqa: PLC0415
+    from bridge.process.shutdown import EXIT_CONFIG  # noqa: PLC0415
 
     flags = {
         name.upper(): str(value).lower() if isinstance(value, bool) else value
@@ -199,7 +231,7 @@ def _effective(given: Mapping[str, Any]) -> "Effective":
         lines += [f"  {fault}" for fault in error.faults]
         lines.append("Nothing was started. `bridge serve --help` lists every setting.")
         sys.stderr.write("\n".join(lines) + "\n")
-        raise typer.Exit(_EXIT_CONFIG) from None
+        raise typer.Exit(EXIT_CONFIG) from None
 
 
 def _json_rows(effective: "Effective") -> dict[str, Any]:

@@ -19,12 +19,19 @@ import structlog
 
 import bridge
 from bridge.config import Config, Effective
-from bridge.cursor_key import cursor_key_of
 from bridge.errors import StartupError
-from bridge.exit_codes import EXIT_CONFIG, EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, worst
 from bridge.limits import WORKER_KILL_MARGIN_S
-from bridge.ports import take_ports
-from bridge.shutdown import Stop
+from bridge.process.files import cursor_key_of
+from bridge.process.ports import take_ports
+from bridge.process.shutdown import (
+    EXIT_CONFIG,
+    EXIT_OK,
+    EXIT_SOFTWARE,
+    EXIT_UNAVAILABLE,
+    Stop,
+    exit_code,
+    worst,
+)
 from bridge.telemetry.logs import configure
 from bridge.workers.command import WORKER_COMMAND
 from bridge.workers.handover import DRAIN, HURRY, Handover, write_handover

@@ -8,12 +8,11 @@ from typing import Final, NoReturn
 import structlog
 
 from bridge.clock import Clock, SystemClock
-from bridge.exit_codes import EXIT_SOFTWARE
 from bridge.limits import WORKER_FIGURES_INTERVAL_S
-from bridge.listeners import ProcessContext
 from bridge.policy.limit_storage import LimitTables, SharedStorage
-from bridge.serve import LoopFactory, run_logged
-from bridge.shutdown import Stop
+from bridge.process.listeners import ProcessContext
+from bridge.process.serve import LoopFactory, run_logged
+from bridge.process.shutdown import EXIT_SOFTWARE, Stop
 from bridge.telemetry.logs import configure
 from bridge.telemetry.worker_metrics import WorkerMetrics
 from bridge.workers.handover import HURRY, Handover, read_handover

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from bridge.adapters import WIRING_RULES
 from bridge.clock import SystemClock
 from bridge.config import Effective, Inputs, SecretFile, parse
 from bridge.errors import ConfigError
+from bridge.process.adapters import WIRING_RULES
 from bridge.web.rules import Rules
 from tests.deploy.manifests import KUBERNETES, compose, dockerfile_environment, manifest
 

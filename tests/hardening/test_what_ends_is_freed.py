@@ -1,6 +1,6 @@
 """A request that ends, however it does, is freed by its references alone: nothing is left to the garbage collector.
 
-The collector is rarely let look (`bridge.garbage`), so that what waits for it is gigabytes once clients leave in the middle.
+The collector is rarely let look (`bridge.process.memory`), so that what waits for it is gigabytes once clients leave in the middle.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ PAUSE_S = 0.01
 COUNTED = """
 import asyncio, gc, signal
 import structlog
-from bridge.shutdown import Stop
+from bridge.process.shutdown import Stop
 listen = Stop.listen
 def census():
     gc.collect()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.exit_codes import EXIT_UNAVAILABLE
+from bridge.process.shutdown import EXIT_UNAVAILABLE
 from tests.support.bridge_process import ROOT, START_TIMEOUT_S, environment
 
 _LOOK = """

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from bridge.cursor_key import CURSOR_KEY_FILE
+from bridge.process.files import CURSOR_KEY_FILE
 from tests.support.bridge_process import BridgeProcess, connected, get, run_bridge
 from tests.support.iggy_server import running_server
 

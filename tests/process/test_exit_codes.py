@@ -64,10 +64,10 @@ def test_a_second_process_on_the_same_directory_is_refused_with_69(tmp_path: Pat
 
 def test_a_background_task_that_fails_ends_the_process_with_70_and_its_traceback(tmp_path: Path) -> None:
     code = """
-import bridge.tasks
+import bridge.process.tasks
 async def broken(*args, **kwargs):
     raise ZeroDivisionError("broken on purpose")
-bridge.tasks.watch_health = broken
+bridge.process.tasks.watch_health = broken
 from bridge.__main__ import main
 main()
 """
@@ -80,11 +80,11 @@ main()
 
 def test_a_background_task_that_hits_weather_does_not_end_the_process(tmp_path: Path) -> None:
     code = """
-import bridge.tasks
+import bridge.process.tasks
 from bridge.errors import Disconnected
 async def away(*args, **kwargs):
     raise Disconnected
-bridge.tasks.watch_health = away
+bridge.process.tasks.watch_health = away
 from bridge.__main__ import main
 main()
 """
@@ -127,9 +127,9 @@ def test_attempts_to_reach_iggy_that_run_out_are_69(tmp_path: Path) -> None:
 def test_a_shutdown_that_blocks_the_event_loop_is_ended_by_the_watchdog_with_70(tmp_path: Path) -> None:
     code = """
 import threading
-import bridge.shutdown
+import bridge.process.shutdown
 from bridge.locallog import LocalMessageLog
-bridge.shutdown._WATCHDOG_MARGIN_S = 0.0
+bridge.process.shutdown._WATCHDOG_MARGIN_S = 0.0
 async def hangs(self):
     threading.Event().wait()
 LocalMessageLog.close = hangs
@@ -144,7 +144,7 @@ main()
 
 def test_closing_goes_on_past_a_step_that_fails(tmp_path: Path) -> None:
     code = """
-from bridge.listeners import Listeners
+from bridge.process.listeners import Listeners
 async def fails(self):
     raise OSError("closing failed on purpose")
 Listeners.close = fails

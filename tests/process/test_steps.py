@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config_files import read_secret, read_toml
+from bridge.cli import own_url, probe
 from bridge.errors import ConfigError, ConnectionFailed, StartupError
-from bridge.exit_codes import exit_code
-from bridge.health_check import own_url, probe
-from bridge.shutdown import Stop, bounded_step
+from bridge.process.files import read_secret, read_toml
+from bridge.process.shutdown import Stop, bounded_step, exit_code
 
 ENOUGH_S = 30.0
 

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from bridge import exit_codes, limits
+from bridge import limits
+from bridge.process import shutdown
 from bridge.web.handlers.routes import ROUTES
 from tests.readme.generated import PARTS, README, part_of
 
@@ -67,7 +68,7 @@ def running_bridge(data: Path) -> Iterator[int]:
     finally:
         process.terminate()
         process.communicate(timeout=STOP_TIMEOUT_S)
-        assert process.returncode == exit_codes.EXIT_OK
+        assert process.returncode == shutdown.EXIT_OK
 
 
 @pytest.mark.skipif(
@@ -95,7 +96,7 @@ def test_a_part_that_is_made_from_the_code_is_the_newest(name: str) -> None:
 
 def test_every_exit_code_is_told() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \| ", TEXT, re.MULTILINE)}
-    assert told == {value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
+    assert told == {value for name, value in vars(shutdown).items() if name.startswith("EXIT_")}
 
 
 def test_every_route_is_told() -> None:

@@ -3,7 +3,7 @@
 import gc
 from weakref import ref
 
-from bridge.tracebacks import let_go
+from bridge.errors import let_go
 
 
 class Page:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bridge.config import HttpConfig, LogConfig, ObserveConfig
-from bridge.listeners import Listeners, ProcessContext
-from bridge.ports import take_ports
+from bridge.process.listeners import Listeners, ProcessContext
+from bridge.process.ports import take_ports
 from bridge.telemetry.metrics import Metrics
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
 from tests.support.events import generic_event

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bridge.config import HttpConfig, LogConfig, ObserveConfig
-from bridge.listeners import Listeners, ProcessContext
-from bridge.ports import take_ports
+from bridge.process.listeners import Listeners, ProcessContext
+from bridge.process.ports import take_ports
 from bridge.telemetry.metrics import Metrics
 from bridge.web.handlers.routes import ROUTES
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bridge.background.figures_tidy import tidy_figures
+from bridge.background.watches import tidy_figures
 from bridge.config import HttpConfig, LogConfig
 from bridge.flow.following.batches import RecordBatch
 from bridge.flow.following.fan_out import Sink

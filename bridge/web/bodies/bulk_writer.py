@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from bridge.clock import Clock, Deadline
+from bridge.errors import let_go
 from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
 from bridge.messagelog import Appender, Durability, Headers, NewRecords, Placement, TopicRef
-from bridge.tracebacks import let_go
 from bridge.web.bodies.stored_ranges import StoredRanges
 
 __all__ = ("BulkWriter",)

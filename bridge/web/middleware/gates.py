@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from bridge.tracebacks import let_go
+from bridge.errors import let_go
 
 __all__ = ("Answered", "Check", "Failed", "Gate", "as_middleware")
 

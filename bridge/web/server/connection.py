@@ -10,8 +10,8 @@ import structlog
 from aiohttp import web
 
 from bridge import limits
+from bridge.errors import let_go
 from bridge.policy.slow_clients import MinimumRate
-from bridge.tracebacks import let_go
 from bridge.web.server.framed_protocol import FramedProtocol
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
 

@@ -10,11 +10,18 @@ from aiohttp import http_exceptions, http_parser, web
 from aiohttp.http import HttpRequestParser
 
 from bridge import limits
-from bridge.errors import BadRequest, BridgeError, HeaderTooLarge, InternalError, StartupError, TargetTooLong
+from bridge.errors import (
+    BadRequest,
+    BridgeError,
+    HeaderTooLarge,
+    InternalError,
+    StartupError,
+    TargetTooLong,
+    let_go,
+)
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.requests import RequestIds
-from bridge.tracebacks import let_go
 from bridge.web.keys import REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED
 from bridge.web.middleware.rate_limit import policy_header, state_header

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from bridge.errors import StartupError
-from bridge.ports import take_ports
+from bridge.process.ports import take_ports
 
 
 @contextmanager

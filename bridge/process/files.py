@@ -1,18 +1,18 @@
-"""The key that signs cursors (shell): the one that was given, the one kept beside the embedded log, or one made now."""
+"""Files that belong to a configuration (shell): those that it names, and the key of cursors beside the embedded log."""
 
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from bridge.config import Config
-from bridge.config_files import read_secret
-from bridge.errors import StartupError
+from bridge.config import Config, SecretFile
+from bridge.errors import ConfigError, StartupError
 from bridge.policy.cursors import CURSOR_KEY_CHARS_MIN
 
-__all__ = ("CURSOR_KEY_FILE", "cursor_key_of")
+__all__ = ("CURSOR_KEY_FILE", "cursor_key_of", "read_secret", "read_toml")
 
 #: In DATA_DIR; may be named by CURSOR_KEY_FILE as it is, where another bridge shall read the same cursors.
 CURSOR_KEY_FILE: Final = "cursor.key"
@@ -21,7 +21,47 @@ CURSOR_KEY_FILE: Final = "cursor.key"
 _KEY_BYTES: Final = 32
 _PRIVATE: Final = 0o600
 
+# A connection string is the longest secret, below 1 KiB; more is the wrong file, /dev/zero for one.
+_SECRET_BYTES_MAX: Final = 64 * 1024
+_TOML_BYTES_MAX: Final = 1024 * 1024
+
 _log = structlog.get_logger("bridge.serve")
+
+
+def _read(path: str, bytes_max: int) -> tuple[str, int]:
+    with Path(path).open("rb") as file:
+        data = file.read(bytes_max + 1)
+        mode = os.fstat(file.fileno()).st_mode
+    if len(data) > bytes_max:
+        raise OSError(0, f"larger than {bytes_max} bytes")
+    return data.decode(), mode
+
+
+def read_secret(path: str) -> SecretFile:
+    """
+    The file of a secret.
+
+    Raises:
+        OSError: if it cannot be read, or is too large for a secret.
+        UnicodeDecodeError: if it is no UTF-8.
+    """
+    text, mode = _read(path, _SECRET_BYTES_MAX)
+    return SecretFile(text, open_to_others=bool(mode & stat.S_IROTH))
+
+
+def read_toml(path: str) -> str:
+    """
+    The text of the `--config` file.
+
+    Raises:
+        ConfigError: if it cannot be read.
+    """
+    try:
+        return _read(path, _TOML_BYTES_MAX)[0]
+    except UnicodeDecodeError:
+        raise ConfigError(("--config: the file holds no UTF-8 text",)) from None
+    except OSError as error:
+        raise ConfigError((f"--config: the file cannot be read: {error.strerror}",)) from None
 
 
 def cursor_key_of(config: Config) -> str:

@@ -6,7 +6,7 @@ from weakref import ref
 
 import pytest
 
-from bridge.garbage import freeze_start
+from bridge.process.memory import freeze_start
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from bridge.config import ObserveConfig
 from bridge.policy.limit_storage import LimitTables
-from bridge.ports import take_ports
-from bridge.shutdown import Stop
+from bridge.process.ports import take_ports
+from bridge.process.shutdown import Stop
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import MIDDLEWARES, build_app
 from bridge.web.handlers.health import metrics

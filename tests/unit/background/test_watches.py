@@ -1,13 +1,30 @@
-"""Claims of `telemetry.loop_lag`."""
+"""Claims of `background.watches`."""
 
 import pytest
 
-from bridge.telemetry.loop_lag import watch_loop_lag
+from bridge.background.watches import watch_health, watch_loop_lag
+from bridge.clock import Deadline
+from bridge.errors import ConnectionFailed
+from bridge.messagelog import Durability, LogHealth
 from bridge.telemetry.metrics import TaskMetrics
 from tests.support.clock import FakeClock
 from tests.support.figures import figure
 
 LAG = "bridge_event_loop_lag_seconds"
+
+
+class Probe:
+    def __init__(self, *, answers: bool) -> None:
+        self.answers = answers
+        self.asked_with_s: list[float] = []
+
+    def health(self) -> LogHealth:
+        return LogHealth(kind="local", state="open", ready=True, detail="", durability=Durability.PERSISTED)
+
+    async def probe(self, *, deadline: Deadline) -> None:
+        self.asked_with_s.append(deadline.remaining_s())
+        if not self.answers:
+            raise ConnectionFailed
 
 
 class EndOfTestError(Exception):
@@ -40,3 +57,14 @@ async def test_only_a_long_lag_is_told_in_the_log(capsys: pytest.CaptureFixture[
     assert "event_loop_lagged" not in capsys.readouterr().out
     await watched([0.6])
     assert "event_loop_lagged" in capsys.readouterr().out
+
+
+async def test_a_look_asks_the_log_itself_with_a_deadline() -> None:
+    probe = Probe(answers=True)
+    await watch_health(probe, clock=FakeClock(), timeout_s=5.0)
+    assert probe.asked_with_s == [5.0]
+
+
+async def test_a_log_that_does_not_answer_is_told_to_the_supervisor() -> None:
+    with pytest.raises(ConnectionFailed):
+        await watch_health(Probe(answers=False), clock=FakeClock(), timeout_s=5.0)

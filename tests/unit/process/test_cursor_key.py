@@ -10,8 +10,8 @@ import pytest
 
 from bridge.config import Config, HttpConfig
 from bridge.config.sections import IggyConfig, LocalLogConfig
-from bridge.cursor_key import CURSOR_KEY_FILE, cursor_key_of
 from bridge.errors import StartupError
+from bridge.process.files import CURSOR_KEY_FILE, cursor_key_of
 
 GIVEN = "a key of sixteen characters or more"
 

@@ -25,23 +25,30 @@ from typing import Any, Final
 import structlog
 
 import bridge
-from bridge.adapters import OpenLog, open_log
-from bridge.allocator import keep_freed_blocks
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
-from bridge.cursor_key import cursor_key_of
-from bridge.exit_codes import EXIT_OK, EXIT_SOFTWARE, EXIT_UNAVAILABLE, exit_code, leaves
 from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
-from bridge.garbage import freeze_start
 from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
-from bridge.listeners import Listeners, ProcessContext
 from bridge.messagelog import StoredNews
 from bridge.policy.cursors import Cursors
-from bridge.shutdown import Stop, Watchdog, bounded_step
-from bridge.tasks import background_tasks
+from bridge.process.adapters import OpenLog, open_log
+from bridge.process.files import cursor_key_of
+from bridge.process.listeners import Listeners, ProcessContext
+from bridge.process.memory import freeze_start, keep_freed_blocks
+from bridge.process.shutdown import (
+    EXIT_OK,
+    EXIT_SOFTWARE,
+    EXIT_UNAVAILABLE,
+    Stop,
+    Watchdog,
+    bounded_step,
+    exit_code,
+    leaves,
+)
+from bridge.process.tasks import background_tasks
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Services
 

@@ -7,17 +7,15 @@ from typing import Any, Final, NoReturn
 
 import structlog
 
-from bridge.adapters import OpenLog
 from bridge.background.default_topic import DefaultTopic
-from bridge.background.figures_tidy import tidy_figures
-from bridge.background.health_watch import watch_health
 from bridge.background.stats_refresh import refresh_stats
 from bridge.background.supervise import Pace, retry_until_done, supervise
+from bridge.background.watches import tidy_figures, watch_health, watch_loop_lag
 from bridge.config import Config
 from bridge.errors import LogError
 from bridge.flow.kept_topic import KeptTopic
 from bridge.limits import DEFAULT_TOPIC_LOOK_S, METRICS_TIDY_INTERVAL_S
-from bridge.telemetry.loop_lag import watch_loop_lag
+from bridge.process.adapters import OpenLog
 from bridge.web.keys import Services
 
 __all__ = ("background_tasks",)

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import sys
 from resource import RUSAGE_SELF, getrusage
-from bridge.allocator import keep_freed_blocks
+from bridge.process.memory import keep_freed_blocks
 
 if not keep_freed_blocks():
     sys.exit(3)

@@ -1,14 +1,34 @@
-"""The end of the process (shell): signals, and steps that each have their time."""
+"""The end of the process (shell): signals, steps that each have their time, and what the exit code says."""
 
 import asyncio
 import os
 import signal
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final
 
 import structlog
 
-__all__ = ("Stop", "Watchdog", "bounded_step")
+from bridge.errors import ConfigError, StartupError
+
+__all__ = (
+    "EXIT_CONFIG",
+    "EXIT_OK",
+    "EXIT_SOFTWARE",
+    "EXIT_UNAVAILABLE",
+    "Stop",
+    "Watchdog",
+    "bounded_step",
+    "exit_code",
+    "leaves",
+    "worst",
+)
+
+# Those of sysexits.h.
+EXIT_OK: Final = 0
+EXIT_UNAVAILABLE: Final = 69
+EXIT_SOFTWARE: Final = 70
+EXIT_CONFIG: Final = 78
 
 _log = structlog.get_logger("bridge.serve")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -16,7 +36,6 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 # The watchdog is for what no timeout of the event loop can end: a blocked loop, or a thread that hangs.
 _WATCHDOG_MARGIN_S = 5.0
-_EXIT_SOFTWARE = 70
 # For `finally` blocks of a step that was cut.
 _UNWIND_S = 0.5
 
@@ -96,7 +115,7 @@ class Watchdog:
     def arm(self, seconds: float) -> None:
         """From now on for *seconds* and a margin, instead of what was armed before."""
         self.disarm()
-        self._timer = threading.Timer(seconds + _WATCHDOG_MARGIN_S, os._exit, (_EXIT_SOFTWARE,))
+        self._timer = threading.Timer(seconds + _WATCHDOG_MARGIN_S, os._exit, (EXIT_SOFTWARE,))
         self._timer.name = "shutdown-watchdog"
         self._timer.daemon = True
         self._timer.start()
@@ -105,3 +124,32 @@ class Watchdog:
         """The process lives, or ends by itself."""
         if self._timer is not None:
             self._timer.cancel()
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of what ended the process; of several errors at once, a fault of the program weighs most."""
+    return worst(_code_of(each) for each in leaves(error))
+
+
+def _code_of(error: BaseException) -> int:
+    if isinstance(error, ConfigError):
+        return EXIT_CONFIG
+    return EXIT_UNAVAILABLE if isinstance(error, StartupError) else EXIT_SOFTWARE
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, or the error itself."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The one of several processes' exit codes that tells most; the end by a signal (negative) is a fault."""
+    seen = {code if code in (EXIT_OK, EXIT_UNAVAILABLE, EXIT_CONFIG) else EXIT_SOFTWARE for code in codes}
+    for code in (EXIT_SOFTWARE, EXIT_CONFIG, EXIT_UNAVAILABLE):
+        if code in seen:
+            return code
+    return EXIT_OK
