@@ -7,7 +7,6 @@ One request after the other, each whole, until the seconds are over; the time en
 sends no body in chunks and counts a request cut off by its clock as nothing.
 """
 
-import re
 import socket
 import sys
 import time
@@ -15,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final
 from uuid import uuid4
 
-from tests.bench.caller import received
+from tests.bench.caller import READ_BYTES, take_answer
 from tests.bench.cases import Case, Kind, case_named
 from tests.bench.requests import lines
 from tests.bench.samples import report_line
@@ -23,15 +22,11 @@ from tests.bench.samples import report_line
 __all__ = ("chunks", "read_out", "send_in", "turned")
 
 CHUNK_BYTES: Final = 64 * 1024
-READ_BYTES: Final = 256 * 1024
-#: More than a line of the bench's, which is an event and what is said of it.
-TAIL_BYTES: Final = 16 * 1024
 TIMEOUT_S: Final = 30.0
 NDJSON: Final = "application/x-ndjson"
 #: A prime, so that no two bodies of a run begin with the same line.
 TURN_BYTES: Final = 104_729
 _END: Final = b"0\r\n\r\n"
-_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 def chunks(body: bytes) -> Iterator[bytes]:
@@ -59,27 +54,6 @@ def turned(body: bytes, number: int) -> bytes:
     return body[begin:] + body[:begin]
 
 
-def read_answer(connection: socket.socket) -> bytes:
-    """
-    The end of an answer.
-
-    Raises:
-        RuntimeError: if it is none of 2xx.
-    """
-    buffer, got = bytearray(READ_BYTES), b""
-    while b"\r\n\r\n" not in got:
-        length, _ = received(connection, buffer)
-        got += buffer[:length]
-    head, _, tail = got.partition(b"\r\n\r\n")
-    told = _LENGTH.search(head)
-    while len(tail) < int(told[1]) if told else not tail.endswith(_END):
-        length, _ = received(connection, buffer)
-        tail = (tail + buffer[max(0, length - TAIL_BYTES) : length])[-TAIL_BYTES:]
-    if not head.startswith(b"HTTP/1.1 2"):
-        raise RuntimeError(f"answered {head[9:12].decode()}: {tail.decode(errors='replace')}")
-    return tail
-
-
 def send_in(connection: socket.socket, head: bytes, body: bytes, messages: int) -> None:
     """
     Raises:
@@ -88,7 +62,7 @@ def send_in(connection: socket.socket, head: bytes, body: bytes, messages: int) 
     connection.sendall(head)
     for chunk in chunks(body):
         connection.sendall(chunk)
-    told = read_answer(connection)
+    told, _ = take_answer(connection, bytearray(READ_BYTES))
     if b'"stored":%d,' % messages not in told:
         raise RuntimeError(f"not all of {messages} were stored: {told.decode(errors='replace')}")
 
@@ -99,7 +73,7 @@ def read_out(connection: socket.socket, head: bytes, messages: int) -> None:
         RuntimeError: if the last message did not come.
     """
     connection.sendall(head)
-    end = read_answer(connection)
+    end, _ = take_answer(connection, bytearray(READ_BYTES))
     if not any(b'"offset":%d%b' % (messages - 1, behind) in end for behind in (b",", b"}")):
         raise RuntimeError(f"an answer ended without the last of {messages} messages")
 

@@ -5,6 +5,7 @@ A program that is busy, or on the cores of what is measured, comes late to read 
 readers were 20 to 30 % later (measured). Linux stamps what a stream socket receives, too.
 """
 
+import re
 import socket
 import struct
 import time
@@ -15,11 +16,15 @@ from typing import Final
 from tests.bench.cases import Case, Dialect
 from tests.bench.requests import fill, templates
 
-__all__ = ("Caller", "received", "stamp", "take_answer")
+__all__ = ("READ_BYTES", "Caller", "received", "stamp", "take_answer")
 
-READ_BYTES: Final = 1024 * 1024
+READ_BYTES: Final = 256 * 1024
+#: More than a line of NDJSON of the bench's, which is an event and what is said of it.
+END_BYTES: Final = 16 * 1024
 #: Servers under valgrind take their time.
 TIMEOUT_S: Final = 120.0
+_LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_LAST_CHUNK: Final = b"0\r\n\r\n"
 #: A prime, so that offsets do not come twice for long.
 _STEP: Final = 7919
 #: `SO_TIMESTAMPNS` (asm-generic/socket.h), which also is the kind of the note; Python has no name for it.
@@ -52,24 +57,26 @@ def received(one: socket.socket, buffer: bytearray | memoryview) -> tuple[int, f
     return length, time.time()
 
 
-def take_answer(connection: socket.socket, buffer: bytearray) -> float:
+def take_answer(connection: socket.socket, buffer: bytearray) -> tuple[bytes, float]:
     """
-    When the answer had come, all of it.
+    The end of an answer's body, as it was framed, and when it had come, all of it.
 
     Raises:
         RuntimeError: if it is none of 2xx.
     """
-    got, came_s, whole_bytes = b"", 0.0, -1
-    while len(got) != whole_bytes:
+    got, came_s = b"", 0.0
+    while b"\r\n\r\n" not in got:
         length, came_s = received(connection, buffer)
         got += buffer[:length]
-        head, end, _ = got.partition(b"\r\n\r\n")
-        if end:
-            told = head.lower().partition(b"content-length:")[2].partition(b"\r")[0]
-            whole_bytes = len(head) + len(end) + int(told)
-    if not got.startswith(b"HTTP/1.1 2"):
-        raise RuntimeError(f"answered {got[9:500].decode(errors='replace')}")
-    return came_s
+    head, _, end = got.partition(b"\r\n\r\n")
+    told, got_bytes = _LENGTH.search(head), len(end)
+    while got_bytes < int(told[1]) if told else not end.endswith(_LAST_CHUNK):
+        length, came_s = received(connection, buffer)
+        got_bytes += length
+        end = (end + buffer[max(0, length - END_BYTES) : length])[-END_BYTES:]
+    if not head.startswith(b"HTTP/1.1 2"):
+        raise RuntimeError(f"answered {head[9:12].decode()}: {end.decode(errors='replace')}")
+    return end, came_s
 
 
 class Caller:
@@ -113,7 +120,7 @@ class Caller:
             number = next(self._numbers)
             template = self._templates[number % len(self._templates)]
             connection.sendall(fill(template, number, number * _STEP % self._offsets))
-        return max(take_answer(connection, self._buffer) for connection in self._connections)
+        return max(take_answer(connection, self._buffer)[1] for connection in self._connections)
 
     def close(self) -> None:
         for connection in self._connections:

@@ -15,16 +15,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 from tests.bench.fanout_readers import Readers
 from tests.bench.processes import cpu_s, rss_kib
 from tests.bench.samples import percentile, report_line
+from tests.bench.targets import ROOT
 
 __all__ = ("waits_us",)
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 FLOOD_CONNECTIONS: Final = 16
 PACED_RATE: Final = 20.0
 PACED_COUNT: Final = 24

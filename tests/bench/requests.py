@@ -73,56 +73,13 @@ _AGENTS: Final = (
     "curl/8.11.1",
     "Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0",
 )
-_EVENT_TYPES: Final = (
-    "order.created",
-    "order.paid",
-    "user.signed_in",
-    "cart.changed",
-    "invoice.sent",
-    "ping",
-)
+_EVENT_TYPES: Final = ("order.created", "order.paid", "user.signed_in", "cart.changed", "ping")
 _SOURCES: Final = ("shop", "billing", "checkout-eu-1", "mobile", "warehouse/7")
-_WORDS: Final = [
-    "the",
-    "parcel",
-    "was",
-    "left",
-    "with",
-    "a",
-    "neighbour;",
-    "please",
-    "call",
-    "before",
-    "noon,",
-    "second",
-    "floor",
-    "on",
-    "the",
-    "right,",
-    "size",
-    '12"',
-    "by",
-    '9"',
-    "grüße",
-    "aus",
-    "köln,",
-    "c'est",
-    "déjà",
-    "payé,",
-    "see",
-    "invoice",
-    "2026/118",
-    "and",
-    "order",
-    "no.",
-    "4711",
-    "for",
-    "what",
-    "is",
-    "still",
-    "to",
-    "come",
-]
+#: Notes are cut out of it.
+_TEXT: Final = (
+    'the parcel was left with a neighbour; please call before noon, second floor on the right, size 12" by 9". '
+    "grüße aus köln, c'est déjà payé, see invoice 2026/118 and order no. 4711 for what is still to come. "
+)
 _SAME_IDS: Final = 0x7F2C1A526C1F4D0E9A3B0F5A3C0D9E11
 
 
@@ -156,8 +113,9 @@ def _event(random: Random, *, blanks: bool) -> bytes:
         "express": random.random() < 0.2,
         "note": "",
     }
-    words = random.choices(_WORDS, k=length // 4)
-    data["note"] = " ".join(words)[: max(0, length - len(json.dumps(data)))]
+    note_length = max(0, length - len(json.dumps(data)))
+    begin = random.randrange(len(_TEXT))
+    data["note"] = (_TEXT * (note_length // len(_TEXT) + 2))[begin : begin + note_length]
     event: dict[str, Any] = {
         "id": _uuid(random),
         "event_type": random.choice(_EVENT_TYPES),
