@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import bridge
-from bridge.workers.command import WORKER_COMMAND
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,9 +21,12 @@ if TYPE_CHECKING:
 
     from bridge.config import Effective
 
-__all__ = ("LoopFactory", "main", "own_url", "probe")
+__all__ = ("WORKER_COMMAND", "LoopFactory", "main", "own_url", "probe")
 
 LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
+
+#: The one argument of a worker; not for people, a parent says all else through a pipe.
+WORKER_COMMAND: Final = "worker"
 
 _TIMEOUT_S: Final = 3.0
 _WELL: Final = 200
@@ -155,8 +157,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
     import typer  # noqa: PLC0415
 
     from bridge.config import SETTINGS  # noqa: PLC0415
-    from bridge.config.settings import Kind, default_text, range_text  # noqa: PLC0415
-    from bridge.config.table import SECTION_TITLES  # noqa: PLC0415
+    from bridge.config.settings import SECTION_TITLES, Kind, default_text, range_text  # noqa: PLC0415
 
     parameters = [
         inspect.Parameter(

@@ -13,7 +13,6 @@ from bridge.config.sections import (
     ObserveConfig,
 )
 from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting
-from bridge.config.table import SettingRow, describe
 
 __all__ = (
     "SETTINGS",
@@ -32,7 +31,5 @@ __all__ = (
     "Rule",
     "SecretFile",
     "Setting",
-    "SettingRow",
-    "describe",
     "parse",
 )

@@ -1,5 +1,6 @@
 """From flags, environment, file and defaults to a `Config`, or to the list of all that is wrong (pure)."""
 
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,11 +9,120 @@ from typing import Any, NamedTuple, get_type_hints
 
 from bridge.config.rules import RULES, ConfigFault, Rule, advice
 from bridge.config.sections import Config
-from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting, shown_value
-from bridge.config.values import WrongValue, text_of_toml, value_of_text
+from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Kind, Setting, range_text, shown_value
 from bridge.errors import ConfigError
 
 __all__ = ("Effective", "Inputs", "SecretFile", "parse")
+
+# Narrower than int() and float(), which take "1_000", "٣", "nan" and blanks.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_SHOWN_CHARS_MAX = 40
+
+
+class _WrongValue(ValueError):
+    """The text is no value of this setting; its message says what is allowed."""
+
+
+def _wrong(setting: Setting, text: str) -> _WrongValue:
+    must = f"must be {range_text(setting)}"
+    if setting.spec.secret:
+        return _WrongValue(must)
+    shown = repr(text if len(text) <= _SHOWN_CHARS_MAX else text[:_SHOWN_CHARS_MAX] + "…")
+    return _WrongValue(f"{must}, not {shown}")
+
+
+def _list(_: Setting, text: str) -> tuple[str, ...]:
+    return tuple(part for each in text.split(",") if (part := each.strip()))
+
+
+def _yes_no(setting: Setting, text: str) -> bool:
+    if (word := _WORDS.get(text.lower())) is None:
+        raise _WrongValue(f"{_wrong(setting, text)} (also yes, no, 1, 0)")
+    return word
+
+
+def _number(setting: Setting, text: str) -> float:
+    pattern, kind = (_WHOLE, int) if setting.kind is Kind.WHOLE else (_NUMBER, float)
+    word = setting.spec.word
+    if word is not None and text.lower() == word[0]:
+        return word[1]
+    if not pattern.fullmatch(text):
+        raise _wrong(setting, text)
+    value = kind(text)
+    low, high = setting.spec.minimum, setting.spec.maximum
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise _wrong(setting, text)
+    return value
+
+
+def _text(setting: Setting, text: str) -> str:
+    chosen = text.lower() if setting.spec.choices else text
+    if not text or (setting.spec.choices and chosen not in setting.spec.choices):
+        raise _wrong(setting, text)
+    if not text.isprintable():
+        raise _WrongValue("must not hold control characters")
+    return chosen
+
+
+_READERS: dict[Kind, Callable[[Setting, str], Any]] = {
+    Kind.LIST: _list,
+    Kind.YES_NO: _yes_no,
+    Kind.WHOLE: _number,
+    Kind.NUMBER: _number,
+    Kind.TEXT: _text,
+}
+
+
+def _value_of_text(setting: Setting, text: str) -> Any:
+    """
+    The value of *text*, blanks around it taken off (not off a secret: there they are a mistake to be told).
+
+    Raises:
+        _WrongValue: if it is none; the message never holds the text of a secret.
+    """
+    if setting.spec.secret:
+        return _secret(text)
+    text = text.strip()
+    if not text and setting.optional:
+        return None
+    return _READERS[setting.kind](setting, text)
+
+
+def _secret(text: str) -> str | None:
+    if not text:
+        return None
+    if not text.strip():
+        raise _WrongValue("must not be blank; leave it out or empty for none")
+    if text != text.strip():
+        raise _WrongValue("must not begin or end with a blank")
+    if not (text.isascii() and text.isprintable()):
+        raise _WrongValue("must be printable ASCII")
+    return text
+
+
+def _text_of_toml(setting: Setting, value: object) -> str:
+    """
+    A value of a TOML file as the text that the environment would have.
+
+    Raises:
+        _WrongValue: if the type is not one this setting can have.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (str, int)):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.9f}".rstrip("0").rstrip(".") if abs(value) < 1e15 else "out of range"  # noqa: PLR2004 (nan and inf too)
+    if isinstance(value, list) and setting.kind is Kind.LIST and all(_is_plain(each) for each in value):
+        return ",".join(value)
+    raise _WrongValue(f"must be {range_text(setting)}")
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and "," not in value
+
 
 _HIDDEN = "***"
 # Names shorter than this are near too many that belong to others.
@@ -115,8 +225,8 @@ class _Reader:
             if raw is None:
                 return setting.default
             self.sources[setting.env] = raw.source
-            value = value_of_text(setting, raw.text)
-        except WrongValue as error:
+            value = _value_of_text(setting, raw.text)
+        except _WrongValue as error:
             source = self.sources[setting.env]
             where = "" if source == "default" else f" ({source})"
             self.faults.append(f"{setting.env}{where}: {error}")
@@ -138,29 +248,29 @@ class _Reader:
             given = values.get(name)
             path = values.get(file_name) if setting.spec.secret else None
             if given not in (None, "") and path not in (None, ""):
-                raise WrongValue(f"set {name} or {file_name}, not both")
+                raise _WrongValue(f"set {name} or {file_name}, not both")
             if path not in (None, ""):
                 self.sources[setting.env] = f"{source}, {file_name}"
                 return _Raw(self._secret_text(str(path), file_name), self.sources[setting.env])
             if given is None or (given == "" and setting.optional):
                 continue
             self.sources[setting.env] = source
-            return _Raw(text_of_toml(setting, given), source)
+            return _Raw(_text_of_toml(setting, given), source)
         return None
 
     def _secret_text(self, path: str, file_name: str) -> str:
         try:
             secret = self._inputs.read_secret(path)
         except OSError as error:
-            raise WrongValue(f"the file cannot be read: {error.strerror or 'no such file'}") from None
+            raise _WrongValue(f"the file cannot be read: {error.strerror or 'no such file'}") from None
         except UnicodeDecodeError:
-            raise WrongValue("the file holds no UTF-8 text") from None
+            raise _WrongValue("the file holds no UTF-8 text") from None
         if secret.open_to_others:
             self.warnings.append(f"{file_name}: every user of this machine may read the file; chmod 600 it")
         # Editors and `kubectl create secret --from-file` leave one line break at the end.
         text = secret.text.removesuffix("\n").removesuffix("\r")
         if not text:
-            raise WrongValue("the file is empty")
+            raise _WrongValue("the file is empty")
         return text
 
 

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from bridge.config.sections import Config, SettingSpec
 
-__all__ = ("SETTINGS", "SETTINGS_BY_ENV", "Kind", "Setting", "default_text", "range_text", "shown_value")
+__all__ = (
+    "SECTION_TITLES",
+    "SETTINGS",
+    "SETTINGS_BY_ENV",
+    "Kind",
+    "Setting",
+    "default_text",
+    "range_text",
+    "shown_value",
+)
 
 
 class Kind(Enum):
@@ -86,6 +95,16 @@ def _settings() -> Iterator[Setting]:
                 section_name, each.name, _KINDS[hint], optional, each.default, each.metadata["setting"]
             )
 
+
+#: How sections are headed, for people.
+SECTION_TITLES = {
+    "http": "HTTP",
+    "log": "Default topic",
+    "iggy": "Apache Iggy",
+    "local": "Embedded log",
+    "groups": "Groups",
+    "observe": "Logs and metrics",
+}
 
 #: In the order in which they are shown.
 SETTINGS: tuple[Setting, ...] = tuple(_settings())

@@ -1,7 +1,7 @@
 """The parent of the workers (wiring): it takes the ports, starts them, starts again who dies, and ends them all.
 
 It serves nobody, so nothing that comes over the network can hurt it. A worker that ends with 69 or 78 ends all with that
-code: starting it again would change nothing. Any other end is a death: see `lives`.
+code: starting it again would change nothing. Any other end is a death: see `Lives`.
 """
 
 import asyncio
@@ -18,9 +18,16 @@ from typing import Final
 import structlog
 
 import bridge
+from bridge.cli import WORKER_COMMAND
 from bridge.config import Config, Effective
 from bridge.errors import StartupError
-from bridge.limits import WORKER_KILL_MARGIN_S
+from bridge.limits import (
+    WORKER_KILL_MARGIN_S,
+    WORKER_RESTART_BASE_DELAY_S,
+    WORKER_RESTART_DELAY_S_MAX,
+    WORKER_SHORT_LIFE_S,
+    WORKER_SHORT_LIVES_MAX,
+)
 from bridge.process.files import cursor_key_of
 from bridge.process.ports import take_ports
 from bridge.process.shutdown import (
@@ -33,12 +40,37 @@ from bridge.process.shutdown import (
     worst,
 )
 from bridge.telemetry.logs import configure
-from bridge.workers.command import WORKER_COMMAND
 from bridge.workers.handover import DRAIN, HURRY, Handover, write_handover
-from bridge.workers.lives import Lives
 from bridge.workers.memory import SharedMemory, make_memory_file
 
-__all__ = ("run_workers",)
+__all__ = ("Lives", "run_workers")
+
+
+class Lives:
+    """The short lives in a row of one worker."""
+
+    __slots__ = ("_short",)
+
+    def __init__(self) -> None:
+        self._short = 0
+
+    def ended(self, lived_s: float) -> float | None:
+        """
+        A life of *lived_s* is over.
+
+        Returns:
+            Seconds until the next one begins, 0 for the first short one; None where there shall be no other.
+        """
+        if lived_s >= WORKER_SHORT_LIFE_S:
+            self._short = 0
+            return 0.0
+        self._short += 1
+        if self._short >= WORKER_SHORT_LIVES_MAX:
+            return None
+        if self._short == 1:
+            return 0.0
+        return min(WORKER_RESTART_DELAY_S_MAX, WORKER_RESTART_BASE_DELAY_S * 2.0 ** (self._short - 2))
+
 
 _SECRET_BYTES: Final = 32
 _FINAL: Final = (EXIT_UNAVAILABLE, EXIT_CONFIG)

@@ -231,8 +231,7 @@ def test_workers_that_never_live_long_end_all_with_70(tmp_path: Path, iggy: Iggy
     code = """
 import sys
 import bridge.workers.supervisor as supervisor
-import bridge.workers.lives as lives
-lives.WORKER_RESTART_BASE_DELAY_S = 0.001
+supervisor.WORKER_RESTART_BASE_DELAY_S = 0.001
 real = supervisor.asyncio.create_subprocess_exec
 async def broken(program, *arguments, **options):
     return await real(program, "-c", "raise SystemExit(3)", **options)

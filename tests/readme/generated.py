@@ -8,7 +8,8 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.config import describe
+from bridge.config import SETTINGS
+from bridge.config.settings import SECTION_TITLES, default_text, range_text
 from bridge.iggy.state import diagram
 from bridge.telemetry.metrics import Metrics
 from tests.bench.report import readme_part
@@ -19,13 +20,15 @@ README: Final = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def configuration() -> Iterator[str]:
-    for section, rows in groupby(describe(), key=lambda row: row.section):
+    for section, settings in groupby(SETTINGS, key=lambda each: SECTION_TITLES[each.section]):
         yield f"\n**{section}**\n"
         yield "| variable | default | allowed | meaning |"
         yield "| --- | --- | --- | --- |"
-        for row in rows:
-            default = f"`{row.default}`" if row.default else ""
-            yield f"| `{row.env}` | {default} | {row.allowed} | {row.help} |".replace("|  |", "| |")
+        for each in settings:
+            default = f"`{default_text(each)}`" if default_text(each) else ""
+            yield f"| `{each.env}` | {default} | {range_text(each)} | {each.spec.help} |".replace(
+                "|  |", "| |"
+            )
     yield ""
 
 

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from bridge.config import SETTINGS, SETTINGS_BY_ENV, describe
+from bridge.config import SETTINGS, SETTINGS_BY_ENV
+from bridge.config.settings import default_text, range_text
 
 #: Names and defaults of the original service (shared api.md, "Configuration").
 ORIGINAL = {
@@ -41,7 +42,7 @@ ORIGINAL = {
 
 
 def test_every_setting_of_the_contract_is_there_with_its_default() -> None:
-    shown = {row.env: row.default for row in describe()}
+    shown = {each.env: default_text(each) for each in SETTINGS}
     assert {env: shown.get(env) for env in ORIGINAL} == ORIGINAL
 
 
@@ -68,9 +69,9 @@ def test_no_secret_has_a_flag_that_takes_its_value() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    for row in describe():
-        assert row.help, row.env
-        assert row.allowed, row.env
+    for each in SETTINGS:
+        assert each.spec.help, each.env
+        assert range_text(each), each.env
 
 
 def test_every_setting_is_read_somewhere_outside_of_its_table() -> None:

@@ -1,7 +1,7 @@
 """When a worker that ended is started again."""
 
 from bridge.limits import WORKER_RESTART_DELAY_S_MAX, WORKER_SHORT_LIFE_S, WORKER_SHORT_LIVES_MAX
-from bridge.workers.lives import Lives
+from bridge.workers.supervisor import Lives
 
 
 def test_a_first_death_is_followed_by_another_life_at_once() -> None:
