@@ -123,7 +123,7 @@ BULK_PART_BYTES: Final = 512 * 1024
 BULK_READS_MAX: Final = 32
 
 # --- rate limits and keys ---------------------------------------------------------------------------------------
-# Addresses remembered, and those that settle messages of groups once more; at about 300 bytes each this is 30 MB.
+# Addresses remembered, and those that acknowledge messages of groups once more; at about 300 bytes each this is 30 MB.
 RATE_LIMIT_ADDRESSES_MAX: Final = 100_000
 FAILED_KEYS_BURST: Final = 5
 # "At once": long enough that a slow guesser's five count together, short enough to type the key again.

@@ -99,7 +99,7 @@ WS_PUBLISH_BYTES_MAX: Final = 1024 * 1024
 WS_CALLS_MAX: Final = 32
 # Permits that a subscription may hold; a client that wants everything gives more now and then.
 WS_PERMITS_MAX: Final = 1_000_000
-# Messages of one subscription to a group that the client has and has not settled: each is a token of 100 bytes here.
+# Messages of one subscription to a group that the client has and has not acknowledged: each is a token of 100 bytes here.
 WS_UNACKED_MAX: Final = 1_000
 # Messages of a group that one receive asks for: in memory until they are sent.
 WS_RECEIVE_MESSAGES_MAX: Final = 100

@@ -126,33 +126,26 @@ class Admission:
         """Whether it is worth looking how late the loop is."""
         return self._refused or self.in_flight >= self._requests_min
 
-    def enter(self) -> bool:
-        """Take a place; False if there is none."""
-        if self.in_flight >= self.bound:
-            self._refused = True
-            return False
-        self.in_flight += 1
-        return True
+    def enter(self, holder: str = "") -> bool:
+        """
+        Take a place; False if there is none.
 
-    def enter_for(self, holder: str) -> bool:
-        """Take a place as *holder*, who has no more than his share of those that are counted so; False if there is none."""
-        self._shared.amount_max = self.bound - self._requests_min
-        if not self._shared.take(holder):
-            self._refused = True
-            return False
-        if self.enter():
+        Args:
+            holder: who has no more than his share of the places that are counted by address; "" where none is counted.
+        """
+        if holder:
+            self._shared.amount_max = self.bound - self._requests_min
+        if self.in_flight < self.bound and (not holder or self._shared.take(holder)):
+            self.in_flight += 1
             return True
-        self._shared.give_back(holder)
+        self._refused = True
         return False
 
-    def leave(self) -> None:
-        """Give a place back."""
+    def leave(self, holder: str = "") -> None:
+        """Give a place back, that of *holder* where it was taken so."""
         self.in_flight -= 1
-
-    def leave_for(self, holder: str) -> None:
-        """Give a place of *holder* back."""
-        self.in_flight -= 1
-        self._shared.give_back(holder)
+        if holder:
+            self._shared.give_back(holder)
 
     def hold(self, holder: str, count: int) -> bool:
         """Take so many bytes; False if that is too much. The first may always be held, however many they are."""
@@ -192,12 +185,8 @@ class Ticket(msgspec.Struct, gc=False, eq=False):
     def take_place(self) -> bool:
         """Whether the request has a place now; it has one at most."""
         if not self._placed:
-            if self._admission.crowded:
-                holder = limit_key(self._client)
-                self._placed = self._admission.enter_for(holder)
-                self._placed_as = holder if self._placed else ""
-            else:
-                self._placed = self._admission.enter()
+            self._placed_as = limit_key(self._client) if self._admission.crowded else ""
+            self._placed = self._admission.enter(self._placed_as)
         return self._placed
 
     def hold(self, count: int) -> bool:
@@ -211,10 +200,7 @@ class Ticket(msgspec.Struct, gc=False, eq=False):
         """The request has ended."""
         if self._placed:
             self._placed = False
-            if self._placed_as:
-                self._admission.leave_for(self._placed_as)
-            else:
-                self._admission.leave()
+            self._admission.leave(self._placed_as)
         if self._held_bytes:
             self._admission.release(limit_key(self._client), self._held_bytes)
             self._held_bytes = 0

@@ -153,7 +153,7 @@ class Session:
             socket.close(CloseCode.GOING_AWAY if self._leaving else CloseCode.NORMAL)
 
     def _part(self) -> None:
-        """End every subscription: at a drain with a word on where to go on, else giving back what was not settled."""
+        """End every subscription: at a drain with a word on where to go on, else giving back what was not acknowledged."""
         ended = [self._stop(name) for name in tuple(self._subscriptions)]
         if self._leaving and not self._parted:
             retry_ms = random.randint(LIVE_RETRY_MS_MIN, LIVE_RETRY_MS_MAX)  # noqa: S311 (to spread, not to hide)
