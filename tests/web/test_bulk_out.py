@@ -12,7 +12,7 @@ from bridge.errors import PollError
 from bridge.messagelog import NewMessage, Page, ToPartition
 from bridge.policy.body_kinds import Coding
 from bridge.web.bodies.decompression import inflater_of
-from bridge.web.handlers import cursor_reading
+from bridge.web.handlers import reading
 from bridge.web.rules import RULES
 from bridge.web.wire.cursors import cursor_lines
 from tests.support.bridge_app import Answer, BridgeApp
@@ -318,7 +318,7 @@ async def test_a_stream_by_cursor_that_has_begun_holds_none_either(
         places.append(admission.in_flight)
         return cursor_lines(*args)
 
-    monkeypatch.setattr(cursor_reading, "cursor_lines", look)
+    monkeypatch.setattr(reading, "cursor_lines", look)
     answer = await bridge.call("GET", "/messages?cursor=first", headers=NDJSON)
     assert len(_lines(answer)) == 7
     assert places

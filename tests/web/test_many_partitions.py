@@ -176,8 +176,6 @@ async def test_an_end_that_is_too_long_for_the_head_of_an_answer_is_left_out_of_
     await whole.store(3, "x")
     lines, headers = await whole.lines("first")
     assert len(headers["X-End-Cursor"]) <= END_CURSOR_CHARS_MAX
-    monkeypatch.setattr(
-        "bridge.web.handlers.cursor_reading.END_CURSOR_CHARS_MAX", len(headers["X-End-Cursor"]) - 1
-    )
+    monkeypatch.setattr("bridge.web.handlers.reading.END_CURSOR_CHARS_MAX", len(headers["X-End-Cursor"]) - 1)
     again, headers = await whole.lines("first")
     assert (again, "X-End-Cursor" in headers) == (lines, False)

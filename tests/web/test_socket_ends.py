@@ -7,8 +7,8 @@ import orjson
 import pytest
 
 from bridge.messagelog import First
-from bridge.web.sockets.messages import MessageForm
 from bridge.web.sockets.session import Session
+from bridge.web.sockets.subscriptions import MessageForm
 from tests.support.bridge_app import BridgeApp
 from tests.support.ws_client import SocketClient, messages, open_socket, shown, store
 

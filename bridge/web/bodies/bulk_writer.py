@@ -9,7 +9,7 @@ from bridge.clock import Clock, Deadline
 from bridge.errors import let_go
 from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
 from bridge.messagelog import Appender, Durability, Headers, NewRecords, Placement, TopicRef
-from bridge.web.bodies.stored_ranges import StoredRanges
+from bridge.web.wire.bulk import StoredRanges
 
 __all__ = ("BulkWriter",)
 

@@ -20,8 +20,8 @@ from bridge.messagelog import TopicRef
 from bridge.web.keys import Services
 from bridge.web.sockets.answers import ResumePoint, acks_frame_json, message_head, subscribed_json
 from bridge.web.sockets.operations import Acknowledgement, Extend, Nack, Subscribe
-from bridge.web.sockets.permits import Permits
 from bridge.web.sockets.socket import Socket
+from bridge.web.sockets.subscriptions import Permits
 from bridge.web.wire.groups import delivery_lines, messages_of, token_results_json
 from bridge.web.wire.heavy_pages import made_ready
 

@@ -1,6 +1,7 @@
 """One topic that a socket follows (shell over `flow.follow`): messages as far as there are permits and room."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Hashable, Sequence
 from typing import Final, Protocol
 
 from bridge.clock import Deadline
@@ -8,22 +9,103 @@ from bridge.errors import BadRequest
 from bridge.flow.following.batches import RecordBatch, Start
 from bridge.flow.following.fan_out import Sink
 from bridge.flow.following.follow import Follower
-from bridge.limits import FEED_BATCH_MESSAGES, READ_PAGE_MESSAGES
-from bridge.messagelog import First, FromTimestamp, Last, TopicRef
+from bridge.limits import FEED_BATCH_MESSAGES, READ_PAGE_MESSAGES, WS_PERMITS_MAX
+from bridge.messagelog import First, FromTimestamp, Last, Records, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web.keys import Services
-from bridge.web.sockets.answers import ResumePoint, gap_json, message_head, progress_json, subscribed_json
-from bridge.web.sockets.messages import MessageForm
+from bridge.web.live.forms import LiveForm
+from bridge.web.sockets.answers import (
+    SUBPROTOCOL,
+    ResumePoint,
+    gap_json,
+    message_head,
+    progress_json,
+    subscribed_json,
+)
 from bridge.web.sockets.operations import Subscribe
-from bridge.web.sockets.permits import Permits
 from bridge.web.sockets.socket import Socket
 from bridge.web.wire.cursors import read_cursor
+from bridge.web.wire.pages import ONE_LINE
 from bridge.web.wire.queries import parse_time
 
-__all__ = ("Subscription", "TopicSubscription", "start_of")
+__all__ = ("MessageForm", "Permits", "Subscription", "TopicSubscription", "start_of")
 
 # Between two words on what the filter holds back.
 _PROGRESS_S: Final = 1.0
+# The part that is the same for all who follow the same feed; what stands before it names the subscription.
+_PIECE: Final = b',"cursor":"%b","message":%b}'
+
+
+class Permits:
+    """
+    How many messages may still be sent, and a way to wait for more.
+
+    Attributes:
+        count: 0..`WS_PERMITS_MAX`.
+    """
+
+    __slots__ = ("_more", "count")
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._more = asyncio.Event()
+
+    def add(self, count: int) -> None:
+        """
+        So many more.
+
+        Raises:
+            BadRequest: if that would be too many; then none is added.
+        """
+        if self.count + count > WS_PERMITS_MAX:
+            raise BadRequest(
+                f"A subscription holds at most {WS_PERMITS_MAX} permits.",
+                path="$.count",
+                limit=WS_PERMITS_MAX,
+            )
+        self.count += count
+        self._more.set()
+
+    async def wait(self) -> None:
+        """Until there is one."""
+        while not self.count:
+            self._more.clear()
+            await self._more.wait()
+
+
+class MessageForm(LiveForm):
+    """How one subscription's messages are written; those whose forms have the same *key* share the bytes."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> Hashable:
+        """For `RecordBatch.encoded`: within one feed all else is the same."""
+        return SUBPROTOCOL, self.event_types
+
+    def pieces(self, batch: RecordBatch) -> list[bytes]:
+        """The messages of *batch* that the filter lets through, each to be preceded by the subscription's beginning."""
+        written = batch.encoded(self.key, self._written)
+        return written.split(b"\n") if written else []
+
+    def first_pieces(self, batch: RecordBatch, messages_max: int) -> tuple[list[bytes], int | None]:
+        """The first of them, made for one reader alone; and where the next one is to be looked for, None if these are all."""
+        records = self.passed(batch)
+        part = records.part(0, messages_max)
+        following = part.offsets[-1] + 1 if len(part) < len(records) else None
+        return self._spelled(batch, part), following
+
+    def _written(self, batch: RecordBatch) -> bytes:
+        return b"\n".join(self._spelled(batch, self.passed(batch)))
+
+    def _spelled(self, batch: RecordBatch, records: Records) -> list[bytes]:
+        """Each on one line: what is stored holds line breaks between tokens only, where a space is as good."""
+        if not records:
+            return []
+        tokens, objects = self.shown(batch, records)
+        if b"\n" in b"".join(records.payloads):
+            objects = [each.translate(ONE_LINE) for each in objects]
+        return list(map(_PIECE.__mod__, zip(tokens, objects, strict=True)))
 
 
 class Subscription(Protocol):

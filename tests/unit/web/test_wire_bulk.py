@@ -6,8 +6,7 @@ from bridge.errors import BadRequest
 from bridge.limits import NDJSON_RANGES_TOLD
 from bridge.messagelog import Durability, Receipt, TopicRef
 from bridge.web.bodies.ndjson import LineFault
-from bridge.web.bodies.stored_ranges import StoredRanges
-from bridge.web.wire.bulk import message_headers, progress, raw_receipt_json, stored_json
+from bridge.web.wire.bulk import StoredRanges, message_headers, progress, raw_receipt_json, stored_json
 
 
 def _ranges(*receipts: tuple[int, int | None, int]) -> list[tuple[int, int | None, int | None, int]]:
@@ -41,7 +40,7 @@ def test_however_many_ranges_there_are_only_so_many_are_told() -> None:
 def test_a_range_that_begins_without_a_place_gets_the_first_that_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bridge.web.bodies.stored_ranges.NDJSON_RANGES_TOLD", 1)
+    monkeypatch.setattr("bridge.web.wire.bulk.NDJSON_RANGES_TOLD", 1)
     assert _ranges((0, None, 2), (0, 9, 1)) == [(0, 9, 9, 3)]
 
 
