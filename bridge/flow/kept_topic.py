@@ -96,19 +96,25 @@ class KeptTopic:
         finally:
             self.waiting -= 1
 
-    async def when_there(
+    async def guarded(
         self,
+        place: TopicRef | str,
         call: Callable[[], Awaitable[_T]],
         deadline: Deadline,
-        missing: StreamNotFound | TopicNotFound,
         outcome: Outcome | None = None,
     ) -> _T:
         """
-        Do again what met *missing*, once the topic is there.
+        What *call* gives; where it misses *place* and that is the default topic or its stream, once that is there.
 
         Raises:
-            TopicNotReady: if it is not there in time, or is missing again and again.
+            TopicNotReady: with *outcome*, if it is not there in time, or is missing again and again.
         """
+        try:
+            return await call()
+        except _MISSING as error:
+            if place not in (self.topic, self.topic.stream):
+                raise
+            missing = error
         for _ in range(DEFAULT_TOPIC_TRIES_MAX):
             self.missed()
             await self.until_there(deadline, outcome)
@@ -145,16 +151,10 @@ class KeptAppender:
         kept = self._kept
         if kept.waiting and topic == kept.topic:
             await kept.until_there(deadline, Outcome.NOT_WRITTEN)
-        try:
-            return await self._appender.append(topic, placement, messages, deadline=deadline)
-        except _MISSING as error:
-            if topic != kept.topic:
-                raise
-            missing = error
-        return await kept.when_there(
+        return await kept.guarded(
+            topic,
             lambda: self._appender.append(topic, placement, messages, deadline=deadline),
             deadline,
-            missing,
             Outcome.NOT_WRITTEN,
         )
 
@@ -175,7 +175,7 @@ class KeptLog:
         return await self._log.streams(deadline=deadline)
 
     async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        return await self._of_stream(name, lambda: self._log.stream(name, deadline=deadline), deadline)
+        return await self._kept.guarded(name, lambda: self._log.stream(name, deadline=deadline), deadline)
 
     async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
         await self._log.delete_stream(name, deadline=deadline)
@@ -191,7 +191,7 @@ class KeptLog:
         retention: Retention = Retention(),  # noqa: B008 (frozen)
         deadline: Deadline,
     ) -> TopicInfo:
-        return await self._of_stream(
+        return await self._kept.guarded(
             topic.stream,
             lambda: self._log.create_topic(
                 topic,
@@ -205,10 +205,10 @@ class KeptLog:
         )
 
     async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
-        return await self._of_stream(stream, lambda: self._log.topics(stream, deadline=deadline), deadline)
+        return await self._kept.guarded(stream, lambda: self._log.topics(stream, deadline=deadline), deadline)
 
     async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
-        return await self._of_topic(topic, lambda: self._log.topic(topic, deadline=deadline), deadline)
+        return await self._kept.guarded(topic, lambda: self._log.topic(topic, deadline=deadline), deadline)
 
     async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
         await self._log.delete_topic(topic, deadline=deadline)
@@ -216,14 +216,14 @@ class KeptLog:
             self._kept.missed()
 
     async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        await self._of_topic(
+        await self._kept.guarded(
             topic, lambda: self._log.purge_topic(topic, deadline=deadline), deadline, Outcome.NOT_WRITTEN
         )
 
     async def update_retention(
         self, topic: TopicRef, retention: Retention, *, deadline: Deadline
     ) -> TopicInfo:
-        return await self._of_topic(
+        return await self._kept.guarded(
             topic,
             lambda: self._log.update_retention(topic, retention, deadline=deadline),
             deadline,
@@ -231,7 +231,7 @@ class KeptLog:
         )
 
     async def add_partitions(self, topic: TopicRef, count: int, *, deadline: Deadline) -> TopicInfo:
-        return await self._of_topic(
+        return await self._kept.guarded(
             topic,
             lambda: self._log.add_partitions(topic, count, deadline=deadline),
             deadline,
@@ -239,14 +239,14 @@ class KeptLog:
         )
 
     async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
-        return await self._of_topic(
+        return await self._kept.guarded(
             topic, lambda: self._log.partitions_count(topic, deadline=deadline), deadline
         )
 
     async def append(
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
-        return await self._of_topic(
+        return await self._kept.guarded(
             topic,
             lambda: self._log.append(topic, placement, messages, deadline=deadline),
             deadline,
@@ -256,22 +256,16 @@ class KeptLog:
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
     ) -> Page:
-        try:
-            return await self._log.read(topic, partition_id, position, count=count, deadline=deadline)
-        except _MISSING as error:
-            if topic != self._kept.topic:
-                raise
-            missing = error
-        return await self._kept.when_there(
+        return await self._kept.guarded(
+            topic,
             lambda: self._log.read(topic, partition_id, position, count=count, deadline=deadline),
             deadline,
-            missing,
         )
 
     async def stored_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
     ) -> StoredOffset | None:
-        return await self._of_topic(
+        return await self._kept.guarded(
             topic,
             lambda: self._log.stored_offset(topic, partition_id, consumer, deadline=deadline),
             deadline,
@@ -280,7 +274,7 @@ class KeptLog:
     async def store_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
     ) -> None:
-        await self._of_topic(
+        await self._kept.guarded(
             topic,
             lambda: self._log.store_offset(topic, partition_id, consumer, offset, deadline=deadline),
             deadline,
@@ -290,7 +284,7 @@ class KeptLog:
     async def delete_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
     ) -> None:
-        await self._of_topic(
+        await self._kept.guarded(
             topic,
             lambda: self._log.delete_offset(topic, partition_id, consumer, deadline=deadline),
             deadline,
@@ -299,33 +293,3 @@ class KeptLog:
 
     async def close(self) -> None:
         await self._log.close()
-
-    async def _of_stream(
-        self,
-        stream: str,
-        call: Callable[[], Awaitable[_T]],
-        deadline: Deadline,
-        outcome: Outcome | None = None,
-    ) -> _T:
-        try:
-            return await call()
-        except StreamNotFound as error:
-            if stream != self._kept.topic.stream:
-                raise
-            missing = error
-        return await self._kept.when_there(call, deadline, missing, outcome)
-
-    async def _of_topic(
-        self,
-        topic: TopicRef,
-        call: Callable[[], Awaitable[_T]],
-        deadline: Deadline,
-        outcome: Outcome | None = None,
-    ) -> _T:
-        try:
-            return await call()
-        except _MISSING as error:
-            if topic != self._kept.topic:
-                raise
-            missing = error
-        return await self._kept.when_there(call, deadline, missing, outcome)

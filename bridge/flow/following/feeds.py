@@ -119,18 +119,10 @@ class Feed:
         )
 
     async def _open(self, deadline: Deadline) -> None:
-        wanted: Sequence[int]
-        if self._named is None:
-            wanted = range(await self._tails.log.partitions_count(self.topic, deadline=deadline))
-        else:
-            wanted = self._named
+        count = 0 if self._named else await self._tails.log.partitions_count(self.topic, deadline=deadline)
+        wanted = self._named or range(count)
         _check_count(len(wanted))
-        watches = [self._watch(partition_id) for partition_id in wanted]
-        await asyncio.gather(*(watch.opened(deadline) for watch in watches))
-        # From here on without a wait: nothing can come between the positions and the messages after them.
-        self.positions = tuple(
-            (partition_id, watch.listen(self)) for partition_id, watch in zip(wanted, watches, strict=True)
-        )
+        await self._listen(wanted, deadline)
         self._look_later()
 
     def close(self) -> None:
@@ -298,7 +290,13 @@ class Feed:
             _check_count(count)
             new = sorted(set(range(count)) - set(self._watches))
             for begin in range(0, len(new), PARTITIONS_AT_ONCE):
-                await self._follow_too(new[begin : begin + PARTITIONS_AT_ONCE], deadline)
+                if await self._listen(new[begin : begin + PARTITIONS_AT_ONCE], deadline):
+                    # What came before is not in the sequence: all readers go and read it from the log.
+                    self.sequence += 1
+                    self._forget_ring()
+                    self._announce()
+            if new:
+                _log.info("partitions_followed", first=new[0], count=len(new))
         except (LogError, PartitionNotFound):
             # Next time, then.
             pass
@@ -308,7 +306,8 @@ class Feed:
             self._look_task = None
         self._look_later()
 
-    async def _follow_too(self, partitions: Sequence[int], deadline: Deadline) -> None:
+    async def _listen(self, partitions: Sequence[int], deadline: Deadline) -> bool:
+        """Follow these too, from their ends on; whether any of them has held a message."""
         try:
             watches = [self._watch(partition_id) for partition_id in partitions]
             await asyncio.gather(*(watch.opened(deadline) for watch in watches))
@@ -317,15 +316,11 @@ class Feed:
                 if partition_id in self._watches:
                     self._watches.pop(partition_id)[0].close()
             raise
+        # From here on without a wait: nothing can come between the positions and the messages after them.
         next_offsets = [watch.listen(self) for watch in watches]
-        for partition_id, next_offset in zip(partitions, next_offsets, strict=True):
-            self.positions = moved(self.positions, partition_id, next_offset)
-        _log.info("partitions_followed", first=partitions[0], count=len(partitions))
-        if any(next_offsets):
-            # What came before is not in the sequence: all readers go and read it from the log.
-            self.sequence += 1
-            self._forget_ring()
-            self._announce()
+        found = dict(self.positions) | dict(zip(partitions, next_offsets, strict=True))
+        self.positions = tuple(sorted(found.items()))
+        return any(next_offsets)
 
 
 def _check_count(count: int) -> None:

@@ -2,8 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
 import structlog
 
@@ -11,9 +10,9 @@ from bridge.clock import Clock, Deadline
 from bridge.errors import BridgeError, InternalError, LogError, NotFound
 from bridge.flow.following.batches import Gap
 from bridge.flow.following.tail_state import SingleMessage, TailWaits
+from bridge.flow.following.topic_reader import MadeReady, TopicReader
 from bridge.flow.timers import Timer, Timers, in_background
 from bridge.limits import (
-    PAGE_LIGHT_BYTES,
     READ_PAGE_MESSAGES,
     TAIL_LINGER_S,
     TAIL_POLL_MS_MAX,
@@ -26,10 +25,7 @@ from bridge.limits import (
 )
 from bridge.messagelog import FromOffset, Last, MessageLog, Records, TopicRef
 
-__all__ = ("MadeReady", "PartitionTail", "TailContext", "TailListener")
-
-MadeReady: TypeAlias = Callable[[Records], Awaitable[object]]
-"""Does what takes long of heavy messages, in turns with all else, and leaves it with them."""
+__all__ = ("PartitionTail", "TailContext", "TailListener")
 
 _log = structlog.get_logger("bridge.flow")
 _POLL_S_MIN: Final = TAIL_POLL_MS_MIN / 1000
@@ -93,6 +89,13 @@ class PartitionTail:
         self._context = context
         self.topic = topic
         self.partition_id = partition_id
+        # Listeners are told in one go: what takes long of a heavy message is done before.
+        self._reader = TopicReader(
+            context.log,
+            topic,
+            deadline=lambda: Deadline.after(TAIL_READ_TIMEOUT_S, context.clock),
+            made_ready=context.made_ready,
+        )
         self._listeners: list[TailListener] = []
         self._waits = TailWaits()
         self._users = 0
@@ -257,11 +260,8 @@ class PartitionTail:
             position, messages_max = Last(), 1
         elif asked == 1 and self._single.look_is_due(context.clock.monotonic_s()):
             position, messages_max = FromOffset(0), messages_max + 1
-        deadline = Deadline.after(TAIL_READ_TIMEOUT_S, context.clock)
         try:
-            page = await context.log.read(
-                self.topic, self.partition_id, position, count=messages_max, deadline=deadline
-            )
+            page = await self._reader.read(self.partition_id, position, messages_max)
         except LogError as error:
             _log.debug("tail_put_off", reason=error.code, again_in_s=self._retry_s)
             await self._sleep(self._retry_s)
@@ -269,7 +269,6 @@ class PartitionTail:
             return 0.0
         self._retry_s = TAIL_RETRY_S_MIN
         records, end_offset = page.messages, page.end_offset
-        await self._made_ready(records)
         if isinstance(position, Last):
             self._single.note(records)
             self._reached(end_offset)
@@ -280,12 +279,6 @@ class PartitionTail:
                 return 0.0
             records = records.part(bisect_left(records.offsets, asked), len(records))
         return self._heed(records, end_offset, asked, listening=listening)
-
-    async def _made_ready(self, records: Records) -> None:
-        """Listeners are told in one go: what takes long of a heavy message is done before, in turns with all else."""
-        made_ready = self._context.made_ready
-        if made_ready is not None and self._listeners and records.payload_bytes > PAGE_LIGHT_BYTES:
-            await made_ready(records)
 
     def _heed(self, records: Records, end_offset: int, asked: int, *, listening: bool) -> float:
         """What a read from *asked* on has given; how long to rest."""

@@ -6,7 +6,8 @@ from typing import Final, Self
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import DeadlineExceeded, Overloaded
-from bridge.flow.following.partition_tail import MadeReady, PartitionTail, TailListener
+from bridge.flow.following.partition_tail import PartitionTail, TailListener
+from bridge.flow.following.topic_reader import MadeReady
 from bridge.flow.timers import Timers, loop_timers
 from bridge.limits import TAILS_MAX
 from bridge.messagelog import MessageLog, TopicRef
