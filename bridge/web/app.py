@@ -11,17 +11,18 @@ from bridge.web.keys import SERVICES, Services
 from bridge.web.live.counts import count_live
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
+from bridge.web.middleware.answer_headers import answer_headers
 from bridge.web.middleware.api_key import api_key
 from bridge.web.middleware.cors import cors
 from bridge.web.middleware.deadline import deadline
 from bridge.web.middleware.foreign_pages import foreign_pages
-from bridge.web.middleware.gates import Gate, as_middleware
+from bridge.web.middleware.gates import BEHIND_GATES, Gate, behind
 from bridge.web.middleware.identity import identity
 from bridge.web.middleware.problem_boundary import problem_boundary
 from bridge.web.middleware.protocol import protocol
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.rules import RULES, Rules
-from bridge.web.server.answer_headers import stamp
+from bridge.web.server.answer_headers import STAMP, stamp_of
 from bridge.web.wire.heavy_pages import judged
 
 __all__ = ("MIDDLEWARES", "MiddlewareFactory", "RouteRow", "build_app")
@@ -31,7 +32,8 @@ MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Gate | None]
 
 #: From the outside in.
 MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
-    identity,  # first: every line of the log and every answer names the request
+    answer_headers,  # outside everything: whatever the answer is
+    identity,  # before the rest: every line of the log and every answer names the request
     access_log,  # outside the boundary: sees what was answered, not what was raised
     problem_boundary,  # outside everything that can fail
     deadline,  # the time runs from here, for refusals as well
@@ -79,18 +81,18 @@ def build_app(
         routes = ROUTES
     rules = Rules.of(services.http, services.clock, services.limit_tables)
     gates = [gate for factory in middlewares if (gate := factory(services, rules)) is not None]
-    app = web.Application(
-        middlewares=[as_middleware(gates)], client_max_size=services.http.request_body_bytes_max
-    )
+    put_behind = behind(gates)
+    app = web.Application(client_max_size=services.http.request_body_bytes_max)
+    app[BEHIND_GATES] = put_behind
     app[SERVICES] = services
     services.metrics.live.ask = partial(count_live, services)
     services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
-    app.on_response_prepare.append(stamp(rules.origins, services.lifecycle))
+    app[STAMP] = stamp_of(rules.origins, services.lifecycle)
     for row in routes:
         if row.method == "GET":
-            app.router.add_get(row.path, row.handler, allow_head=True)
+            app.router.add_get(row.path, put_behind(row.handler), allow_head=True)
         else:
-            app.router.add_route(row.method, row.path, row.handler)
+            app.router.add_route(row.method, row.path, put_behind(row.handler))
     return app

@@ -6,6 +6,7 @@ import pytest
 from aiohttp import web
 
 from bridge.config import HttpConfig
+from bridge.web.server.answer_headers import send_head
 from tests.support.clock import FakeClock
 from tests.support.door import Row, open_door
 from tests.support.raw_http import RawConnection, ask, request_bytes
@@ -24,7 +25,7 @@ JSON = "Content-Type: application/json"
 
 async def stream(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
-    await response.prepare(request)
+    await send_head(request, response)
     await response.write(b"data")
     await response.write_eof()
     return response
@@ -153,7 +154,7 @@ async def test_what_does_not_end_by_itself_is_ended(
 async def test_a_stream_that_fails_in_the_middle_is_cut_off_and_not_ended_well() -> None:
     async def half(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
-        await response.prepare(request)
+        await send_head(request, response)
         await response.write(b"half")
         raise ZeroDivisionError
 

@@ -234,3 +234,8 @@ def test_no_file_names_the_host_of_a_registry() -> None:
         if host in path.read_text(errors="replace").lower()
     ]
     assert not found
+
+
+def test_no_answer_begins_without_what_every_answer_carries() -> None:
+    senders = [path.name for path in sources("bridge") if ".prepare(request)" in path.read_text()]
+    assert senders == ["answer_headers.py"]

@@ -11,6 +11,7 @@ from bridge.messagelog import Records
 from bridge.policy.body_kinds import Coding
 from bridge.web.bodies.compression import deflater_of
 from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import protocol_of
 from bridge.web.wire.accept import preferred_coding
 from bridge.web.wire.heavy_pages import made_ready
@@ -50,7 +51,7 @@ class LineWriter:
         if coding is not Coding.IDENTITY:
             response.headers[hdrs.CONTENT_ENCODING] = coding.name.lower()
         writer = cls(request, response, coding)
-        await response.prepare(request)
+        await send_head(request, response)
         return writer
 
     async def write(self, records: Records, *, lead: bytes) -> None:

@@ -18,6 +18,7 @@ from bridge.web.bodies.whole import read_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import topic_of
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
+from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.tickets import give_back
 from bridge.web.wire.groups import (
@@ -61,7 +62,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
         if protocol_of(request).may_have_left:
             raise ConnectionResetError("the client is gone")
         # Here, and not after the return, to see whether it can be written.
-        await response.prepare(request)
+        await send_head(request, response)
         await response.write_eof()
         if request.transport is None:
             # It ended while part of the answer waited to be taken.

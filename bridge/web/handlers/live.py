@@ -17,7 +17,7 @@ from bridge.web.live import sse
 from bridge.web.live.sse import EventForm
 from bridge.web.live.sse_stream import SseStream
 from bridge.web.live.streams import LiveKind
-from bridge.web.server.answer_headers import vary_by
+from bridge.web.server.answer_headers import send_head, vary_by
 from bridge.web.server.departures import on_departure
 from bridge.web.server.tickets import give_back
 from bridge.web.wire.accept import takes_events
@@ -77,7 +77,7 @@ async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResp
             deadline=request[DEADLINE],
         )
         with closing(follower):
-            await response.prepare(request)
+            await send_head(request, response)
             if request.method == hdrs.METH_GET:
                 # From now on each of its steps has its own time.
                 services.lifecycle.backstops.lift()

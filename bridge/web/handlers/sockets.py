@@ -11,6 +11,7 @@ from bridge.policy.admission import Ticket
 from bridge.web.keys import CLIENT, DEADLINE, REQUEST_ID, SERVICES
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
+from bridge.web.server.answer_headers import send_head
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.tickets import TICKET
 from bridge.web.sockets.session import Session, message_bytes_max
@@ -54,7 +55,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
             request[TICKET].close()
         connection.open()
         try:
-            await response.prepare(request)
+            await send_head(request, response)
             await session.run()
         finally:
             await connection.finish()

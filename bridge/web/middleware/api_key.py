@@ -4,6 +4,7 @@ from typing import Final
 
 import structlog
 from aiohttp import web
+from multidict import istr
 
 from bridge.errors import TooManyFailedKeys, Unauthorized
 from bridge.policy.api_keys import KeyVerdict
@@ -14,6 +15,7 @@ from bridge.web.rules import Rules
 
 __all__ = ("api_key",)
 
+_API_KEY: Final = istr("X-API-Key")
 # A key in a URL stands in every proxy's log; said once an hour, not for every request.
 _WARNING_INTERVAL_S: Final = 3600.0
 
@@ -32,7 +34,7 @@ def api_key(services: Services, rules: Rules) -> Gate | None:
         path, has_query, _ = request.raw_path.partition("?")
         if path in bypass:
             return
-        header = request.headers.getall("X-API-Key", ())
+        header = request.headers.getall(_API_KEY, ())
         query = request.query.getall("api_key", ()) if has_query else ()
         verdict = judge(header, query)
         if verdict is KeyVerdict.RIGHT:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from bridge.clock import Deadline
 from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome
@@ -16,6 +17,8 @@ from bridge.web.server.answer_headers import ANSWER_HEADERS
 
 __all__ = ("deadline",)
 
+_REQUEST_TIMEOUT: Final = istr("X-Request-Timeout")
+_EFFECTIVE_TIMEOUT: Final = istr("X-Effective-Timeout")
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
@@ -25,10 +28,10 @@ def deadline(services: Services, rules: Rules) -> Gate:
     lifecycle, backstops = services.lifecycle, services.lifecycle.backstops
 
     def set_deadline(request: web.Request) -> None:
-        timeout_ms = effective_timeout_ms(request.headers.get("X-Request-Timeout"), configured_ms)
+        timeout_ms = effective_timeout_ms(request.headers.get(_REQUEST_TIMEOUT), configured_ms)
         seconds = timeout_ms / 1000
         request[DEADLINE] = Deadline(clock.monotonic_s() + seconds, clock)
-        request[ANSWER_HEADERS]["X-Effective-Timeout"] = str(timeout_ms)
+        request[ANSWER_HEADERS][_EFFECTIVE_TIMEOUT] = str(timeout_ms)
         backstops.guard(seconds + DEADLINE_BACKSTOP_S)
 
     def kept(_: web.Request, __: web.StreamResponse) -> None:

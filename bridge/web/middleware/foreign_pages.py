@@ -3,6 +3,7 @@
 from typing import Final
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from bridge.config.rules import is_loopback
 from bridge.errors import Forbidden, MisdirectedRequest
@@ -14,7 +15,8 @@ from bridge.web.rules import Rules
 
 __all__ = ("foreign_pages", "foreign_pages_of_figures")
 
-_FETCH_SITE: Final = "Sec-Fetch-Site"
+_FETCH_SITE: Final = istr("Sec-Fetch-Site")
+_API_KEY: Final = istr("X-API-Key")
 _NOTHING: Final = Forwarding()
 
 
@@ -76,7 +78,7 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
             )
         if not by_a_page:
             return
-        if keyed and "X-API-Key" in headers and hdrs.UPGRADE not in headers:
+        if keyed and _API_KEY in headers and hdrs.UPGRADE not in headers:
             return
         if not origins.may_call(named, fetch_site, said.site(host)):
             raise Forbidden(

@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 from bridge.errors import let_go
 
-__all__ = ("Answered", "Check", "Failed", "Gate", "as_middleware")
+__all__ = ("BEHIND_GATES", "Answered", "Check", "Failed", "Gate", "behind")
+
+#: What puts a handler behind the gates of its application.
+BEHIND_GATES: web.AppKey[Callable[[Handler], Handler]] = web.AppKey("behind_gates")
 
 #: Lets the request pass with None, answers in its place, or raises.
 Check: TypeAlias = Callable[[web.Request], web.StreamResponse | None]
@@ -48,40 +51,43 @@ class _Way(NamedTuple):
         )
 
 
-def as_middleware(gates: Sequence[Gate]) -> Middleware:
+def behind(gates: Sequence[Gate]) -> Callable[[Handler], Handler]:
     """
-    All *gates*, from the outside in.
+    What puts a handler behind all *gates*, from the outside in.
 
-    What one raises goes out through those in front of it, as an error from further in does.
+    What one raises goes out through those in front of it, as an error from further in does. As a middleware of aiohttp,
+    with one of aiohttp's own around it, they took 3 % more of the instructions of a POST.
     """
     checks, out = _Way.through(gates)
 
-    @web.middleware
-    async def pass_gates(request: web.Request, handler: Handler) -> web.StreamResponse:
-        passed = 0
-        try:
-            for check in checks:
-                answer = check(request)
-                if answer is not None:
-                    break
-                passed += 1
-            else:
-                answer = await handler(request)
-        except BaseException as error:  # noqa: BLE001 (what no gate answers is raised again)
-            answer = _gone_out(iter(out[passed]), request, error)
-            let_go(error)
+    def put(handler: Handler) -> Handler:
+        async def pass_gates(request: web.Request) -> web.StreamResponse:
+            passed = 0
+            try:
+                for check in checks:
+                    answer = check(request)
+                    if answer is not None:
+                        break
+                    passed += 1
+                else:
+                    answer = await handler(request)
+            except BaseException as error:  # noqa: BLE001 (what no gate answers is raised again)
+                answer = _gone_out(iter(out[passed]), request, error)
+                let_go(error)
+                return answer
+            outwards = iter(out[passed])
+            try:
+                for _, answered, _ in outwards:
+                    if answered is not None:
+                        answered(request, answer)
+            except BaseException as error:  # noqa: BLE001 (goes on outwards in place of the answer)
+                answer = _gone_out(outwards, request, error)
+                let_go(error)
             return answer
-        outwards = iter(out[passed])
-        try:
-            for _, answered, _ in outwards:
-                if answered is not None:
-                    answered(request, answer)
-        except BaseException as error:  # noqa: BLE001 (goes on outwards in place of the answer)
-            answer = _gone_out(outwards, request, error)
-            let_go(error)
-        return answer
 
-    return pass_gates
+        return pass_gates
+
+    return put
 
 
 def _with_work_outwards(gates: Sequence[Gate]) -> tuple[Gate, ...]:

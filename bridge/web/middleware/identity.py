@@ -11,7 +11,7 @@ from bridge.telemetry.logs import REQUEST_SCOPE
 from bridge.web.keys import CLIENT, REQUEST_ID, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.answer_headers import ANSWER_HEADERS, own_headers
+from bridge.web.server.answer_headers import ANSWER_HEADERS, X_REQUEST_ID, own_headers
 
 __all__ = ("identity",)
 
@@ -40,7 +40,7 @@ def identity(services: Services, rules: Rules) -> Gate:
         return client
 
     def identify(request: web.Request) -> None:
-        given_id = id_of(request.headers.get("X-Request-Id"))
+        given_id = id_of(request.headers.get(X_REQUEST_ID))
         client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
         request[REQUEST_ID] = given_id
         request[CLIENT] = client

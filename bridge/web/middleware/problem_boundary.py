@@ -41,7 +41,8 @@ def problem_boundary(_: Services, __: Rules) -> Gate:
             return _answer(request, error)
         if isinstance(error, web.HTTPException):
             if error.status < _CLIENT_ERROR:
-                return None
+                # aiohttp takes it as raised alone.
+                return web.Response(status=error.status, headers=error.headers)
             allow = error.headers.get(hdrs.ALLOW)
             return _answer(request, _of_aiohttp(error.status), None if allow is None else {hdrs.ALLOW: allow})
         if isinstance(error, ConnectionError) or not isinstance(error, Exception):

@@ -4,6 +4,7 @@ from math import ceil
 from typing import Final
 
 from aiohttp import web
+from multidict import istr
 
 from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
@@ -21,6 +22,8 @@ PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
 
 
 _ADDRESS: Final = "address"
+_POLICY: Final = istr("RateLimit-Policy")
+_STATE: Final = istr("RateLimit")
 
 
 def policy_header(rate: RateRule, name: str = _ADDRESS) -> str:
@@ -53,8 +56,8 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
             name, key = ACKNOWLEDGING, acknowledgement_key(key)
         verdict = take(key, 0 if (method, target) in PROBES else 1)
         headers = request[ANSWER_HEADERS]
-        headers["RateLimit-Policy"] = policies[name]
-        headers["RateLimit"] = state_header(verdict, name)
+        headers[_POLICY] = policies[name]
+        headers[_STATE] = state_header(verdict, name)
         if verdict.allowed:
             return
         headers["X-RateLimit-Limit"] = burst

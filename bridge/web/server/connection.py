@@ -1,7 +1,6 @@
 """One connection and its requests, one after the other (shell)."""
 
 import asyncio
-import math
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, Protocol, cast
@@ -48,11 +47,13 @@ class BridgeProtocol(FramedProtocol):
     """
 
     __slots__ = (
+        "_awaited",
         "_begun",
         "_bridge_loop",
         "_counted_as",
         "_ended",
         "_head_due_s",
+        "_heard",
         "_owner",
         "_pace",
         "_room",
@@ -79,8 +80,11 @@ class BridgeProtocol(FramedProtocol):
         self._serving: web.BaseRequest | None = None
         # So many have been.
         self._begun = 0
-        # By when, on the loop's clock, the head that has begun must be whole; without end where none has.
-        self._head_due_s = math.inf
+        # Whether a head has begun, where `framing` is not told.
+        self._heard = False
+        # The head that was waited for at the last look, by the number of its request; and by when it must be whole.
+        self._awaited = -1
+        self._head_due_s = 0.0
         # Done when the connection has ended; made by who waits for that.
         self._ended: asyncio.Future[None] | None = None
         # Done when a connection that was full takes something again, or has ended.
@@ -104,23 +108,29 @@ class BridgeProtocol(FramedProtocol):
             return
         super().connection_made(transport)
         self._sink = self.transport
-        self._head_due_s = self._bridge_loop.time() + limits.HEAD_TIMEOUT_S
         bound_unsent(transport)
 
-    def data_received(self, data: bytes) -> None:
-        if self._serving is None and self._head_due_s == math.inf:
-            self._head_due_s = self._bridge_loop.time() + limits.HEAD_TIMEOUT_S
-        super().data_received(data)
+    def heard(self) -> None:
+        self._heard = self._serving is None
 
     def request_begun(self, request: web.BaseRequest) -> None:
         """*request*, whose head is whole, is to be answered; called by who makes requests."""
         self._serving = request
         self._begun += 1
-        self._head_due_s = math.inf
+        self._heard = False
 
-    def end_if_overdue(self, now_s: float) -> None:
-        """Close the connection if the time of its head is up."""
-        if self._head_due_s <= now_s:
+    def look_at_head(self, now_s: float) -> None:
+        """
+        Close the connection if the time of its head is up; asked for again and again.
+
+        The time runs from the first look that finds the head begun, or the connection open: to note it as bytes come
+        took a reading of the clock for every request.
+        """
+        if self._serving is not None or not (self._begun == 0 or self._heard or self.framing.head_begun):
+            self._awaited = -1
+        elif self._awaited != self._begun:
+            self._awaited, self._head_due_s = self._begun, now_s + limits.HEAD_TIMEOUT_S
+        elif self._head_due_s <= now_s:
             self.force_close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -163,7 +173,6 @@ class BridgeProtocol(FramedProtocol):
         super().connection_lost(None)
         self._owner.outflow.freed(self)
         self._serving = self.on_writable = self._sink = None
-        self._head_due_s = math.inf
         self._let_writer_go_on()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
@@ -247,15 +256,12 @@ class BridgeProtocol(FramedProtocol):
         if not gone and self.writing_paused:
             gone = not await self.drained()
         if not gone:
-            body = request.content
-            if body.exception() is not None:
+            if request.content.exception() is not None:
                 await self._see_off()
                 gone = True
             elif response.status in _REFUSALS:
                 await self._owner.rest()
         self._serving = None
-        if self.framing.head_begun:
-            self._head_due_s = self._bridge_loop.time() + limits.HEAD_TIMEOUT_S
         if self.half_closed:
             self._end_once_answered()
         return response, gone

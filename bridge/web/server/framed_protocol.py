@@ -48,6 +48,7 @@ class FramedProtocol(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         """As aiohttp; in pieces, where it would lose what follows a request."""
         if not INTERNALS_ARE_KNOWN:
+            self.heard()
             super().data_received(data)
             return
         while data and not (self._buffer_paused or self._reading_paused):
@@ -58,6 +59,9 @@ class FramedProtocol(web.RequestHandler):
                 return
             data = data[cut:]
         self._feed(data)
+
+    def heard(self) -> None:
+        """Called with bytes of which `framing` is not told."""
 
     def _feed(self, piece: bytes) -> bool:
         """Let the parser have *piece*; whether the next may follow."""

@@ -3,11 +3,13 @@
 import asyncio
 import os
 from collections import Counter
-from typing import Final
+from collections.abc import Callable
+from typing import Final, cast
 
 import structlog
 from aiohttp import http_exceptions, http_parser, web
 from aiohttp.http import HttpRequestParser
+from aiohttp.typedefs import Handler
 
 from bridge import limits
 from bridge.errors import (
@@ -24,6 +26,7 @@ from bridge.policy.client_address import limit_key
 from bridge.policy.requests import RequestIds
 from bridge.web.keys import REQUEST_ID, Services
 from bridge.web.middleware.access_log import UNMATCHED
+from bridge.web.middleware.gates import BEHIND_GATES
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.rules import RULES, Rules
 from bridge.web.server.answer_headers import own_headers
@@ -37,8 +40,8 @@ __all__ = ("BridgeRunner", "check_parser", "make_runner")
 _NO_METHOD: Final = "UNKNOWN"
 # Refused connections come by the thousand; one line for so many seconds.
 _REFUSAL_LOG_INTERVAL_S: Final = 10.0
-# How much later than its time a connection may end whose head does not come.
-_HEADS_LOOK_S: Final = 1.0
+# A connection whose head does not come ends at most twice so much later than its time.
+_HEADS_LOOK_S: Final = 0.5
 # What aiohttp's parser says of it, and nothing else tells; a test over a socket stands by it.
 _TOO_MANY_FIELDS: Final = "Too many headers received"
 
@@ -62,13 +65,22 @@ def check_parser() -> None:
 class BridgeServer(web.Server):
     """Makes one protocol for each connection, as long as there may be another."""
 
-    def __init__(self, stock: web.Server, *, rules: Rules, services: Services) -> None:
+    def __init__(
+        self,
+        stock: web.Server,
+        *,
+        rules: Rules,
+        services: Services,
+        behind_gates: Callable[[Handler], Handler],
+    ) -> None:
         """
         Args:
             stock: the server that aiohttp makes for the application.
+            behind_gates: puts a handler behind the gates; the application's own are.
         """
         super().__init__(self._answer, request_factory=request_factory(stock.request_factory))
         self._application = stock.request_handler
+        self._behind_gates = behind_gates
         self._protocol_options: Final = {
             "keepalive_timeout": services.http.keepalive_timeout_s,
             "max_line_size": limits.REQUEST_LINE_BYTES_MAX,
@@ -97,12 +109,23 @@ class BridgeServer(web.Server):
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._application(request)
+        except web.HTTPException as error:
+            # Of the router, which found no handler.
+            return await self._unrouted(request, error)
         except ConnectionError as error:
             # The client has left, or its answer cannot go on. Let out, it would be garbage only the collector finds:
             # aiohttp's loop holds the task that holds the error that holds the loop's frame.
             let_go(error)
         request.protocol.force_close()
         return web.Response()
+
+    async def _unrouted(self, request: web.BaseRequest, error: web.HTTPException) -> web.StreamResponse:
+        """Who asks for what is not there passes the same gates as any other."""
+
+        async def refuse(_: web.Request) -> web.StreamResponse:
+            raise error
+
+        return await self._behind_gates(refuse)(cast("web.Request", request))
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
@@ -114,7 +137,7 @@ class BridgeServer(web.Server):
         now_s = self._running_loop.time()
         for each in self.connections:
             if isinstance(each, BridgeProtocol):
-                each.end_if_overdue(now_s)
+                each.look_at_head(now_s)
         self._heads_timer = (
             self._running_loop.call_later(min(_HEADS_LOOK_S, limits.HEAD_TIMEOUT_S), self._look_at_heads)
             if self.connections
@@ -262,7 +285,7 @@ async def make_runner(
     if stock is None:
         raise RuntimeError("aiohttp made no server")
     grace_s = services.http.shutdown_grace_s if shutdown_timeout_s is None else shutdown_timeout_s
-    server = BridgeServer(stock, rules=app[RULES], services=services)
+    server = BridgeServer(stock, rules=app[RULES], services=services, behind_gates=app[BEHIND_GATES])
     runner = BridgeRunner(app_runner, server, shutdown_timeout_s=grace_s)
     await runner.setup()
     return runner

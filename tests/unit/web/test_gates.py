@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from bridge.web.middleware.gates import Answered, Check, Failed, Gate, as_middleware
+from bridge.web.middleware.gates import Answered, Check, Failed, Gate, behind
 
 ANSWER = web.Response()
 OTHER = web.Response(status=204)
@@ -65,9 +65,7 @@ class Journey:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
         request: web.Request | None = None,
     ) -> web.StreamResponse:
-        step = cast("Any", as_middleware(gates))
-        result: web.StreamResponse = await step(request or a_request(), handler or self.handle)
-        return result
+        return await behind(gates)(handler or self.handle)(request or a_request())
 
 
 @pytest.fixture

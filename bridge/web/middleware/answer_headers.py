@@ -1,0 +1,21 @@
+"""What every answer carries (shell over `web.server.answer_headers`)."""
+
+from aiohttp import web
+
+from bridge.web.keys import Services
+from bridge.web.middleware.gates import Gate
+from bridge.web.rules import Rules
+from bridge.web.server.answer_headers import stamp_of
+
+__all__ = ("answer_headers",)
+
+
+def answer_headers(services: Services, rules: Rules) -> Gate:
+    """Stamp each answer; one that has begun in its handler was stamped there (`send_head`)."""
+    stamp = stamp_of(rules.origins, services.lifecycle)
+
+    def stamp_whole(request: web.Request, answer: web.StreamResponse) -> None:
+        if not answer.prepared:
+            stamp(request, answer)
+
+    return Gate(None, stamp_whole)
