@@ -29,6 +29,7 @@ __all__ = (
     "CLUSTER_METADATA",
     "DELETE_OFFSET",
     "GET_OFFSET",
+    "INT_KINDS",
     "POLL",
     "POLL_HEAD_BYTES",
     "STORE_OFFSET",
@@ -74,7 +75,7 @@ _REST: Final = struct.Struct("<H8x")
 _STRING_KIND: Final = 2
 _BOOL_KIND: Final = 3
 #: Kinds that are whole numbers: code -> (name, bytes, signed).
-_INT_KINDS: Final = {
+INT_KINDS: Final = {
     4: ("int8", 1, True),
     5: ("int16", 2, True),
     6: ("int32", 4, True),
@@ -116,7 +117,7 @@ def _identifier(name: str) -> bytes:
     return bytes((2, len(encoded))) + encoded
 
 
-def _place(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
+def _partition_path(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
     key = _NUMERIC_ID.pack(1, 4, consumer) if isinstance(consumer, int) else _identifier(consumer)
     return b"".join(
         (
@@ -144,22 +145,22 @@ def poll_request(topic: TopicRef, partition_id: int, position: Position, count: 
             kind = 4
         case _:
             kind, consumer = 5, position.consumer
-    return _place(topic, partition_id, consumer) + _POLL_TAIL.pack(kind, value, count, 0)
+    return _partition_path(topic, partition_id, consumer) + _POLL_TAIL.pack(kind, value, count, 0)
 
 
 def offset_request(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
     """Body of `GET_OFFSET`."""
-    return _place(topic, partition_id, consumer)
+    return _partition_path(topic, partition_id, consumer)
 
 
 def store_offset_request(topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int) -> bytes:
     """Body of `STORE_OFFSET`; answered when a quorum has it."""
-    return _place(topic, partition_id, consumer) + _STORE_TAIL.pack(offset, _QUORUM)
+    return _partition_path(topic, partition_id, consumer) + _STORE_TAIL.pack(offset, _QUORUM)
 
 
 def delete_offset_request(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
     """Body of `DELETE_OFFSET`; answered when a quorum has it."""
-    return _place(topic, partition_id, consumer) + bytes((_QUORUM,))
+    return _partition_path(topic, partition_id, consumer) + bytes((_QUORUM,))
 
 
 def parse_offset(reply: bytes) -> StoredOffset | None:
@@ -285,7 +286,7 @@ def _key(kind: int, encoded: bytes) -> str:
         return f"raw:{value.hex()}"
     if kind == _BOOL_KIND:
         return f"bool:{'true' if value else 'false'}"
-    name = _INT_KINDS[kind][0] if kind in _INT_KINDS else _FLOAT_KINDS[kind][0]
+    name = INT_KINDS[kind][0] if kind in INT_KINDS else _FLOAT_KINDS[kind][0]
     return f"{name}:{value!r}"
 
 
@@ -298,8 +299,8 @@ def _value(kind: int, encoded: bytes) -> HeaderValue:
             return encoded
     if kind == _BOOL_KIND and len(encoded) == 1:
         return encoded != b"\x00"
-    if kind in _INT_KINDS:
-        _, size, signed = _INT_KINDS[kind]
+    if kind in INT_KINDS:
+        _, size, signed = INT_KINDS[kind]
         return int.from_bytes(encoded, "little", signed=signed) if len(encoded) == size else encoded
     if kind in _FLOAT_KINDS:
         _, layout = _FLOAT_KINDS[kind]

@@ -19,6 +19,7 @@ from typing import Final
 import xxhash
 
 from bridge.errors import BadRequest
+from bridge.iggy.encoding import INT_KINDS
 from bridge.messagelog import HeaderValue, NewRecords, TopicRef
 
 __all__ = ("SEND", "base_offset", "send_request")
@@ -42,17 +43,8 @@ _FIELD: Final = struct.Struct("<BI")
 _RAW, _STRING, _BOOL = 1, 2, 3
 _FLOAT32: Final = struct.Struct("<f")
 _FLOAT64: Final = struct.Struct("<d")
-#: Whole numbers take the first that holds them: kind, bytes, signed.
-_INTS: Final = (
-    (9, 1, False),
-    (10, 2, False),
-    (11, 4, False),
-    (12, 8, False),
-    (4, 1, True),
-    (5, 2, True),
-    (6, 4, True),
-    (7, 8, True),
-)
+#: Whole numbers take the first that holds them.
+_INTS: Final = (9, 10, 11, 12, 4, 5, 6, 7)
 
 
 def send_request(topic: TopicRef, partition_id: int, records: NewRecords, now_us: int) -> bytes:
@@ -73,7 +65,7 @@ def send_request(topic: TopicRef, partition_id: int, records: NewRecords, now_us
     size_bytes = _BATCH.size + _CHECKSUM_BYTES * count + sum(map(len, frames))
     hashed = _BATCH_HASHED.pack(now_us, size_bytes, count) + b"".join(checksums)
     head = _BATCH.pack(now_us, size_bytes, xxhash.xxh3_64_intdigest(hashed), count)
-    parts = [_place(topic, partition_id) + _COUNT.pack(count), head] * (count + 1)
+    parts = [_partition_path(topic, partition_id) + _COUNT.pack(count), head] * (count + 1)
     parts[2::2] = checksums
     parts[3::2] = frames
     return b"".join(parts)
@@ -106,10 +98,10 @@ def base_offset(reply: bytes) -> int | None:
 
 
 @lru_cache(maxsize=1024)
-def _place(topic: TopicRef, partition_id: int) -> bytes:
+def _partition_path(topic: TopicRef, partition_id: int) -> bytes:
     """Where messages go; after it comes how many, and its own size counts that in."""
     stream, name = topic.stream.encode(), topic.topic.encode()
-    place = b"".join(
+    path = b"".join(
         (
             bytes((2, len(stream))),
             stream,
@@ -118,7 +110,7 @@ def _place(topic: TopicRef, partition_id: int) -> bytes:
             _PARTITION.pack(_PARTITION_KIND, 4, partition_id),
         )
     )
-    return _COUNT.pack(len(place) + _COUNT.size) + place
+    return _COUNT.pack(len(path) + _COUNT.size) + path
 
 
 def _headers(headers: Mapping[str, HeaderValue]) -> bytes:
@@ -145,7 +137,8 @@ def _value(value: HeaderValue) -> tuple[int, bytes]:
 
 
 def _whole_number(value: int) -> tuple[int, bytes]:
-    for kind, size_bytes, signed in _INTS:
+    for kind in _INTS:
+        _, size_bytes, signed = INT_KINDS[kind]
         try:
             return kind, value.to_bytes(size_bytes, "little", signed=signed)
         except OverflowError:

@@ -8,7 +8,7 @@ session performs the actions and reports what came of them as the next event.
 `RECONNECTING` is "it was there a moment ago": requests wait until their deadline. `EXHAUSTED` is the end of all
 attempts, and the process leaves with it.
 
-WARNING: the README's diagram is drawn from `TRANSITIONS` by `diagram`.
+The README's diagram is drawn from `TRANSITIONS`.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,6 @@ __all__ = (
     "Event",
     "IllegalTransition",
     "State",
-    "diagram",
     "step",
 )
 
@@ -151,13 +150,3 @@ def step(state: State, event: Event) -> tuple[State, tuple[Action, ...]]:
     if edge is None:
         raise IllegalTransition(f"{type(event).__name__} in state {state}")
     return edge.state, edge.actions
-
-
-def diagram() -> str:
-    """The table as a mermaid state diagram, one line an edge, in the order of the table; ends without a newline."""
-    lines = ["stateDiagram-v2", f"    [*] --> {next(iter(TRANSITIONS))}"]
-    for state, edges in TRANSITIONS.items():
-        lines.extend(f"    {state} --> {edge.state}: {event.__name__}" for event, edge in edges.items())
-        if not edges:
-            lines.append(f"    {state} --> [*]")
-    return "\n".join(lines)

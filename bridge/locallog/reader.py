@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -28,7 +29,7 @@ class Readers:
     """A bounded number of reads at a time, a bounded number of waiting ones."""
 
     def __init__(self, connections: list[apsw.Connection], completions: Completions) -> None:
-        self._queue: SimpleQueue[_Read | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Query[Any], asyncio.Future[Any]] | None] = SimpleQueue()
         self._completions = completions
         self._waiting = 0
         self._threads = [
@@ -52,7 +53,7 @@ class Readers:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._waiting += 1
-        self._queue.put(_Read(query, future))
+        self._queue.put((query, future))
         timer = loop.call_later(deadline.remaining_s(), _expire, future)
         try:
             return await future
@@ -68,46 +69,31 @@ class Readers:
 
     def _serve(self, connection: apsw.Connection) -> None:
         while (read := self._queue.get()) is not None:
-            self._completions.post(read.completed(connection, self._done))
+            query, future = read
+            value: Any = None
+            error: PollError | None = None
+            # Whoever gave up before its turn costs no read.
+            if not future.done():
+                try:
+                    value = query(connection)
+                except DamagedChunk:
+                    _LOG.error("stored messages are damaged")
+                    error = PollError("The messages stored here are damaged.")
+                except Exception as cause:  # noqa: BLE001 (whatever it is, somebody waits for an answer)
+                    _LOG.exception("read failed")
+                    error = PollError("The stored messages could not be read.")
+                    error.__cause__ = cause
+            self._completions.post(partial(self._tell, future, value, error))
         connection.close()
 
-    def _done(self) -> None:
+    def _tell(self, future: asyncio.Future[Any], value: Any, error: PollError | None) -> None:
         self._waiting -= 1
-
-
-class _Read:
-    __slots__ = ("_future", "_query")
-
-    def __init__(self, query: Query[Any], future: asyncio.Future[Any]) -> None:
-        self._query = query
-        self._future = future
-
-    def completed(self, connection: apsw.Connection, done: Callable[[], None]) -> Callable[[], None]:
-        """Run the query; the returned callback, run on the event loop, tells whoever waits."""
-        value: Any = None
-        error: Exception | None = None
-        # Whoever gave up before its turn costs no read.
-        if not self._future.done():
-            try:
-                value = self._query(connection)
-            except DamagedChunk:
-                _LOG.error("stored messages are damaged")
-                error = PollError("The messages stored here are damaged.")
-            except Exception as cause:  # noqa: BLE001 (whatever it is, somebody waits for an answer)
-                _LOG.exception("read failed")
-                error = PollError("The stored messages could not be read.")
-                error.__cause__ = cause
-
-        def tell() -> None:
-            done()
-            if self._future.done():
-                return
-            if error is not None:
-                self._future.set_exception(error)
-            else:
-                self._future.set_result(value)
-
-        return tell
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

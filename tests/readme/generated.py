@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.config import SETTINGS
 from bridge.config.settings import SECTION_TITLES, default_text, range_text
-from bridge.iggy.state import diagram
+from bridge.iggy.state import TRANSITIONS
 from bridge.telemetry.metrics import Metrics
 from tests.bench.report import readme_part
 
@@ -43,9 +43,20 @@ def metrics() -> Iterator[str]:
     yield ""
 
 
+def connection() -> Iterator[str]:
+    """The table as a mermaid state diagram, one line an edge, in the order of the table."""
+    yield from ("", "```mermaid", "stateDiagram-v2", f"    [*] --> {next(iter(TRANSITIONS))}")
+    for state, edges in TRANSITIONS.items():
+        for event, edge in edges.items():
+            yield f"    {state} --> {edge.state}: {event.__name__}"
+        if not edges:
+            yield f"    {state} --> [*]"
+    yield from ("```", "")
+
+
 PARTS: Final = {
     "configuration": "\n".join(configuration()),
-    "connection": f"\n```mermaid\n{diagram()}\n```\n",
+    "connection": "\n".join(connection()),
     "figures": readme_part(),
     "metrics": "\n".join(metrics()),
 }

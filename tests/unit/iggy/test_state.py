@@ -1,5 +1,3 @@
-import re
-
 import pytest
 
 from bridge.iggy.state import (
@@ -13,7 +11,6 @@ from bridge.iggy.state import (
     Event,
     IllegalTransition,
     State,
-    diagram,
     step,
 )
 
@@ -62,19 +59,3 @@ def test_whoever_waits_is_let_go_whatever_the_end() -> None:
 def test_every_state_but_closed_can_be_closed_and_closed_is_the_end() -> None:
     assert {state for state, edges in TRANSITIONS.items() if CloseRequested not in edges} == {State.CLOSED}
     assert TRANSITIONS[State.CLOSED] == {}
-
-
-def test_the_diagram_has_one_line_for_each_edge() -> None:
-    lines = diagram().splitlines()
-    assert lines[:2] == ["stateDiagram-v2", "    [*] --> connecting"]
-    edges = {
-        (found[1], found[2], found[3])
-        for line in lines
-        if (found := re.fullmatch(r"    (\w+) --> (\w+): (\w+)", line))
-    }
-    assert edges == {
-        (str(state), str(edge.state), event.__name__)
-        for state, table in TRANSITIONS.items()
-        for event, edge in table.items()
-    }
-    assert lines[-1] == "    closed --> [*]"
