@@ -110,12 +110,8 @@ class IggyAdmin:
     ) -> TopicInfo:
         check_names(*topic)
         with telling(Outcome.NOT_WRITTEN):
-            found = await self._session.call(
-                self._session.admin_lane,
-                lambda client: client.get_topic(*topic),
-                Operation.TOPIC,
-                write=False,
-                deadline=deadline,
+            found = await self._session.look(
+                lambda client: client.get_topic(*topic), Operation.TOPIC, deadline
             )
             if found is None:
                 await self._catalogue.stream(topic.stream, deadline=deadline)

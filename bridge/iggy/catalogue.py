@@ -58,50 +58,26 @@ class TopicCatalogue:
         return tuple(self._weak.values())
 
     async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
-        found = await self._session.call(
-            self._session.admin_lane,
-            lambda client: client.get_streams(),
-            Operation.STREAM,
-            write=False,
-            deadline=deadline,
-        )
+        found = await self._session.look(lambda client: client.get_streams(), Operation.STREAM, deadline)
         return tuple(sorted(map(stream_info, found), key=lambda stream: stream.name))
 
     async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
         check_names(name)
-        found = await self._session.call(
-            self._session.admin_lane,
-            lambda client: client.get_stream(name),
-            Operation.STREAM,
-            write=False,
-            deadline=deadline,
-        )
+        found = await self._session.look(lambda client: client.get_stream(name), Operation.STREAM, deadline)
         if found is None:
             raise StreamNotFound
         return stream_info(found)
 
     async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
         in_stream = await self.stream(stream, deadline=deadline)
-        found = await self._session.call(
-            self._session.admin_lane,
-            lambda client: client.get_topics(stream),
-            Operation.TOPIC,
-            write=False,
-            deadline=deadline,
-        )
+        found = await self._session.look(lambda client: client.get_topics(stream), Operation.TOPIC, deadline)
         infos = (topic_info(topic, stream_id=in_stream.id) for topic in found)
         return tuple(sorted(infos, key=lambda topic: topic.name))
 
     async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
         in_stream = await self.stream(topic.stream, deadline=deadline)
         check_names(topic.topic)
-        found = await self._session.call(
-            self._session.admin_lane,
-            lambda client: client.get_topic(*topic),
-            Operation.TOPIC,
-            write=False,
-            deadline=deadline,
-        )
+        found = await self._session.look(lambda client: client.get_topic(*topic), Operation.TOPIC, deadline)
         if found is None:
             self._topics.drop(topic)
             raise TopicNotFound

@@ -171,13 +171,7 @@ class IggyMessageLog:
         )
 
     async def totals(self, *, deadline: Deadline) -> LogTotals:
-        stats = await self._session.call(
-            self._session.admin_lane,
-            lambda client: client.get_stats(),
-            Operation.STREAM,
-            write=False,
-            deadline=deadline,
-        )
+        stats = await self._session.look(lambda client: client.get_stats(), Operation.STREAM, deadline)
         return LogTotals(
             streams_count=stats.streams_count,
             topics_count=stats.topics_count,

@@ -150,6 +150,12 @@ class IggySession:
             self._conclude(permit, call)
         return result
 
+    async def look(
+        self, request: Callable[[IggyClient], Awaitable[_T]], operation: Operation, deadline: Deadline
+    ) -> _T:
+        """What *request* reads, over the one client for streams and topics."""
+        return await self.call(self.admin_lane, request, operation, write=False, deadline=deadline)
+
     async def request(
         self, code: int, body: bytes, operation: Operation, *, write: bool, deadline: Deadline
     ) -> bytes:

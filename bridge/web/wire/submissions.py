@@ -26,7 +26,7 @@ from bridge.limits import (
     MESSAGE_PAYLOAD_BYTES_MAX,
     PARTITION_KEY_BYTES_MAX,
 )
-from bridge.messagelog import Balanced, ByKey, NewEvent, NewMessage, NewRecords, Placement
+from bridge.messagelog import Balanced, ByKey, NewRecords, Placement
 from bridge.web.wire.envelopes import outline_steps
 from bridge.web.wire.payload_forms import fitting
 
@@ -42,7 +42,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     """
 
     event_ids: Sequence[str]
-    messages: Sequence[NewMessage]
+    messages: NewRecords
     placement: Placement
 
 
@@ -111,7 +111,7 @@ def message_steps(body: bytes) -> Steps[Submission]:
         event_id = yield from event_steps(payload, at="$.event", levels_around=_LEVELS_AROUND_EVENT)
         text, number = str(event_id), event_id.int
     _check_size(payload, "$.event")
-    return Submission((text,), (NewEvent(payload, number),), placement)
+    return Submission((text,), NewRecords([payload], number.to_bytes(16, "big"), events=True), placement)
 
 
 def batch_steps(body: bytes, *, messages_max: int) -> Steps[Submission]:
