@@ -50,7 +50,7 @@ class SdkCalls:
     Waiting for calls that the SDK has begun.
 
     Such a call cannot be taken back: cancelling its future would only hide that it still runs. So each caller waits for
-    an answer of its own, which is settled once, by whoever is first: the SDK, or the end of the client (`Slot.let_go`).
+    an answer of its own, which is settled once, by whoever is first: the SDK, or the end of the client (`Slot.drop_client`).
     What the SDK says later is heard by nobody, and the call is remembered until then.
     """
 
@@ -76,7 +76,7 @@ class SdkCalls:
         """
         future: asyncio.Future[_T] = asyncio.ensure_future(call)
         answer: asyncio.Future[_T] = future.get_loop().create_future()
-        future.add_done_callback(partial(_settle, answer))
+        future.add_done_callback(partial(_pass_on, answer))
         if slot is not None:
             slot.answer = answer
         try:
@@ -95,7 +95,7 @@ class SdkCalls:
         self._abandoned.clear()
 
 
-def _settle(answer: "asyncio.Future[_T]", future: "asyncio.Future[_T]") -> None:
+def _pass_on(answer: "asyncio.Future[_T]", future: "asyncio.Future[_T]") -> None:
     # An error that is not looked at would be logged as one forgotten.
     error = RuntimeError("Client shutdown") if future.cancelled() else future.exception()
     if error is not None and not isinstance(error, RuntimeError | ValueError | OverflowError):

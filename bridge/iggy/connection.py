@@ -257,7 +257,7 @@ class IggyConnection:
     def _drop_clients(self) -> None:
         for lane in self.lanes:
             for slot in lane.slots:
-                slot.let_go(self._last_answer_s)
+                slot.drop_client(self._last_answer_s)
 
     def tell_breaker(self) -> None:
         """Pass on where the breaker stands, if that is news."""

@@ -31,7 +31,7 @@ class Slot:
     answer: "asyncio.Future[Any] | None" = None
     taken: bool = False
 
-    def let_go(self, last_answer_s: float) -> None:
+    def drop_client(self, last_answer_s: float) -> None:
         """
         Use the client no more; there is nothing to close: its socket goes with the last reference.
 

@@ -30,15 +30,15 @@ __all__ = (
     "EMPTY",
     "Catalog",
     "KeyRange",
-    "Marks",
     "PartitionState",
     "StreamState",
     "TopicState",
+    "Watermarks",
     "free_base_key",
 )
 
 
-class Marks(NamedTuple):
+class Watermarks(NamedTuple):
     """
     Where a partition begins and ends.
 
@@ -57,7 +57,7 @@ class Marks(NamedTuple):
     timestamp_us: int
 
 
-EMPTY = Marks(0, 0, 0, 0, 0)
+EMPTY = Watermarks(0, 0, 0, 0, 0)
 
 
 class KeyRange(NamedTuple):
@@ -83,7 +83,7 @@ class PartitionState:
         """What the partition is now: itself until it is purged."""
         return self.topic.partitions[self.id]
 
-    def publish(self, marks: Marks) -> None:
+    def publish(self, marks: Watermarks) -> None:
         """Show new marks, in the partition and in the sums of its topic."""
         old = self.marks
         self.marks = marks
@@ -159,7 +159,7 @@ class TopicState:
             raise PartitionNotFound
         return self.partitions[partition_id]
 
-    def place(self, placement: Placement) -> PartitionState:
+    def partition_for(self, placement: Placement) -> PartitionState:
         """
         The partition an append goes to; each call for `Balanced` gives the next one.
 

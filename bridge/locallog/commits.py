@@ -77,7 +77,7 @@ class Commits:
         self._make_room(frees=frees)
         answers = self._attempt(changes)
         if frees:
-            self._settle(unmoved_pages=self._wal_pages)
+            self._adjust_space(unmoved_pages=self._wal_pages)
         return answers
 
     def checkpoint(self) -> None:
@@ -92,7 +92,7 @@ class Commits:
         unmoved_pages = self._moved(apsw.SQLITE_CHECKPOINT_PASSIVE)
         # What holds it back may do so for long; then it is tried again after as many pages more, not after every commit.
         self._checkpoint_at_pages = self.space.checkpoint_pages + (self._wal_pages if unmoved_pages else 0)
-        self._settle(unmoved_pages=unmoved_pages)
+        self._adjust_space(unmoved_pages=unmoved_pages)
 
     def has_room(self) -> bool:
         """
@@ -101,7 +101,7 @@ class Commits:
         Raises:
             CommitFailed: if the disk fails.
         """
-        self._settle(unmoved_pages=self._wal_pages)
+        self._adjust_space(unmoved_pages=self._wal_pages)
         try:
             if not self.space.may_hold(self._connection, self.space.proof_bytes):
                 return False
@@ -168,7 +168,7 @@ class Commits:
             self._wait_out(error)
         unmoved_pages = self._moved(_RESTART)
         if not frees:
-            self._settle(unmoved_pages=unmoved_pages)
+            self._adjust_space(unmoved_pages=unmoved_pages)
 
     def _moved(self, mode: int) -> int:
         """Move what can be moved; the pages of the write-ahead log that must stay where they are."""
@@ -187,9 +187,9 @@ class Commits:
             self._wal_pages = 0
         return max(0, pages - moved)
 
-    def _settle(self, *, unmoved_pages: int) -> None:
+    def _adjust_space(self, *, unmoved_pages: int) -> None:
         try:
-            self.space.settle(self._connection, unmoved_pages=unmoved_pages)
+            self.space.adjust(self._connection, unmoved_pages=unmoved_pages)
         except apsw.Error as error:
             self._wait_out(error)
 

@@ -11,7 +11,7 @@ import apsw
 from bridge import limits
 from bridge.errors import StartupError
 from bridge.locallog import schema
-from bridge.locallog.catalog import Catalog, KeyRange, Marks, PartitionState, StreamState, TopicState
+from bridge.locallog.catalog import Catalog, KeyRange, PartitionState, StreamState, TopicState, Watermarks
 from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space, StatVfs
 from bridge.messagelog import Retention
@@ -70,7 +70,7 @@ def open_writer(directory: Path, tuning: Tuning, space: Space) -> apsw.Connectio
     try:
         _prepare(connection, directory, tuning, space)
         # What a process that was killed left in the write-ahead log may have to stay there.
-        space.settle(connection, unmoved_pages=space.wal_pages)
+        space.adjust(connection, unmoved_pages=space.wal_pages)
     except (apsw.CorruptError, apsw.FormatError) as error:
         connection.close(True)
         raise StartupError(_DAMAGED) from error
@@ -199,7 +199,7 @@ def _load(connection: apsw.Connection) -> Catalog:
 
 def _load_marks(connection: apsw.Connection, partitions: dict[int, PartitionState]) -> None:
     trims = {
-        key: Marks(first_offset, first_offset, bytes_start, bytes_start, timestamp_us)
+        key: Watermarks(first_offset, first_offset, bytes_start, bytes_start, timestamp_us)
         for key, first_offset, bytes_start, timestamp_us in connection.execute(
             "select partition_key, first_offset, bytes_start, timestamp_us from trims"
         )
@@ -213,7 +213,7 @@ def _load_marks(connection: apsw.Connection, partitions: dict[int, PartitionStat
         key, count, timestamp_us, bytes_end = newest
         partition_key = schema.partition_of(key)
         start = trims.get(partition_key)
-        marks[partition_key] = Marks(
+        marks[partition_key] = Watermarks(
             start.first_offset if start else 0,
             schema.offset_of(key) + count,
             start.bytes_start if start else 0,

@@ -9,7 +9,7 @@ from bridge.limits import (
     LOCAL_HOT_RUNS_MAX,
     PAGE_BYTES_MAX,
 )
-from bridge.locallog.catalog import Marks, PartitionState
+from bridge.locallog.catalog import PartitionState, Watermarks
 from bridge.locallog.queries import Found
 from bridge.messagelog import First, FromOffset, HotPages, Last, Position, Records
 
@@ -30,7 +30,9 @@ class HotReads:
         self._chunks = HotChunks()
         self._pages: HotPages[tuple[PartitionState, int, int], Records] = HotPages(HOT_PAGES_BYTES_MAX)
 
-    def find(self, partition: PartitionState, marks: Marks, position: Position, count: int) -> Records | None:
+    def find(
+        self, partition: PartitionState, marks: Watermarks, position: Position, count: int
+    ) -> Records | None:
         """What a read with these *marks* would give, if it is kept."""
         start = _start(marks, position, count)
         if start is None:
@@ -44,7 +46,7 @@ class HotReads:
         return cut
 
     def offer(
-        self, partition: PartitionState, marks: Marks, position: Position, count: int, found: Found
+        self, partition: PartitionState, marks: Watermarks, position: Position, count: int, found: Found
     ) -> None:
         """This was read with these *marks*."""
         start = _start(marks, position, count)
@@ -54,7 +56,7 @@ class HotReads:
             self._chunks.offer(partition, chunk)
 
     def _keep(
-        self, partition: PartitionState, marks: Marks, start: int, count: int, records: Records
+        self, partition: PartitionState, marks: Watermarks, start: int, count: int, records: Records
     ) -> None:
         if _is_whole(records, marks, start, count):
             records.kept = self._pages.offer(
@@ -79,7 +81,7 @@ class HotChunks:
         # Where the chunks kept of a partition begin, in order.
         self._starts: dict[PartitionState, list[int]] = {}
 
-    def find(self, partition: PartitionState, marks: Marks, start: int, count: int) -> Records | None:
+    def find(self, partition: PartitionState, marks: Watermarks, start: int, count: int) -> Records | None:
         """Up to *count* messages from offset *start* on, if all that there are with these *marks* are kept."""
         starts = self._starts.get(partition)
         if starts is None:
@@ -118,7 +120,7 @@ class HotChunks:
             del self._starts[partition]
 
 
-def _start(marks: Marks, position: Position, count: int) -> int | None:
+def _start(marks: Watermarks, position: Position, count: int) -> int | None:
     """Where the page begins; None where only the database knows."""
     match position:
         case FromOffset(offset):
@@ -131,7 +133,7 @@ def _start(marks: Marks, position: Position, count: int) -> int | None:
             return None
 
 
-def _is_whole(records: Records, marks: Marks, start: int, count: int) -> bool:
+def _is_whole(records: Records, marks: Watermarks, start: int, count: int) -> bool:
     """Whether nothing is missing before or after; a page that was cut for its size does not count."""
     offsets = records.offsets
     return offsets[0] == start and (len(offsets) == count or offsets[-1] + 1 == marks.next_offset)

@@ -196,7 +196,7 @@ class LocalMessageLog:
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
         self._lifetime.check(deadline, write=True)
-        partition = self._catalog.topic(topic).place(placement)
+        partition = self._catalog.topic(topic).partition_for(placement)
         records = sealed(messages)
         if isinstance(messages, OpenBatch):
             if not records:

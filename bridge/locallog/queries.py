@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import apsw
 
 from bridge.limits import PAGE_BYTES_MAX
-from bridge.locallog.catalog import Marks
+from bridge.locallog.catalog import Watermarks
 from bridge.locallog.chunks import Chunk, decode
 from bridge.locallog.schema import chunk_key, offset_of
 from bridge.messagelog import (
@@ -40,7 +40,7 @@ _NOTHING: Final = Found(NO_RECORDS, ())
 
 
 def read(
-    connection: apsw.Connection, partition_key: int, marks: Marks, position: Position, count: int
+    connection: apsw.Connection, partition_key: int, marks: Watermarks, position: Position, count: int
 ) -> Found:
     """
     Up to *count* messages from *position* on, none at or after `marks.next_offset`.
@@ -53,7 +53,7 @@ def read(
 
 
 def _start(
-    connection: apsw.Connection, partition_key: int, marks: Marks, position: Position, count: int
+    connection: apsw.Connection, partition_key: int, marks: Watermarks, position: Position, count: int
 ) -> int:
     if isinstance(position, FromOffset):
         return position.offset
@@ -68,7 +68,7 @@ def _start(
 
 
 def messages_from(
-    connection: apsw.Connection, partition_key: int, marks: Marks, start: int, count: int
+    connection: apsw.Connection, partition_key: int, marks: Watermarks, start: int, count: int
 ) -> Found:
     """
     Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
@@ -106,7 +106,7 @@ def messages_from(
 
 
 def first_offset_since(
-    connection: apsw.Connection, partition_key: int, marks: Marks, timestamp_us: int
+    connection: apsw.Connection, partition_key: int, marks: Watermarks, timestamp_us: int
 ) -> int:
     """Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet."""
     low, high = marks.first_offset, marks.next_offset

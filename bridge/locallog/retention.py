@@ -4,7 +4,7 @@ import heapq
 from typing import ClassVar
 
 from bridge import limits
-from bridge.locallog.catalog import Catalog, Marks, PartitionState, TopicState
+from bridge.locallog.catalog import Catalog, PartitionState, TopicState, Watermarks
 from bridge.locallog.schema import chunk_key, offset_of
 from bridge.locallog.transaction import Change, Transaction
 
@@ -24,7 +24,7 @@ class Trim(Change):
     def __init__(self, topic: TopicState) -> None:
         super().__init__()
         self._topic = topic
-        self._marks: dict[PartitionState, Marks] = {}
+        self._marks: dict[PartitionState, Watermarks] = {}
 
     def apply(self, transaction: Transaction) -> bool:
         self._marks = {}
@@ -82,7 +82,7 @@ class Trim(Change):
 
 
 def _oldest_chunk(
-    transaction: Transaction, partition: PartitionState, marks: Marks
+    transaction: Transaction, partition: PartitionState, marks: Watermarks
 ) -> tuple[int, int, int] | None:
     """Time of the partition's oldest chunk, the offset after it, and the running total of bytes after it."""
     if marks.first_offset == marks.next_offset:

@@ -122,7 +122,7 @@ class Space:
         """Let the database grow: what frees space may need a page for it."""
         connection.pragma("max_page_count", self._pages_max)
 
-    def settle(self, connection: apsw.Connection, *, unmoved_pages: int) -> None:
+    def adjust(self, connection: apsw.Connection, *, unmoved_pages: int) -> None:
         """
         Take the reserve again as far as there is space for it, and say how far the database may grow.
 

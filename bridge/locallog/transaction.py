@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import apsw
 
 from bridge.errors import BadRequest, Outcome, SendError, TopicNotFound
-from bridge.locallog.catalog import Catalog, Marks, PartitionState
+from bridge.locallog.catalog import Catalog, PartitionState, Watermarks
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
 from bridge.messagelog import ConsumerKey, Durability, NewRecords, Receipt
@@ -94,7 +94,7 @@ class Transaction:
         for partition, tail in self._tails.items():
             marks = partition.marks
             partition.publish(
-                Marks(
+                Watermarks(
                     marks.first_offset, tail.next_offset, marks.bytes_start, tail.bytes_end, tail.timestamp_us
                 )
             )
@@ -105,7 +105,7 @@ class _Tail:
 
     __slots__ = ("bytes_end", "next_offset", "runs", "timestamp_us")
 
-    def __init__(self, marks: Marks, now_us: int) -> None:
+    def __init__(self, marks: Watermarks, now_us: int) -> None:
         self.runs: list[NewRecords] = []
         self.next_offset = marks.next_offset
         self.bytes_end = marks.bytes_end

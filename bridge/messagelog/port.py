@@ -254,7 +254,7 @@ class MessageLog(Protocol):
             messages: 1 or more, at most `APPEND_BYTES_MAX` bytes in all; or what gives them when they can leave.
 
         Raises:
-            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing; nothing was written.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing; nothing was written.
             PayloadTooLarge: if one message or all together are too large; nothing was written.
             BadRequest: if there is no message, or a payload, id or header is out of bounds; nothing was written.
             LogError: any other, with its `outcome` set.
@@ -273,7 +273,7 @@ class MessageLog(Protocol):
             count: 1..`PAGE_MESSAGES_MAX`.
 
         Raises:
-            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
         """
         ...
 
@@ -284,7 +284,7 @@ class MessageLog(Protocol):
         The consumer's stored offset, None where there is none.
 
         Raises:
-            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
         """
         ...
 
@@ -295,7 +295,7 @@ class MessageLog(Protocol):
         Store the offset of the last message consumed, forwards or backwards; durable as the topic is.
 
         Raises:
-            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
             BadRequest: if *offset* is beyond the newest message.
         """
         ...
@@ -307,7 +307,7 @@ class MessageLog(Protocol):
         Forget the consumer's stored offset; it is no fault if there is none.
 
         Raises:
-            StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
         """
         ...
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.limits import LOCAL_HOT_RUNS_MAX
-from bridge.locallog.catalog import EMPTY, Marks, PartitionState, TopicState
+from bridge.locallog.catalog import EMPTY, PartitionState, TopicState, Watermarks
 from bridge.locallog.hot_reads import HotChunks
 from bridge.messagelog import FromOffset, Message, Records, Retention, ToPartition
 from tests.support.local_logs import TOPIC, Disk, messages, open_topic, soon
@@ -30,7 +30,7 @@ def kept(*chunks: Records, at: PartitionState) -> HotChunks:
     return hot
 
 
-def up_to(next_offset: int) -> Marks:
+def up_to(next_offset: int) -> Watermarks:
     return EMPTY._replace(next_offset=next_offset)
 
 

@@ -18,7 +18,7 @@ from bridge.errors import (
     TopicNotFound,
 )
 from bridge.locallog import queries, reader
-from bridge.locallog.catalog import Marks
+from bridge.locallog.catalog import Watermarks
 from bridge.locallog.schema import chunk_key
 from bridge.messagelog import Balanced, ByKey, First, FromOffset, FromTimestamp, ToPartition, partition_of_key
 from tests.support.clock import FakeClock
@@ -170,7 +170,7 @@ async def test_a_read_whose_chunks_were_removed_meanwhile_begins_with_what_is_le
     assert queries.first_offset_since(connection, 0, marks, 0) == 4
     connection.execute("delete from chunks")
     assert queries.messages_from(connection, 0, marks, 0, 10).records == ()
-    assert queries.first_offset_since(connection, 0, Marks(0, 6, 0, 0, 0), 0) == 6
+    assert queries.first_offset_since(connection, 0, Watermarks(0, 6, 0, 0, 0), 0) == 6
     connection.close()
     await log.close()
 
