@@ -4,14 +4,13 @@ A scrape comes every few seconds, requests by the thousand: so observing is an a
 `prometheus-client` is met in `shown` only.
 """
 
-from abc import abstractmethod
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from typing import Final, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-__all__ = ("Buckets", "Counter", "Family", "Gauge", "Histogram", "Labels", "Number", "Plain", "Rows")
+__all__ = ("OTHER", "Buckets", "Counter", "Family", "Gauge", "Histogram", "Labels", "Number", "Plain", "Rows")
 
 Labels: TypeAlias = tuple[str, ...]
 #: A number; of a histogram, its observations by bucket and their sum.
@@ -32,6 +31,13 @@ class Number:
     def plain(self) -> Plain:
         return self.value
 
+    def add(self, plain: Any) -> None:
+        """Add another one's `plain`."""
+        self.value += plain
+
+    def shown(self) -> tuple[float]:
+        return (self.value,)
+
 
 class Buckets:
     """One series of a histogram; *bounds* are inclusive upper bounds in ascending order, +Inf is added."""
@@ -50,13 +56,14 @@ class Buckets:
     def plain(self) -> Plain:
         return list(self._counts), self._total
 
-    def add(self, counts: Sequence[int], total: float) -> None:
-        """Add what another one of the same bounds has observed."""
+    def add(self, plain: Any) -> None:
+        """Add what another one of the same bounds has observed: its `plain`."""
+        counts, total = plain
         self._counts = [own + other for own, other in zip(self._counts, counts, strict=True)]
         self._total += total
 
-    def cumulative(self) -> tuple[list[tuple[str, float]], float]:
-        """As Prometheus wants them: observations up to each bound, and their sum."""
+    def shown(self) -> tuple[list[tuple[str, float]], float]:
+        """Observations up to each bound, and their sum."""
         seen, result = 0, []
         for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
             seen += count
@@ -73,19 +80,25 @@ class Family(Generic[Series]):
 
     Args:
         labels: names of its labels; without any there is one series from the start.
+        make: a new series.
+        kind: Prometheus' own of it.
 
     Attributes:
-        rows: bounds the labels; None where they come from a fixed table.
         is_shown: whether a scrape shows it.
+        rows: bounds the labels; None where they come from a fixed table.
     """
 
-    def __init__(self, name: str, text: str, *labels: str, is_shown: bool = True) -> None:
+    def __init__(
+        self, name: str, text: str, labels: Labels, make: Callable[[], Series], kind: Callable[..., Any]
+    ) -> None:
         self.name = name
-        self.text = text
         self.labels = labels
-        self.is_shown = is_shown
+        self.is_shown = True
         self.rows: Rows | None = None
         self.series: dict[Labels, Series] = {}
+        self._text = text
+        self._make: Callable[[], Series] = make
+        self._kind = kind
         if not labels:
             self.at()
 
@@ -95,42 +108,35 @@ class Family(Generic[Series]):
         if found is None:
             if self.rows is not None:
                 labels = self.rows.admit(labels)
-            found = self.series.setdefault(labels, self._new())
+            found = self.series.setdefault(labels, self._make())
         return found
 
     def plain(self) -> list[tuple[Labels, Plain]]:
         """Every series as a plain value, as of now."""
-        return [(labels, series.plain()) for labels, series in tuple(self.series.items())]
+        return [(labels, series.plain()) for labels, series in self.series.items()]
 
-    @abstractmethod
-    def _new(self) -> Series: ...
-
-    @abstractmethod
-    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:
+    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:  # noqa: ARG002 (what is counted stands)
         """Add another worker's series; of one that is no longer *alive*, what it counted but not the state it was in."""
+        self.at(*labels).add(plain)
 
-    @abstractmethod
     def shown(self) -> Metric:
         """As Prometheus wants it."""
+        family: Any = self._kind(self.name, self._text, labels=self.labels)
+        for labels, series in self.series.items():
+            family.add_metric(labels, *series.shown())
+        shown: Metric = family
+        return shown
 
 
 class Counter(Family[Number]):
     """Counts up."""
 
+    def __init__(self, name: str, text: str, *labels: str, is_shown: bool = True) -> None:
+        super().__init__(name, text, labels, Number, CounterMetricFamily)
+        self.is_shown = is_shown
+
     def add(self, *labels: str, by: float = 1) -> None:
         self.at(*labels).value += by
-
-    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:  # noqa: ARG002 (what is counted stands)
-        self.add(*labels, by=_number(plain))
-
-    def shown(self) -> Metric:
-        family = CounterMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, number in tuple(self.series.items()):
-            family.add_metric(labels, number.value)
-        return family
-
-    def _new(self) -> Number:
-        return Number()
 
 
 class Gauge(Family[Number]):
@@ -142,59 +148,31 @@ class Gauge(Family[Number]):
     """
 
     def __init__(self, name: str, text: str, *labels: str, is_of_all: bool = False) -> None:
+        super().__init__(name, text, labels, Number, GaugeMetricFamily)
         self._is_of_all = is_of_all
-        super().__init__(name, text, *labels)
 
     def set(self, value: float, *labels: str) -> None:
         self.at(*labels).value = value
 
     def set_state(self, state: str) -> None:
         """Of a gauge by "state": 1 for the present one, 0 for those seen before."""
-        for series in tuple(self.series.values()):
+        for series in self.series.values():
             series.value = 0
         self.set(1, state)
 
-    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:
-        value = _number(plain)
+    def absorb(self, labels: Labels, plain: Any, *, alive: bool) -> None:
         if not self._is_of_all:
-            self.at(*labels).value += value if alive else 0
+            self.at(*labels).value += plain if alive else 0
         elif alive:
             own = self.at(*labels)
-            own.value = max(own.value, value)
-
-    def shown(self) -> Metric:
-        family = GaugeMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, number in tuple(self.series.items()):
-            family.add_metric(labels, number.value)
-        return family
-
-    def _new(self) -> Number:
-        return Number()
+            own.value = max(own.value, plain)
 
 
 class Histogram(Family[Buckets]):
     """Observations in buckets of these *bounds*."""
 
     def __init__(self, name: str, text: str, *labels: str, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
-        super().__init__(name, text, *labels)
-
-    def absorb(self, labels: Labels, plain: Plain, *, alive: bool) -> None:  # noqa: ARG002 (what was observed stands)
-        if isinstance(plain, tuple):
-            self.at(*labels).add(*plain)
-
-    def shown(self) -> Metric:
-        family = HistogramMetricFamily(self.name, self.text, labels=self.labels)
-        for labels, buckets in tuple(self.series.items()):
-            family.add_metric(labels, *buckets.cumulative())
-        return family
-
-    def _new(self) -> Buckets:
-        return Buckets(self._bounds)
-
-
-def _number(plain: Plain) -> float:
-    return 0 if isinstance(plain, tuple) else plain
+        super().__init__(name, text, labels, lambda: Buckets(bounds), HistogramMetricFamily)
 
 
 class Rows:
