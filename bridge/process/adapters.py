@@ -3,6 +3,7 @@
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from bridge.clock import Clock
 from bridge.config import Config, ConfigFault, Rule
@@ -11,9 +12,19 @@ from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
 from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.names import check_name
-from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.metrics import LogMetrics
 
 __all__ = ("WIRING_RULES", "OpenLog", "open_log")
+
+
+_Work: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class BareLog(MessageLog, HealthProbe, StatsSource, Protocol):
+    """What both adapters are."""
+
+    async def close(self) -> None:
+        """Flush what was accepted, and let go of everything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,22 +36,20 @@ class OpenLog:
         bare_log: in which it may be.
         kept_topic: whether it is there; who makes it says so.
         tells_all: nobody can append without the news being told.
-        run: the adapter's background part, None where it has none; ends only by cancellation or by raising.
+        run: the adapter's background part; ends only by cancellation or by raising.
         closers: what to close, first to last, each with a name for the log.
     """
 
     log: MessageLog
     appender: Appender
-    bare_log: MessageLog
+    bare_log: BareLog
     kept_topic: KeptTopic
-    probe: HealthProbe
-    stats: StatsSource
     tells_all: bool
-    closers: tuple[tuple[str, Callable[[], Awaitable[None]]], ...]
-    run: Callable[[], Awaitable[None]] | None = None
+    run: _Work
+    closers: tuple[tuple[str, _Work], ...]
 
 
-async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
+async def open_log(config: Config, *, clock: Clock, metrics: LogMetrics, news: StoredNews) -> OpenLog:
     """
     Open the configured log.
 
@@ -51,65 +60,53 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
         StartupError: if the directory of the embedded log cannot be taken.
         ConfigError: if the connection string cannot be used.
     """
-    if config.iggy.connection_string is None:
-        return await _open_local(config, clock=clock, metrics=metrics, news=news)
-    return await _open_iggy(config, clock=clock, metrics=metrics, news=news)
-
-
-async def _open_local(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
-    from bridge.locallog import LocalMessageLog  # noqa: PLC0415 (only the log that is used is loaded)
-
-    log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics.log, news=news)
-    appender = BatchingAppender(log, probe=log)
-    kept_topic = _kept_topic(config)
+    is_local = config.iggy.connection_string is None
+    if is_local:
+        bare, run = await _open_local(config, clock, metrics, news)
+    else:
+        bare, run = _open_iggy(config, clock, metrics)
+    # The embedded log tells the news by itself: of whatever is appended, in the order of its commits.
+    appender = BatchingAppender(bare, probe=bare, news=None if is_local else news)
+    kept_topic = KeptTopic(TopicRef(config.log.stream, config.log.topic))
     return OpenLog(
-        log=KeptLog(log, kept_topic),
+        log=KeptLog(bare, kept_topic),
         appender=KeptAppender(appender, kept_topic),
-        bare_log=log,
+        bare_log=bare,
         kept_topic=kept_topic,
-        probe=log,
-        stats=log,
-        tells_all=True,
-        closers=(("appender", appender.close), ("log", log.close)),
-        run=log.run,
+        tells_all=is_local,
+        run=run,
+        closers=(("appender", appender.close), ("log", bare.close)),
     )
 
 
-async def _open_iggy(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
+async def _open_local(
+    config: Config, clock: Clock, metrics: LogMetrics, news: StoredNews
+) -> tuple[BareLog, _Work]:
+    from bridge.locallog import LocalMessageLog  # noqa: PLC0415 (only the log that is used is loaded)
+
+    log = await LocalMessageLog.open(config.local, clock=clock, observer=metrics, news=news)
+    return log, log.run
+
+
+def _open_iggy(config: Config, clock: Clock, metrics: LogMetrics) -> tuple[BareLog, _Work]:
     from bridge.iggy.message_log import IggyMessageLog  # noqa: PLC0415 (20 MB of a native library)
 
     log = IggyMessageLog(
         config.iggy,
         durability=Durability(config.log.durability),
         clock=clock,
-        observer=metrics.log,
+        observer=metrics,
         rng=random.Random(),  # noqa: S311 (jitter)
     )
     # Shown from the start: an alert on a series that is not there never fires.
-    metrics.log.breaker.set_state("closed")
-    appender = BatchingAppender(log, probe=log, news=news)
+    metrics.breaker.set_state("closed")
 
     async def run() -> None:
         # Here rather than before the ports are taken: probes are answered while Iggy is not there yet.
         await log.start()
         await log.run()
 
-    kept_topic = _kept_topic(config)
-    return OpenLog(
-        log=KeptLog(log, kept_topic),
-        appender=KeptAppender(appender, kept_topic),
-        bare_log=log,
-        kept_topic=kept_topic,
-        probe=log,
-        stats=log,
-        tells_all=False,
-        closers=(("appender", appender.close), ("log", log.close)),
-        run=run,
-    )
-
-
-def _kept_topic(config: Config) -> KeptTopic:
-    return KeptTopic(TopicRef(config.log.stream, config.log.topic))
+    return log, run
 
 
 def names_are_names(config: Config) -> Iterator[ConfigFault]:

@@ -120,7 +120,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     metrics = context.metrics
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
-    opened = await open_log(config, clock=clock, metrics=metrics, news=news)
+    opened = await open_log(config, clock=clock, metrics=metrics.log, news=news)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:
@@ -156,7 +156,7 @@ async def _services(
         log_config=config.log,
         log=opened.log,
         appender=opened.appender,
-        probe=opened.probe,
+        probe=opened.bare_log,
         stats=StatsCache(clock, config.log.stats_cache_ttl_s),
         metrics=context.metrics,
         clock=clock,

@@ -38,7 +38,7 @@ def background_tasks(
 
     async def stats() -> None:
         await refresh_stats(
-            opened.stats,
+            opened.bare_log,
             opened.bare_log,
             services.stats,
             own_stream=config.groups.stream,
@@ -59,8 +59,7 @@ def background_tasks(
         steady = Pace(interval_s=interval_s, delay_max_s=interval_s, sleep=asyncio.sleep)
         await supervise("health-watch", health, pace=steady, metrics=metrics.tasks)
 
-    if opened.run is not None:
-        yield "log", _endless("log", opened.run)
+    yield "log", _endless("log", opened.run)
     yield "health-watch", health_endless()
     yield (
         "stats-refresh",
