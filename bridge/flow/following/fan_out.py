@@ -107,13 +107,13 @@ class FanOut(Generic[_Data]):
 
     def leave(self, member: Member) -> tuple[int, Positions]:
         """No more: up to which batch *member* has everything, and where it stands then."""
-        found = self.place_of(member)
+        found = self.position_of(member)
         self._pending.pop(member, None)
         if self._members.pop(member, None) is not None and not (self._members or self._joining):
             self._feed.fan_out_is_empty(self._sink.form)
         return found
 
-    def place_of(self, member: Member) -> tuple[int, Positions]:
+    def position_of(self, member: Member) -> tuple[int, Positions]:
         """Up to which batch *member* has everything, and where it stands then."""
         return self._before if member in self._pending else self._now
 

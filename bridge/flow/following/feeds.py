@@ -62,6 +62,7 @@ class Feed:
 
     Attributes:
         every: it follows all partitions, those added later too.
+        catch_ups: places for readers that read the log by themselves.
         users: how many need it.
         sequence: of the newest batch; 0 before the first.
         positions: where a reader stands who has them all. Known once `opened` returned.
@@ -76,6 +77,7 @@ class Feed:
         self.topic = topic
         self._named = None if partitions is None else tuple(sorted(set(partitions)))
         self._budget = budget
+        self.catch_ups = budget.catch_ups
         self._watches: dict[int, tuple[ExitStack, Watch]] = {}
         self._ring: deque[RecordBatch] = deque()
         self._ring_bytes = 0
@@ -160,11 +162,6 @@ class Feed:
                 break
             batches.append(ring[index])
         return batches
-
-    @property
-    def catch_ups(self) -> asyncio.Semaphore:
-        """Places for readers that read the log by themselves."""
-        return self._budget.catch_ups
 
     def fan_out(self, sink: Sink[_Data]) -> FanOut[_Data]:
         """Where readers that are given the same data are; to be joined at once."""

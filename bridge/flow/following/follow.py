@@ -61,7 +61,7 @@ class Follower:
     @property
     def positions(self) -> Positions:
         """Where it stands after everything it was given."""
-        return self._positions if self._fan_out is None else self._fan_out.place_of(self)[1]
+        return self._positions if self._fan_out is None else self._fan_out.position_of(self)[1]
 
     async def run(self, sink: Sink[_Data]) -> None:
         """

@@ -2,16 +2,16 @@
 
 import asyncio
 from bisect import bisect_left
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import structlog
 
-from bridge.clock import Clock, Deadline
+from bridge.clock import Deadline
 from bridge.errors import BridgeError, InternalError, LogError, NotFound
 from bridge.flow.following.batches import Gap
 from bridge.flow.following.tail_state import SingleMessage, TailWaits
-from bridge.flow.following.topic_reader import MadeReady, TopicReader
-from bridge.flow.timers import Timer, Timers, in_background
+from bridge.flow.following.topic_reader import TopicReader
+from bridge.flow.timers import Timer, in_background
 from bridge.limits import (
     READ_PAGE_MESSAGES,
     TAIL_LINGER_S,
@@ -23,9 +23,12 @@ from bridge.limits import (
     TAIL_RETRY_S_MIN,
     TAIL_SAFETY_S,
 )
-from bridge.messagelog import FromOffset, Last, MessageLog, Records, TopicRef
+from bridge.messagelog import FromOffset, Last, Records, TopicRef
 
-__all__ = ("PartitionTail", "TailContext", "TailListener")
+if TYPE_CHECKING:
+    from bridge.flow.following.tails import Tails
+
+__all__ = ("PartitionTail", "TailListener")
 
 _log = structlog.get_logger("bridge.flow")
 _POLL_S_MIN: Final = TAIL_POLL_MS_MIN / 1000
@@ -50,26 +53,6 @@ class TailListener(Protocol):
         ...
 
 
-class TailContext(Protocol):
-    """What all tails of a process share.
-
-    Attributes:
-        pushes: the log tells of every append.
-        tails_count: how many there are, which makes each of them slower.
-        made_ready: for messages of more than `PAGE_LIGHT_BYTES`; None where nobody shows them.
-    """
-
-    log: MessageLog
-    clock: Clock
-    timers: Timers
-    pushes: bool
-    made_ready: MadeReady | None
-
-    @property
-    def tails_count(self) -> int: ...
-    def tail_ended(self, tail: "PartitionTail") -> None: ...
-
-
 class PartitionTail:
     """
     One partition's end.
@@ -81,20 +64,19 @@ class PartitionTail:
         end_offset: messages before it can be read; None until that is known.
         next_offset: listeners were told everything before it; meaningful while there are listeners.
         ended: it reads no more; whoever needs a tail takes a new one.
-        polls: reads so far.
         beginnings: how often the partition has begun anew.
     """
 
-    def __init__(self, context: TailContext, topic: TopicRef, partition_id: int) -> None:
-        self._context = context
+    def __init__(self, tails: "Tails", topic: TopicRef, partition_id: int) -> None:
+        self._tails = tails
         self.topic = topic
         self.partition_id = partition_id
         # Listeners are told in one go: what takes long of a heavy message is done before.
         self._reader = TopicReader(
-            context.log,
+            tails.log,
             topic,
-            deadline=lambda: Deadline.after(TAIL_READ_TIMEOUT_S, context.clock),
-            made_ready=context.made_ready,
+            deadline=lambda: Deadline.after(TAIL_READ_TIMEOUT_S, tails.clock),
+            made_ready=tails.made_ready,
         )
         self._listeners: list[TailListener] = []
         self._waits = TailWaits()
@@ -113,7 +95,6 @@ class PartitionTail:
         self.end_offset: int | None = None
         self.next_offset = 0
         self.ended = False
-        self.polls = 0
         self.beginnings = 0
 
     # --- use ----------------------------------------------------------------------------------------------------
@@ -132,7 +113,7 @@ class PartitionTail:
         """One less."""
         self._users -= 1
         if not self._users and not self.ended:
-            self._lingering = self._context.timers(TAIL_LINGER_S, self.stop)
+            self._lingering = self._tails.timers(TAIL_LINGER_S, self.stop)
 
     def stop(self) -> None:
         """
@@ -222,7 +203,7 @@ class PartitionTail:
 
     async def _run(self) -> None:
         looked_s = -_POLL_S_MIN
-        clock = self._context.clock
+        clock = self._tails.clock
         try:
             while not self._stopping:
                 early_s = looked_s + _POLL_S_MIN - clock.monotonic_s()
@@ -245,20 +226,19 @@ class PartitionTail:
         finally:
             self.ended = True
             self._waits.resolve_all(answer=False)
-            self._context.tail_ended(self)
+            self._tails.tail_ended(self)
 
     async def _look(self) -> float:
         """Read once; how long to rest then, if nobody pokes."""
-        context = self._context
+        tails = self._tails
         self._poked, self._found = False, True
-        self.polls += 1
         listening = bool(self._listeners)
         asked = self.next_offset if listening or self.end_offset is None else self.end_offset
         position: FromOffset | Last = FromOffset(asked)
         messages_max = READ_PAGE_MESSAGES if listening else 1
         if self.end_offset is None:
             position, messages_max = Last(), 1
-        elif asked == 1 and self._single.look_is_due(context.clock.monotonic_s()):
+        elif asked == 1 and self._single.look_is_due(tails.clock.monotonic_s()):
             position, messages_max = FromOffset(0), messages_max + 1
         try:
             page = await self._reader.read(self.partition_id, position, messages_max)
@@ -334,15 +314,15 @@ class PartitionTail:
     def _pace(self, *, found: bool) -> float:
         self._found = found
         # However many there are, together they look so often at most.
-        shared_s = self._context.tails_count / TAIL_POLLS_PER_S_MAX
-        if self._context.pushes:
+        shared_s = self._tails.tails_count / TAIL_POLLS_PER_S_MAX
+        if self._tails.pushes:
             return max(TAIL_SAFETY_S, shared_s)
         self._interval_s = _POLL_S_MIN if found else min(self._interval_s * _SLOWER, _POLL_S_MAX)
         return max(self._interval_s, shared_s)
 
     async def _sleep(self, delay_s: float) -> None:
         self._rest = asyncio.get_running_loop().create_future()
-        timer = self._context.timers(delay_s, self._wake)
+        timer = self._tails.timers(delay_s, self._wake)
         try:
             await self._rest
         finally:

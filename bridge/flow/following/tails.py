@@ -43,11 +43,6 @@ class Tails:
         """How many partitions are watched, or were a moment ago."""
         return len(self._tails)
 
-    @property
-    def polls(self) -> int:
-        """Reads that the tails there are have made."""
-        return sum(tail.polls for tail in self._tails.values())
-
     def watch(self, topic: TopicRef, partition_id: int) -> "Watch":
         """
         The end of a partition, for a `with` block.
@@ -97,7 +92,7 @@ class Tails:
                 tail.cancel()
             await ends
 
-    def taken(self, topic: TopicRef, partition_id: int) -> PartitionTail:
+    def acquire(self, topic: TopicRef, partition_id: int) -> PartitionTail:
         """The tail of a partition, for one more who then calls `PartitionTail.release`; for `Watch`."""
         key = topic, partition_id
         tail = self._tails.get(key)
@@ -128,7 +123,7 @@ class Watch:
         self._listener: TailListener | None = None
 
     def __enter__(self) -> Self:
-        self._tail = self._tails.taken(self._topic, self._partition_id)
+        self._tail = self._tails.acquire(self._topic, self._partition_id)
         return self
 
     def __exit__(

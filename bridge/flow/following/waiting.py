@@ -28,18 +28,18 @@ class Waiting:
         deadline: of the waiting, not of the request.
     """
 
-    __slots__ = ("_deadline", "_given_up", "_now", "_tails")
+    __slots__ = ("_deadline", "_given_up", "_stirred", "_tails")
 
     def __init__(self, tails: Tails, deadline: Deadline) -> None:
         self._tails = tails
         self._deadline = deadline
         self._given_up = False
-        self._now: asyncio.Future[None] | None = None
+        self._stirred = asyncio.Event()
 
     def give_up(self) -> None:
         """The client has left."""
         self._given_up = True
-        _set(self._now)
+        self._stirred.set()
 
     @property
     def given_up(self) -> bool:
@@ -79,7 +79,8 @@ class Waiting:
             # At the end of the wait too: fewer than were wanted may have come.
             page = await read()
             if came and not is_enough(page):
-                await self._pause()
+                # Who was woken for nothing does not look again and again.
+                await self._sleep(min(LONG_POLL_AGAIN_S, self._deadline.remaining_s()))
         return page
 
     async def until(self, topic: TopicRef, positions: Mapping[int, int], messages_min: int = _ANY) -> bool:
@@ -96,7 +97,7 @@ class Waiting:
         with ExitStack() as stack:
             tails: dict[int, PartitionTail] = {}
             for partition_id in positions:
-                tail = tails[partition_id] = self._tails.taken(topic, partition_id)
+                tail = tails[partition_id] = self._tails.acquire(topic, partition_id)
                 stack.callback(tail.release)
             beginnings = {tail: tail.beginnings for tail in tails.values()}
             # What these say first is newer than the positions; an end that is known already may be older.
@@ -123,50 +124,33 @@ class Waiting:
                     }
                 )
 
-    async def _pause(self) -> None:
-        """A moment, so that whoever is woken for nothing does not look again and again."""
-        timer = self._tails.timers(min(LONG_POLL_AGAIN_S, self._deadline.remaining_s()), self._wake)
-        try:
-            await self._woken()
-        finally:
-            timer.cancel()
-
     async def _change(self, offsets: Mapping[PartitionTail, int]) -> None:
         """Return when one of the tails has gone beyond its offset, or the wait is over; raises what a tail says."""
         futures = {tail.beyond(offset): tail for tail, offset in offsets.items()}
-        for future in futures:
-            future.add_done_callback(lambda _: self._wake())
-        timer = self._tails.timers(self._deadline.remaining_s(), self._wake)
         try:
             if not any(future.done() for future in futures):
-                await self._woken()
+                for future in futures:
+                    future.add_done_callback(lambda _: self._stirred.set())
+                await self._sleep(self._deadline.remaining_s())
             for future in futures:
                 if future.done():
                     future.result()
         finally:
-            timer.cancel()
             for future, tail in futures.items():
                 tail.forget(future)
 
-    async def _woken(self) -> None:
-        if self._given_up:
-            return
-        self._now = asyncio.get_running_loop().create_future()
+    async def _sleep(self, delay_s: float) -> None:
+        """Until something has happened, for *delay_s* at most."""
+        timer = self._tails.timers(delay_s, self._stirred.set)
         try:
-            await self._now
+            if not self._given_up:
+                self._stirred.clear()
+            await self._stirred.wait()
         finally:
-            self._now = None
-
-    def _wake(self) -> None:
-        _set(self._now)
+            timer.cancel()
 
 
 def _ends(tails: Mapping[int, PartitionTail]) -> dict[int, int]:
     return {
         partition_id: tail.end_offset for partition_id, tail in tails.items() if tail.end_offset is not None
     }
-
-
-def _set(future: "asyncio.Future[None] | None") -> None:
-    if future is not None and not future.done():
-        future.set_result(None)

@@ -85,7 +85,7 @@ class Member:
         assert positions == ((0, self.end),)
 
     def check(self) -> None:
-        end = self.fan_out.place_of(self)[0] if self.end is None else self.end
+        end = self.fan_out.position_of(self)[0] if self.end is None else self.end
         assert self.got == _all(self.begin, end)
 
 
@@ -147,7 +147,7 @@ def test_each_member_has_everything_once_and_stands_where_it_is_said_to(
         world.check()
         # Whoever is still there has everything.
         assert all(
-            member.end is not None or world.fan_out.place_of(member)[0] == world.feed.sequence
+            member.end is not None or world.fan_out.position_of(member)[0] == world.feed.sequence
             for member in world.members
         )
 
