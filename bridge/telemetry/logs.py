@@ -26,7 +26,7 @@ from bridge.limits import LOG_LINES_WAITING_MAX
 from bridge.telemetry.log_fields import clean_field, clean_text, clean_traceback
 from bridge.telemetry.log_sink import LineSink
 
-__all__ = ("REQUEST_SCOPE", "RequestLines", "configure")
+__all__ = ("REQUEST_SCOPE", "configure", "log_request")
 
 #: Request id and client's address of the request being served here; None outside of one.
 REQUEST_SCOPE: Final[ContextVar[tuple[str, str] | None]] = ContextVar("request_scope", default=None)
@@ -162,53 +162,43 @@ class _Setup(NamedTuple):
 _setup: _Setup | None = None
 
 
-class RequestLines:
+def log_request(
+    method: str,
+    route: str,
+    path: str,
+    client: str,
+    status: int,
+    seconds: float,
+    body_bytes: int,
+    request_id: str,
+    *,
+    quiet: bool,
+    error: str | None = None,
+) -> None:
     """
-    Writes the line that every request leaves: same sink, fields and rules as any other, by a shorter way.
+    One request was answered: a line to the same sink, with the same rules, as any other, by a shorter way.
 
     Through structlog it took 32-38 us of a request. Here the fields are known, so nothing is gathered or merged, only
     what comes from outside is cleaned, and the writing thread makes the line. Where somebody else (a test) has set
     structlog up, the line goes through it.
+
+    Args:
+        route: its template; *path* is what stood in the request line, without the query.
+        seconds: told in milliseconds.
+        quiet: for "debug" only.
+        error: code of what it was refused for, or failed by; one of ours.
     """
-
-    __slots__ = ("_log",)
-
-    def __init__(self) -> None:
-        self._log = structlog.get_logger("bridge.access")
-
-    def tell(
-        self,
-        method: str,
-        route: str,
-        path: str,
-        client: str,
-        status: int,
-        seconds: float,
-        body_bytes: int,
-        request_id: str,
-        *,
-        quiet: bool,
-        error: str | None = None,
-    ) -> None:
-        """
-        One request was answered.
-
-        Args:
-            route: its template; *path* is what stood in the request line, without the query.
-            seconds: told in milliseconds.
-            quiet: for "debug" only.
-            error: code of what it was refused for, or failed by; one of ours.
-        """
-        repeated = ("debug" if quiet else "info", client, method, route, path)
-        told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error)
-        setup = _setup
-        # A test's `capture_logs` changes the list that structlog was given.
-        if setup is None or setup.sink.is_closed or setup.chain[0] is not setup.processor:
-            fields = _request(dict, *told)
-            del fields["timestamp"]
-            (self._log.debug if quiet else self._log.info)(**fields)
-        elif setup.level <= (logging.DEBUG if quiet else logging.INFO):
-            setup.sink.write(partial(_request, setup.render, *told))
+    repeated = ("debug" if quiet else "info", client, method, route, path)
+    told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error)
+    setup = _setup
+    # A test's `capture_logs` changes the list that structlog was given.
+    if setup is None or setup.sink.is_closed or setup.chain[0] is not setup.processor:
+        fields = _request(dict, *told)
+        del fields["timestamp"]
+        log = structlog.get_logger("bridge.access")
+        (log.debug if quiet else log.info)(**fields)
+    elif setup.level <= (logging.DEBUG if quiet else logging.INFO):
+        setup.sink.write(partial(_request, setup.render, *told))
 
 
 def _request(

@@ -5,7 +5,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
-from bridge.telemetry.logs import RequestLines
+from bridge.telemetry.logs import log_request
 from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
@@ -35,7 +35,6 @@ def access_log(services: Services, _: Rules) -> Gate:
     Probes that went well are logged as "debug": they would be most of the lines and tell nothing.
     """
     metrics, clock = services.metrics.http, services.clock
-    tell = RequestLines().tell
 
     def begin(request: web.Request) -> None:
         request[_STARTED_S] = clock.monotonic_s()
@@ -45,7 +44,7 @@ def access_log(services: Services, _: Rules) -> Gate:
         seconds = clock.monotonic_s() - request[_STARTED_S]
         method, route = request.method, route_of(request)
         metrics.request_finished(method, route, status, seconds)
-        tell(
+        log_request(
             method,
             route,
             request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX],

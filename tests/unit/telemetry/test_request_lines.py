@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.config import ObserveConfig
 from bridge.telemetry.log_fields import clean_text
-from bridge.telemetry.logs import RequestLines, configure
+from bridge.telemetry.logs import configure, log_request
 
 GIVEN: dict[str, Any] = {
     "method": "POST",
@@ -36,9 +36,8 @@ def structlog_as_before() -> Iterator[None]:
 def lines_of(observe: ObserveConfig, *told: dict[str, Any]) -> list[str]:
     read_fd, write_fd = os.pipe()
     sink = configure(observe, fd=write_fd)
-    lines = RequestLines()
     for fields in told:
-        lines.tell(**fields)
+        log_request(**fields)
     sink.close()
     os.close(write_fd)
     with os.fdopen(read_fd, encoding="utf-8") as reader:
@@ -67,7 +66,7 @@ def test_a_json_line_holds_every_field_that_was_told() -> None:
 def test_its_time_is_written_as_in_every_other_line() -> None:
     read_fd, write_fd = os.pipe()
     sink = configure(ObserveConfig(log_format="json"), fd=write_fd)
-    RequestLines().tell(**GIVEN)
+    log_request(**GIVEN)
     structlog.get_logger("bridge.test").info("other")
     sink.close()
     os.close(write_fd)
@@ -110,11 +109,11 @@ def test_where_somebody_else_has_set_structlog_up_lines_go_through_it() -> None:
     read_fd, write_fd = os.pipe()
     sink = configure(ObserveConfig(log_format="json"), fd=write_fd)
     with structlog.testing.capture_logs() as captured:
-        RequestLines().tell(**GIVEN)
+        log_request(**GIVEN)
     assert [(entry["event"], entry["duration_ms"], entry["bytes"]) for entry in captured] == [
         ("request", 1.23, 17)
     ]
-    RequestLines().tell(**GIVEN)
+    log_request(**GIVEN)
     sink.close()
     os.close(write_fd)
     with os.fdopen(read_fd, encoding="utf-8") as reader:
