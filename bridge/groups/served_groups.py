@@ -1,6 +1,7 @@
 """The groups that a process serves (shell over `assignment.py`): what may be had of each, and who waits for it."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
@@ -81,7 +82,7 @@ class ServedGroup:
         self.waits_ended = False
         self.change = asyncio.Event()
         self._context = context
-        self._reservations: dict[int, Reservations] = {}
+        self._reservations: defaultdict[int, Reservations] = defaultdict(Reservations)
         #: As far as is known; a partition has messages before its end.
         self._ends: dict[int, int] = {}
         self._turn = 0
@@ -139,13 +140,15 @@ class ServedGroup:
         now_us, partitions = self._context.replica.now_us(), self.partitions
         for each in partition_ids:
             if each in partitions:
-                free = self._of(each).free(partitions[each], end=self._ends.get(each, 0), now_us=now_us)
+                free = self._reservations[each].free(
+                    partitions[each], end=self._ends.get(each, 0), now_us=now_us
+                )
                 if next(free, None) is not None:
                     yield each
 
     def release(self, reserved: Reservation, *, wake: bool) -> None:
         """Whatever came of *reserved* is in the ledger; *wake* those who wait where it is there to be had again."""
-        self._of(reserved.partition_id).release(reserved.offsets)
+        self._reservations[reserved.partition_id].release(reserved.offsets)
         if wake:
             self.changed()
 
@@ -161,7 +164,7 @@ class ServedGroup:
         async def look_at(partition_id: int) -> None:
             partition = self.partitions.get(partition_id)
             if partition is not None:
-                frontier, offset = partition.frontier, self._of(partition_id).next_offset(partition)
+                frontier, offset = partition.frontier, self._reservations[partition_id].next_offset(partition)
                 found = await self._context.ahead.find(self.topic, partition_id, [offset], deadline=deadline)
                 if not found.messages and found.end_offset < frontier:
                     suspects[partition_id] = frontier
@@ -178,9 +181,6 @@ class ServedGroup:
         """What was known of the partition's messages does not hold any more."""
         self._ends.pop(partition_id, None)
         self._context.ahead.forget(self.topic)
-
-    def _of(self, partition_id: int) -> Reservations:
-        return self._reservations.setdefault(partition_id, Reservations())
 
     # --- who waits ----------------------------------------------------------------------------------------------
 

@@ -30,12 +30,8 @@ class FairShare:
     the next; nothing is kept apart for anybody.
 
     Args:
-        amount_max: that there is.
         alpha: 1 leaves a half to others, 3 a quarter.
         least: that anybody may have while it is free.
-
-    Attributes:
-        taken: of it, by all.
     """
 
     __slots__ = ("_alpha", "_by_holder", "_least", "amount_max", "taken")
@@ -89,7 +85,6 @@ class Admission:
 
     Attributes:
         bound: how many requests may be in flight now; never above *requests_max*.
-        in_flight: how many are.
     """
 
     __slots__ = (
@@ -168,12 +163,7 @@ class Admission:
 
 
 class Ticket(msgspec.Struct, gc=False, eq=False):
-    """
-    What one request has taken; `close` gives all of it back, once.
-
-    Args:
-        client: its address.
-    """
+    """What one request has taken; `close` gives all of it back, once."""
 
     _admission: Admission
     _client: str = ""

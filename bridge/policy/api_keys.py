@@ -33,9 +33,6 @@ class ApiKeyRule:
 
     Digests of equal length are compared in constant time, so neither length nor a common prefix of the key shows
     in the time an answer takes.
-
-    Args:
-        key: the configured key; None where the bridge is open.
     """
 
     __slots__ = ("_digest",)
@@ -77,10 +74,6 @@ class Lockout:
     Counts wrong keys by address in two fixed windows: at once, and by the minute.
 
     It is asked about wrong keys only, so whoever shares an address with a guesser still gets in with the right one.
-
-    Args:
-        storage: where counts are kept.
-        clock: the storage's own.
     """
 
     __slots__ = ("_clock", "_windows")

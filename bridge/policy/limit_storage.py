@@ -20,18 +20,30 @@ __all__ = ("BoundedMemoryStorage", "LimitTables", "Locks", "SharedStorage", "tab
 
 
 class LimitTables(NamedTuple):
-    """Where limits are counted.
-
-    Attributes:
-        failures: wrong keys by address.
-        buckets: token buckets by address.
-    """
+    """Where wrong keys, and where requests, are counted by address."""
 
     failures: Storage
     buckets: Storage
 
 
-class BoundedMemoryStorage(Storage):
+class _Table(Storage):
+    """What the library asks of any storage, of a table in memory."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        """Which errors the library may wrap; a table in memory has none of its own."""
+        return MemoryError
+
+    def check(self) -> bool:
+        """Always there."""
+        return True
+
+
+class BoundedMemoryStorage(_Table):
     """
     Counters and token buckets of at most *keys_max* keys each; the one unused for longest is forgotten first.
 
@@ -42,16 +54,10 @@ class BoundedMemoryStorage(Storage):
     STORAGE_SCHEME: ClassVar[list[str]] = ["bounded-memory"]  # type: ignore[misc]
 
     def __init__(self, clock: Clock, *, keys_max: int) -> None:
-        super().__init__()
-        self._clock = clock
+        super().__init__(clock)
         self._keys_max = keys_max
         self._full_at_s: OrderedDict[str, float] = OrderedDict()
         self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """Which errors the library may wrap; a table in memory has none of its own."""
-        return MemoryError
 
     def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
         """See `TokenBucketSupport`."""
@@ -88,10 +94,6 @@ class BoundedMemoryStorage(Storage):
     def get_expiry(self, key: str) -> float:
         """When the running window ends; now, where none runs."""
         return max(self._counters.get(key, (0, 0.0))[1], self._clock.monotonic_s())
-
-    def check(self) -> bool:
-        """Always there."""
-        return True
 
     def reset(self) -> int:
         """Forget every key; returns how many there were."""
@@ -136,7 +138,7 @@ def table_bytes(keys_max: int) -> int:
     return -(-keys_max // SHARED_TABLE_WAYS) * _SET.size
 
 
-class SharedStorage(Storage):
+class SharedStorage(_Table):
     """
     Counters or token buckets of a bounded number of keys; times are monotonic readings, the same in all processes.
 
@@ -154,17 +156,11 @@ class SharedStorage(Storage):
     STORAGE_SCHEME: ClassVar[list[str]] = ["shared-memory"]  # type: ignore[misc]
 
     def __init__(self, clock: Clock, *, memory: memoryview, locks: Locks, secret: bytes) -> None:
-        super().__init__()
-        self._clock = clock
+        super().__init__(clock)
         self._memory = memory
         self._locks = locks
         self._secret = secret
         self._sets = len(memory) // _SET.size
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """Which errors the library may wrap; a table in memory has none of its own."""
-        return MemoryError
 
     def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
         """See `TokenBucketSupport`."""
@@ -199,10 +195,6 @@ class SharedStorage(Storage):
     def get_expiry(self, key: str) -> float:
         """When the running window ends; now, where none runs."""
         return max(self._find(*self._place(key)).time_s, self._clock.monotonic_s())
-
-    def check(self) -> bool:
-        """Always there."""
-        return True
 
     def reset(self) -> int:
         """Forget every key; returns how many there were."""

@@ -47,13 +47,8 @@ def parse_integer(text: str, *, name: str, minimum: int, maximum: int) -> int:
     """
     The whole number that *text* spells in ASCII digits.
 
-    Args:
-        name: of the query parameter, for the fault.
-        minimum: smallest value taken, 0 or more.
-        maximum: largest value taken.
-
     Raises:
-        BadRequest: if it is no such number, or out of bounds; the detail gives the bounds.
+        BadRequest: if it is no such number, or out of bounds (0 or more); the detail gives them, and the *name*.
     """
     # Leading zeros mean nothing, and Python refuses to read some thousand digits.
     digits = text.lstrip("0") or text[-1:]
@@ -68,12 +63,7 @@ def parse_integer(text: str, *, name: str, minimum: int, maximum: int) -> int:
 
 
 def parse_flag(text: str, *, name: str) -> bool:
-    """
-    What `true` or `false` says.
-
-    Raises:
-        BadRequest: if it is neither word.
-    """
+    """What `true` or `false` says; any other word is a `BadRequest`."""
     if text not in ("true", "false"):
         raise BadRequest(f"The query parameter '{name}' takes true or false.", path=name)
     return text == "true"

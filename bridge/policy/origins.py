@@ -27,8 +27,7 @@ class Origin(NamedTuple):
     Where a page comes from: equal where RFC 6454 says so.
 
     Attributes:
-        scheme: in lower case.
-        host: likewise, an IPv6 address in brackets and in its normal form.
+        scheme, host: in lower case, an IPv6 address in brackets and in its normal form.
         port: the scheme's own where none was written; None where it has none either.
     """
 

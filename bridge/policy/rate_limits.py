@@ -85,11 +85,6 @@ class TokenBucketRateLimiter(RateLimiter):
     """
     The token bucket as a strategy of the `limits` library: an item is the refill ("100 per second").
 
-    Args:
-        storage: where buckets are kept.
-        clock: what `get_window_stats` counts from; the storage's own.
-        burst: tokens of a full bucket.
-
     Raises:
         NotImplementedError: if *storage* keeps no buckets, as the library's own strategies do it.
     """

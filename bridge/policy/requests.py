@@ -23,12 +23,7 @@ def is_request_id(text: str) -> bool:
 
 
 class RequestIds:
-    """
-    The caller's id where it is acceptable, else a UUIDv4.
-
-    Args:
-        random_bytes: gives that many random bytes.
-    """
+    """The caller's id where it is acceptable, else a UUIDv4 of *random_bytes*, which gives so many."""
 
     __slots__ = ("_made", "_random_bytes")
 
@@ -59,10 +54,6 @@ _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 def check_target(target: str, host: str) -> None:
     """
     Refuse targets that different readers read differently.
-
-    Args:
-        target: as it stood in the request line.
-        host: the `Host` header.
 
     Raises:
         MisdirectedRequest: if it is in absolute form and names another host than *host*.

@@ -61,9 +61,6 @@ class SlowReaders(Generic[Reader]):
 
     Args:
         bytes_max: of all of them; one alone may hold more.
-
-    Attributes:
-        held_bytes: of all of them.
     """
 
     __slots__ = ("_bytes_max", "_waiting", "held_bytes")

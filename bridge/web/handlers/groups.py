@@ -1,13 +1,12 @@
 """Groups: messages under leases, and how far groups came (shell)."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from typing import Final
 
 from aiohttp import web
 
-from bridge.errors import BadRequest, DeadlineExceeded
+from bridge.errors import DeadlineExceeded
 from bridge.groups.engine import Groups
 from bridge.groups.records import AckKind
 from bridge.groups.values import Delivery
@@ -23,6 +22,7 @@ from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.tickets import give_back
 from bridge.web.wire.groups import (
     ReceiveRequest,
+    arguments_as_fields,
     deliveries_json,
     group_json,
     groups_json,
@@ -39,6 +39,7 @@ from bridge.web.wire.queries import refuse_query
 __all__ = ("ack", "delete_group", "extend", "get_group", "list_groups", "nack", "receive", "seek")
 
 _GROUP: Final = "group"
+_IN_PATH: Final = frozenset({_GROUP})
 
 
 async def receive(request: web.Request) -> web.StreamResponse:
@@ -80,7 +81,7 @@ async def _receive(
     count = asked.messages_max(services.http.poll_messages_max)
 
     async def attempt(wait_s: float) -> tuple[Delivery, ...]:
-        with _of_the_body():
+        with arguments_as_fields(in_path=_IN_PATH):
             return await services.groups.receive(
                 topic,
                 group,
@@ -140,7 +141,7 @@ async def extend(request: web.Request) -> web.Response:
 async def _acknowledge(request: web.Request, kind: AckKind) -> web.Response:
     groups, topic, group = _named(request)
     tokens, delay_ms = read_ack(await read_body(request), kind)
-    with _of_the_body():
+    with arguments_as_fields(in_path=_IN_PATH):
         results = await groups.acknowledge(
             topic, group, kind, tokens, delay_ms=delay_ms, deadline=request[DEADLINE]
         )
@@ -180,14 +181,3 @@ def _named(request: web.Request) -> tuple[Groups, TopicRef, str]:
     """All groups, and the topic and the group that the path names; there is no query."""
     refuse_query(request.query.items())
     return request.app[SERVICES].groups, topic_of(request), request.match_info[_GROUP]
-
-
-@contextmanager
-def _of_the_body() -> Iterator[None]:
-    """A fault of an argument is one of the body's field of the same name."""
-    try:
-        yield
-    except BadRequest as error:
-        if error.path is not None and error.path != _GROUP and not error.path.startswith("$"):
-            error.path = f"$.{error.path}"
-        raise

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final
 
 from bridge.clock import Deadline
-from bridge.errors import BadRequest, BridgeError, LogError
+from bridge.errors import BridgeError, LogError
 from bridge.groups.records import AckKind
 from bridge.groups.values import AckOutcome, Delivery, TokenResult, scope_of
 from bridge.limits import (
@@ -22,7 +22,7 @@ from bridge.web.sockets.answers import ResumePoint, acks_frame_json, message_hea
 from bridge.web.sockets.operations import Acknowledgement, Extend, Nack, Subscribe
 from bridge.web.sockets.socket import Socket
 from bridge.web.sockets.subscriptions import Permits
-from bridge.web.wire.groups import delivery_lines, messages_of, token_results_json
+from bridge.web.wire.groups import arguments_as_fields, delivery_lines, messages_of, token_results_json
 from bridge.web.wire.heavy_pages import made_ready
 
 __all__ = ("GroupSubscription",)
@@ -92,10 +92,8 @@ class GroupSubscription:
                 await self._send(deliveries)
 
     async def _begin(self) -> None:
-        try:
+        with arguments_as_fields():
             scope_of(self._topic, self._group)
-        except BadRequest as error:
-            raise _of_the_message(error) from None
         await self._services.log.partitions_count(self._topic, deadline=self._deadline())
         self.begun = True
         self._socket.send(
@@ -141,10 +139,8 @@ class GroupSubscription:
                 kind, delay_ms = AckKind.EXTEND, asked.visibility_ms
             case _:
                 pass
-        try:
+        with arguments_as_fields():
             results = await self._acknowledge(kind, asked.tokens, delay_ms)
-        except BadRequest as error:
-            raise _of_the_message(error) from None
         for each in results:
             if kind is not AckKind.EXTEND or each.outcome is not AckOutcome.DONE:
                 self.unacked.pop(each.token, None)
@@ -168,10 +164,3 @@ class GroupSubscription:
 
     def _deadline(self, more_s: float = 0.0) -> Deadline:
         return Deadline.after(self._timeout_s + more_s, self._services.clock)
-
-
-def _of_the_message(error: BadRequest) -> BadRequest:
-    """A fault of an argument is one of the message's field of the same name."""
-    if error.path is not None and not error.path.startswith("$"):
-        error.path = f"$.{error.path}"
-    return error

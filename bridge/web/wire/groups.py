@@ -1,6 +1,7 @@
 """Groups as requests and answers spell them (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
@@ -31,6 +32,7 @@ __all__ = (
     "AckRequest",
     "ReceiveRequest",
     "SeekRequest",
+    "arguments_as_fields",
     "deliveries_json",
     "delivery_lines",
     "group_json",
@@ -191,6 +193,17 @@ def _position(text: str) -> SeekTo:
         raise BadRequest(
             "A group goes on at first, last, an RFC 3339 time with a zone, or offsets.", path="$.to"
         ) from None
+
+
+@contextmanager
+def arguments_as_fields(*, in_path: frozenset[str] = frozenset()) -> Iterator[None]:
+    """A fault of an argument of `Groups` is one of the body's field of the same name, but for those *in_path*."""
+    try:
+        yield
+    except BadRequest as error:
+        if error.path is not None and error.path not in in_path and not error.path.startswith("$"):
+            error.path = f"$.{error.path}"
+        raise
 
 
 def messages_of(deliveries: Sequence[Delivery]) -> Records:
