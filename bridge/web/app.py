@@ -89,7 +89,7 @@ def build_app(
     services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
-    app[STAMP] = stamp_of(rules.origins, services.lifecycle)
+    app[STAMP] = stamp_of(services.lifecycle)
     for row in routes:
         if row.method == "GET":
             app.router.add_get(row.path, put_behind(row.handler), allow_head=True)

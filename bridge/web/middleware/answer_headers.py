@@ -10,9 +10,9 @@ from bridge.web.server.answer_headers import stamp_of
 __all__ = ("answer_headers",)
 
 
-def answer_headers(services: Services, rules: Rules) -> Gate:
+def answer_headers(services: Services, _: Rules) -> Gate:
     """Stamp each answer; one that has begun in its handler was stamped there (`send_head`)."""
-    stamp = stamp_of(rules.origins, services.lifecycle)
+    stamp = stamp_of(services.lifecycle)
 
     def stamp_whole(request: web.Request, answer: web.StreamResponse) -> None:
         if not answer.prepared:

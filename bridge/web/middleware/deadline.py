@@ -24,14 +24,15 @@ _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 def deadline(services: Services, rules: Rules) -> Gate:
     """Set the deadline, tell it, and end what does not end by itself a little later."""
-    clock, configured_ms = services.clock, rules.timeout_ms
+    clock, configured_ms, configured_text = services.clock, rules.timeout_ms, str(rules.timeout_ms)
     lifecycle, backstops = services.lifecycle, services.lifecycle.backstops
 
     def set_deadline(request: web.Request) -> None:
-        timeout_ms = effective_timeout_ms(request.headers.get(_REQUEST_TIMEOUT), configured_ms)
+        asked = request.headers.get(_REQUEST_TIMEOUT)
+        timeout_ms = configured_ms if asked is None else effective_timeout_ms(asked, configured_ms)
         seconds = timeout_ms / 1000
         request[DEADLINE] = Deadline(clock.monotonic_s() + seconds, clock)
-        request[ANSWER_HEADERS][_EFFECTIVE_TIMEOUT] = str(timeout_ms)
+        request[ANSWER_HEADERS][_EFFECTIVE_TIMEOUT] = configured_text if asked is None else str(timeout_ms)
         backstops.guard(seconds + DEADLINE_BACKSTOP_S)
 
     def kept(_: web.Request, __: web.StreamResponse) -> None:

@@ -3,7 +3,7 @@
 import os
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
 from bridge.policy.requests import Reminders, RequestIds
@@ -18,7 +18,7 @@ __all__ = ("identity",)
 
 def identity(services: Services, rules: Rules) -> Gate:
     """Give every request its id and its client's address; both are in every log line that follows."""
-    addresses, clock = rules.addresses, services.clock
+    addresses, origins, clock = rules.addresses, rules.origins, services.clock
     id_of = RequestIds(os.urandom).id_of
     log = structlog.get_logger("bridge.web")
     reminders = Reminders(interval_s=FORWARDED_TOLD_INTERVAL_S, keys_max=FORWARDED_TOLD_PEERS_MAX)
@@ -40,11 +40,12 @@ def identity(services: Services, rules: Rules) -> Gate:
         return client
 
     def identify(request: web.Request) -> None:
-        given_id = id_of(request.headers.get(X_REQUEST_ID))
+        headers = request.headers
+        given_id = id_of(headers.get(X_REQUEST_ID))
         client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
         request[REQUEST_ID] = given_id
         request[CLIENT] = client
-        request[ANSWER_HEADERS] = own_headers(given_id)
+        request[ANSWER_HEADERS] = own_headers(given_id, origins.answer_headers(headers.get(hdrs.ORIGIN)))
         REQUEST_SCOPE.set((given_id, client))
 
     return Gate(identify)

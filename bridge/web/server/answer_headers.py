@@ -1,12 +1,11 @@
 """What every answer carries, errors, streams and refusals included (shell)."""
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
 from aiohttp import hdrs, web
 from multidict import istr
 
-from bridge.policy.origins import Origins
 from bridge.web.keys import Lifecycle
 
 __all__ = (
@@ -33,29 +32,31 @@ ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])
 STAMP: web.AppKey[Stamp] = web.AppKey("stamp")
 
 
-def own_headers(request_id: str) -> dict[str, str]:
+def own_headers(request_id: str, of_origin: Mapping[str, str]) -> dict[str, str]:
     """
-    What an answer carries whatever it says.
+    What an answer carries whatever it says, and what it carries for the origin that asks.
 
     Nobody on the way may keep it: messages move on, figures and states grow old, and errors depend on who asks.
     """
-    return {X_REQUEST_ID: request_id, hdrs.SERVER: SERVER, hdrs.CACHE_CONTROL: "no-store"}
+    return {**of_origin, X_REQUEST_ID: request_id, hdrs.SERVER: SERVER, hdrs.CACHE_CONTROL: "no-store"}
 
 
 def vary_by(request: web.Request, fields: str) -> None:
     """From here on every answer to *request*, errors included, says that it depends on these *fields* of it."""
-    request[ANSWER_HEADERS][hdrs.VARY] = fields
+    headers = request[ANSWER_HEADERS]
+    headers[hdrs.VARY] = _both(fields, headers.get(hdrs.VARY))
 
 
-def stamp_of(origins: Origins, lifecycle: Lifecycle) -> Stamp:
+def stamp_of(lifecycle: Lifecycle) -> Stamp:
     """What writes them into an answer, before its head is sent."""
 
     def stamp(request: web.Request, response: web.StreamResponse) -> None:
         own = response.headers
+        varies = own.get(hdrs.VARY)
         # Missing only where the application was built without `identity`.
-        _add(own, request.get(ANSWER_HEADERS, {}))
-        if origins.enabled:
-            _add(own, origins.answer_headers(request.headers.get(hdrs.ORIGIN)))
+        own.update(request.get(ANSWER_HEADERS, {}))
+        if varies is not None:
+            own[hdrs.VARY] = _both(varies, own[hdrs.VARY])
         if lifecycle.draining:
             own[hdrs.CONNECTION] = "close"
         if own.get(hdrs.CONNECTION) == "close":
@@ -70,12 +71,6 @@ async def send_head(request: web.Request, response: web.StreamResponse) -> None:
     await response.prepare(request)
 
 
-def _add(own: MutableMapping[str, str], headers: Mapping[str, str]) -> None:
-    """Add *headers* to an answer's *own*; what either varies by, both vary by."""
-    varies = own.get(hdrs.VARY)
-    own.update(headers)
-    if varies is None:
-        return
-    more = headers.get(hdrs.VARY)
-    if more is not None and more != varies:
-        own[hdrs.VARY] = ", ".join(dict.fromkeys((*varies.split(", "), *more.split(", "))))
+def _both(fields: str, more: str | None) -> str:
+    """What varies by either varies by both."""
+    return fields if more is None else ", ".join(dict.fromkeys((*fields.split(", "), *more.split(", "))))

@@ -186,12 +186,14 @@ class BridgeServer(web.Server):
         rules, metrics = self._rules, self._services.metrics.http
         given_id = request.get(REQUEST_ID) or self._ids.id_of(None)
         client = rules.addresses.peer(request.remote or "")
-        headers = {**own_headers(given_id), "X-Effective-Timeout": str(rules.timeout_ms)}
+        headers = {
+            **own_headers(given_id, rules.origins.answer_headers(None)),
+            "X-Effective-Timeout": str(rules.timeout_ms),
+        }
         if rules.rate is not None:
             verdict = rules.rate.limiter.take(rules.rate.refill, limit_key(client))
             headers["RateLimit-Policy"] = policy_header(rules.rate)
             headers["RateLimit"] = state_header(verdict)
-        headers.update(rules.origins.answer_headers(None))
         error = _unparsed(exc) if status == web.HTTPBadRequest.status_code else InternalError()
         if isinstance(error, InternalError):
             self._log.error("request_failed", code=error.code, request_id=given_id, exc_info=exc)
