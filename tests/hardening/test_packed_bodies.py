@@ -11,9 +11,9 @@ from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.limits import INFLATE_MEMBERS_PER_TURN
-from bridge.web.bodies import decompression, json_body
+from bridge.web.bodies import decompression, whole
 from bridge.web.bodies.decompression import Inflater, inflater_of
-from bridge.web.bodies.json_body import read_any
+from bridge.web.bodies.whole import read_any
 from tests.support.clock import FakeClock
 from tests.support.door import Door, Row, open_door
 from tests.support.raw_http import ask, request_bytes
@@ -85,7 +85,7 @@ async def test_unpacking_ends_with_the_requests_time(coding: str, monkeypatch: p
                 clock.advance(1.0)
                 yield piece
 
-    monkeypatch.setattr(json_body, "inflater_of", lambda coding: Slow(inflater_of(coding)))
+    monkeypatch.setattr(whole, "inflater_of", lambda coding: Slow(inflater_of(coding)))
     async with unpacking(Others(), clock=clock) as door:
         answer = await ask(door.port, packed(coding, "X-Request-Timeout: 10000"))
     assert (answer.status, answer.problem()["error"]) == (504, "timeout")

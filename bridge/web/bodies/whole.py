@@ -1,25 +1,48 @@
-"""Reading a request's body within its bounds (shell over `policy.body_kinds`)."""
+"""Reading a request's whole body within its bounds (shell over `policy.body_kinds` and `decompression`)."""
 
 import asyncio
+from typing import Final
 
+import msgspec
 from aiohttp import hdrs, web
 from aiohttp.http import HttpVersion11
 
-from bridge.errors import BadRequest, PayloadTooLarge, RequestBodyTimeout, UnsupportedMediaType
+from bridge.errors import BadRequest, Outcome, PayloadTooLarge, RequestBodyTimeout, UnsupportedMediaType
+from bridge.events import Steps
 from bridge.limits import (
     BODY_BYTES_PER_S_MIN,
     BODY_TIMEOUT_BASE_S,
     BODY_TIMEOUT_MAX_S,
     CHUNK_OVERHEAD_BYTES_FREE,
 )
-from bridge.policy.body_kinds import is_json, is_plain_encoding
+from bridge.policy.body_kinds import Coding, coding_of, is_json, is_plain_encoding
+from bridge.web.bodies.decompression import inflater_of
 from bridge.web.keys import DEADLINE
 from bridge.web.server.answer_headers import ANSWER_HEADERS
 from bridge.web.server.framing import TooMuchOverhead
 from bridge.web.server.requests import EXPECTS_CONTINUE
 from bridge.web.server.tickets import hold_body, take_place
+from bridge.web.server.turns import in_turns
+from bridge.web.wire.envelopes import decode_envelope
 
-__all__ = ("body_timeout_s", "broken_framing", "invite", "read_body", "read_whole")
+__all__ = (
+    "body_timeout_s",
+    "broken_framing",
+    "check_coding",
+    "check_json_type",
+    "invite",
+    "read_any",
+    "read_body",
+    "read_optional_body",
+    "refuse_body",
+)
+
+
+class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    pass
+
+
+_NOTHING: Final = msgspec.json.Decoder(_Nothing)
 
 
 def body_timeout_s(length: int | None) -> float:
@@ -42,17 +65,107 @@ async def read_body(request: web.Request) -> bytes:
         BadRequest: if its framing is broken.
         Overloaded: if there is no room for it.
     """
-    headers = request.headers
-    if not is_json(headers.get(hdrs.CONTENT_TYPE, "")):
-        raise UnsupportedMediaType("The body must be application/json in UTF-8.", path="Content-Type")
-    if not is_plain_encoding(headers.get(hdrs.CONTENT_ENCODING)):
+    check_json_type(request)
+    if not is_plain_encoding(request.headers.get(hdrs.CONTENT_ENCODING)):
         raise UnsupportedMediaType("The body must not be compressed.", path="Content-Encoding")
-    return await read_whole(request)
+    return await _read_whole(request)
 
 
-async def read_whole(request: web.Request) -> bytes:
+def check_json_type(request: web.Request) -> None:
     """
-    The same for a body of any type and coding, as it came; its headers are for the caller to check.
+    The body is JSON.
+
+    Raises:
+        UnsupportedMediaType: if it is not `application/json` in UTF-8.
+    """
+    if not is_json(request.headers.get(hdrs.CONTENT_TYPE, "")):
+        raise UnsupportedMediaType("The body must be application/json in UTF-8.", path="Content-Type")
+
+
+async def read_optional_body(request: web.Request) -> bytes:
+    """
+    The whole body, `b""` if there is none; to be called once.
+
+    Raises:
+        UnsupportedMediaType, PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.
+    """
+    if request.body_exists and hdrs.CONTENT_TYPE in request.headers:
+        return await read_body(request)
+    body = await _read_whole(request)
+    if body and hdrs.CONTENT_TYPE not in request.headers:
+        raise UnsupportedMediaType("The body must be application/json in UTF-8.", path="Content-Type")
+    return body
+
+
+async def refuse_body(request: web.Request) -> None:
+    """
+    For routes that take nothing: an empty body, or an empty object for clients that always send one.
+
+    Raises:
+        SerializationError: if there is anything in it.
+        UnsupportedMediaType, PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.
+    """
+    body = await read_optional_body(request)
+    if body:
+        decode_envelope(body, _NOTHING)
+
+
+def check_coding(request: web.Request) -> Coding:
+    """
+    The coding of the body.
+
+    Raises:
+        UnsupportedMediaType: if it is not gzip, zstd or none, or more than one.
+    """
+    coding = coding_of(request.headers.getall(hdrs.CONTENT_ENCODING, ()))
+    if coding is None:
+        raise UnsupportedMediaType(
+            "The body may be compressed with gzip or zstd, once.", path="Content-Encoding"
+        )
+    return coding
+
+
+async def read_any(request: web.Request) -> bytes:
+    """
+    The whole body, whatever its type, at most `MAX_REQUEST_BODY_SIZE` bytes before and after decompression.
+
+    Raises:
+        UnsupportedMediaType: if its coding is not undone here.
+        PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`, and as `decompression.Inflater`.
+        DeadlineExceeded: if the request's time is up before all of it is decompressed.
+    """
+    if hdrs.CONTENT_ENCODING not in request.headers:
+        return await _read_whole(request)
+    coding = check_coding(request)
+    body = await _read_whole(request)
+    if coding is Coding.IDENTITY:
+        return body
+    body = await in_turns(
+        _inflated(body, coding, request.client_max_size),
+        deadline=request[DEADLINE],
+        outcome=Outcome.NOT_WRITTEN,
+    )
+    hold_body(request, len(body))
+    return body
+
+
+def _inflated(compressed: bytes, coding: Coding, bytes_max: int) -> Steps[bytes]:
+    inflater = inflater_of(coding)
+    body = bytearray()
+    for piece in inflater.feed(compressed):
+        body += piece
+        if len(body) > bytes_max:
+            raise PayloadTooLarge(
+                f"The body is longer than {bytes_max} bytes once decompressed.", path="body", limit=bytes_max
+            )
+        yield
+    inflater.end()
+    return bytes(body)
+
+
+async def _read_whole(request: web.Request) -> bytes:
+    """
+    A body of any type and coding, as it came; its headers are for the caller to check.
 
     Raises:
         PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.

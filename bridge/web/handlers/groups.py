@@ -12,8 +12,7 @@ from bridge.groups.records import AckKind
 from bridge.groups.values import Delivery
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
-from bridge.web.bodies.optional_body import read_optional_body, refuse_body
-from bridge.web.bodies.whole import read_body
+from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import topic_of
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES

@@ -9,8 +9,7 @@ from aiohttp import web
 from bridge.errors import BadRequest, PartitionNotFound
 from bridge.limits import OFFSETS_AT_ONCE
 from bridge.messagelog import StoredOffset
-from bridge.web.bodies.optional_body import refuse_body
-from bridge.web.bodies.whole import read_body
+from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.places import consumer_of, partition_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES

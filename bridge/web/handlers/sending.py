@@ -4,7 +4,7 @@ from aiohttp import hdrs, web
 
 from bridge.errors import Outcome, UnsupportedMediaType
 from bridge.policy.body_kinds import BodyKind, body_kind
-from bridge.web.bodies.json_body import read_json
+from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
 from bridge.web.handlers.places import topic_of
@@ -34,7 +34,7 @@ async def send(request: web.Request) -> web.Response:
             path="Content-Type",
         )
     refuse_query(request.query.items())
-    body = await read_json(request)
+    body = await read_any(request)
     submission = await in_turns(message_steps(body), deadline=request[DEADLINE], outcome=Outcome.NOT_WRITTEN)
     receipt = await services.appender.append(
         topic, submission.placement, submission.messages, deadline=request[DEADLINE]
@@ -49,7 +49,8 @@ async def send_batch(request: web.Request) -> web.Response:
     accepted_us = services.clock.now_us()
     topic = topic_of(request)
     refuse_query(request.query.items())
-    body = await read_json(request)
+    check_json_type(request)
+    body = await read_any(request)
     submission = await in_turns(
         batch_steps(body, messages_max=services.http.batch_messages_max),
         deadline=request[DEADLINE],

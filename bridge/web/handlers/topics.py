@@ -4,8 +4,7 @@ from aiohttp import web
 
 from bridge.errors import BadRequest
 from bridge.messagelog import TopicRef
-from bridge.web.bodies.optional_body import refuse_body
-from bridge.web.bodies.whole import read_body
+from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.answers import answer, created, no_content
 from bridge.web.handlers.places import stream_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES

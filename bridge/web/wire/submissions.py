@@ -98,20 +98,16 @@ def message_steps(body: bytes) -> Steps[Submission]:
         BadRequest: if the partition key is out of bounds.
     """
     message = whole_value(body, _MESSAGE) if len(body) <= JSON_FAST_BYTES_MAX else None
-    named = None if message is None else sure_id(message.event)
-    if named is not None:
-        outline = _MESSAGE_OUTLINE.decode(body)
-        payload, placement = bytes(outline.event), _placement(outline.partition_key)
-        text, number = named
-    else:
-        outline = yield from outline_steps(body, _MESSAGE_OUTLINE)
-        payload, placement = bytes(outline.event), _placement(outline.partition_key)
+    ids = None if message is None else sure_id(message.event)
+    outline = _MESSAGE_OUTLINE.decode(body) if ids else (yield from outline_steps(body, _MESSAGE_OUTLINE))
+    payload, placement = bytes(outline.event), _placement(outline.partition_key)
+    if ids is None:
         if len(payload) > JSON_STEP_BYTES:
             yield
         event_id = yield from event_steps(payload, at="$.event", levels_around=_LEVELS_AROUND_EVENT)
-        text, number = str(event_id), event_id.int
+        ids = EventIds([str(event_id)], event_id.bytes)
     _check_size(payload, "$.event")
-    return Submission((text,), NewRecords([payload], number.to_bytes(16, "big"), events=True), placement)
+    return Submission(ids.texts, NewRecords([payload], ids.packed, events=True), placement)
 
 
 def batch_steps(body: bytes, *, messages_max: int) -> Steps[Submission]:
