@@ -10,7 +10,7 @@ from bridge.errors import RequestError
 from bridge.messagelog import TopicRef
 from bridge.web.sockets.framing import CloseCode, Frame, FrameFault, FrameReader, Opcode
 from bridge.web.sockets.operations import Publish, decode_operation, operation_id
-from bridge.web.sockets.publications import publication_of
+from bridge.web.sockets.publishing import publication_of
 
 __all__ = ("check",)
 

@@ -14,7 +14,7 @@ from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
-from bridge.web.handlers.places import topic_of
+from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of

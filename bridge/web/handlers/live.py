@@ -11,7 +11,7 @@ from bridge.flow.following.batches import Positions, Start, furthest
 from bridge.limits import LIVE_RETRY_MS_MAX, LIVE_RETRY_MS_MIN
 from bridge.messagelog import FromTimestamp, TopicRef
 from bridge.policy.cursors import Cursors
-from bridge.web.handlers.places import topic_of
+from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.live import sse
 from bridge.web.live.sse import EventForm

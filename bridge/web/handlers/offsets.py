@@ -11,7 +11,7 @@ from bridge.limits import OFFSETS_AT_ONCE
 from bridge.messagelog import StoredOffset
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
-from bridge.web.handlers.places import consumer_of, partition_of, topic_of
+from bridge.web.handlers.path_params import consumer_of, partition_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.wire.offsets import (
     Progress,

@@ -16,7 +16,7 @@ from bridge.policy.cursors import Cursor
 from bridge.web.bodies.line_writer import LineWriter, page_deadlines
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.live import stream_events
-from bridge.web.handlers.places import topic_of
+from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.departures import on_departure

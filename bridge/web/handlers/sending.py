@@ -7,7 +7,7 @@ from bridge.policy.body_kinds import BodyKind, body_kind
 from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
-from bridge.web.handlers.places import topic_of
+from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.answers import batch_json, receipt_json

@@ -4,11 +4,11 @@ from aiohttp import web
 
 from bridge.web.bodies.whole import read_body
 from bridge.web.handlers.answers import answer, created, no_content
-from bridge.web.handlers.places import refuse_own, stream_of
+from bridge.web.handlers.path_params import refuse_own, stream_of
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.wire.answers import stream_json, streams_json
-from bridge.web.wire.places import read_stream
 from bridge.web.wire.queries import refuse_query
+from bridge.web.wire.topics import read_stream
 
 __all__ = ("create_stream", "delete_stream", "get_stream", "list_streams")
 

@@ -6,11 +6,11 @@ from bridge.errors import BadRequest
 from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.answers import answer, created, no_content
-from bridge.web.handlers.places import stream_of, topic_of
+from bridge.web.handlers.path_params import stream_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.wire.answers import topic_json, topics_json
-from bridge.web.wire.places import read_partitions, read_retention, read_topic
 from bridge.web.wire.queries import refuse_query
+from bridge.web.wire.topics import read_partitions, read_retention, read_topic
 
 __all__ = (
     "add_partitions",

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from bridge.flow.following.batches import Positions, RecordBatch
 from bridge.messagelog import Records, TopicRef
 from bridge.policy.cursors import Cursor, Cursors
-from bridge.web.wire.event_types import of_types
 from bridge.web.wire.pages import PageEncoder
+from bridge.web.wire.payload_forms import of_types
 
 __all__ = ("LiveForm", "ShownMessages")
 

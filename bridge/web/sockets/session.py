@@ -29,7 +29,7 @@ from bridge.limits import (
 from bridge.messagelog import Receipt, TopicRef
 from bridge.policy.client_address import limit_key
 from bridge.policy.rate_limits import acknowledgement_key, take
-from bridge.web.handlers.places import refuse_own
+from bridge.web.handlers.path_params import refuse_own
 from bridge.web.keys import Services
 from bridge.web.live.streams import EndReason, LiveKind, reason_of
 from bridge.web.rules import Rules
@@ -58,8 +58,7 @@ from bridge.web.sockets.operations import (
     decode_operation,
     operation_id,
 )
-from bridge.web.sockets.publications import publication_of, topic_of
-from bridge.web.sockets.publishing import Publication, Publisher
+from bridge.web.sockets.publishing import Publication, Publisher, publication_of, topic_of
 from bridge.web.sockets.socket import Socket
 from bridge.web.sockets.subscriptions import Subscription, TopicSubscription
 from bridge.web.wire.answers import receipt_json

@@ -1,17 +1,19 @@
-"""What a stored payload is, judged once and remembered (pure)."""
+"""What a stored payload is, judged once and remembered, and which are events of some types (pure)."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from itertools import islice
 from typing import Final
 
+import msgspec
+
 from bridge.errors import SerializationError
 from bridge.events import Steps, is_event_steps, is_well_formed, json_steps, known_ids, result_of
 from bridge.limits import JSON_STEP_BYTES, KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
-from bridge.messagelog import NewMessage, NewRecords
+from bridge.messagelog import ID_BYTES, NewMessage, NewRecords, Records
 
-__all__ = ("Form", "PayloadForms", "fitting", "form_of", "form_steps")
+__all__ = ("Form", "PayloadForms", "fitting", "form_of", "form_steps", "of_types")
 
 # Below, each is looked at by itself.
 _SPLIT_MIN: Final = 8
@@ -178,3 +180,40 @@ def _judged(payloads: Sequence[bytes]) -> list[Form]:
         return [form_of(payload) for payload in payloads]
     middle = len(payloads) // 2
     return _judged(payloads[:middle]) + _judged(payloads[middle:])
+
+
+class _Typed(msgspec.Struct):
+    event_type: str
+
+
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+
+
+def of_types(
+    records: Records, forms_of: Callable[[Records], Sequence[Form]], event_types: frozenset[str]
+) -> Records:
+    """
+    Those that are events of one of *event_types*; all, as the same object, if that is empty.
+
+    Args:
+        forms_of: what each payload is (`PageEncoder.forms_of`).
+    """
+    if not event_types:
+        return records
+    payloads = records.payloads
+    kept = [
+        index
+        for index, form in enumerate(forms_of(records))
+        if form is Form.EVENT and _TYPED.decode(payloads[index]).event_type in event_types
+    ]
+    if len(kept) == len(payloads):
+        return records
+    # Nothing is kept but events.
+    return Records(
+        [records.offsets[index] for index in kept],
+        [records.timestamps_us[index] for index in kept],
+        b"".join([records.ids[index * ID_BYTES : (index + 1) * ID_BYTES] for index in kept]),
+        [payloads[index] for index in kept],
+        {place: records.headers[index] for place, index in enumerate(kept) if index in records.headers},
+        events=True,
+    )

@@ -1,8 +1,8 @@
 import orjson
 
 from bridge.messagelog import Message, Records
-from bridge.web.wire.event_types import of_types
 from bridge.web.wire.pages import PageEncoder
+from bridge.web.wire.payload_forms import of_types
 from tests.support.events import user_event
 
 

@@ -15,7 +15,7 @@ from bridge.web.bodies import line_intake, ndjson
 from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.decompression import inflater_of
 from bridge.web.bodies.line_intake import LineIntake
-from bridge.web.bodies.line_splitter import LineSplitter
+from bridge.web.bodies.ndjson import LineSplitter
 from bridge.web.wire.bulk import OnError
 from tests.support.ndjson_claim import CODINGS, check, outcome_of
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from bridge.errors import SerializationError
 from bridge.events import check_json, is_well_formed, result_of
 from bridge.limits import JSON_DEPTH_MAX
-from bridge.web.bodies.line_splitter import LineSplitter, LongLine, Run
-from bridge.web.bodies.ndjson import Lines, line_steps
+from bridge.web.bodies.ndjson import Lines, LineSplitter, LongLine, Run, line_steps
 
 LINE_BYTES_MAX = 12
 

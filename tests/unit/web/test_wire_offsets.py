@@ -33,7 +33,7 @@ from bridge.web.wire.groups import (
 )
 from bridge.web.wire.offsets import Progress, read_offset, read_offsets
 from bridge.web.wire.pages import PageEncoder
-from bridge.web.wire.places import read_partitions, read_retention
+from bridge.web.wire.topics import read_partitions, read_retention
 
 READERS: list[Callable[[bytes], Any]] = [
     read_offset,

@@ -12,10 +12,10 @@ from bridge.messagelog import Durability, Retention
 from bridge.policy.names import check_name
 from bridge.web.wire.envelopes import decode_envelope
 
-__all__ = ("TopicOrder", "read_partitions", "read_retention", "read_stream", "read_topic")
+__all__ = ("NewTopic", "read_partitions", "read_retention", "read_stream", "read_topic")
 
 
-class TopicOrder(NamedTuple):
+class NewTopic(NamedTuple):
     """A topic to be made; *durability* None takes the configured one."""
 
     name: str
@@ -69,7 +69,7 @@ def read_stream(body: bytes) -> str:
     return _checked_name(decode_envelope(body, _STREAM).name, "stream")
 
 
-def read_topic(body: bytes) -> TopicOrder:
+def read_topic(body: bytes) -> NewTopic:
     """
     The topic that `POST /streams/{stream}/topics` asks for.
 
@@ -86,7 +86,7 @@ def read_topic(body: bytes) -> TopicOrder:
             path="$.partitions",
             limit=1 if order.partitions < 1 else PARTITIONS_MAX,
         )
-    return TopicOrder(
+    return NewTopic(
         _checked_name(order.name, "topic"),
         order.partitions,
         order.durability,
