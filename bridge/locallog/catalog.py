@@ -149,24 +149,12 @@ class TopicState:
         self._turns = itertools.cycle(partitions)
 
     def partition(self, partition_id: int) -> PartitionState:
-        """
-        One partition.
-
-        Raises:
-            PartitionNotFound: if there is none of that id.
-        """
         if not 0 <= partition_id < len(self.partitions):
             raise PartitionNotFound
         return self.partitions[partition_id]
 
     def partition_for(self, placement: Placement) -> PartitionState:
-        """
-        The partition an append goes to; each call for `Balanced` gives the next one.
-
-        Raises:
-            PartitionNotFound: if there is none of that id.
-            BadRequest: if a key is out of bounds.
-        """
+        """The partition an append goes to; each call for `Balanced` gives the next one."""
         if isinstance(placement, ToPartition):
             return self.partition(placement.partition_id)
         if isinstance(placement, Balanced):
@@ -217,24 +205,12 @@ class Catalog:
     purges: tuple[KeyRange, ...] = ()
 
     def stream(self, name: str) -> StreamState:
-        """
-        One stream.
-
-        Raises:
-            StreamNotFound: if there is none of that name.
-        """
         stream = self.streams.get(name)
         if stream is None:
             raise StreamNotFound
         return stream
 
     def topic(self, ref: TopicRef) -> TopicState:
-        """
-        One topic.
-
-        Raises:
-            StreamNotFound, TopicNotFound: if it is missing.
-        """
         topic = self.stream(ref.stream).topics.get(ref.topic)
         if topic is None:
             raise TopicNotFound

@@ -28,7 +28,9 @@ class HotReads:
 
     def __init__(self) -> None:
         self._chunks = HotChunks()
-        self._pages: HotPages[tuple[PartitionState, int, int], Records] = HotPages(HOT_PAGES_BYTES_MAX)
+        self._pages: HotPages[tuple[PartitionState, int, int], Records] = HotPages(
+            HOT_PAGES_BYTES_MAX, gone=_forget_page
+        )
 
     def find(
         self, partition: PartitionState, marks: Watermarks, position: Position, count: int
@@ -112,12 +114,17 @@ class HotChunks:
         if self._chunks.offer((partition, start), chunk, size_bytes=size_bytes):
             insort(self._starts.setdefault(partition, []), start)
 
-    def _forget(self, key: tuple[PartitionState, int]) -> None:
+    def _forget(self, key: tuple[PartitionState, int], _chunk: Records) -> None:
         partition, start = key
         starts = self._starts[partition]
         del starts[bisect_right(starts, start) - 1]
         if not starts:
             del self._starts[partition]
+
+
+def _forget_page(_key: object, page: Records) -> None:
+    # It may be a whole chunk, which stays.
+    page.kept, page.page_json = False, None
 
 
 def _start(marks: Watermarks, position: Position, count: int) -> int | None:

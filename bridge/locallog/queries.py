@@ -70,12 +70,7 @@ def _start(
 def messages_from(
     connection: apsw.Connection, partition_key: int, marks: Watermarks, start: int, count: int
 ) -> Found:
-    """
-    Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
-
-    Raises:
-        DamagedChunk: if a stored row is not what was written.
-    """
+    """Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`."""
     if start >= marks.next_offset:
         return _NOTHING
     end_key = chunk_key(partition_key, marks.next_offset)

@@ -54,13 +54,7 @@ class Transaction:
         return Receipt(partition.id, offset, count, Durability.PERSISTED)
 
     def store_offset(self, partition: PartitionState, consumer: ConsumerKey, offset: int | None) -> None:
-        """
-        Keep a consumer's offset, or forget it (None).
-
-        Raises:
-            TopicNotFound: if the topic was deleted meanwhile.
-            BadRequest: if there is no such message yet.
-        """
+        """Keep a consumer's offset, or forget it (None)."""
         if partition.topic.deleted:
             raise TopicNotFound
         partition = partition.successor

@@ -21,12 +21,12 @@ class HotPages(Generic[K, V]):
 
     Args:
         bytes_max: a value of more than an eighth of it is never kept.
-        gone: told each key whose value was driven out.
+        gone: told each key and the value under it that is not kept any more.
     """
 
     __slots__ = ("_bytes", "_bytes_max", "_gone", "_kept", "_seen")
 
-    def __init__(self, bytes_max: int, *, gone: Callable[[K], None] | None = None) -> None:
+    def __init__(self, bytes_max: int, *, gone: Callable[[K, V], None] | None = None) -> None:
         self._bytes_max = bytes_max
         self._gone = gone
         self._bytes = 0
@@ -53,6 +53,8 @@ class HotPages(Generic[K, V]):
         before = self._kept.pop(key, None)
         if before is not None:
             self._bytes -= before[1]
+            if self._gone is not None:
+                self._gone(key, before[0])
         elif key not in self._seen:
             self._seen[key] = None
             if len(self._seen) > HOT_PAGES_SEEN_MAX:
@@ -62,8 +64,8 @@ class HotPages(Generic[K, V]):
         self._kept[key] = value, size_bytes
         self._bytes += size_bytes
         while self._bytes > self._bytes_max:
-            gone, (_, gone_bytes) = self._kept.popitem(last=False)
+            gone, (gone_value, gone_bytes) = self._kept.popitem(last=False)
             self._bytes -= gone_bytes
             if self._gone is not None:
-                self._gone(gone)
+                self._gone(gone, gone_value)
         return True
