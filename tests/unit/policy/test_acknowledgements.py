@@ -1,6 +1,6 @@
 import pytest
 
-from bridge.policy.rate_limits import is_acknowledgement
+from bridge.policy.rate_limits import acknowledgement_key, is_acknowledgement
 
 GROUP = "/streams/s/topics/t/groups/g"
 
@@ -27,3 +27,8 @@ def test_what_settles_messages_is_known_by_its_target(verb: str, query: str) -> 
 )
 def test_nothing_else_does(method: str, target: str) -> None:
     assert not is_acknowledgement(method, target)
+
+
+def test_what_an_address_acknowledges_is_counted_apart_from_its_other_requests() -> None:
+    assert acknowledgement_key("10.0.0.1") != "10.0.0.1"
+    assert acknowledgement_key("10.0.0.1") != acknowledgement_key("10.0.0.2")
