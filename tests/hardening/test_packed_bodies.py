@@ -11,8 +11,8 @@ from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.limits import INFLATE_MEMBERS_PER_TURN
-from bridge.web.bodies import decompression, whole
-from bridge.web.bodies.decompression import Inflater, inflater_of
+from bridge.web.bodies import codings, whole
+from bridge.web.bodies.codings import Inflater, inflater_of
 from bridge.web.bodies.whole import read_any
 from tests.support.clock import FakeClock
 from tests.support.door import Door, Row, open_door
@@ -100,13 +100,13 @@ async def test_nothing_is_unpacked_before_the_key_is_checked(
     made: list[str] = []
 
     def watched(name: str) -> None:
-        real = getattr(decompression, name)
+        real = getattr(codings, name)
 
         def make() -> object:
             made.append(name)
             return real()
 
-        monkeypatch.setattr(decompression, name, make)
+        monkeypatch.setattr(codings, name, make)
 
     watched("_GzipMember")
     watched("_ZstdFrame")

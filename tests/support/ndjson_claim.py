@@ -22,7 +22,7 @@ from bridge.limits import JSON_DEPTH_MAX
 from bridge.messagelog import Balanced, Durability, NewMessage, Placement, Receipt, TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.web.bodies.bulk_writer import BulkWriter
-from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.codings import inflater_of
 from bridge.web.bodies.line_intake import LineIntake
 from bridge.web.wire.bulk import OnError
 

@@ -11,7 +11,7 @@ import pytest
 from bridge.errors import PollError
 from bridge.messagelog import NewMessage, Page, ToPartition
 from bridge.policy.body_kinds import Coding
-from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.codings import inflater_of
 from bridge.web.handlers import reading
 from bridge.web.rules import RULES
 from bridge.web.wire.cursors import cursor_lines

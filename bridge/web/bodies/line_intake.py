@@ -1,4 +1,4 @@
-"""The lines of one body, from the socket's chunks to the writer (shell over `decompression` and `ndjson`)."""
+"""The lines of one body, from the socket's chunks to the writer (shell over `codings` and `ndjson`)."""
 
 import asyncio
 from bisect import bisect_left
@@ -12,7 +12,7 @@ from bridge.errors import ConnectionFailed, Outcome, RequestBodyTimeout, Seriali
 from bridge.limits import INFLATE_PIECE_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
 from bridge.policy.slow_clients import MinimumRate
 from bridge.web.bodies.bulk_writer import BulkWriter
-from bridge.web.bodies.decompression import Inflater
+from bridge.web.bodies.codings import Inflater
 from bridge.web.bodies.ndjson import LineFault, Lines, LineSplitter, LongLine, Run, line_steps
 from bridge.web.bodies.whole import broken_framing
 from bridge.web.keys import SERVICES

@@ -9,7 +9,7 @@ from bridge.clock import Deadline
 from bridge.limits import BULK_PART_BYTES, BULK_PART_MESSAGES
 from bridge.messagelog import Records
 from bridge.policy.body_kinds import Coding
-from bridge.web.bodies.compression import deflater_of
+from bridge.web.bodies.codings import deflater_of
 from bridge.web.keys import DEADLINE, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import protocol_of

@@ -1,4 +1,4 @@
-"""Reading a request's whole body within its bounds (shell over `policy.body_kinds` and `decompression`)."""
+"""Reading a request's whole body within its bounds (shell over `policy.body_kinds` and `codings`)."""
 
 import asyncio
 from typing import Final
@@ -16,7 +16,7 @@ from bridge.limits import (
     CHUNK_OVERHEAD_BYTES_FREE,
 )
 from bridge.policy.body_kinds import Coding, coding_of, is_json, is_plain_encoding
-from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.codings import inflater_of
 from bridge.web.keys import DEADLINE
 from bridge.web.server.answer_headers import ANSWER_HEADERS
 from bridge.web.server.framing import TooMuchOverhead
@@ -131,7 +131,7 @@ async def read_any(request: web.Request) -> bytes:
 
     Raises:
         UnsupportedMediaType: if its coding is not undone here.
-        PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`, and as `decompression.Inflater`.
+        PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`, and as `codings.Inflater`.
         DeadlineExceeded: if the request's time is up before all of it is decompressed.
     """
     if hdrs.CONTENT_ENCODING not in request.headers:

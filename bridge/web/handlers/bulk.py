@@ -9,7 +9,7 @@ from bridge.errors import BadRequest, BridgeError, SerializationError
 from bridge.messagelog import NewMessage, TopicRef
 from bridge.policy.body_kinds import BodyKind
 from bridge.web.bodies.bulk_writer import BulkWriter
-from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.codings import inflater_of
 from bridge.web.bodies.line_intake import ChunkReader, LineIntake
 from bridge.web.bodies.whole import check_coding, invite, read_any
 from bridge.web.handlers.answers import answer, created

@@ -20,8 +20,8 @@ from bridge.limits import (
     INFLATE_STEP_BYTES_MIN,
 )
 from bridge.policy.body_kinds import BodyKind, Coding, body_kind, coding_of
-from bridge.web.bodies import decompression
-from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies import codings
+from bridge.web.bodies.codings import inflater_of
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -89,7 +89,7 @@ def _moved_bytes(coding: Coding, body: bytes, monkeypatch: pytest.MonkeyPatch) -
 
     real_gzip, real_zstd = zlib.decompressobj, zstd.ZstdDecompressor
     fake = SimpleNamespace(decompressobj=lambda wbits: Counted(real_gzip(wbits)), error=zlib.error)
-    monkeypatch.setattr(decompression, "zlib", fake)
+    monkeypatch.setattr(codings, "zlib", fake)
     monkeypatch.setattr(zstd, "ZstdDecompressor", lambda **options: Counted(real_zstd(**options)))
     try:
         inflated(coding, [body])

@@ -13,7 +13,7 @@ from bridge.messagelog import Balanced, TopicRef
 from bridge.policy.body_kinds import Coding
 from bridge.web.bodies import line_intake, ndjson
 from bridge.web.bodies.bulk_writer import BulkWriter
-from bridge.web.bodies.decompression import inflater_of
+from bridge.web.bodies.codings import inflater_of
 from bridge.web.bodies.line_intake import LineIntake
 from bridge.web.bodies.ndjson import LineSplitter
 from bridge.web.wire.bulk import OnError

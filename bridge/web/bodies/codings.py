@@ -1,5 +1,5 @@
 """
-Undoing gzip and zstd within bounds (pure): pieces of compressed bytes in, pieces of at most `INFLATE_PIECE_BYTES` out.
+Doing and undoing gzip and zstd within bounds (pure): bytes in, pieces of at most `INFLATE_PIECE_BYTES` out.
 
 A body of several members or frames, one after the other, is one body (RFC 1952, section 2.2; RFC 8878, section 3.1).
 """
@@ -25,9 +25,11 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ("Inflater", "inflater_of")
+__all__ = ("Deflater", "Inflater", "deflater_of", "inflater_of")
 
 _GZIP_FORMAT: Final = 31
+# The fastest of each; lines of JSON become ten times smaller already.
+_LEVEL: Final = 1
 
 
 class Inflater(Protocol):
@@ -163,3 +165,58 @@ class _ZstdFrame:
         # What it has taken in may still have to come out when all bytes are gone.
         self.hungry = self.ended or self._frame.needs_input
         return piece, len(self._frame.unused_data) if self.ended else 0
+
+
+class Deflater(Protocol):
+    """One body."""
+
+    def feed(self, plain: bytes) -> bytes:
+        """What is ready of the body now."""
+        ...
+
+    def flush(self) -> bytes:
+        """The rest of what was fed, so that it can be read before more comes."""
+        ...
+
+    def end(self) -> bytes:
+        """The rest of the body; there is no more."""
+        ...
+
+
+def deflater_of(coding: Coding) -> Deflater | None:
+    """For one body; None for `IDENTITY`."""
+    match coding:
+        case Coding.GZIP:
+            return _Gzip()
+        case Coding.ZSTD:
+            return _Zstd()
+        case _:
+            return None
+
+
+class _Gzip:
+    def __init__(self) -> None:
+        self._body = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
+
+    def feed(self, plain: bytes) -> bytes:
+        return self._body.compress(plain)
+
+    def flush(self) -> bytes:
+        return self._body.flush(zlib.Z_SYNC_FLUSH)
+
+    def end(self) -> bytes:
+        return self._body.flush()
+
+
+class _Zstd:
+    def __init__(self) -> None:
+        self._body = zstd.ZstdCompressor(level=_LEVEL)
+
+    def feed(self, plain: bytes) -> bytes:
+        return self._body.compress(plain)
+
+    def flush(self) -> bytes:
+        return self._body.flush(zstd.ZstdCompressor.FLUSH_BLOCK)
+
+    def end(self) -> bytes:
+        return self._body.flush()
