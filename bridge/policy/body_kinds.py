@@ -50,7 +50,7 @@ def body_kind(content_type: str) -> BodyKind | None:
     kind = _KINDS.get(media_type)
     if kind is None and media_type.startswith("text/") and media_type != "text/":
         kind = BodyKind.TEXT
-    if kind is BodyKind.BYTES:
+    if not rest or kind is BodyKind.BYTES:
         return kind
     for parameter in rest.split(";"):
         name, _, value = parameter.partition("=")
