@@ -26,18 +26,20 @@ _GROUPS: Final = f"{_TOPIC}/groups"
 _GROUP: Final = f"{_GROUPS}/{{group}}"
 _OFFSETS: Final = f"{_TOPIC}/consumers/{{consumer}}/offsets"
 
+#: The methods of one path follow each other, else the router makes two resources of it and asks one after the other; and
+#: of what begins alike the busiest comes first.
 ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/health", health.health),
     Route("GET", "/ready", health.ready),
     Route("GET", "/stats", health.stats),
     Route("GET", "/metrics", health.metrics),
     Route("GET", "/messages", reading.poll),
-    Route("GET", "/messages/stream", live.stream),
     Route("POST", "/messages", sending.send),
+    Route("GET", "/messages/stream", live.stream),
     Route("POST", "/messages/batch", sending.send_batch),
     Route("GET", f"{_TOPIC}/messages", reading.poll),
-    Route("GET", f"{_TOPIC}/messages/stream", live.stream),
     Route("POST", f"{_TOPIC}/messages", sending.send),
+    Route("GET", f"{_TOPIC}/messages/stream", live.stream),
     Route("POST", f"{_TOPIC}/messages/batch", sending.send_batch),
     Route("GET", "/ws", sockets.socket),
     Route("GET", "/streams", streams.list_streams),
