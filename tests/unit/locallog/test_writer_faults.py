@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from bridge import limits
-from bridge.errors import ConnectionFailed, DeadlineExceeded, LogError, Outcome, Overloaded, SendError
+from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, SendError
 from bridge.locallog import LocalLogFailed, LocalMessageLog
 from bridge.locallog.changes import Probe
 from bridge.locallog.database import Tuning
@@ -124,16 +124,21 @@ async def test_a_rollback_that_fails_stops_the_log(tmp_path: Path) -> None:
 async def test_what_waits_behind_a_failure_is_refused_and_not_written(tmp_path: Path) -> None:
     disk = Disk()
     log = await open_topic(tmp_path, tuning=disk.tuning())
+    gate = Gate(disk, asyncio.get_running_loop())
+    first = asyncio.create_task(append(log))
+    await gate.reached.wait()
+    # Behind it, and not with it: it was alone when it was taken.
+    behind = [asyncio.create_task(append(log)) for _ in range(5)]
+    made = asyncio.create_task(log.create_stream("other", deadline=soon()))
+    await asyncio.sleep(0)
     disk.failing["commit"] = apsw.IOError
-    results = await asyncio.gather(
-        *(append(log) for _ in range(5)),
-        log.create_stream("other", deadline=soon()),
-        *(append(log) for _ in range(5)),
-        return_exceptions=True,
-    )
+    gate.open.set()
+    results = await asyncio.gather(first, *behind, made, return_exceptions=True)
     assert all(isinstance(result, ConnectionFailed) for result in results)
-    assert isinstance(results[-1], LogError)
-    assert results[-1].outcome is Outcome.NOT_WRITTEN
+    assert [cast("ConnectionFailed", result).outcome for result in results] == [
+        Outcome.UNKNOWN,
+        *[Outcome.NOT_WRITTEN] * 6,
+    ]
     await log.close()
     log = await open_log(tmp_path)
     assert await stored(log) == []
