@@ -18,27 +18,31 @@ class Backstops:
     request took 4.7 us, nearly always to be thrown away unused; this takes 0.6.
     """
 
-    __slots__ = ("_cancelled", "_ends_at_s", "_timer")
+    __slots__ = ("_cancelled", "_ends_at_s", "_loop", "_timer")
 
     def __init__(self) -> None:
         self._ends_at_s: dict[asyncio.Task[object], float] = {}
         self._cancelled: set[asyncio.Task[object]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        # Of every request that is watched over.
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._ends_at_s)
 
     def guard(self, seconds: float) -> None:
         """Watch over the running task: it is cancelled *seconds* from now, if it has not called `release`."""
-        loop = asyncio.get_running_loop()
-        task = _running_task(loop)
-        self._ends_at_s[task] = loop.time() + seconds
+        loop = self._loop
+        if loop is None:
+            # Once: to ask which loop is running asks the system which process this is.
+            loop = self._loop = asyncio.get_running_loop()
+        self._ends_at_s[_running_task(loop)] = loop.time() + seconds
         if self._timer is None:
             self._timer = loop.call_later(min(seconds, _LOOK_S), self._look, loop)
 
     def lift(self) -> None:
         """The running request bounds each of its steps by itself: only `cancel_all` ends it now."""
-        task = _running_task(asyncio.get_running_loop())
+        task = _running_task(self._loop)
         if task in self._ends_at_s:
             self._ends_at_s[task] = math.inf
 
@@ -49,7 +53,7 @@ class Backstops:
         Returns:
             Whether it was cancelled here and by nobody else; that cancellation is taken back.
         """
-        task = _running_task(asyncio.get_running_loop())
+        task = _running_task(self._loop)
         self._ends_at_s.pop(task, None)
         if task not in self._cancelled:
             return False
@@ -77,7 +81,7 @@ class Backstops:
         self._timer = loop.call_later(_LOOK_S, self._look, loop)
 
 
-def _running_task(loop: asyncio.AbstractEventLoop) -> "asyncio.Task[object]":
+def _running_task(loop: asyncio.AbstractEventLoop | None) -> "asyncio.Task[object]":
     task = asyncio.current_task(loop)
     if task is None:
         raise RuntimeError("only a task can be ended")

@@ -30,7 +30,15 @@ from bridge.messagelog import Balanced, ByKey, NewRecords, Placement
 from bridge.web.wire.envelopes import outline_steps
 from bridge.web.wire.payload_forms import fitting
 
-__all__ = ("Submission", "batch_steps", "message_steps", "placement_of", "read_batch", "read_message")
+__all__ = (
+    "Submission",
+    "batch_steps",
+    "message_steps",
+    "placement_of",
+    "plain_message",
+    "read_batch",
+    "read_message",
+)
 
 
 class Submission(msgspec.Struct, frozen=True, gc=False):
@@ -77,13 +85,23 @@ _LEVELS_AROUND_EVENTS: Final = 2
 
 
 def read_message(body: bytes) -> Submission:
-    """`message_steps` in one go."""
-    return result_of(message_steps(body))
+    """`plain_message`, else `message_steps` in one go."""
+    return plain_message(body) or result_of(message_steps(body))
 
 
 def read_batch(body: bytes, *, messages_max: int) -> Submission:
     """`batch_steps` in one go."""
     return result_of(batch_steps(body, messages_max=messages_max))
+
+
+def plain_message(body: bytes) -> Submission | None:
+    """What `message_steps` gives, where it is plain to see that each of its checks passes; None says nothing."""
+    message = whole_value(body, _MESSAGE) if len(body) <= JSON_FAST_BYTES_MAX else None
+    ids = None if message is None else sure_id(message.event)
+    if ids is None:
+        return None
+    outline = _MESSAGE_OUTLINE.decode(body)
+    return _one_event(bytes(outline.event), ids, _placement(outline.partition_key))
 
 
 def message_steps(body: bytes) -> Steps[Submission]:
@@ -97,15 +115,15 @@ def message_steps(body: bytes) -> Steps[Submission]:
         SerializationError: if it is no such JSON; `path` says where.
         BadRequest: if the partition key is out of bounds.
     """
-    message = whole_value(body, _MESSAGE) if len(body) <= JSON_FAST_BYTES_MAX else None
-    ids = None if message is None else sure_id(message.event)
-    outline = _MESSAGE_OUTLINE.decode(body) if ids else (yield from outline_steps(body, _MESSAGE_OUTLINE))
+    outline = yield from outline_steps(body, _MESSAGE_OUTLINE)
     payload, placement = bytes(outline.event), _placement(outline.partition_key)
-    if ids is None:
-        if len(payload) > JSON_STEP_BYTES:
-            yield
-        event_id = yield from event_steps(payload, at="$.event", levels_around=_LEVELS_AROUND_EVENT)
-        ids = EventIds([str(event_id)], event_id.bytes)
+    if len(payload) > JSON_STEP_BYTES:
+        yield
+    event_id = yield from event_steps(payload, at="$.event", levels_around=_LEVELS_AROUND_EVENT)
+    return _one_event(payload, EventIds([str(event_id)], event_id.bytes), placement)
+
+
+def _one_event(payload: bytes, ids: EventIds, placement: Placement) -> Submission:
     _check_size(payload, "$.event")
     return Submission(ids.texts, NewRecords([payload], ids.packed, events=True), placement)
 
