@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from bridge import limits
-from bridge.errors import AlreadyExists, BadRequest, TopicNotFound
+from bridge.errors import AlreadyExists, BadRequest
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import (
     First,
@@ -258,20 +258,6 @@ async def test_a_purge_on_a_full_disk_waits_until_there_is_room(tmp_path: Path) 
     while log._catalog.purges:
         await log.probe(deadline=soon())
     assert log.health().ready
-    await log.close()
-
-
-async def test_writes_that_were_on_their_way_to_a_deleted_topic_are_refused(tmp_path: Path) -> None:
-    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
-    await fill(log, 2)
-    results = await asyncio.gather(
-        log.delete_topic(KEPT, deadline=soon()),
-        log.append(KEPT, ToPartition(0), messages(b"late"), deadline=soon()),
-        log.store_offset(KEPT, 0, 1, 0, deadline=soon()),
-        return_exceptions=True,
-    )
-    assert results[0] is None
-    assert [type(result) for result in results[1:]] == [TopicNotFound, TopicNotFound]
     await log.close()
 
 

@@ -9,7 +9,7 @@ import apsw
 import pytest
 
 from bridge import limits
-from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, SendError
+from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, SendError, TopicNotFound
 from bridge.locallog import LocalLogFailed, LocalMessageLog
 from bridge.locallog.changes import Probe
 from bridge.locallog.database import Tuning
@@ -218,6 +218,27 @@ class Gate:
         if statement == "commit" and not self.open.is_set():
             self._loop.call_soon_threadsafe(self.reached.set)
             self.open.wait(20)
+
+
+async def test_writes_that_were_on_their_way_to_a_deleted_topic_are_refused(tmp_path: Path) -> None:
+    disk = Disk()
+    log = await open_topic(tmp_path, tuning=disk.tuning())
+    assert await append(log) == 0
+    gate = Gate(disk, asyncio.get_running_loop())
+    before = asyncio.create_task(append(log))
+    await gate.reached.wait()
+    behind = (
+        asyncio.create_task(log.delete_topic(TOPIC, deadline=soon())),
+        asyncio.create_task(append(log, b"late")),
+        asyncio.create_task(log.store_offset(TOPIC, 0, 1, 0, deadline=soon())),
+    )
+    await asyncio.sleep(0)
+    gate.open.set()
+    assert await before == 1
+    deleted, *late = await asyncio.gather(*behind, return_exceptions=True)
+    assert deleted is None
+    assert [type(each) for each in late] == [TopicNotFound, TopicNotFound]
+    await log.close()
 
 
 async def test_a_slow_disk_bounds_what_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
