@@ -22,7 +22,6 @@ from bridge.web.middleware.problem_boundary import problem_boundary
 from bridge.web.middleware.protocol import protocol
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.rules import RULES, Rules
-from bridge.web.server.answer_headers import STAMP, stamp_of
 from bridge.web.wire.heavy_pages import judged
 
 __all__ = ("MIDDLEWARES", "MiddlewareFactory", "RouteRow", "build_app")
@@ -89,7 +88,6 @@ def build_app(
     services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
-    app[STAMP] = stamp_of(services.lifecycle)
     for row in routes:
         if row.method == "GET":
             app.router.add_get(row.path, put_behind(row.handler), allow_head=True)

@@ -5,17 +5,17 @@ from aiohttp import web
 from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.answer_headers import stamp_of
+from bridge.web.server.answer_headers import stamp
 
 __all__ = ("answer_headers",)
 
 
 def answer_headers(services: Services, _: Rules) -> Gate:
     """Stamp each answer; one that has begun in its handler was stamped there (`send_head`)."""
-    stamp = stamp_of(services.lifecycle)
+    lifecycle = services.lifecycle
 
     def stamp_whole(request: web.Request, answer: web.StreamResponse) -> None:
         if not answer.prepared:
-            stamp(request, answer)
+            stamp(request, answer, lifecycle)
 
     return Gate(None, stamp_whole)

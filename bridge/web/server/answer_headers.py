@@ -1,26 +1,22 @@
 """What every answer carries, errors, streams and refusals included (shell)."""
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeAlias
+from collections.abc import Mapping
+from typing import Final
 
 from aiohttp import hdrs, web
 from multidict import istr
 
-from bridge.web.keys import Lifecycle
+from bridge.web.keys import SERVICES, Lifecycle
 
 __all__ = (
     "ANSWER_HEADERS",
     "SERVER",
-    "STAMP",
     "X_REQUEST_ID",
-    "Stamp",
     "own_headers",
     "send_head",
-    "stamp_of",
+    "stamp",
     "vary_by",
 )
-
-Stamp: TypeAlias = Callable[[web.Request, web.StreamResponse], None]
 
 #: Instead of the names and versions of Python and aiohttp, which tell a scanner what to try.
 SERVER: Final = "bridge"
@@ -28,8 +24,6 @@ SERVER: Final = "bridge"
 X_REQUEST_ID: Final = istr("X-Request-Id")
 #: Filled on the way in, written when the answer's head is; `Connection` in it ends the connection.
 ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])
-#: What writes them; for answers that begin inside their handler.
-STAMP: web.AppKey[Stamp] = web.AppKey("stamp")
 
 
 def own_headers(request_id: str, of_origin: Mapping[str, str]) -> dict[str, str]:
@@ -47,27 +41,23 @@ def vary_by(request: web.Request, fields: str) -> None:
     headers[hdrs.VARY] = _both(fields, headers.get(hdrs.VARY))
 
 
-def stamp_of(lifecycle: Lifecycle) -> Stamp:
-    """What writes them into an answer, before its head is sent."""
-
-    def stamp(request: web.Request, response: web.StreamResponse) -> None:
-        own = response.headers
-        varies = own.get(hdrs.VARY)
-        # Missing only where the application was built without `identity`.
-        own.update(request.get(ANSWER_HEADERS, {}))
-        if varies is not None:
-            own[hdrs.VARY] = _both(varies, own[hdrs.VARY])
-        if lifecycle.draining:
-            own[hdrs.CONNECTION] = "close"
-        if own.get(hdrs.CONNECTION) == "close":
-            response.force_close()
-
-    return stamp
+def stamp(request: web.Request, response: web.StreamResponse, lifecycle: Lifecycle) -> None:
+    """Write them into an answer, before its head is sent."""
+    own = response.headers
+    varies = own.get(hdrs.VARY)
+    # Missing only where the application was built without `identity`.
+    own.update(request.get(ANSWER_HEADERS, {}))
+    if varies is not None:
+        own[hdrs.VARY] = _both(varies, own[hdrs.VARY])
+    if lifecycle.draining:
+        own[hdrs.CONNECTION] = "close"
+    if own.get(hdrs.CONNECTION) == "close":
+        response.force_close()
 
 
 async def send_head(request: web.Request, response: web.StreamResponse) -> None:
     """Send the head of an answer from inside its handler, stamped."""
-    request.app[STAMP](request, response)
+    stamp(request, response, request.app[SERVICES].lifecycle)
     await response.prepare(request)
 
 
