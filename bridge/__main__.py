@@ -4,7 +4,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from bridge.cli import main as run_command
+from bridge.cli.entry import main as run_command
 
 if TYPE_CHECKING:
     import asyncio

@@ -298,7 +298,7 @@ class ObserveConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole configuration; only `serve.py` and `cli.py` see it."""
+    """The whole configuration; only the wiring sees it."""
 
     http: HttpConfig = field(default_factory=HttpConfig)
     log: LogConfig = field(default_factory=LogConfig)

@@ -18,7 +18,7 @@ from typing import Final
 import structlog
 
 import bridge
-from bridge.cli import WORKER_COMMAND
+from bridge.cli.entry import WORKER_COMMAND
 from bridge.config import Config, Effective
 from bridge.errors import StartupError
 from bridge.limits import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.cli import own_url, probe
+from bridge.cli.health import own_url, probe
 from bridge.errors import ConfigError, ConnectionFailed, StartupError
 from bridge.process.files import read_secret, read_toml
 from bridge.process.shutdown import Stop, bounded_step, exit_code

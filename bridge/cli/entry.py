@@ -1,0 +1,41 @@
+"""Where the command line begins (wiring): what must be quick is done here, anything else goes the long way through typer."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from bridge.cli.health import own_url, probe
+
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ("WORKER_COMMAND", "LoopFactory", "main")
+
+LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
+
+#: The one argument of a worker; not for people, a parent says all else through a pipe.
+WORKER_COMMAND: Final = "worker"
+
+# How a container's HEALTHCHECK calls it.
+_FAST_PROBES: Final = {("health",): False, ("health", "--ready"): True}
+
+
+def main(arguments: Sequence[str], *, loop_factory: LoopFactory) -> int:
+    """
+    Run one command and return its exit code.
+
+    Raises:
+        SystemExit: from typer, with the exit code.
+    """
+    if tuple(arguments) == (WORKER_COMMAND,):
+        # Not for people: a parent starts it and tells it all through a pipe.
+        from bridge.workers.worker import run_worker  # noqa: PLC0415
+
+        return run_worker(loop_factory=loop_factory)
+    fast = _FAST_PROBES.get(tuple(arguments))
+    if fast is not None:
+        return probe(own_url(os.environ), ready=fast)
+    from bridge.cli.tree import command_tree  # noqa: PLC0415
+
+    command_tree(loop_factory)(args=list(arguments), prog_name="bridge")
+    return 0
