@@ -15,6 +15,7 @@ from bridge.messagelog.port import (
 )
 from bridge.messagelog.records import ID_BYTES, NO_RECORDS, NewRecords, Page, Records
 from bridge.messagelog.values import (
+    NO_HEADERS,
     Balanced,
     ByKey,
     ConsumerKey,
@@ -46,6 +47,7 @@ from bridge.messagelog.values import (
 
 __all__ = (
     "ID_BYTES",
+    "NO_HEADERS",
     "NO_RECORDS",
     "Appender",
     "Balanced",

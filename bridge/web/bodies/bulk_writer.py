@@ -8,7 +8,7 @@ from itertools import accumulate
 from bridge.clock import Clock, Deadline
 from bridge.errors import let_go
 from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
-from bridge.messagelog import Appender, Durability, Headers, NewRecords, Placement, TopicRef
+from bridge.messagelog import Appender, Durability, Headers, NewMessage, NewRecords, Placement, TopicRef
 from bridge.web.wire.bulk import StoredRanges
 
 __all__ = ("BulkWriter",)
@@ -22,7 +22,7 @@ class BulkWriter:
     As much again waits; whoever adds more waits for room, and so does the sender of the body in the end.
 
     Args:
-        headers: of every message.
+        headers: of every message, but where it has one of that name.
         batch_timeout_s: for each batch by itself.
 
     Attributes:
@@ -49,6 +49,7 @@ class BulkWriter:
         self._clock = clock
         self._batch_timeout_s = batch_timeout_s
         self._payloads: list[bytes] = []
+        self._messages: list[NewMessage] = []
         self._lines: list[int] = []
         self._bytes = 0
         self._partial_may_go = False
@@ -78,6 +79,16 @@ class BulkWriter:
                 await self.task
             self._room.clear()
             await self._room.wait()
+
+    async def add_messages(self, messages: Sequence[NewMessage], lines: Sequence[int]) -> None:
+        """
+        The same for messages that have ids and headers of their own, in a body of nothing else.
+
+        Raises:
+            BridgeError: as `add`.
+        """
+        self._messages += messages
+        await self.add([message.payload for message in messages], lines)
 
     def let_partial_go(self, may_go: bool) -> None:
         """Whether a batch that is not full may be committed: while nothing comes in, waiting for more wins nothing."""
@@ -126,7 +137,7 @@ class BulkWriter:
     async def _commit(self) -> None:
         sizes = list(accumulate(map(len, self._payloads[:NDJSON_BATCH_MESSAGES])))
         count = max(1, bisect_right(sizes, NDJSON_BATCH_BYTES))
-        batch, last_line = NewRecords.unnamed(self._payloads[:count], self._headers), self._lines[count - 1]
+        batch, last_line = self._batch(count), self._lines[count - 1]
         del self._payloads[:count], self._lines[:count]
         self._bytes -= sizes[count - 1]
         self._room.set()
@@ -140,3 +151,13 @@ class BulkWriter:
         self.stored_to = last_line
         self.ranges.add(receipt)
         self.durability = receipt.durability
+
+    def _batch(self, count: int) -> NewRecords:
+        if not self._messages:
+            return NewRecords.unnamed(self._payloads[:count], self._headers)
+        batch = NewRecords.of(self._messages[:count])
+        del self._messages[:count]
+        if not self._headers:
+            return batch
+        headers = {index: {**self._headers, **batch.headers.get(index, {})} for index in range(count)}
+        return NewRecords(batch.payloads, batch.ids, headers)

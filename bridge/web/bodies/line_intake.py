@@ -10,14 +10,16 @@ from aiohttp import web
 from bridge import limits
 from bridge.errors import ConnectionFailed, Outcome, RequestBodyTimeout, SerializationError
 from bridge.limits import INFLATE_PIECE_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
+from bridge.messagelog import NewMessage
 from bridge.policy.slow_clients import MinimumRate
 from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.codings import Inflater
 from bridge.web.bodies.ndjson import LineFault, Lines, LineSplitter, LongLine, Run, line_steps
 from bridge.web.bodies.whole import broken_framing
+from bridge.web.bodies.whole_messages import whole_steps
 from bridge.web.keys import SERVICES
 from bridge.web.server.turns import in_turns
-from bridge.web.wire.bulk import OnError
+from bridge.web.wire.bulk import LineKind, OnError
 
 __all__ = ("ChunkReader", "LineIntake")
 
@@ -103,11 +105,19 @@ class LineIntake:
         faults: the first `NDJSON_FAULTS_TOLD` of them.
     """
 
-    def __init__(self, writer: BulkWriter, inflater: Inflater, *, on_error: OnError) -> None:
+    def __init__(
+        self,
+        writer: BulkWriter,
+        inflater: Inflater,
+        *,
+        on_error: OnError,
+        line_kind: LineKind = LineKind.VALUES,
+    ) -> None:
         self._writer = writer
         self._inflater = inflater
         self._splitter = LineSplitter(line_bytes_max=NDJSON_LINE_BYTES_MAX)
         self._on_error = on_error
+        self._line_kind = line_kind
         self.failed = 0
         self.faults: list[LineFault] = []
 
@@ -151,22 +161,46 @@ class LineIntake:
             )
             # The request's time holds for every batch by itself.
             lines = await in_turns(steps, deadline=None)
+            if self._line_kind is LineKind.MESSAGES:
+                await self._take_whole(lines, stops=stops)
+                continue
             if lines.failed and stops:
                 await self._stop(lines)
             self.failed += lines.failed
             self.faults += lines.faults
             await self._add(lines.payloads, lines.numbers)
 
+    async def _take_whole(self, lines: Lines, *, stops: bool) -> None:
+        found = await in_turns(
+            whole_steps(lines, faults_told=1 if stops else NDJSON_FAULTS_TOLD - len(self.faults)),
+            deadline=None,
+        )
+        messages, numbers = found.messages, found.numbers
+        if found.failed and stops:
+            fault = found.faults[0]
+            count = bisect_left(numbers, fault.line)
+            self.failed, self.faults = 1, [fault]
+            await self._add_messages(messages[:count], numbers[:count])
+            raise _refusal(fault)
+        self.failed += found.failed
+        self.faults += found.faults
+        await self._add_messages(messages, numbers)
+
     async def _stop(self, lines: Lines) -> None:
         fault = lines.faults[0]
-        self.failed = 1
-        self.faults = [fault]
+        self.failed, self.faults = 1, [fault]
         count = bisect_left(lines.numbers, fault.line)
         await self._add(lines.payloads[:count], lines.numbers[:count])
-        raise SerializationError(
-            f"Line {fault.line} is no message: {fault.reason}", path=f"line {fault.line}"
-        )
+        raise _refusal(fault)
 
     async def _add(self, payloads: Sequence[bytes], numbers: Sequence[int]) -> None:
         if payloads:
             await self._writer.add(payloads, numbers)
+
+    async def _add_messages(self, messages: Sequence[NewMessage], numbers: Sequence[int]) -> None:
+        if messages:
+            await self._writer.add_messages(messages, numbers)
+
+
+def _refusal(fault: LineFault) -> SerializationError:
+    return SerializationError(f"Line {fault.line} is no message: {fault.reason}", path=f"line {fault.line}")

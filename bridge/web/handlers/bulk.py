@@ -49,6 +49,8 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
     """
     NDJSON: each line's value is a message, as its own bytes, under a random id; committed in batches, in order.
 
+    With `lines=messages` each line is an object as `GET` gives it, and the message in it keeps its id and headers.
+
     201 if every line is stored. A faulty line stops everything after it (`on_error=stop`: 400, and what was stored
     before it is told), or is passed over (`on_error=skip`: 207, or 400 where nothing was left). The request's time
     holds for every batch by itself.
@@ -67,7 +69,7 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
             clock=services.clock,
             batch_timeout_s=request[DEADLINE].remaining_s(),
         )
-        intake = LineIntake(writer, inflater, on_error=query.on_error)
+        intake = LineIntake(writer, inflater, on_error=query.on_error, line_kind=query.line_kind)
         services.lifecycle.backstops.lift()
         try:
             await _read_lines(request, writer, intake)

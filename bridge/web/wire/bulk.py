@@ -16,6 +16,7 @@ from bridge.web.wire.submissions import placement_of
 from bridge.web.wire.times import rfc3339
 
 __all__ = (
+    "LineKind",
     "OnError",
     "SendQuery",
     "StoredRange",
@@ -28,7 +29,7 @@ __all__ = (
 )
 
 _PLACE_PARAMETERS: Final = frozenset({"partition_key", "partition_id"})
-_LINE_PARAMETERS: Final = _PLACE_PARAMETERS | {"on_error"}
+_LINE_PARAMETERS: Final = _PLACE_PARAMETERS | {"on_error", "lines"}
 _HEADER_PREFIX: Final = "message-header-"
 
 
@@ -37,6 +38,15 @@ class OnError(StrEnum):
 
     STOP = "stop"
     SKIP = "skip"
+
+
+class LineKind(StrEnum):
+    """What a line of a body is."""
+
+    #: The value is the message.
+    VALUES = "values"
+    #: An object as `GET` gives it: the message with its id and headers.
+    MESSAGES = "messages"
 
 
 class StoredRange:
@@ -100,11 +110,12 @@ class SendQuery(NamedTuple):
 
     placement: Placement
     on_error: OnError
+    line_kind: LineKind = LineKind.VALUES
 
 
 def read_send_query(pairs: Iterable[tuple[str, str]], *, lines: bool) -> SendQuery:
     """
-    The query of a request with raw messages: `partition_key` or `partition_id`, and for lines `on_error`.
+    The query of a request with raw messages: `partition_key` or `partition_id`, and for lines `on_error` and `lines`.
 
     Args:
         pairs: decoded parameters in the order they came.
@@ -118,7 +129,10 @@ def read_send_query(pairs: Iterable[tuple[str, str]], *, lines: bool) -> SendQue
     on_error = given.get("on_error", OnError.STOP)
     if on_error not in tuple(OnError):
         raise BadRequest("The query parameter 'on_error' takes stop or skip.", path="on_error")
-    return SendQuery(_placement(given), OnError(on_error))
+    line_kind = given.get("lines", LineKind.VALUES)
+    if line_kind not in tuple(LineKind):
+        raise BadRequest("The query parameter 'lines' takes values or messages.", path="lines")
+    return SendQuery(_placement(given), OnError(on_error), LineKind(line_kind))
 
 
 def _placement(given: dict[str, str]) -> Placement:

@@ -1,0 +1,149 @@
+"""Lines that are messages with all that belongs to them, as `GET` gives them (pure): values in, columns out."""
+
+from base64 import b64decode
+from binascii import Error as NoBase64
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from bridge.errors import BridgeError, SerializationError
+from bridge.events import Steps
+from bridge.messagelog import NO_HEADERS, Headers, HeaderValue, NewMessage, check_append
+from bridge.web.bodies.ndjson import LineFault, Lines
+from bridge.web.wire.envelopes import outline_steps
+
+__all__ = ("WholeLines", "whole_steps")
+
+# As `LINES_PER_STEP` of `ndjson`; to take a line apart costs about what it costs to check it.
+_LINES_PER_STEP: Final = 256
+_NULL: Final = b"null"
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A line of `GET .../messages`; where it was, and when, is taken and not used."""
+
+    id: UUID | UnsetType = UNSET
+    headers: dict[str, str | bool | int | float | dict[str, str]] | UnsetType = UNSET
+    event: msgspec.Raw | UnsetType = UNSET
+    payload: msgspec.Raw | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    payload_base64: bytes | UnsetType = UNSET
+    partition_id: int | UnsetType = UNSET
+    offset: int | UnsetType = UNSET
+    timestamp: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    cursor: str | UnsetType = UNSET
+
+
+class _Named(msgspec.Struct, gc=False):
+    id: UUID
+
+
+_LINE: Final = msgspec.json.Decoder(_Line)
+_NAMED: Final = msgspec.json.Decoder(_Named)
+
+
+class WholeLines(NamedTuple):
+    """
+    What lines hold.
+
+    Attributes:
+        messages: those with no fault, in order, under their own ids, 0 where none was given.
+        numbers: of the line of each message.
+        faults: of the other lines, the first of them.
+        failed: how many such lines there are.
+    """
+
+    messages: list[NewMessage]
+    numbers: list[int]
+    faults: list[LineFault]
+    failed: int
+
+
+def whole_steps(lines: Lines, *, faults_told: int) -> Steps[WholeLines]:
+    """
+    The messages that the values of *lines* spell, and the faults of *lines* with those found here, in their order.
+
+    Args:
+        lines: every value is JSON that was checked.
+        faults_told: so many faults are explained.
+    """
+    messages: list[NewMessage] = []
+    numbers: list[int] = []
+    faults = list(lines.faults)
+    for value, number in zip(lines.payloads, lines.numbers, strict=True):
+        if number % _LINES_PER_STEP == 0:
+            yield
+        try:
+            message = yield from _message(value)
+            check_append((message,))
+        except BridgeError as error:
+            path = getattr(error, "path", None)
+            faults.append(LineFault(number, f"{error.detail} ({path})" if path else error.detail))
+            continue
+        messages.append(message)
+        numbers.append(number)
+    failed = lines.failed + len(lines.payloads) - len(messages)
+    return WholeLines(messages, numbers, sorted(faults)[:faults_told], failed)
+
+
+def _message(value: bytes) -> Steps[NewMessage]:
+    line = yield from outline_steps(value, _LINE)
+    given = [
+        each
+        for each in (_raw(line.event, null_is_none=True), _raw(line.payload), line.text, line.payload_base64)
+        if each is not UNSET
+    ]
+    if len(given) != 1:
+        raise SerializationError(
+            "A message is one of 'event', 'payload', 'text' and 'payload_base64'.", path="$"
+        )
+    payload: Any = given[0]
+    if isinstance(payload, str):
+        payload = payload.encode()
+    return NewMessage(payload, _id(line, payload), _headers(line))
+
+
+def _raw(raw: msgspec.Raw | UnsetType, *, null_is_none: bool = False) -> bytes | UnsetType:
+    if isinstance(raw, UnsetType):
+        return raw
+    payload = bytes(raw)
+    return UNSET if null_is_none and payload == _NULL else payload
+
+
+def _id(line: _Line, payload: bytes) -> int:
+    """The id that the line gives, else that of its event."""
+    if not isinstance(line.id, UnsetType):
+        return line.id.int
+    if isinstance(line.event, UnsetType):
+        return 0
+    try:
+        return _NAMED.decode(payload).id.int
+    except msgspec.DecodeError:
+        return 0
+
+
+def _headers(line: _Line) -> Headers:
+    if isinstance(line.headers, UnsetType) or not line.headers:
+        return NO_HEADERS
+    return {name: _header(value) for name, value in line.headers.items()}
+
+
+def _header(value: str | bool | float | dict[str, str]) -> HeaderValue:
+    match value:
+        case {"base64": str(text), **rest} if not rest:
+            try:
+                return b64decode(text, validate=True)
+            except NoBase64:
+                raise SerializationError("A header is not base64.", path="$.headers") from None
+        case {"number": "NaN" | "nan" | "inf" | "-inf" as text, **rest} if not rest:
+            return float(text)
+        case dict():
+            raise SerializationError(
+                "A header is text, a number, true or false, or an object with 'base64' or 'number'.",
+                path="$.headers",
+            )
+        case _:
+            return value

@@ -1,0 +1,139 @@
+"""Lines that are messages with their ids and headers, as `GET` gives them."""
+
+import base64
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from bridge.errors import SendError
+from bridge.messagelog import NewMessage, ToPartition
+from tests.support.bridge_app import BridgeApp
+from tests.support.bulk import SpyAppender, in_chunks, post, stored
+from tests.support.events import user_event
+
+ID = "7f2c1a52-6c1f-4d0e-9a3b-0f5a3c0d9e11"
+
+
+def lines_of(*messages: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(each).encode() + b"\n" for each in messages)
+
+
+async def read_lines(bridge: BridgeApp, query: str) -> bytes:
+    headers = {"Accept": "application/x-ndjson"}
+    async with bridge.session.get(f"{bridge.base}/messages{query}", headers=headers) as response:
+        assert response.status == 200
+        return await response.read()
+
+
+async def test_what_was_read_as_lines_is_sent_as_lines_and_is_the_same_again(bridge: BridgeApp) -> None:
+    event = user_event()
+    sent = [
+        NewMessage(json.dumps(event).encode(), uuid.UUID(event["id"]).int),
+        NewMessage(b'{"a" : 1.50}', 5, {"trace": "x", "n": 3, "on": True, "raw": b"\x00\xff", "f": 1.5}),
+        NewMessage("h\u00e9llo".encode(), 2**128 - 1, {"nan": float("nan")}),
+        NewMessage(b"\x00\xff\xfe", 7),
+        NewMessage(b"null", 8),
+    ]
+    await bridge.log.append(bridge.topic, ToPartition(0), sent, deadline=bridge.deadline())
+    body = await read_lines(bridge, "?partition_id=0&offset=0")
+    answer = await post(bridge, in_chunks(body, 11), "?partition_id=1&lines=messages")
+    assert (answer.status, answer.json["stored"]) == (201, len(sent))
+    found = await stored(bridge, 1)
+    assert [(each.payload, each.id) for each in found] == [(each.payload, each.id) for each in sent]
+    again = await read_lines(bridge, "?partition_id=1&offset=0")
+    without_place = [
+        [
+            {k: v for k, v in json.loads(line).items() if k not in {"partition_id", "timestamp"}}
+            for line in text.splitlines()
+        ]
+        for text in (body, again)
+    ]
+    assert without_place[0] == without_place[1]
+
+
+async def test_a_line_without_an_id_gets_that_of_its_event_or_a_new_one(bridge: BridgeApp) -> None:
+    event = user_event()
+    body = lines_of(
+        {"event": event}, {"text": "a"}, {"text": "b"}, {"event": {"id": 3}}, {"event": None, "payload": 1}
+    )
+    assert (await post(bridge, body, "?partition_id=0&lines=messages")).status == 201
+    found = await stored(bridge, 0)
+    assert found[0].id == uuid.UUID(event["id"]).int
+    assert len({each.id for each in found} - {0}) == 5
+
+
+async def test_headers_of_the_request_are_given_to_each_line_that_does_not_have_them(
+    bridge: BridgeApp,
+) -> None:
+    body = lines_of({"text": "a", "headers": {"x": "own"}}, {"text": "b"})
+    assert (await post(bridge, body, "?partition_id=0&lines=messages", Message_Header_x="all")).status == 201
+    assert [each.headers for each in await stored(bridge, 0)] == [{"x": "own"}, {"x": "all"}]
+
+
+@pytest.mark.parametrize(
+    "line,reason",
+    [
+        ({}, "A message is one of 'event', 'payload', 'text' and 'payload_base64'."),
+        ({"text": "a", "payload": 1}, "A message is one of"),
+        ({"text": ""}, "empty payload"),
+        ({"text": "a", "id": "7f2c"}, "Invalid UUID"),
+        ({"text": "a", "token": "x"}, "no field"),
+        ({"payload_base64": "%"}, "base64"),
+        ({"text": "a", "headers": {"x": {"base64": "%"}}}, "A header is not base64."),
+        ({"text": "a", "headers": {"x": {"number": "seven"}}}, "A header is text"),
+        ({"text": "a", "headers": {"x": {}}}, "A header is text"),
+        ({"text": "a", "headers": {"": "x"}}, "header key"),
+        ({"text": "a", "headers": {"x": "y" * 256}}, "header value"),
+        ([1], "object"),
+    ],
+)
+async def test_a_line_that_is_no_message_is_named_and_those_before_it_are_stored(
+    bridge: BridgeApp, line: Any, reason: str
+) -> None:
+    body = lines_of({"text": "a"}, line, {"text": "b"})
+    answer = await post(bridge, body, "?partition_id=0&lines=messages")
+    assert (answer.status, answer.json["path"], answer.json["stored_lines"]) == (400, "line 2", 1)
+    assert reason.lower() in answer.json["detail"].lower()
+    assert [each.payload for each in await stored(bridge, 0)] == [b"a"]
+    answer = await post(bridge, body, "?partition_id=1&lines=messages&on_error=skip")
+    assert (answer.status, answer.json["stored"], answer.json["failed"]) == (207, 2, 1)
+    assert [each["line"] for each in answer.json["errors"]] == [2]
+
+
+async def test_of_a_broken_line_and_one_that_is_no_message_the_first_is_named(bridge: BridgeApp) -> None:
+    answer = await post(bridge, b'{"text":"a"}\n{"x":1}\n{broken\n', "?partition_id=0&lines=messages")
+    assert (answer.status, answer.json["path"]) == (400, "line 2")
+    answer = await post(bridge, b'{broken\n{"x":1}\n', "?partition_id=0&lines=messages")
+    assert (answer.status, answer.json["path"], answer.json["stored_lines"]) == (400, "line 1", 0)
+
+
+async def test_a_key_twice_in_a_line_is_refused(bridge: BridgeApp) -> None:
+    body = f'{{"text":"a","id":"{ID}","id":"{ID}"}}\n'.encode()
+    answer = await post(bridge, body, "?partition_id=0&lines=messages")
+    assert (answer.status, answer.json["path"]) == (400, "line 1")
+
+
+async def test_many_whole_lines_go_in_batches_and_where_one_fails_the_rest_is_not_written(
+    bridge: BridgeApp,
+) -> None:
+    spy = SpyAppender(bridge.services.appender)
+    object.__setattr__(bridge.services, "appender", spy)
+    body = lines_of(*({"id": str(uuid.UUID(int=n)), "payload": n} for n in range(1, 2_501)))
+    answer = await post(bridge, body, "?partition_id=0&lines=messages")
+    assert (answer.status, answer.json["stored"]) == (201, 2_500)
+    assert [each.id for each in await stored(bridge, 0)] == list(range(1, 2_501))
+    spy.fails_at = len(spy.batches) + 1
+    answer = await post(bridge, body, "?partition_id=1&lines=messages")
+    assert (answer.status, answer.json["error"], answer.json["outcome"]) == (500, SendError.code, "unknown")
+    assert answer.json["resume_line"] == answer.json["stored_lines"] + 1
+    assert len(await stored(bridge, 1)) == answer.json["stored_lines"]
+
+
+async def test_what_lines_are_is_values_or_messages(bridge: BridgeApp) -> None:
+    answer = await post(bridge, b"1\n", "?lines=objects")
+    assert (answer.status, answer.json["path"]) == (400, "lines")
+    assert (await post(bridge, b"1\n", "?lines=values")).status == 201
+    wanted = base64.b64encode(b"x").decode()
+    assert (await post(bridge, lines_of({"payload_base64": wanted}), "?lines=messages")).status == 201
