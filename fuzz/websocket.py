@@ -53,7 +53,7 @@ def taken(message: bytes) -> tuple[bytes, bytes | None] | None:
         payload = None
         if isinstance(operation, Publish):
             deadline = Deadline.after(1, SystemClock())
-            payload = publication_of(operation, TOPIC, accepted_us=0, deadline=deadline).message.payload
+            payload = publication_of(operation, TOPIC, accepted_us=0, deadline=deadline).messages.payloads[0]
     except RequestError:
         return None
     return msgspec.json.encode(operation), payload

@@ -95,6 +95,9 @@ WS_SUBSCRIPTIONS_MAX: Final = 32
 # more than one socket sends.
 WS_PUBLISHES_MAX: Final = 256
 WS_PUBLISH_BYTES_MAX: Final = 1024 * 1024
+# Of all sockets together: half of the appends that may wait. From there on each socket is read on when it has none of its
+# own in flight, so that all of them (LIVE_STREAMS_MAX) never reach the other half and none is refused.
+WS_PUBLISHES_OF_ALL_MAX: Final = 5_000
 # Other operations that wait for the log at a time.
 WS_CALLS_MAX: Final = 32
 # Permits that a subscription may hold; a client that wants everything gives more now and then.

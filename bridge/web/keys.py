@@ -23,6 +23,7 @@ from bridge.web.live.streams import LiveStreams
 from bridge.web.server.backstops import Backstops
 from bridge.web.server.bounded import Bounded
 from bridge.web.server.outflow import Outflow, system_outflow
+from bridge.web.sockets.publishing import InFlight
 from bridge.web.wire.pages import PageEncoder
 
 __all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "Lifecycle", "Services")
@@ -85,6 +86,8 @@ class Services:
     )
     #: The streams that live until their client leaves or the process drains.
     live_streams: LiveStreams = field(default_factory=LiveStreams)
+    #: What sockets publish and wait for.
+    publications: InFlight = field(default_factory=InFlight)
     #: What waits for clients that do not take it.
     outflow: Outflow = field(default_factory=system_outflow)
     #: What keeps event streams from being silent.

@@ -39,6 +39,7 @@ def test_the_bounds_are_those_that_hold() -> None:
         f"{limits.WS_UNACKED_MAX:,} unsettled",
         f"{limits.LIVE_STREAMS_MAX:,} together",
         f"{limits.WS_PUBLISHES_MAX} messages ({limits.WS_PUBLISH_BYTES_MAX // 1024**2} MiB)",
+        f"those of all sockets are {limits.WS_PUBLISHES_OF_ALL_MAX:,}",
         f"silent for {limits.WS_PING_INTERVAL_S:.0f} s",
         f"takes nothing for {limits.LIVE_WRITE_TIMEOUT_S:.0f} s",
         f"for {limits.WS_IDLE_TIMEOUT_S / 60:.0f} minutes",

@@ -1,46 +1,39 @@
 """The messages that one socket publishes (shell): stored in the order they came, and each answered."""
 
 import asyncio
-import copy
 import uuid
 from collections import deque
-from collections.abc import Callable
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import structlog
 from msgspec import UNSET
 
-from bridge.clock import Clock, Deadline
-from bridge.errors import (
-    BadRequest,
-    BridgeError,
-    DeadlineExceeded,
-    InternalError,
-    NotFound,
-    Outcome,
-    RequestError,
-)
-from bridge.limits import WS_PUBLISH_BYTES_MAX, WS_PUBLISHES_MAX
+from bridge.clock import Deadline
+from bridge.errors import BadRequest, BridgeError, InternalError, Outcome, PartitionNotFound, RequestError
+from bridge.limits import WS_PUBLISH_BYTES_MAX, WS_PUBLISHES_MAX, WS_PUBLISHES_OF_ALL_MAX
 from bridge.messagelog import (
     Appender,
     Balanced,
+    ByKey,
     Headers,
+    MessageLog,
     NewMessage,
+    NewRecords,
     Placement,
     Receipt,
     ToPartition,
     TopicRef,
+    partition_of_key,
 )
 from bridge.policy.names import check_name
 from bridge.web.sockets.operations import Publish, Subscribe, base64_payload
 from bridge.web.wire.bulk import message_headers
 from bridge.web.wire.submissions import placement_of, read_message
 
-__all__ = ("OnAnswer", "Publication", "Publisher", "publication_of", "topic_of")
+__all__ = ("InFlight", "OnAnswer", "Publication", "Publisher", "publication_of", "topic_of")
 
 _log = structlog.get_logger("bridge.web")
-# Those whose time ends so close to each other are stored together, with the time of the first.
-_TOGETHER_S: Final = 1.0
 
 
 class Publication(NamedTuple):
@@ -48,6 +41,7 @@ class Publication(NamedTuple):
 
     Attributes:
         operation_id: as the client named it.
+        messages: it alone.
         message_id: as UUIDs are written.
         is_event: it was checked as one.
         accepted_us: when it came.
@@ -56,7 +50,7 @@ class Publication(NamedTuple):
     operation_id: str
     topic: TopicRef
     placement: Placement
-    message: NewMessage
+    messages: NewRecords
     message_id: str
     is_event: bool
     accepted_us: int
@@ -66,26 +60,34 @@ class Publication(NamedTuple):
 OnAnswer: TypeAlias = Callable[[Publication, Receipt | BridgeError], None]
 """Called once for each: it is stored, or why it is not, with its `outcome`."""
 
-_Lane: TypeAlias = tuple[TopicRef, Placement]
+
+class InFlight:
+    """How many publications of all sockets wait for their answer."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
 
 
 class Publisher:
     """
-    Stores what comes, one append at a time for each topic and placement, so that messages of one key keep their order.
-
-    What comes while an append is in flight goes with the next one, together.
+    Appends what a socket publishes, one append a publication, begun in the order they came.
 
     Args:
-        answered: told of each message, in order within its lane.
+        in_flight: what all sockets have in flight together.
+        answered: told of each message once.
     """
 
-    __slots__ = ("_answered", "_appender", "_bytes", "_clock", "_lanes", "_pending", "_tasks")
+    __slots__ = ("_answered", "_appender", "_bytes", "_coming", "_in_flight", "_log", "_pending", "_tasks")
 
-    def __init__(self, appender: Appender, clock: Clock, answered: OnAnswer) -> None:
+    def __init__(self, log: MessageLog, appender: Appender, in_flight: InFlight, answered: OnAnswer) -> None:
+        self._log = log
         self._appender = appender
-        self._clock = clock
+        self._in_flight = in_flight
         self._answered = answered
-        self._lanes: dict[_Lane, deque[Publication]] = {}
+        # Not begun; while there are some a task begins them.
+        self._coming: deque[Publication] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._pending: dict[int, Publication] = {}
         self._bytes = 0
@@ -95,22 +97,22 @@ class Publisher:
 
     @property
     def full(self) -> bool:
-        """Whether enough waits for an answer already."""
-        return len(self._pending) >= WS_PUBLISHES_MAX or self._bytes >= WS_PUBLISH_BYTES_MAX
+        """Whether enough waits for an answer already; it changes with an answer to this socket."""
+        count = len(self._pending)
+        return (
+            count >= WS_PUBLISHES_MAX
+            or self._bytes >= WS_PUBLISH_BYTES_MAX
+            or (count > 0 and self._in_flight.count >= WS_PUBLISHES_OF_ALL_MAX)
+        )
 
     def publish(self, publication: Publication) -> None:
         """Take it; the answer comes by itself."""
         self._pending[id(publication)] = publication
-        self._bytes += len(publication.message.payload)
-        lane = publication.topic, publication.placement
-        queue = self._lanes.get(lane)
-        if queue is not None:
-            queue.append(publication)
-            return
-        self._lanes[lane] = queue = deque((publication,))
-        task = asyncio.create_task(self._run(lane, queue), name="publish")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._bytes += len(publication.messages.payloads[0])
+        self._in_flight.count += 1
+        self._coming.append(publication)
+        if len(self._coming) == 1:
+            self._start(self._begin())
 
     async def finish(self) -> None:
         """Until all are answered."""
@@ -128,54 +130,54 @@ class Publisher:
         """Nobody is left to be told; until then this and who listens hold each other."""
         self._answered = _unheard
 
-    async def _run(self, lane: _Lane, queue: deque[Publication]) -> None:
-        try:
-            while queue:
-                batch = self._batch(queue)
-                if batch:
-                    await self._store(lane, batch)
-        finally:
-            del self._lanes[lane]
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="publish")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _batch(self, queue: deque[Publication]) -> list[Publication]:
-        """The oldest, and those after it that have about as much time; whose time is up is told so."""
-        batch: list[Publication] = []
-        while queue:
-            publication = queue[0]
-            if not publication.deadline.remaining_s():
-                self._answer(queue.popleft(), DeadlineExceeded(outcome=Outcome.NOT_WRITTEN))
-            elif batch and publication.deadline.at_s - batch[0].deadline.at_s > _TOGETHER_S:
-                break
-            else:
-                batch.append(queue.popleft())
-        return batch
+    async def _begin(self) -> None:
+        while self._coming:
+            publication = self._coming[0]
+            placement = await self._found(publication)
+            self._start(self._append(publication, placement))
+            self._coming.popleft()
 
-    async def _store(self, lane: _Lane, batch: list[Publication]) -> None:
-        topic, placement = lane
-        messages = [publication.message for publication in batch]
+    async def _found(self, publication: Publication) -> Placement:
+        """Where it goes. A key's partition is known before the next append begins, or the next might overtake this one."""
+        placement = publication.placement
+        if not isinstance(placement, ByKey):
+            return placement
         try:
-            receipt = await self._appender.append(topic, placement, messages, deadline=batch[0].deadline)
+            count = await self._log.partitions_count(publication.topic, deadline=publication.deadline)
+        except Exception:  # noqa: BLE001 (the append looks again, and answers for it)
+            return placement
+        return ToPartition(partition_of_key(placement.key, count))
+
+    async def _append(self, publication: Publication, placement: Placement) -> None:
+        topic, messages, deadline = publication.topic, publication.messages, publication.deadline
+        answer: Receipt | BridgeError
+        try:
+            try:
+                answer = await self._appender.append(topic, placement, messages, deadline=deadline)
+            except PartitionNotFound:
+                if placement == publication.placement:
+                    raise
+                # Partitions were taken away since their number was last looked at; nothing was written.
+                answer = await self._appender.append(
+                    topic, publication.placement, messages, deadline=deadline
+                )
         except BridgeError as error:
-            if len(batch) > 1 and isinstance(error, RequestError) and not isinstance(error, NotFound):
-                # One of them is refused for itself, and nothing was written: only its owner shall hear of it.
-                for publication in batch:
-                    await self._store(lane, [publication])
-                return
-            for publication in batch:
-                self._answer(publication, copy.copy(error))
-        except Exception:  # noqa: BLE001 (the client must hear of it, and the lane must go on)
-            _log.exception("publish_failed", messages=len(batch))
-            for publication in batch:
-                self._answer(publication, InternalError(outcome=Outcome.UNKNOWN))
-        else:
-            for index, publication in enumerate(batch):
-                offset = None if receipt.offset is None else receipt.offset + index
-                self._answer(publication, receipt._replace(offset=offset, messages_count=1))
+            answer = error
+        except Exception:  # noqa: BLE001 (the client must hear of it, and the socket goes on)
+            _log.exception("publish_failed", messages=1)
+            answer = InternalError(outcome=Outcome.UNKNOWN)
+        self._answer(publication, answer)
 
     def _answer(self, publication: Publication, answer: Receipt | BridgeError) -> None:
         if self._pending.pop(id(publication), None) is None:
             return
-        self._bytes -= len(publication.message.payload)
+        self._bytes -= len(publication.messages.payloads[0])
+        self._in_flight.count -= 1
         self._answered(publication, answer)
 
 
@@ -216,15 +218,16 @@ def publication_of(asked: Publish, topic: TopicRef, *, accepted_us: int, deadlin
     if asked.event is not UNSET:
         # As the body of a POST, whose paths are then right here as well.
         submission = read_message(b'{"event":%b}' % bytes(asked.event))
-        message_id, message = submission.event_ids[0], submission.messages[0]
+        message_id, messages = submission.event_ids[0], submission.messages
     else:
         made = uuid.uuid4()
-        message_id, message = str(made), NewMessage(_payload(asked), made.int, _headers(asked))
+        message_id = str(made)
+        messages = NewRecords.of((NewMessage(_payload(asked), made.int, _headers(asked)),))
     return Publication(
         operation_id=asked.id,
         topic=topic,
         placement=placement,
-        message=message,
+        messages=messages,
         message_id=message_id,
         is_event=asked.event is not UNSET,
         accepted_us=accepted_us,

@@ -106,7 +106,7 @@ class Session:
         self._limit_key = limit_key(client)
         self._timeout_s = timeout_s
         self._default_topic = TopicRef(services.log_config.stream, services.log_config.topic)
-        self._publisher = Publisher(services.appender, services.clock, self._answer)
+        self._publisher = Publisher(services.log, services.appender, services.publications, self._answer)
         self._subscriptions: dict[str, _Running] = {}
         self._calls: set[asyncio.Task[None]] = set()
         # What may have made room for the next message.
@@ -311,7 +311,7 @@ class Session:
             self._socket.send(receipt_frame_json(publication.operation_id, receipt))
             if publication.is_event:
                 self._services.pages.forms.note_events(
-                    (publication.message,), size_bytes=len(publication.message.payload)
+                    publication.messages, size_bytes=len(publication.messages.payloads[0])
                 )
         self._note_use()
 
