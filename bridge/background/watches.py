@@ -1,4 +1,4 @@
-"""What is looked at now and then (shell): the connection, which topics have series, and how late the event loop is."""
+"""What is looked at now and then (shell): the connection, the log as a whole, which topics have series, and how late the event loop is."""
 
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
@@ -8,10 +8,10 @@ import structlog
 from bridge.clock import Clock, Deadline
 from bridge.errors import NotFound
 from bridge.limits import LOOP_LAG_INTERVAL_S
-from bridge.messagelog import HealthProbe, MessageLog
+from bridge.messagelog import HealthProbe, LogHealth, LogTotals, MessageLog
 from bridge.telemetry.metrics import LogMetrics, TaskMetrics
 
-__all__ = ("LAG_WARNED_S", "tidy_figures", "watch_health", "watch_loop_lag")
+__all__ = ("LAG_WARNED_S", "measure_log", "tidy_figures", "watch_health", "watch_loop_lag")
 
 _log = structlog.get_logger("bridge.telemetry")
 
@@ -27,6 +27,15 @@ async def watch_health(probe: HealthProbe, *, clock: Clock, timeout_s: float) ->
         LogError: if it does not answer within *timeout_s*.
     """
     await probe.probe(deadline=Deadline.after(timeout_s, clock))
+
+
+def measure_log(metrics: LogMetrics, totals: LogTotals | None, health: LogHealth) -> None:
+    """Tell how much is in the log, where that is known, and what its acknowledgements mean."""
+    metrics.durability.set_state(health.durability)
+    metrics.weaker_topics.set(len(health.warnings))
+    if totals is not None:
+        metrics.messages.set(totals.messages_count)
+        metrics.size_bytes.set(totals.size_bytes)
 
 
 async def tidy_figures(log: MessageLog, metrics: LogMetrics, *, clock: Clock, timeout_s: float) -> None:

@@ -89,6 +89,7 @@ class LocalMessageLog:
         self._hot_reads = HotReads()
         self._lifetime = Lifetime()
         self._catalog = files.catalog
+        self._space = files.space
         commits = Commits(files.writer, files.catalog, files.space, clock)
         self._writer = Writer(commits, completions, state_changed=self._state_changed, full=files.full)
         self._readers = Readers(files.readers, completions)
@@ -313,7 +314,10 @@ class LocalMessageLog:
         await self._readers.run(lambda connection: connection.execute("select 1").get, deadline=deadline)
 
     async def totals(self, *, deadline: Deadline) -> LogTotals:
+        """Counts over all streams; what they take of the disk is measured on the way."""
         self._lifetime.check(deadline, write=False)
+        measured = await self._readers.run(lambda _: self._space.measured(), deadline=deadline)
+        self._observer.disk_measured(measured)
         return self._catalog.totals()
 
     # ------------------------------------------------------------------------------------------------------------

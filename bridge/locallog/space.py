@@ -111,6 +111,16 @@ class Space:
     def free_bytes(self) -> int:
         return self._disk()[1]
 
+    def measured(self) -> dict[str, int]:
+        """Bytes by part, for people: its files, and what is free where the file system tells. Any thread may ask."""
+        sizes = {
+            "database": _size(self._database),
+            "write_ahead_log": _size(self._wal),
+            "reserve": _size(self._reserve),
+        }
+        free_bytes = self.free_bytes
+        return sizes if free_bytes == _UNKNOWN_BYTES else {**sizes, "free": free_bytes}
+
     def release(self) -> bool:
         """Give the reserve up; whether there was any to give."""
         held = _size(self._reserve) > 0

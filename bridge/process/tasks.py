@@ -10,7 +10,7 @@ import structlog
 from bridge.background.default_topic import DefaultTopic
 from bridge.background.stats_refresh import refresh_stats
 from bridge.background.supervise import Pace, retry_until_done, supervise
-from bridge.background.watches import tidy_figures, watch_health, watch_loop_lag
+from bridge.background.watches import measure_log, tidy_figures, watch_health, watch_loop_lag
 from bridge.config import Config
 from bridge.errors import LogError
 from bridge.flow.kept_topic import KeptTopic
@@ -45,6 +45,7 @@ def background_tasks(
             clock=clock,
             timeout_s=config.http.operation_timeout_s,
         )
+        measure_log(metrics.log, services.stats.snapshot().totals, services.probe.health())
 
     async def tidy() -> None:
         await tidy_figures(

@@ -120,6 +120,26 @@ class LogMetrics:
         self.own_stream: str | None = None
         self.connection = Gauge("bridge_connection_state", "State of the log, 1 for the present one", "state")
         self.breaker = Gauge("bridge_breaker_state", "State of the circuit breaker", "state")
+        self.durability = Gauge(
+            "bridge_log_durability",
+            "What an acknowledgement of a topic that the bridge makes means, 1 for what is in force",
+            "durability",
+            is_of_all=True,
+        )
+        self.weaker_topics = Gauge(
+            "bridge_log_weaker_topics",
+            "Topics seen lately whose acknowledgements promise less",
+            is_of_all=True,
+        )
+        self.messages = Gauge(
+            "bridge_log_messages", "Messages in the log, without the bridge's own", is_of_all=True
+        )
+        self.size_bytes = Gauge("bridge_log_size_bytes", "Size of the log, likewise", is_of_all=True)
+        self.disk_bytes = Gauge(
+            "bridge_embedded_log_disk_bytes",
+            "Bytes of the embedded log's files, and free ones of its disk",
+            "part",
+        )
         self.reconnects = Counter("bridge_reconnects", "Connections that came back")
         self.append_failures = Counter("bridge_append_failures", "Writes the log refused", "code")
         self.append_s = Histogram(
@@ -149,6 +169,9 @@ class LogMetrics:
         self._sent, self._received = self.sent.at(), self.received.at()
         self._append_s, self._append_messages = self.append_s.at(), self.append_messages.at()
         self._read_s = self.read_s.at()
+        # Nothing is known of it before it was measured, and 0 would be a figure.
+        self.messages.series.clear()
+        self.size_bytes.series.clear()
 
     def appended(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
         """One write was acknowledged: *messages* in one go, *seconds* from handing over to the answer."""
@@ -168,6 +191,11 @@ class LogMetrics:
             row = self._topics.row((stream, topic))
             row[2].value += messages
             row[3].value += payload_bytes
+
+    def disk_measured(self, bytes_by_part: Mapping[str, int]) -> None:
+        """How large the files of the embedded log are, and what is free on their disk."""
+        for part, size_bytes in bytes_by_part.items():
+            self.disk_bytes.set(size_bytes, part)
 
     def begin_round(self) -> tuple[str, ...]:
         """

@@ -19,6 +19,8 @@ DOCUMENTS: Final = (
     ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
     ARCHITECTURE,
+    ROOT / "docs" / "alerts.md",
+    ROOT / "docs" / "metrics.md",
 )
 #: Paths of the tree in code marks; in the documents about the code, a module's path from the package on will do.
 NAMED: Final = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml))`")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bridge.background.watches import watch_health, watch_loop_lag
+from bridge.background.watches import measure_log, watch_health, watch_loop_lag
 from bridge.clock import Deadline
 from bridge.errors import ConnectionFailed
-from bridge.messagelog import Durability, LogHealth
-from bridge.telemetry.metrics import TaskMetrics
+from bridge.messagelog import Durability, LogHealth, LogTotals
+from bridge.telemetry.metrics import LogMetrics, TaskMetrics
 from tests.support.clock import FakeClock
 from tests.support.figures import figure
 
@@ -68,3 +68,27 @@ async def test_a_look_asks_the_log_itself_with_a_deadline() -> None:
 async def test_a_log_that_does_not_answer_is_told_to_the_supervisor() -> None:
     with pytest.raises(ConnectionFailed):
         await watch_health(Probe(answers=False), clock=FakeClock(), timeout_s=5.0)
+
+
+def test_the_log_is_told_with_what_its_acknowledgements_mean() -> None:
+    metrics = LogMetrics()
+    health = LogHealth(
+        kind="iggy",
+        state="connected",
+        ready=True,
+        detail="",
+        durability=Durability.PERSISTED,
+        warnings=("The topic a/b is less.",),
+    )
+    measure_log(metrics, LogTotals(streams_count=1, topics_count=2, messages_count=3, size_bytes=4), health)
+    assert figure(metrics, "bridge_log_durability", durability="persisted") == 1
+    assert figure(metrics, "bridge_log_weaker_topics") == 1
+    assert figure(metrics, "bridge_log_messages") == 3
+    assert figure(metrics, "bridge_log_size_bytes") == 4
+
+
+def test_what_is_not_known_of_the_log_has_no_figure() -> None:
+    metrics = LogMetrics()
+    measure_log(metrics, None, Probe(answers=True).health())
+    assert not metrics.messages.series
+    assert not metrics.size_bytes.series

@@ -123,6 +123,13 @@ async def test_a_file_system_that_tells_nothing_of_its_space_is_used(
     await log.close()
 
 
+def test_what_files_take_is_measured_and_what_is_free_only_where_it_is_told(tmp_path: Path) -> None:
+    (tmp_path / "x.db").write_bytes(b"x" * 5)
+    known = {"database": 5, "write_ahead_log": 0, "reserve": 0}
+    assert space(tmp_path, 1 << 40, 1 << 30).measured() == {**known, "free": 1 << 30}
+    assert Space(tmp_path, "x.db", pages_max=None, statvfs=_refuses).measured() == known
+
+
 async def test_a_reserve_that_cannot_be_written_stops_growth_and_leaves_what_the_write_ahead_log_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
