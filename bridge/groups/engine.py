@@ -36,7 +36,7 @@ from bridge.groups.values import (
     scope_of,
 )
 from bridge.messagelog import Appender, MessageLog, TopicRef
-from bridge.telemetry.metrics import GroupMetrics
+from bridge.telemetry.group_metrics import GroupMetrics
 
 __all__ = ("Groups",)
 

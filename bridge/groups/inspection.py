@@ -23,7 +23,7 @@ from bridge.messagelog import (
     TopicInfo,
     TopicRef,
 )
-from bridge.telemetry.metrics import GroupStats
+from bridge.telemetry.group_metrics import GroupStats
 
 __all__ = ("group_info", "group_stats", "seek_starts")
 

@@ -22,7 +22,7 @@ from bridge.groups.records import ExpireGroup, Heartbeat, Leave, Record, Scope
 from bridge.groups.served_groups import Context, ServedGroups
 from bridge.groups.values import consumer_name
 from bridge.messagelog import TopicRef
-from bridge.telemetry.metrics import GroupMetrics, GroupStats
+from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
 
 __all__ = ("Maintenance",)
 

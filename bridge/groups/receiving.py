@@ -25,7 +25,7 @@ from bridge.groups.served_groups import Context, Reservation, ServedGroup, Serve
 from bridge.groups.tokens import Token
 from bridge.groups.values import Delivery
 from bridge.messagelog import Appender, Message, NewMessage, ToPartition, TopicRef
-from bridge.telemetry.metrics import GroupMetrics
+from bridge.telemetry.group_metrics import GroupMetrics
 
 __all__ = ("ReceiveOptions", "Receiving")
 

@@ -14,7 +14,8 @@ from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.policy.cursors import Cursors
-from bridge.telemetry.metrics import GroupMetrics, Metrics
+from bridge.telemetry.group_metrics import GroupMetrics
+from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.bodies.whole import read_body
 from bridge.web.keys import Services

@@ -14,7 +14,7 @@ from bridge.groups.engine import Groups
 from bridge.groups.records import AckKind
 from bridge.groups.values import Delivery
 from bridge.messagelog import NewMessage, Placement, Receipt, ToPartition, TopicRef
-from bridge.telemetry.metrics import GroupMetrics, GroupStats
+from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
 from tests.support.log_backends import AnyLog
 
 __all__ = (

@@ -6,7 +6,7 @@ from bridge.config import GroupsConfig
 from bridge.errors import Disconnected
 from bridge.groups.records import AckKind, ExpireGroup
 from bridge.messagelog import TopicRef
-from bridge.telemetry.metrics import GroupStats
+from bridge.telemetry.group_metrics import GroupStats
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Scene
 from tests.support.groups import GROUP, Replica, offsets_of
 from tests.support.local_logs import TOPIC

@@ -1,6 +1,7 @@
 """Claims of `telemetry.metrics.GroupMetrics`: no series rather than a wrong one."""
 
-from bridge.telemetry.metrics import GroupMetrics, GroupStats, Metrics
+from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
+from bridge.telemetry.metrics import Metrics
 from tests.support.figures import figures
 
 Samples = dict[tuple[str, str], float]
