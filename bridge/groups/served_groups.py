@@ -244,13 +244,13 @@ class ServedGroup:
         """Learn where the partition ends, until cancelled."""
         context = self._context
         try:
-            with context.tails.watch(self.topic, partition_id) as watch:
+            with context.tails.watch(self.topic, partition_id) as tail:
                 while True:
                     known = self._ends.get(partition_id, 0)
-                    if await watch.beyond(known, Deadline.after(_FAR_S, context.clock)):
-                        if (watch.end_offset or 0) <= known:
+                    if await tail.beyond(known, Deadline.after(_FAR_S, context.clock)):
+                        if (tail.end_offset or 0) <= known:
                             self.began_anew(partition_id)
-                        self.ends_at(partition_id, watch.end_offset or 0)
+                        self.ends_at(partition_id, tail.end_offset or 0)
                         self.changed()
                     elif context.tails.waits_ended:
                         self.end_waits()

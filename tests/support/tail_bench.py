@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from bridge.clock import Deadline
 from bridge.errors import BridgeError
 from bridge.flow.following.batches import Gap
-from bridge.flow.following.tails import Tails, Watch
+from bridge.flow.following.partition_tail import PartitionTail
+from bridge.flow.following.tails import Tails
 from bridge.messagelog import Records
 from tests.support.clock import FakeClock
 from tests.support.memory_log import TOPIC, MemoryLog
@@ -24,7 +25,7 @@ class Bench:
     tails: Tails
 
     @asynccontextmanager
-    async def heard(self, *, rest_s: float = 0) -> AsyncIterator[tuple[Watch, "Ear"]]:
+    async def heard(self, *, rest_s: float = 0) -> AsyncIterator[tuple[PartitionTail, "Ear"]]:
         """Partition 0, open and listened to, whose tail has rested for so long."""
         ear = Ear()
         with self.tails.watch(TOPIC, 0) as watch:

@@ -12,7 +12,8 @@ from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, LogError, NotFound, PartitionNotFound
 from bridge.flow.following.batches import Gap, Positions, RecordBatch, moved, parts_for
 from bridge.flow.following.fan_out import FanOut, Sink
-from bridge.flow.following.tails import Tails, Watch
+from bridge.flow.following.partition_tail import PartitionTail
+from bridge.flow.following.tails import Tails
 from bridge.flow.timers import Timer, in_background
 from bridge.limits import (
     CURSOR_PARTITIONS_MAX,
@@ -78,7 +79,7 @@ class Feed:
         self._named = None if partitions is None else tuple(sorted(set(partitions)))
         self._budget = budget
         self.catch_ups = budget.catch_ups
-        self._watches: dict[int, tuple[ExitStack, Watch]] = {}
+        self._watches: dict[int, ExitStack] = {}
         self._ring: deque[RecordBatch] = deque()
         self._ring_bytes = 0
         self._fan_outs: dict[Hashable, FanOut[Any]] = {}
@@ -131,8 +132,8 @@ class Feed:
         """Nobody follows any more."""
         if self._opening is not None:
             self._opening.cancel()
-        for stack, _ in self._watches.values():
-            stack.close()
+        for watch in self._watches.values():
+            watch.close()
         self._watches.clear()
         if self._look_timer is not None:
             self._look_timer.cancel()
@@ -141,11 +142,11 @@ class Feed:
             self._look_task.cancel()
         self._forget_ring()
 
-    def _watch(self, partition_id: int) -> Watch:
-        stack = ExitStack()
-        watch = stack.enter_context(self._tails.watch(self.topic, partition_id))
-        self._watches[partition_id] = stack, watch
-        return watch
+    def _watch(self, partition_id: int) -> PartitionTail:
+        watch = ExitStack()
+        tail = watch.enter_context(self._tails.watch(self.topic, partition_id))
+        self._watches[partition_id] = watch
+        return tail
 
     # --- readers ------------------------------------------------------------------------------------------------
 
@@ -210,7 +211,7 @@ class Feed:
 
     def on_gone(self, partition_id: int, error: BridgeError) -> None:
         if self.every and isinstance(error, PartitionNotFound):
-            self._watches.pop(partition_id)[0].close()
+            self._watches.pop(partition_id).close()
             self.positions = tuple(each for each in self.positions if each[0] != partition_id)
             return
         if self.error is None:
@@ -306,15 +307,17 @@ class Feed:
     async def _listen(self, partitions: Sequence[int], deadline: Deadline) -> bool:
         """Follow these too, from their ends on; whether any of them has held a message."""
         try:
-            watches = [self._watch(partition_id) for partition_id in partitions]
-            await asyncio.gather(*(watch.opened(deadline) for watch in watches))
+            tails = [self._watch(partition_id) for partition_id in partitions]
+            await asyncio.gather(*(tail.opened(deadline) for tail in tails))
         except BaseException:
             for partition_id in partitions:
                 if partition_id in self._watches:
-                    self._watches.pop(partition_id)[0].close()
+                    self._watches.pop(partition_id).close()
             raise
         # From here on without a wait: nothing can come between the positions and the messages after them.
-        next_offsets = [watch.listen(self) for watch in watches]
+        next_offsets = [tail.listen(self) for tail in tails]
+        for tail in tails:
+            self._watches[tail.partition_id].callback(tail.unlisten, self)
         found = dict(self.positions) | dict(zip(partitions, next_offsets, strict=True))
         self.positions = tuple(sorted(found.items()))
         return any(next_offsets)

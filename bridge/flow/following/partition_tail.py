@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import structlog
 
 from bridge.clock import Deadline
-from bridge.errors import BridgeError, InternalError, LogError, NotFound
+from bridge.errors import BridgeError, DeadlineExceeded, InternalError, LogError, NotFound
 from bridge.flow.following.batches import Gap
 from bridge.flow.following.tail_state import SingleMessage, TailWaits
 from bridge.flow.following.topic_reader import TopicReader
@@ -35,6 +35,8 @@ _POLL_S_MIN: Final = TAIL_POLL_MS_MIN / 1000
 _POLL_S_MAX: Final = TAIL_POLL_MS_MAX / 1000
 #: Each empty poll makes the next one so much later: 2 ms become 20 after 6.
 _SLOWER: Final = 1.5
+#: To wait for a message at or after it is to wait for the end to be known.
+_ANY_END: Final = -1
 
 
 class TailListener(Protocol):
@@ -173,20 +175,56 @@ class PartitionTail:
         self._poked = self._single.suspected = True
         self._wake()
 
-    def beyond(self, offset: int) -> "asyncio.Future[bool]":
+    async def opened(self, deadline: Deadline) -> int:
         """
-        Done when a message at or after *offset* can be read, or the partition began anew.
+        `end_offset`, once it is known.
 
-        The result is True; or False where no more is read. The exception is that for which there is no more to read.
-        Whoever waits no more says so with `forget`.
+        Raises:
+            DeadlineExceeded: if the log did not tell in time.
+            StreamNotFound, TopicNotFound, PartitionNotFound: if there is no such partition.
+        """
+        if self.end_offset is None:
+            await self.beyond(_ANY_END, deadline)
+        if self.end_offset is None:
+            raise DeadlineExceeded
+        return self.end_offset
+
+    async def beyond(self, offset: int, deadline: Deadline) -> bool:
+        """
+        Wait until a message at or after *offset* can be read; False if there is none by the deadline.
+
+        True as well where the partition began anew, since offsets then mean something else: read again, and see. An
+        outage of the log is waited out.
+
+        Raises:
+            StreamNotFound, TopicNotFound, PartitionNotFound: if the partition is no more.
+        """
+        future = self.wait(offset)
+        timer = None
+        try:
+            if not future.done():
+                timer = self._tails.timers(deadline.remaining_s(), lambda: _expire(future))
+            return await future
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self.forget(future)
+
+    def wait(self, offset: int | None) -> "asyncio.Future[bool]":
+        """
+        Done when a message at or after *offset* can be read, or the partition began anew; None: when its end is known.
+
+        The result is True; or False where no more is read, or nobody shall wait any more. The exception is that for which
+        there is no more to read. Whoever waits no more says so with `forget`.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        offset = _ANY_END if offset is None else offset
         if self._error is not None:
             future.set_exception(self._error)
-        elif self.ended:
-            future.set_result(False)
-        elif self.end_offset is not None and offset < self.end_offset:
+        elif self.end_offset is not None and offset < self.end_offset and not self.ended:
             future.set_result(True)
+        elif self.ended or self._tails.waits_ended:
+            future.set_result(False)
         else:
             self._waits.add(future, offset)
         return future
@@ -338,3 +376,8 @@ class PartitionTail:
             return
         self.end_offset = end_offset
         self._waits.reached(end_offset)
+
+
+def _expire(future: "asyncio.Future[bool]") -> None:
+    if not future.done():
+        future.set_result(False)

@@ -16,8 +16,6 @@ __all__ = ("Waiting",)
 _Page = TypeVar("_Page")
 
 _ANY: Final = 1
-# Waiting for a message at or after it is waiting for the end to be known.
-_ANY_END: Final = -1
 
 
 class Waiting:
@@ -97,8 +95,7 @@ class Waiting:
         with ExitStack() as stack:
             tails: dict[int, PartitionTail] = {}
             for partition_id in positions:
-                tail = tails[partition_id] = self._tails.acquire(topic, partition_id)
-                stack.callback(tail.release)
+                tails[partition_id] = stack.enter_context(self._tails.watch(topic, partition_id))
             beginnings = {tail: tail.beginnings for tail in tails.values()}
             # What these say first is newer than the positions; an end that is known already may be older.
             unknown = [partition_id for partition_id, tail in tails.items() if tail.end_offset is None]
@@ -119,14 +116,14 @@ class Waiting:
                     {
                         tail: max(positions[partition_id], ends[partition_id])
                         if partition_id in ends
-                        else _ANY_END
+                        else None
                         for partition_id, tail in tails.items()
                     }
                 )
 
-    async def _change(self, offsets: Mapping[PartitionTail, int]) -> None:
+    async def _change(self, offsets: Mapping[PartitionTail, int | None]) -> None:
         """Return when one of the tails has gone beyond its offset, or the wait is over; raises what a tail says."""
-        futures = {tail.beyond(offset): tail for tail, offset in offsets.items()}
+        futures = {tail.wait(offset): tail for tail, offset in offsets.items()}
         try:
             if not any(future.done() for future in futures):
                 for future in futures:

@@ -146,6 +146,7 @@ async def test_listeners_that_come_and_go_are_told_everything_from_where_they_we
             assert keeper.listen(second) == 1
             bench.log.append(0)
             await bench.timers.pass_s(1)
+            watch.unlisten(first)
         bench.log.append(0)
         await bench.timers.pass_s(1)
         with bench.tails.watch(TOPIC, 0) as watch:
@@ -167,6 +168,7 @@ async def test_a_listener_that_comes_while_another_s_read_is_on_its_way_hears_no
             bench.log.gate.clear()
             await bench.timers.pass_s(1)
             bench.tails.stored(TOPIC, 0, bench.log.append(0, 2))
+            watch.unlisten(first)
         assert keeper.listen(second) == 2
         bench.log.gate.set()
         bench.log.append(0)
