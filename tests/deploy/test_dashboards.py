@@ -1,0 +1,165 @@
+"""Claims about dashboards and rules (shell): what they ask is what a live bridge tells, and Prometheus understands it."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.deploy.dashboards import DASHBOARDS, FOLDER
+from tests.deploy.grafana import Dashboard, text
+from tests.deploy.manifests import ROOT
+from tests.deploy.promql import names_of, with_variables
+from tests.readme.metrics_page import declared_labels
+from tests.support.bridge_process import BridgeProcess, connected, get
+from tests.support.events import user_event
+from tests.support.iggy_server import running_server
+from tests.support.programs import checked, needs
+from tests.support.prometheus import running_prometheus
+
+RULES: Final = ROOT / "deploy" / "prometheus" / "bridge.rules.yaml"
+#: What Prometheus adds to every series.
+ADDED: Final = {"job", "instance"}
+GROUP: Final = "/streams/sample-stream/topics/events/groups/mailer"
+#: Panels of a healthy bridge on the embedded log that have nothing to show: faults, workers, Iggy.
+EMPTY: Final = {
+    "Errors by route (5xx)",
+    "Connections refused or cut, tasks that fail",
+    "Circuit breaker",
+    "Writes that the log refused",
+}
+
+
+def panel_queries() -> Iterator[tuple[str, str]]:
+    for dashboard in DASHBOARDS:
+        for row in dashboard.rows:
+            for panel in row.panels:
+                yield from ((panel.title, with_variables(query)) for query in panel.queries.values())
+
+
+def rule_queries() -> Iterator[tuple[str, str]]:
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        yield from ((rule.get("alert") or rule["record"], rule["expr"]) for rule in group["rules"])
+
+
+def call(connection: HTTPConnection, method: str, path: str, body: object = None) -> int:
+    payload = None if body is None else json.dumps(body)
+    connection.request(method, path, payload, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    response.read()
+    return response.status
+
+
+def traffic(port: int) -> None:
+    """Something of everything: writes, reads, groups, refusals."""
+    with connected(port) as connection:
+        for _ in range(5):
+            assert call(connection, "POST", "/messages", {"event": user_event()}) == 201
+        assert call(connection, "GET", "/messages?partition_id=0") == 200
+        assert call(connection, "POST", f"{GROUP}/receive", {"count": 2}) == 200
+        assert call(connection, "POST", "/messages", {"event": 1}) == 400
+
+
+@contextlib.contextmanager
+def live(kind: str, directory: Path) -> Iterator[int]:
+    """The port of a bridge that has had some traffic; on Iggy of two workers."""
+    with contextlib.ExitStack() as stack:
+        environ = {}
+        if kind == "iggy":
+            server = stack.enter_context(running_server())
+            environ = {"IGGY_CONNECTION_STRING": server.connection_string, "WORKERS": "2"}
+        bridge = stack.enter_context(BridgeProcess(directory, environ))
+        port = bridge.started()
+        traffic(port)
+        yield port
+
+
+@pytest.fixture(params=["local", "iggy"], name="scraped")
+def scraped_labels(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, set[str]]:
+    """Label names of a live scrape by the names that PromQL has; declared ones where nothing was counted yet."""
+    with live(request.param, tmp_path) as port:
+        _, scrape = get(port, "/metrics")
+    labels: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(scrape.decode()):
+        shown = f"{family.name}_total" if family.type == "counter" else family.name
+        names = [
+            shown,
+            *(f"{shown}_{part}" for part in ("bucket", "sum", "count") if family.type == "histogram"),
+        ]
+        for name in names:
+            found = {label for sample in family.samples if sample.name == name for label in sample.labels}
+            extra = {"le"} if name.endswith("_bucket") else set()
+            labels[name] = found or {*declared_labels().get(shown, ()), *extra}
+    return labels
+
+
+def test_every_query_names_metrics_and_labels_that_a_live_bridge_has(scraped: dict[str, set[str]]) -> None:
+    # Those of workers are told where there are workers, and of a process where there is one.
+    known = {name: set(labels) for name, labels in declared_labels().items() if "worker" in name}
+    known |= (
+        {name: set() for name in declared_labels() if name.startswith("process_")} | scraped | {"up": set()}
+    )
+    wrong: list[tuple[str, ...]] = []
+    for title, query in (*panel_queries(), *rule_queries()):
+        matched, grouped = names_of(query)
+        wrong += [(title, name) for name in matched if name not in known]
+        for name, labels in matched.items():
+            wrong += [(title, name, label) for label in labels - known.get(name, set()) - ADDED]
+        reach = ADDED.union(*(known.get(name, set()) for name in matched)) if matched else grouped
+        wrong += [(title, label) for label in grouped - reach]
+    assert wrong == []
+
+
+def test_a_wrong_name_in_a_query_would_be_found() -> None:
+    query = 'sum by (job, kind) (rate(bridge_nothing_total{kindd!~"a|b"}[5m])) > on(job) up'
+    assert names_of(query) == ({"bridge_nothing_total": {"kindd"}, "up": set()}, {"job", "kind"})
+
+
+@needs("prometheus")
+def test_prometheus_answers_every_query_over_a_live_bridge(tmp_path: Path) -> None:
+    with (
+        live("local", tmp_path / "data") as port,
+        running_prometheus(tmp_path, port=port, rules=RULES) as prometheus,
+    ):
+        prometheus.until('count_over_time(up{job="bridge"}[1m]) >= 3')
+        traffic(port)
+        prometheus.until("max(bridge_group_lag) > 0")
+        prometheus.until('rate(bridge_http_requests_total{status="400"}[1m]) > 0')
+        shown = {title: 0 for title, _ in panel_queries()}
+        for title, query in panel_queries():
+            shown[title] += len(prometheus.query(query))
+        for _, query in rule_queries():
+            prometheus.query(query)
+        loaded = prometheus.ask("rules")["groups"]
+        assert {rule["health"] for group in loaded for rule in group["rules"]} == {"ok"}
+        firing = {alert["labels"]["alertname"] for alert in prometheus.ask("alerts")["alerts"]}
+    assert {title for title, count in shown.items() if not count} == EMPTY
+    assert firing == set()
+
+
+@pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda each: each.uid)
+def test_a_dashboard_is_the_newest(dashboard: Dashboard) -> None:
+    written = (FOLDER / f"{dashboard.uid}.json").read_text()
+    assert written == text(dashboard), "run: python -m tests.deploy.dashboards"
+
+
+def test_no_dashboard_is_left_over() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == {each.uid for each in DASHBOARDS}
+
+
+def test_every_panel_says_what_its_reader_does_with_it() -> None:
+    panels = [panel for each in DASHBOARDS for row in each.rows for panel in row.panels]
+    assert all(panel.advice.endswith(".") for panel in panels)
+    assert len({panel.title for panel in panels}) == len(panels)
+
+
+@needs("promtool")
+def test_promtool_finds_nothing_in_the_configuration_of_prometheus() -> None:
+    assert "SUCCESS" in checked(
+        "promtool", "check", "config", ROOT / "deploy" / "prometheus" / "prometheus.yaml"
+    )
