@@ -287,6 +287,12 @@ class ObserveConfig:
         "json, console, or auto: console on a terminal, else json",
         choices=("auto", "json", "console"),
     )
+    tracing: str = setting(
+        "TRACING",
+        "propagate",
+        "propagate: keep the traceparent and tracestate of a request in the headers of its messages; off: read neither",
+        choices=("propagate", "off"),
+    )
     metrics_port: int | None = setting(
         "METRICS_PORT",
         None,

@@ -6,6 +6,11 @@ from typing import Final
 REQUEST_TIMEOUT_MS_MIN: Final = 100
 REQUEST_TIMEOUT_MS_MAX: Final = 300_000
 REQUEST_ID_CHARS_MAX: Final = 128
+# `tracestate`: as many members as the standard allows, and what fits the value of a message header; of longer ones members of
+# up to 128 characters are kept first (W3C Trace Context, section 3.3.1.5).
+TRACE_STATE_MEMBERS_MAX: Final = 32
+TRACE_STATE_CHARS_MAX: Final = 255
+TRACE_STATE_SPARED_CHARS: Final = 128
 # The target of a request line and a header field: a cursor of a thousand partitions stands in either. What is before us
 # takes no more: nginx 8,192, Apache 8,190. They differ, since the parser says which bound was passed and not by what.
 REQUEST_LINE_BYTES_MAX: Final = 8_192

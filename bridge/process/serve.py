@@ -173,6 +173,7 @@ async def _services(
         ),
         kept_topic=opened.kept_topic,
         limit_tables=context.limit_tables,
+        is_traced=config.observe.tracing != "off",
     )
 
 

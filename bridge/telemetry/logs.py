@@ -1,7 +1,7 @@
 """Structured logs (shell): one JSON object a line on stdout, readable lines on a terminal.
 
 Loggers are `structlog.get_logger("bridge.<room>")`, events are short fixed words, everything else is a key and a value.
-`request_id` and `client` come from `REQUEST_SCOPE`, set once per request. What the standard library's
+`request_id`, `client` and `trace_id` come from `REQUEST_SCOPE`, set once per request. What the standard library's
 loggers say (aiohttp, asyncio, warnings) takes the same way.
 """
 
@@ -28,8 +28,10 @@ from bridge.telemetry.log_sink import LineSink
 
 __all__ = ("REQUEST_SCOPE", "configure", "log_request")
 
-#: Request id and client's address of the request being served here; None outside of one.
-REQUEST_SCOPE: Final[ContextVar[tuple[str, str] | None]] = ContextVar("request_scope", default=None)
+#: Request id, client's address and trace id, if any, of the request being served here; None outside of one.
+REQUEST_SCOPE: Final[ContextVar[tuple[str, str, str | None] | None]] = ContextVar(
+    "request_scope", default=None
+)
 
 _STDOUT_FD = 1
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -101,6 +103,8 @@ def _with_context(
     if scope is not None:
         fields.setdefault("request_id", scope[0])
         fields.setdefault("client", scope[1])
+        if scope[2] is not None:
+            fields.setdefault("trace_id", scope[2])
     return fields
 
 
@@ -174,6 +178,7 @@ def log_request(
     *,
     quiet: bool,
     error: str | None = None,
+    trace_id: str | None = None,
 ) -> None:
     """
     One request was answered: a line to the same sink, with the same rules, as any other, by a shorter way.
@@ -187,9 +192,10 @@ def log_request(
         seconds: told in milliseconds.
         quiet: for "debug" only.
         error: code of what it was refused for, or failed by; one of ours.
+        trace_id: of the trace it belongs to.
     """
     repeated = ("debug" if quiet else "info", client, method, route, path)
-    told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error)
+    told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error, trace_id)
     setup = _setup
     # A test's `capture_logs` changes the list that structlog was given.
     if setup is None or setup.sink.is_closed or setup.chain[0] is not setup.processor:
@@ -210,6 +216,7 @@ def _request(
     body_bytes: int,
     request_id: str,
     error: str | None,
+    trace_id: str | None,
 ) -> _Rendered:
     fields = {
         "timestamp": now,
@@ -221,6 +228,8 @@ def _request(
     }
     if error is not None:
         fields["error"] = error
+    if trace_id is not None:
+        fields["trace_id"] = trace_id
     return render(fields)
 
 

@@ -18,6 +18,7 @@ from bridge.messagelog import Appender, HealthProbe, MessageLog
 from bridge.policy.cursors import Cursors
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.trace_context import TraceContext
 from bridge.web.live.heartbeats import Heartbeats, system_heartbeats
 from bridge.web.live.streams import LiveStreams
 from bridge.web.server.backstops import Backstops
@@ -26,7 +27,7 @@ from bridge.web.server.outflow import Outflow, system_outflow
 from bridge.web.sockets.publishing import InFlight
 from bridge.web.wire.pages import PageEncoder
 
-__all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "Lifecycle", "Services")
+__all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "TRACE", "Lifecycle", "Services")
 
 
 @dataclass(slots=True)
@@ -98,6 +99,8 @@ class Services:
     )
     #: Where limits are counted, shared with other workers; None for tables of this process alone.
     limit_tables: LimitTables | None = None
+    #: Whether traces that callers name are read, logged, and kept in messages.
+    is_traced: bool = True
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.
     metrics_here: bool = True
     #: What topics over HTTP may have more of.
@@ -119,5 +122,7 @@ REQUEST_ID = web.RequestKey("request_id", str)
 DEADLINE = web.RequestKey("deadline", Deadline)
 #: The client's address after `TRUSTED_PROXIES`, for limits and logs.
 CLIENT = web.RequestKey("client", str)
+#: The trace that the request belongs to, at the span that is to be the parent of what follows from it; None for no trace.
+TRACE: web.RequestKey[TraceContext | None] = web.RequestKey("trace")
 #: The code of the error that the request ended with, for the log.
 ERROR_CODE = web.RequestKey("error_code", str)

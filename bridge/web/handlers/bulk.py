@@ -6,16 +6,24 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from bridge.errors import BadRequest, BridgeError, SerializationError
-from bridge.messagelog import NewMessage, TopicRef
+from bridge.messagelog import Headers, NewMessage, TopicRef
 from bridge.policy.body_kinds import BodyKind
+from bridge.telemetry.trace_context import TRACEPARENT
 from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.codings import inflater_of
 from bridge.web.bodies.line_intake import ChunkReader, LineIntake
 from bridge.web.bodies.whole import check_coding, invite, read_any
 from bridge.web.handlers.answers import answer, created
-from bridge.web.keys import CLIENT, DEADLINE, SERVICES
+from bridge.web.keys import CLIENT, DEADLINE, SERVICES, TRACE
 from bridge.web.server.answer_headers import ANSWER_HEADERS
-from bridge.web.wire.bulk import message_headers, progress, raw_receipt_json, read_send_query, stored_json
+from bridge.web.wire.bulk import (
+    LineKind,
+    message_headers,
+    progress,
+    raw_receipt_json,
+    read_send_query,
+    stored_json,
+)
 
 __all__ = ("send_lines", "send_raw")
 
@@ -29,7 +37,7 @@ async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
     query = read_send_query(request.query.items(), lines=False)
-    headers = message_headers(request.headers.items())
+    headers = _headers(request)
     body = await read_any(request)
     if not body:
         raise BadRequest("The body is empty; a message has at least one byte.", path="body", limit=1)
@@ -45,6 +53,12 @@ async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web
     return created(raw_receipt_json(str(message_id), topic, receipt, accepted_us))
 
 
+def _headers(request: web.Request) -> Headers:
+    """What every message gets; a trace that the caller names for the messages holds against that of his request."""
+    trace, named = request[TRACE], message_headers(request.headers.items())
+    return named if trace is None or TRACEPARENT in named else {**trace.headers(), **named}
+
+
 async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
     """
     NDJSON: each line's value is a message, as its own bytes, under a random id; committed in batches, in order.
@@ -58,7 +72,9 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
     query = read_send_query(request.query.items(), lines=True)
-    headers = message_headers(request.headers.items())
+    # Copies keep what they had: the trace of who copies them is another.
+    copied = query.line_kind is LineKind.MESSAGES
+    headers = message_headers(request.headers.items()) if copied else _headers(request)
     inflater = inflater_of(check_coding(request))
     with services.bulk_writes.joined(request[CLIENT]):
         writer = BulkWriter(

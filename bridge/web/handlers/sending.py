@@ -3,12 +3,13 @@
 from aiohttp import hdrs, web
 
 from bridge.errors import Outcome, UnsupportedMediaType
+from bridge.messagelog import NewRecords
 from bridge.policy.body_kinds import BodyKind, body_kind
 from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import DEADLINE, SERVICES, TRACE
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.answers import batch_json, receipt_json
 from bridge.web.wire.queries import refuse_query
@@ -41,7 +42,7 @@ async def send(request: web.Request) -> web.Response:
         # What takes long to check is checked in turns with other requests.
         submission = await in_turns(message_steps(body), deadline=deadline, outcome=Outcome.NOT_WRITTEN)
     receipt = await services.appender.append(
-        topic, submission.placement, submission.messages, deadline=deadline
+        topic, submission.placement, _traced(request, submission.messages), deadline=deadline
     )
     services.pages.forms.note_events(submission.messages, size_bytes=len(body))
     return created(receipt_json(submission.event_ids[0], topic, receipt, accepted_us))
@@ -61,7 +62,13 @@ async def send_batch(request: web.Request) -> web.Response:
         outcome=Outcome.NOT_WRITTEN,
     )
     receipt = await services.appender.append(
-        topic, submission.placement, submission.messages, deadline=request[DEADLINE]
+        topic, submission.placement, _traced(request, submission.messages), deadline=request[DEADLINE]
     )
     services.pages.forms.note_events(submission.messages, size_bytes=len(body))
     return created(batch_json(submission.event_ids, topic, receipt, accepted_us))
+
+
+def _traced(request: web.Request, messages: NewRecords) -> NewRecords:
+    """*messages* with the trace that they come from, so that who reads them goes on with it."""
+    trace = request[TRACE]
+    return messages if trace is None else messages.under(trace.headers())

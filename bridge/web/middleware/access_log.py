@@ -6,17 +6,17 @@ from aiohttp import hdrs, web
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
 from bridge.telemetry.logs import log_request
-from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, Services
+from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, TRACE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
-__all__ = ("UNMATCHED", "access_log", "route_of")
+__all__ = ("CLIENT_GONE", "UNMATCHED", "access_log", "route_of")
 
 #: Stands for the route where no route was found; raw paths are no label.
 UNMATCHED: Final = "unmatched"
+#: The status that nginx writes where the client was gone before the answer.
+CLIENT_GONE: Final = 499
 _STARTED_S = web.RequestKey("started_s", float)
-# What nginx writes where the client was gone before the answer.
-_CLIENT_GONE: Final = 499
 _CLIENT_ERROR: Final = 400
 _OK: Final = web.HTTPOk.status_code
 _PROBES: Final = frozenset({"/health", "/ready"})
@@ -42,7 +42,7 @@ def access_log(services: Services, _: Rules) -> Gate:
 
     def log(request: web.Request, status: int, body_bytes: int) -> None:
         seconds = clock.monotonic_s() - request[_STARTED_S]
-        method, route = request.method, route_of(request)
+        method, route, trace = request.method, route_of(request), request[TRACE]
         metrics.request_finished(method, route, status, seconds)
         log_request(
             method,
@@ -56,6 +56,7 @@ def access_log(services: Services, _: Rules) -> Gate:
             quiet=status == _OK and route in _PROBES,
             # A look for what is not there is an error that Python makes and catches: 1 us.
             error=request.get(ERROR_CODE) if status >= _CLIENT_ERROR else None,
+            trace_id=trace and trace.trace_id,
         )
 
     def answered(request: web.Request, answer: web.StreamResponse) -> None:
@@ -66,7 +67,7 @@ def access_log(services: Services, _: Rules) -> Gate:
         )
 
     def gone(request: web.Request, _: BaseException) -> None:
-        log(request, _CLIENT_GONE, 0)
+        log(request, CLIENT_GONE, 0)
 
     return Gate(begin, answered, gone)
 

@@ -1,24 +1,31 @@
 """Who asks, and under which id (shell over `policy.requests` and `policy.client_address`)."""
 
 import os
+from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
+from multidict import istr
 
 from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
 from bridge.policy.requests import Reminders, RequestIds
 from bridge.telemetry.logs import REQUEST_SCOPE
-from bridge.web.keys import CLIENT, REQUEST_ID, Services
+from bridge.telemetry.trace_context import TRACEPARENT, TRACESTATE, trace_context
+from bridge.web.keys import CLIENT, REQUEST_ID, TRACE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS, X_REQUEST_ID, own_headers
 
 __all__ = ("identity",)
 
+_TRACEPARENT: Final = istr(TRACEPARENT)
+_TRACESTATE: Final = istr(TRACESTATE)
+
 
 def identity(services: Services, rules: Rules) -> Gate:
-    """Give every request its id and its client's address; both are in every log line that follows."""
+    """Give every request its id, its client's address and its trace; all are in every log line that follows."""
     addresses, origins, clock = rules.addresses, rules.origins, services.clock
+    is_traced = services.is_traced
     id_of = RequestIds(os.urandom).id_of
     log = structlog.get_logger("bridge.web")
     reminders = Reminders(interval_s=FORWARDED_TOLD_INTERVAL_S, keys_max=FORWARDED_TOLD_PEERS_MAX)
@@ -46,6 +53,12 @@ def identity(services: Services, rules: Rules) -> Gate:
         request[REQUEST_ID] = given_id
         request[CLIENT] = client
         request[ANSWER_HEADERS] = own_headers(given_id, origins.answer_headers(headers.get(hdrs.ORIGIN)))
-        REQUEST_SCOPE.set((given_id, client))
+        trace = (
+            trace_context(headers.getall(_TRACEPARENT, ()), headers.getall(_TRACESTATE, ()))
+            if is_traced
+            else None
+        )
+        request[TRACE] = trace
+        REQUEST_SCOPE.set((given_id, client, trace and trace.trace_id))
 
     return Gate(identify)

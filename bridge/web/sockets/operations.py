@@ -107,6 +107,7 @@ class Publish(_Operation, frozen=True):
         event, payload, text, payload_base64: exactly one of them, the message as a `message` frame would show it.
         headers: of a message that is no event.
         partition_key, partition_id: one of them at most.
+        traceparent, tracestate: of the trace that the message belongs to, as in HTTP; they become headers of it.
     """
 
     id: Id
@@ -119,6 +120,8 @@ class Publish(_Operation, frozen=True):
     headers: dict[str, str] | None = None
     partition_key: str | None = None
     partition_id: PartitionId | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 class Ack(_Operation, frozen=True):

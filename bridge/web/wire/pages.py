@@ -119,11 +119,11 @@ class PageEncoder:
         return self.forms.forms_of(records.payloads, remember=remember)
 
     def _forms(self, records: Records, *, once: bool) -> Sequence[Form] | None:
-        """The form of each; None where there is nothing but events without headers."""
-        if records.events and not records.headers:
+        """The form of each; None where there is nothing but events."""
+        if records.events:
             return None
         forms = self.forms_of(records, remember=not once)
-        return None if not records.headers and forms.count(Form.EVENT) == len(forms) else forms
+        return None if forms.count(Form.EVENT) == len(forms) else forms
 
     def _page(self, records: Records) -> bytes:
         if records.page_json is not None:
@@ -135,8 +135,8 @@ class PageEncoder:
 
 
 def _lines(records: Records, head: bytes, forms: Sequence[Form] | None) -> list[bytes]:
-    payloads = records.payloads
     if forms is None:
+        payloads = _events(records)
         return list(map((head + _EVENT).__mod__, zip(*_columns(records), payloads, strict=True)))
     return [
         head % fields
@@ -146,7 +146,7 @@ def _lines(records: Records, head: bytes, forms: Sequence[Form] | None) -> list[
             records.headers.get(index),
         )
         for index, (fields, form, payload) in enumerate(
-            zip(zip(*_columns(records), strict=True), forms, payloads, strict=True)
+            zip(zip(*_columns(records), strict=True), forms, records.payloads, strict=True)
         )
     ]
 
@@ -169,9 +169,19 @@ def _whole(records: Records, lead: bytes, end: bytes) -> bytes:
     pieces[2:-1:5] = map(times.__getitem__, records.timestamps_us)
     pieces[3:-1:5] = _id_texts(records.ids)
     pieces[4:-1:5] = map(events.__getitem__, sizes)
-    pieces[5:-1:5] = records.payloads
+    pieces[5:-1:5] = _events(records)
     pieces[-1] = b"}" + end
     return b"".join(pieces)
+
+
+def _events(records: Records) -> Sequence[bytes]:
+    """What stands behind `"event":` of each, headers and all; they are nothing but events."""
+    if not records.headers:
+        return records.payloads
+    events = list(records.payloads)
+    for index, headers in records.headers.items():
+        events[index] += b',"headers":' + _headers_json(headers)
+    return events
 
 
 def _columns(records: Records) -> tuple[Iterable[int], Iterable[bytes], Iterable[bytes], Iterable[int]]:
@@ -240,6 +250,13 @@ def _pieces(form: Form, payload: bytes) -> Iterator[bytes]:
 
 
 def _headers_json(headers: Headers) -> bytes:
+    if set(map(type, headers.values())) == {str}:
+        # Nearly all, a trace above all: 0.5 us instead of 1.9.
+        try:
+            return orjson.dumps(headers)
+        except orjson.JSONEncodeError:
+            # Half a surrogate pair.
+            pass
     return orjson.dumps({_text(key): _header(value) for key, value in headers.items()})
 
 

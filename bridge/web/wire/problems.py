@@ -114,7 +114,12 @@ def row_of(error: type[BridgeError]) -> Row:
 
 
 def problem_response(
-    error: BridgeError, *, request_id: str, instance: str, headers: Mapping[str, str] | None = None
+    error: BridgeError,
+    *,
+    request_id: str,
+    instance: str,
+    trace_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """
     The answer to *error*: `application/problem+json` (RFC 9457) with the members of the HTTP contract.
@@ -124,7 +129,7 @@ def problem_response(
         headers: what the status asks for besides, such as `Allow`.
     """
     row = row_of(type(error))
-    body = problem_object(error, request_id=request_id, instance=instance)
+    body = problem_object(error, request_id=request_id, instance=instance, trace_id=trace_id)
     answer = {"Content-Type": CONTENT_TYPE, **(headers or {})}
     retry_after_ms = _retry_after_ms(error, row.status)
     if retry_after_ms is not None:
@@ -139,7 +144,9 @@ def problem_response(
     return response
 
 
-def problem_object(error: BridgeError, *, request_id: str, instance: str) -> dict[str, object]:
+def problem_object(
+    error: BridgeError, *, request_id: str, instance: str, trace_id: str | None = None
+) -> dict[str, object]:
     """The members alone, where the problem is told inside of something else."""
     row = row_of(type(error))
     detail = error.detail if row.tells_detail else f"{row.title}."
@@ -154,6 +161,8 @@ def problem_object(error: BridgeError, *, request_id: str, instance: str) -> dic
         "request_id": request_id,
         "retryable": error.retryable,
     }
+    if trace_id is not None:
+        body["trace_id"] = trace_id
     retry_after_ms = _retry_after_ms(error, row.status)
     if retry_after_ms is not None:
         body["retry_after_ms"] = retry_after_ms
