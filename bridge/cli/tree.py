@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import bridge
+from bridge.cli.reference import add_reference
 from bridge.cli.serving import add_serving
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def command_tree(loop_factory: Callable[[], "asyncio.AbstractEventLoop"]) -> typ
     ) -> None: ...
 
     add_serving(app, loop_factory)
+    add_reference(app)
     return app
 
 

@@ -22,11 +22,12 @@ from bridge.events.json_rules import (
     json_steps,
     result_of,
 )
-from bridge.events.payloads import amount_of
+from bridge.events.payloads import OrderItem, amount_of
 
 __all__ = (
     "Event",
     "EventIds",
+    "OrderItem",
     "Steps",
     "amount_of",
     "are_surely_safe",

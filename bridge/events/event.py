@@ -52,6 +52,9 @@ EventType: TypeAlias = Annotated[str, Meta(min_length=1, max_length=EVENT_TYPE_C
 Timestamp: TypeAlias = Annotated[datetime, Meta(tz=True)]
 
 
+_NIL_TEXT: Final = "00000000-0000-0000-0000-000000000000"
+
+
 class Event(msgspec.Struct, gc=False):
     """
     One domain event; fields not named here are kept in its bytes and not looked at.
@@ -63,8 +66,8 @@ class Event(msgspec.Struct, gc=False):
         timestamp: RFC 3339 with a zone; a leap second is the moment a second later (`instants.instant_of`).
     """
 
-    id: str
-    event_type: EventType
+    id: Annotated[str, Meta(extra_json_schema={"format": "uuid", "not": {"const": _NIL_TEXT}})]
+    event_type: Annotated[EventType, Meta(extra_json_schema={"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"})]
     timestamp: Timestamp
     payload: Payload
     correlation_id: UUID | UnsetType | None = UNSET

@@ -28,6 +28,16 @@ Quantity: TypeAlias = Annotated[int, Meta(ge=0, le=_QUANTITY_MAX)]
 Text: TypeAlias = str | UnsetType | None
 
 
+# Of JSON that is left as it was written: `amount_of` checks it, the schema is for the document alone.
+_Amount: TypeAlias = Annotated[
+    msgspec.Raw,
+    Meta(
+        description="An exact decimal, as a number or a string",
+        extra_json_schema={"type": ["number", "string"], "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"},
+    ),
+]
+
+
 class UserCreated(msgspec.Struct, gc=False, tag_field="action", tag="Created"):
     user_id: UUID
     email: str
@@ -59,20 +69,31 @@ class OrderStatus(StrEnum):
 
 
 class OrderItem(msgspec.Struct, gc=False):
-    """One line of an order; *unit_price* as it was written, its value is `amount_of(unit_price)`."""
+    """
+    One line of an order.
+
+    Attributes:
+        unit_price: as it was written; its value is `amount_of(unit_price)`.
+    """
 
     product_id: UUID
     quantity: Quantity
-    unit_price: msgspec.Raw
+    unit_price: _Amount
 
 
 class OrderCreated(msgspec.Struct, gc=False, tag_field="action", tag="Created"):
-    """A new order; *items* as they were written, since there may be very many; *total_amount* as `OrderItem.unit_price`."""
+    """
+    A new order.
+
+    Attributes:
+        items: as they were written, since there may be very many.
+        total_amount: as `OrderItem.unit_price`.
+    """
 
     order_id: UUID
     user_id: UUID
-    items: list[msgspec.Raw]
-    total_amount: msgspec.Raw
+    items: list[Annotated[msgspec.Raw, Meta(extra_json_schema={"$ref": "#/components/schemas/OrderItem"})]]
+    total_amount: _Amount
 
 
 class OrderUpdated(msgspec.Struct, gc=False, tag_field="action", tag="Updated"):

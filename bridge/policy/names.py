@@ -1,14 +1,20 @@
 """Names, and the whole numbers of a query string (pure)."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from bridge.errors import BadRequest
 from bridge.limits import FAULT_NAME_CHARS_MAX, NAME_CHARS_MAX
 
-__all__ = ("check_name", "parse_flag", "parse_integer", "shown_name")
+__all__ = ("NAME_SCHEMA", "check_name", "parse_flag", "parse_integer", "shown_name")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
+#: The rules of `check_name` as JSON Schema.
+NAME_SCHEMA: Final[dict[str, Any]] = {
+    "minLength": 1,
+    "maxLength": NAME_CHARS_MAX,
+    "pattern": f"^(?![0-9]+$){_NAME.pattern}$",
+}
 _SHOWABLE: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{FAULT_NAME_CHARS_MAX}}}")
 _DIGITS: Final = re.compile(r"[0-9]+")
 

@@ -21,6 +21,7 @@ from bridge.web.middleware.admission import admission
 from bridge.web.middleware.api_key import api_key
 from bridge.web.middleware.foreign_pages import foreign_pages, foreign_pages_of_figures
 from bridge.web.middleware.rate_limit import rate_limit
+from bridge.web.openapi import service
 from bridge.web.server.accepting import PromptSite
 from bridge.web.server.runner import BridgeRunner, make_runner
 
@@ -93,7 +94,9 @@ class Listeners:
         if metrics_port:
             there = replace(self._services, metrics_here=True)
             app = build_app(
-                there, middlewares=_METRICS_MIDDLEWARES, routes=(Route("GET", "/metrics", metrics),)
+                there,
+                middlewares=_METRICS_MIDDLEWARES,
+                routes=(Route("GET", "/metrics", metrics, service.METRICS),),
             )
             self.metrics_port = await self._listen(there, app, metrics_port, self._context.metrics_sockets)
 

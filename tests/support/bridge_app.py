@@ -30,6 +30,7 @@ from bridge.web.app import build_app
 from bridge.web.keys import Services
 from bridge.web.server.outflow import Outflow, system_outflow
 from bridge.web.server.runner import BridgeRunner, make_runner
+from tests.support.described import check_described
 
 __all__ = ("CURSOR_KEY", "Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
 
@@ -67,7 +68,7 @@ class BridgeApp:
     runner: BridgeRunner
 
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> Answer:
-        """One request; *body* is sent as it is if it is bytes, else as JSON. *path* goes out unchanged."""
+        """One request, whose answer must be as the OpenAPI document says; *body* is sent as it is if it is bytes, else as JSON. *path* goes out unchanged."""
         if body is not None and not isinstance(body, bytes):
             options["json"] = body
         elif body is not None:
@@ -76,6 +77,7 @@ class BridgeApp:
         url = URL(self.base + path, encoded=True)
         async with self.session.request(method, url, **options) as response:
             raw = await response.read()
+            check_described(method, path.partition("?")[0], response.status, response.headers, raw)
             is_json = response.content_type.endswith(("/json", "+json")) and raw
             return Answer(
                 response.status,

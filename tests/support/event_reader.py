@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.support.described import check_event
 from tests.support.event_source import EventStream, SeenEvent
 
 __all__ = ("EventReader", "datas", "offsets")
@@ -91,5 +92,7 @@ class EventReader:
 
     def _take(self, count: int) -> list[SeenEvent]:
         taken = self.seen.events[self._taken : self._taken + count]
+        for event in taken:
+            check_event(event.type, json.loads(event.data))
         self._taken += count
         return taken

@@ -1,21 +1,43 @@
 """Which stream and topic a request is about (shell over `policy.names`)."""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 from aiohttp import web
 
 from bridge.errors import BadRequest, Forbidden
-from bridge.limits import CONSUMER_ID_MAX
+from bridge.limits import CONSUMER_ID_MAX, GROUP_NAME_CHARS_MAX, NAME_CHARS_MAX
 from bridge.messagelog import ConsumerKey, TopicRef
-from bridge.policy.names import check_name
+from bridge.policy.names import NAME_SCHEMA, check_name
 from bridge.web.keys import SERVICES, Services
 from bridge.web.wire.queries import PARTITION_ID_MAX
 
 __all__ = (
+    "PATH_SCHEMAS",
     "consumer_of",
     "partition_of",
     "refuse_own",
     "stream_of",
     "topic_of",
 )
+
+
+_NAME: Final = {"type": "string", **NAME_SCHEMA}
+_DIGITS: Final = "[1-9][0-9]{0,8}|1000000000"
+#: What may stand in each place of a path, as JSON Schema; `groups.values.scope_of` looks at groups.
+PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "stream": _NAME,
+    "topic": _NAME,
+    "group": {**_NAME, "maxLength": GROUP_NAME_CHARS_MAX},
+    "consumer": {
+        "type": "string",
+        "description": f"A name, or digits for an id from 1 to {CONSUMER_ID_MAX}",
+        "minLength": 1,
+        "maxLength": NAME_CHARS_MAX,
+        "anyOf": [{"pattern": NAME_SCHEMA["pattern"]}, {"pattern": f"^({_DIGITS})$"}],
+    },
+    "partition": {"type": "integer", "minimum": 0, "maximum": PARTITION_ID_MAX},
+}
 
 
 def stream_of(request: web.Request) -> str:

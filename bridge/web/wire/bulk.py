@@ -2,22 +2,35 @@
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgspec
 import orjson
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest
-from bridge.limits import HEADER_KEY_BYTES_MAX, HEADER_VALUE_BYTES_MAX, NDJSON_RANGES_TOLD
+from bridge.limits import (
+    HEADER_KEY_BYTES_MAX,
+    HEADER_VALUE_BYTES_MAX,
+    NDJSON_RANGES_TOLD,
+    PARTITION_KEY_BYTES_MAX,
+)
 from bridge.messagelog import Balanced, Durability, Headers, Placement, Receipt, ToPartition, TopicRef
 from bridge.policy.names import parse_integer
 from bridge.web.bodies.ndjson import LineFault
-from bridge.web.wire.queries import PARTITION_ID_MAX, unique_parameters
+from bridge.web.wire.answers import StoredAt
+from bridge.web.wire.queries import PARTITION_ID_MAX, names_of, unique_parameters
 from bridge.web.wire.submissions import placement_of
-from bridge.web.wire.times import rfc3339
+from bridge.web.wire.times import Time, rfc3339
 
 __all__ = (
     "LineKind",
+    "LinesReceipt",
+    "MessageReceipt",
     "OnError",
+    "RangeOfLines",
+    "RefusedLine",
+    "SendParameters",
     "SendQuery",
     "StoredRange",
     "StoredRanges",
@@ -28,8 +41,6 @@ __all__ = (
     "stored_json",
 )
 
-_PLACE_PARAMETERS: Final = frozenset({"partition_key", "partition_id"})
-_LINE_PARAMETERS: Final = _PLACE_PARAMETERS | {"on_error", "lines"}
 _HEADER_PREFIX: Final = "message-header-"
 
 
@@ -47,6 +58,83 @@ class LineKind(StrEnum):
     VALUES = "values"
     #: An object as `GET` gives it: the message with its id and headers.
     MESSAGES = "messages"
+
+
+class SendParameters(msgspec.Struct, kw_only=True):
+    """What a request with raw messages takes; one of JSON has its key in the body, and takes none of these."""
+
+    partition_key: (
+        Annotated[
+            str,
+            Meta(
+                description="Of bytes, text and lines: the same key always goes to one partition; or `partition_id`",
+                extra_json_schema={"minLength": 1, "maxLength": PARTITION_KEY_BYTES_MAX},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    partition_id: (
+        Annotated[
+            int, Meta(ge=0, le=PARTITION_ID_MAX, description="Of bytes, text and lines: into this partition")
+        ]
+        | UnsetType
+    ) = UNSET
+    on_error: Annotated[
+        OnError, Meta(description="Of lines: what a line that is no message does to those behind it")
+    ] = OnError.STOP
+    lines: Annotated[
+        LineKind,
+        Meta(
+            description="Of lines: a value is the message, or an object as reads give it, with id and headers"
+        ),
+    ] = LineKind.VALUES
+
+
+_LINE_PARAMETERS: Final = names_of(SendParameters)
+_PLACE_PARAMETERS: Final = _LINE_PARAMETERS - {"on_error", "lines"}
+
+
+class MessageReceipt(msgspec.Struct):
+    """One message that came as it is, stored."""
+
+    success: bool
+    id: Annotated[str, Meta(description="Of the message, made here", extra_json_schema={"format": "uuid"})]
+    stream: str
+    topic: str
+    timestamp: Annotated[Time, Meta(description="When the bridge took it")]
+    partition_id: Annotated[int, Meta(ge=0)]
+    offset: StoredAt
+    durability: Annotated[Durability, Meta(description="What this acknowledgement means")]
+
+
+class RangeOfLines(msgspec.Struct):
+    """Where messages of a body of lines are; `count` is less where those of others lie in between."""
+
+    partition_id: Annotated[int, Meta(ge=0)]
+    first_offset: StoredAt
+    last_offset: StoredAt
+    count: Annotated[int, Meta(ge=1)]
+
+
+class RefusedLine(msgspec.Struct):
+    """A line that is no message; the first has number 1."""
+
+    line: Annotated[int, Meta(ge=1)]
+    reason: str
+
+
+class LinesReceipt(msgspec.Struct):
+    """How far a body of lines came."""
+
+    success: Annotated[bool, Meta(description="Whether every line is stored")]
+    stream: str
+    topic: str
+    timestamp: Time
+    stored: Annotated[int, Meta(ge=0, description="Messages that are surely in the log")]
+    failed: Annotated[int, Meta(ge=0, description="Lines that are no messages, those in `errors` and more")]
+    partitions: list[RangeOfLines]
+    errors: list[RefusedLine]
+    durability: Annotated[Durability | None, Meta(description="Null where nothing is stored")]
 
 
 class StoredRange:
@@ -182,17 +270,17 @@ def message_headers(fields: Iterable[tuple[str, str]]) -> Headers:
 
 def raw_receipt_json(message_id: str, topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
     """The answer to one message that came as it is."""
-    return orjson.dumps(
-        {
-            "success": True,
-            "id": message_id,
-            "stream": topic.stream,
-            "topic": topic.topic,
-            "timestamp": rfc3339(accepted_us),
-            "partition_id": receipt.partition_id,
-            "offset": receipt.offset,
-            "durability": receipt.durability,
-        }
+    return msgspec.json.encode(
+        MessageReceipt(
+            success=True,
+            id=message_id,
+            stream=topic.stream,
+            topic=topic.topic,
+            timestamp=rfc3339(accepted_us),
+            partition_id=receipt.partition_id,
+            offset=receipt.offset,
+            durability=receipt.durability,
+        )
     )
 
 

@@ -1,9 +1,11 @@
 """Reads by cursor (pure): the query string as checked values, and their answers."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
+import msgspec
 import orjson
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest
 from bridge.flow.following.batches import Positions, RecordBatch, Start
@@ -12,11 +14,24 @@ from bridge.limits import CURSOR_PARTITIONS_MAX, OFFSET_MAX
 from bridge.messagelog import First, Last, TopicRef
 from bridge.policy.cursors import Cursor, Cursors
 from bridge.policy.names import parse_integer
-from bridge.web.wire.pages import ONE_LINE, PageEncoder
-from bridge.web.wire.queries import PARTITION_ID_MAX, read_wait, unique_parameters
+from bridge.web.wire.pages import ONE_LINE, PageEncoder, PlacedMessage
+from bridge.web.wire.queries import (
+    PARTITION_ID_MAX,
+    Count,
+    MinCount,
+    WaitMs,
+    names_of,
+    read_wait,
+    unique_parameters,
+)
 
 __all__ = (
+    "CursorLine",
+    "CursorPage",
+    "CursorParameters",
     "CursorQuery",
+    "GapLine",
+    "MissingMessages",
     "cursor_lines",
     "cursor_page_json",
     "read_cursor",
@@ -25,10 +40,72 @@ __all__ = (
     "read_partitions",
 )
 
-_LINES_PARAMETERS: Final = frozenset({"cursor", "partitions", "count"})
-_POLL_PARAMETERS: Final = _LINES_PARAMETERS | {"wait_ms", "min_count"}
+
+class CursorLinesParameters(msgspec.Struct, kw_only=True):
+    """What lines of several partitions take."""
+
+    cursor: Annotated[
+        str,
+        Meta(description="Reads all partitions: `first`, `last`, or the `next_cursor` of the page before"),
+    ]
+    partitions: (
+        Annotated[
+            str,
+            Meta(
+                description="With `cursor`: only these, as `0,2`",
+                extra_json_schema={"pattern": "^[0-9]{1,10}(,[0-9]{1,10})*$"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    count: Count = 10
+
+
+class CursorParameters(CursorLinesParameters, kw_only=True):
+    """What a page of several partitions takes."""
+
+    wait_ms: WaitMs = 0
+    min_count: MinCount = 1
+
+
+_LINES_PARAMETERS: Final = names_of(CursorLinesParameters)
+_POLL_PARAMETERS: Final = names_of(CursorParameters)
 _PAGE: Final = b'{"messages":[%b],"count":%d,"next_cursor":"%b","gaps":%b}'
 _GAP_LINE: Final = b'{"cursor":"%b","gap":%b}\n'
+
+
+class MissingMessages(msgspec.Struct):
+    """
+    Messages `from_offset` up to, not including, `to_offset` that are no longer there.
+
+    Where `to_offset` is less, the partition was purged and is read anew.
+    """
+
+    partition_id: Annotated[int, Meta(ge=0)]
+    from_offset: Annotated[int, Meta(ge=0)]
+    to_offset: Annotated[int, Meta(ge=0)]
+
+
+class CursorPage(msgspec.Struct):
+    """Messages of several partitions, in order within each."""
+
+    messages: list[PlacedMessage]
+    count: Annotated[int, Meta(ge=0)]
+    next_cursor: Annotated[str, Meta(description="Where the next page begins")]
+    gaps: list[MissingMessages]
+
+
+class CursorLine(PlacedMessage, kw_only=True):
+    """One line of a read by cursor."""
+
+    cursor: Annotated[str, Meta(description="Goes on behind this message")]
+
+
+class GapLine(msgspec.Struct):
+    """The line that stands where messages are no longer there."""
+
+    cursor: str
+    gap: MissingMessages
 
 
 class CursorQuery(NamedTuple):

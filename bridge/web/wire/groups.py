@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
-import orjson
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest, SerializationError
 from bridge.groups.records import AckKind
-from bridge.groups.values import Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
+from bridge.groups.values import AckOutcome, Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
 from bridge.limits import (
     GROUP_DELIVERIES_MAX,
     GROUP_NACK_DELAY_MS_MAX,
@@ -18,20 +17,28 @@ from bridge.limits import (
     GROUP_TOKENS_MAX,
     GROUP_VISIBILITY_MS_MAX,
     GROUP_VISIBILITY_MS_MIN,
-    OFFSET_MAX,
-    PARTITIONS_MAX,
     WAIT_MS_MAX,
 )
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Records
 from bridge.web.wire.envelopes import decode_envelope
-from bridge.web.wire.pages import PageEncoder
-from bridge.web.wire.queries import PARTITION_ID_MAX
-from bridge.web.wire.times import rfc3339, time_us_of
+from bridge.web.wire.offsets import OffsetsBody
+from bridge.web.wire.pages import PageEncoder, PlacedMessage
+from bridge.web.wire.times import Time, rfc3339, time_us_of
 
 __all__ = (
+    "AckBody",
     "AckRequest",
+    "DeliveredMessage",
+    "DeliveriesAnswer",
+    "ExtendBody",
+    "GroupAnswer",
+    "GroupRow",
+    "NackBody",
     "ReceiveRequest",
+    "SeekAnswer",
+    "SeekBody",
     "SeekRequest",
+    "TokensAnswer",
     "arguments_as_fields",
     "deliveries_json",
     "delivery_lines",
@@ -51,10 +58,12 @@ _RECEIVE_MESSAGES: Final = 10
 
 
 class ReceiveRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """What `POST .../receive` asks for; None takes what is configured."""
+    """How many messages a worker wants, and for how long; what is left out takes what is configured."""
 
-    count: Annotated[int, Meta(ge=1)] | None = None
-    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = 0
+    count: Annotated[int, Meta(ge=1, description="More than POLL_MAX_COUNT or 1000 is refused")] | None = None
+    wait_ms: Annotated[
+        int, Meta(ge=0, le=WAIT_MS_MAX, description="How long to wait for the first message")
+    ] = 0
     visibility_ms: _Visibility | None = None
     max_deliveries: Annotated[int, Meta(ge=1, le=GROUP_DELIVERIES_MAX)] | None = None
 
@@ -75,32 +84,124 @@ class ReceiveRequest(msgspec.Struct, forbid_unknown_fields=True):
         return self.count
 
 
-class _AckBody(msgspec.Struct, forbid_unknown_fields=True):
+class AckBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The messages that are settled for good."""
+
     tokens: _Tokens
 
 
-class _NackBody(msgspec.Struct, forbid_unknown_fields=True):
+class NackBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The messages that are to come again, after `delay_ms`."""
+
     tokens: _Tokens
     delay_ms: Annotated[int, Meta(ge=0, le=GROUP_NACK_DELAY_MS_MAX)] = 0
 
 
-class _ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
+class ExtendBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The messages whose lease ends `visibility_ms` from now; without it what is configured."""
+
     tokens: _Tokens
     visibility_ms: _Visibility | None = None
 
 
-class _Offset(msgspec.Struct, forbid_unknown_fields=True):
-    partition_id: Annotated[int, Meta(ge=0, le=PARTITION_ID_MAX)]
-    offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
+_Place = Annotated[
+    str,
+    Meta(
+        description="`first`, `last`, or the RFC 3339 time of the first message",
+        extra_json_schema={"anyOf": [{"enum": ["first", "last"]}, {"format": "date-time"}]},
+    ),
+]
 
 
-class _Offsets(msgspec.Struct, forbid_unknown_fields=True):
-    offsets: Annotated[list[_Offset], Meta(min_length=1, max_length=PARTITIONS_MAX)]
+class SeekBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Where a group goes on; an offset is that of the next message it gets."""
 
-
-class _SeekBody(msgspec.Struct, forbid_unknown_fields=True):
-    to: str | _Offsets
+    to: _Place | OffsetsBody
     dry_run: bool = False
+
+
+class DeliveredMessage(PlacedMessage, kw_only=True):
+    """A message under a lease."""
+
+    token: Annotated[str, Meta(description="What `ack`, `nack` and `extend` take")]
+    delivery_count: Annotated[int, Meta(ge=1)]
+    lease_expires_at: Time
+
+
+class DeliveriesAnswer(msgspec.Struct):
+    """What a group was given; nothing where there was nothing in time."""
+
+    messages: list[DeliveredMessage]
+    count: Annotated[int, Meta(ge=0)]
+
+
+class TokenOutcome(msgspec.Struct, omit_defaults=True):
+    """
+    What became of one token.
+
+    `done`; `settled` where the message was acked before; `expired` where it was given to another since.
+    """
+
+    token: str
+    outcome: AckOutcome
+    lease_expires_at: Annotated[Time, Meta(description="Where a lease was extended")] | UnsetType = UNSET
+
+
+class TokensAnswer(msgspec.Struct):
+    """The outcome of each token, in their order."""
+
+    results: list[TokenOutcome]
+    done: Annotated[int, Meta(ge=0, description="How many were done")]
+
+
+class GroupRow(msgspec.Struct):
+    """A group as a list shows it."""
+
+    name: str
+    members: Annotated[
+        Sequence[str], Meta(description="Processes that have receivers for it, or had within 10 s")
+    ]
+    lag: Annotated[int, Meta(ge=0, description="Messages after the committed offsets")]
+    in_flight: Annotated[int, Meta(ge=0, description="Messages out under a lease")]
+    partitions_count: Annotated[int, Meta(ge=0)]
+    used_at: Time
+
+
+class PartitionOfGroup(msgspec.Struct):
+    """How far a group came in one partition."""
+
+    partition_id: Annotated[int, Meta(ge=0)]
+    committed_offset: Annotated[
+        int | None, Meta(description="Everything up to here is settled; null where nothing is")
+    ]
+    end_offset: Annotated[int, Meta(ge=0, description="The next message will be here")]
+    lag: Annotated[int, Meta(ge=0)]
+    in_flight: Annotated[int, Meta(ge=0)]
+    waiting: Annotated[
+        int, Meta(ge=0, description="Messages that came back and were not given out again yet")
+    ]
+    owner: Annotated[str | None, Meta(description="The process that looks after it")]
+
+
+class GroupAnswer(GroupRow):
+    """A group with its partitions."""
+
+    partitions: list[PartitionOfGroup]
+
+
+class MovedPartition(msgspec.Struct):
+    """A partition in which a group was, or would be, moved."""
+
+    partition_id: Annotated[int, Meta(ge=0)]
+    from_offset: Annotated[int, Meta(ge=0)]
+    to_offset: Annotated[int, Meta(ge=0, description="Of the next message that the group gets")]
+
+
+class SeekAnswer(msgspec.Struct):
+    """Where a group goes on, or would."""
+
+    dry_run: bool
+    partitions: list[MovedPartition]
 
 
 class AckRequest(NamedTuple):
@@ -118,10 +219,10 @@ class SeekRequest(NamedTuple):
 
 
 _RECEIVE: Final = msgspec.json.Decoder(ReceiveRequest)
-_ACK: Final = msgspec.json.Decoder(_AckBody)
-_NACK: Final = msgspec.json.Decoder(_NackBody)
-_EXTEND: Final = msgspec.json.Decoder(_ExtendBody)
-_SEEK: Final = msgspec.json.Decoder(_SeekBody)
+_ACK: Final = msgspec.json.Decoder(AckBody)
+_NACK: Final = msgspec.json.Decoder(NackBody)
+_EXTEND: Final = msgspec.json.Decoder(ExtendBody)
+_SEEK: Final = msgspec.json.Decoder(SeekBody)
 
 
 def read_receive(body: bytes) -> ReceiveRequest:
@@ -243,38 +344,42 @@ def delivery_lines(deliveries: Sequence[Delivery], messages: Records, pages: Pag
 
 
 def token_results_json(token_results: Sequence[TokenResult]) -> bytes:
-    """`{"results": [{"token", "outcome", "lease_expires_at"?}, ...], "done"}`, in the order of the tokens."""
-    results: list[dict[str, Any]] = []
-    for each in token_results:
-        result: dict[str, Any] = {"token": each.token, "outcome": each.outcome}
-        if each.expires_at_us is not None:
-            result["lease_expires_at"] = rfc3339(each.expires_at_us)
-        results.append(result)
+    """The outcome of each, in the order of the tokens."""
+    results = [
+        TokenOutcome(
+            each.token,
+            each.outcome,
+            UNSET if each.expires_at_us is None else rfc3339(each.expires_at_us),
+        )
+        for each in token_results
+    ]
     done = sum(each.outcome == "done" for each in token_results)
-    return orjson.dumps({"results": results, "done": done})
+    return msgspec.json.encode(TokensAnswer(results, done))
 
 
 def group_json(group: GroupInfo) -> bytes:
     """One group with its partitions."""
-    return orjson.dumps(_group(group) | {"partitions": [each._asdict() for each in group.partitions]})
+    partitions = [PartitionOfGroup(*each) for each in group.partitions]
+    return msgspec.json.encode(GroupAnswer(*_row(group), partitions))
 
 
 def groups_json(groups: Sequence[GroupInfo]) -> bytes:
     """A list of groups, without their partitions."""
-    return orjson.dumps(list(map(_group, groups)))
+    return msgspec.json.encode([GroupRow(*_row(each)) for each in groups])
 
 
-def _group(group: GroupInfo) -> dict[str, Any]:
-    return {
-        "name": group.name,
-        "members": group.members,
-        "lag": group.lag,
-        "in_flight": group.in_flight,
-        "partitions_count": len(group.partitions),
-        "used_at": rfc3339(group.used_at_us),
-    }
+def _row(group: GroupInfo) -> tuple[str, Sequence[str], int, int, int, str]:
+    """The fields of `GroupRow`."""
+    return (
+        group.name,
+        group.members,
+        group.lag,
+        group.in_flight,
+        len(group.partitions),
+        rfc3339(group.used_at_us),
+    )
 
 
 def seek_json(moved: Sequence[SeekResult], *, dry_run: bool) -> bytes:
-    """`{"dry_run", "partitions": [{"partition_id", "from_offset", "to_offset"}, ...]}`."""
-    return orjson.dumps({"dry_run": dry_run, "partitions": [each._asdict() for each in moved]})
+    """Where the group goes on in each partition."""
+    return msgspec.json.encode(SeekAnswer(dry_run, [MovedPartition(*each) for each in moved]))

@@ -6,24 +6,79 @@ writes in place of one that is there already, others as `last_event_id`, or once
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Annotated, Final, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest
 from bridge.limits import EVENT_TYPE_CHARS_MAX, LIVE_EVENT_TYPES_MAX
 from bridge.messagelog import First, FromTimestamp, Last
 from bridge.web.wire.cursors import read_partitions
-from bridge.web.wire.queries import parse_time, unique_parameters
+from bridge.web.wire.queries import names_of, parse_time, unique_parameters
 
-__all__ = ("LAST_EVENT_ID", "LastSeen", "LiveQuery", "LiveStart", "read_live_query")
+__all__ = ("LAST_EVENT_ID", "LastSeen", "LiveParameters", "LiveQuery", "LiveStart", "read_live_query")
 
 LiveStart: TypeAlias = str | First | Last | FromTimestamp
 """The token of a cursor, or where else a stream begins; `Last` is after everything there is."""
 
 _EVENT_TYPE: Final = "event_type"
-# `event-source-polyfill` adds `padding=true` where it takes React Native for a browser that needs some; nothing is done.
-_PARAMETERS: Final = frozenset({"cursor", "from", "partitions", "padding"})
+_TYPE: Final = f"[^,]{{1,{EVENT_TYPE_CHARS_MAX}}}"
 LAST_EVENT_ID: Final = "Last-Event-ID"
 _ID_PARAMETERS: Final = frozenset({"lastEventId", "last_event_id"})
+
+
+class LiveParameters(msgspec.Struct, kw_only=True):
+    """What an event stream takes."""
+
+    cursor: (
+        Annotated[
+            str,
+            Meta(description="Where the stream begins: `first`, `last`, or a cursor; or `from`, not both"),
+        ]
+        | UnsetType
+    ) = UNSET
+    from_: Annotated[
+        str,
+        Meta(
+            description="Where the stream begins: the oldest message, what comes from now on, or a time",
+            extra_json_schema={"anyOf": [{"enum": ["first", "last"]}, {"format": "date-time"}]},
+        ),
+    ] = msgspec.field(name="from", default="last")
+    partitions: (
+        Annotated[
+            str,
+            Meta(
+                description="Only these, as `0,2`",
+                extra_json_schema={"pattern": "^[0-9]{1,10}(,[0-9]{1,10})*$"},
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    event_type: (
+        Annotated[
+            str,
+            Meta(
+                description="Only events of these types, as `a,b`, or the parameter again and again; for event streams",
+                extra_json_schema={
+                    "pattern": f"^{_TYPE}(,{_TYPE}){{0,{LIVE_EVENT_TYPES_MAX - 1}}}$",
+                },
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    last_event_id: (
+        Annotated[str, Meta(description="`Last-Event-ID`, for who cannot set the header; for event streams")]
+        | UnsetType
+    ) = UNSET
+    last_event_id_of_polyfills: (
+        Annotated[str, Meta(description="The same, as some libraries spell it")] | UnsetType
+    ) = msgspec.field(name="lastEventId", default=UNSET)
+    # `event-source-polyfill` adds it where it takes React Native for a browser that needs some.
+    padding: Annotated[str, Meta(description="Ignored; some libraries send it")] | UnsetType = UNSET
+
+
+_PARAMETERS: Final = names_of(LiveParameters) - _ID_PARAMETERS - {_EVENT_TYPE}
 
 
 class LastSeen(NamedTuple):

@@ -1,10 +1,9 @@
 """Stored offsets as requests and answers spell them (pure)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
-import orjson
 from msgspec import Meta
 
 from bridge.errors import BadRequest, PartitionNotFound, SerializationError
@@ -14,6 +13,12 @@ from bridge.web.wire.envelopes import decode_envelope
 from bridge.web.wire.queries import PARTITION_ID_MAX
 
 __all__ = (
+    "ConsumerOffset",
+    "ConsumerOffsets",
+    "OffsetBody",
+    "OffsetsBody",
+    "PartitionProgress",
+    "PlacedOffset",
     "Progress",
     "check_offsets",
     "current_offset",
@@ -24,21 +29,65 @@ __all__ = (
 )
 
 
-class _OffsetBody(msgspec.Struct, forbid_unknown_fields=True):
+class OffsetBody(msgspec.Struct, forbid_unknown_fields=True):
+    """The offset of the last message that was consumed."""
+
     offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
 
 
-class _PlacedBody(msgspec.Struct, forbid_unknown_fields=True):
+class PlacedOffset(msgspec.Struct, forbid_unknown_fields=True):
+    """An offset of one partition."""
+
     partition_id: Annotated[int, Meta(ge=0, le=PARTITION_ID_MAX)]
     offset: Annotated[int, Meta(ge=0, le=OFFSET_MAX)]
 
 
-class _OffsetsBody(msgspec.Struct, forbid_unknown_fields=True):
-    offsets: Annotated[list[_PlacedBody], Meta(min_length=1, max_length=PARTITIONS_MAX)]
+class OffsetsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Offsets of several partitions, each of them once."""
+
+    offsets: Annotated[list[PlacedOffset], Meta(min_length=1, max_length=PARTITIONS_MAX)]
 
 
-_OFFSET: Final = msgspec.json.Decoder(_OffsetBody)
-_OFFSETS: Final = msgspec.json.Decoder(_OffsetsBody)
+_Offset = Annotated[int, Meta(ge=0)]
+
+
+class PartitionProgress(msgspec.Struct):
+    """How far a consumer came in one of several partitions."""
+
+    partition_id: Annotated[int, Meta(ge=0)]
+    offset: Annotated[
+        _Offset | None, Meta(description="Of the last message consumed; null where none is stored")
+    ]
+    current_offset: Annotated[int, Meta(ge=0, description="Of the newest message; 0 where there is none")]
+    lag: Annotated[int, Meta(ge=0, description="Messages kept after the offset; all where none is stored")]
+
+
+class ConsumerOffset(msgspec.Struct):
+    """How far a consumer came in one partition."""
+
+    consumer: str
+    stream: str
+    topic: str
+    partition_id: Annotated[int, Meta(ge=0)]
+    offset: Annotated[
+        _Offset | None, Meta(description="Of the last message consumed; null where none is stored")
+    ]
+    current_offset: Annotated[int, Meta(ge=0, description="Of the newest message; 0 where there is none")]
+    lag: Annotated[int, Meta(ge=0, description="Messages kept after the offset; all where none is stored")]
+
+
+class ConsumerOffsets(msgspec.Struct):
+    """How far a consumer came in several partitions; the lag is that of these together."""
+
+    consumer: str
+    stream: str
+    topic: str
+    lag: Annotated[int, Meta(ge=0)]
+    partitions: list[PartitionProgress]
+
+
+_OFFSET: Final = msgspec.json.Decoder(OffsetBody)
+_OFFSETS: Final = msgspec.json.Decoder(OffsetsBody)
 
 
 def current_offset(end_offset: int) -> int:
@@ -129,16 +178,17 @@ def check_offsets(topic: TopicInfo, offsets: dict[int, int]) -> None:
 
 def offset_json(topic: TopicRef, consumer: ConsumerKey, progress: Progress) -> bytes:
     """One partition."""
-    return orjson.dumps(_consumer(topic, consumer) | progress._asdict())
+    return msgspec.json.encode(ConsumerOffset(str(consumer), topic.stream, topic.topic, *progress))
 
 
 def offsets_json(topic: TopicRef, consumer: ConsumerKey, progress: Sequence[Progress]) -> bytes:
-    """Several partitions; the lag is that of these together."""
-    shown = _consumer(topic, consumer)
-    shown["lag"] = sum(each.lag for each in progress)
-    shown["partitions"] = [each._asdict() for each in progress]
-    return orjson.dumps(shown)
-
-
-def _consumer(topic: TopicRef, consumer: ConsumerKey) -> dict[str, Any]:
-    return {"consumer": str(consumer), "stream": topic.stream, "topic": topic.topic}
+    """Several partitions."""
+    return msgspec.json.encode(
+        ConsumerOffsets(
+            str(consumer),
+            topic.stream,
+            topic.topic,
+            lag=sum(each.lag for each in progress),
+            partitions=[PartitionProgress(*each) for each in progress],
+        )
+    )

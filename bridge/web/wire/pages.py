@@ -3,18 +3,20 @@
 import math
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Annotated, Any, Final, NamedTuple, cast
 
+import msgspec
 import orjson
+from msgspec import UNSET, Meta, UnsetType
 
-from bridge.events import Steps
+from bridge.events import Event, Steps
 from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES
 from bridge.messagelog import Headers, HeaderValue, Page, Records
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
-from bridge.web.wire.times import rfc3339
+from bridge.web.wire.times import Time, rfc3339
 
-__all__ = ("ONE_LINE", "PageEncoder", "Shown")
+__all__ = ("ONE_LINE", "PageAnswer", "PageEncoder", "PlacedMessage", "Shown", "ShownMessage")
 
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
@@ -24,6 +26,46 @@ _EVENT: Final = b'"event":%b}'
 ONE_LINE: Final = bytes.maketrans(b"\n\r", b"  ")
 _FIELDS: Final = {Form.JSON: b"payload", Form.TEXT: b"text", Form.BYTES: b"payload_base64"}
 _PAGE: Final = b'{"messages":[%b],"count":%d,"partition_id":%d,"current_offset":%d}'
+
+
+class ShownMessage(msgspec.Struct, kw_only=True):
+    """A message. One that is no event has `event` null, `headers`, and one of `payload`, `text` and `payload_base64`."""
+
+    offset: Annotated[int, Meta(ge=0)]
+    timestamp: Annotated[Time, Meta(description="When the log took it")]
+    id: Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+    size: Annotated[int, Meta(ge=0, description="Bytes of the stored payload")]
+    event: Annotated[Event | None, Meta(description="The stored bytes of an event, as they were sent")]
+    headers: (
+        Annotated[
+            dict[str, Any],
+            Meta(description='Bytes as `{"base64": ...}`, a number that JSON lacks as `{"number": "NaN"}`'),
+        ]
+        | UnsetType
+    ) = UNSET
+    payload: Annotated[Any, Meta(description="What is JSON, and no event")] = UNSET
+    text: Annotated[str, Meta(description="What is UTF-8, and no JSON")] | UnsetType = UNSET
+    payload_base64: (
+        Annotated[str, Meta(description="What is neither", extra_json_schema={"contentEncoding": "base64"})]
+        | UnsetType
+    ) = UNSET
+
+
+class PlacedMessage(ShownMessage, kw_only=True):
+    """A message of one of several partitions."""
+
+    partition_id: Annotated[int, Meta(ge=0)]
+
+
+class PageAnswer(msgspec.Struct):
+    """Messages of one partition, in order."""
+
+    messages: list[ShownMessage]
+    count: Annotated[int, Meta(ge=0)]
+    partition_id: Annotated[int, Meta(ge=0)]
+    current_offset: Annotated[
+        int, Meta(ge=0, description="Of the newest message of the partition; 0 where there is none")
+    ]
 
 
 class Shown(NamedTuple):

@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 from math import ceil
-from typing import Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgspec
 import orjson
 from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge import errors
-from bridge.errors import BridgeError, LogError, RateLimited, RequestError
+from bridge.errors import BridgeError, LogError, Outcome, RateLimited, RequestError
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 
-__all__ = ("ROWS", "Row", "problem_object", "problem_response", "row_of")
+__all__ = ("CONTENT_TYPE", "ROWS", "Problem", "Row", "problem_object", "problem_response", "row_of")
 
 CONTENT_TYPE: Final = "application/problem+json"
 # What 426 must carry (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
@@ -102,6 +104,35 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     # Never out: the version as it was sent. The framing of another version is not ours to follow: close.
     _row(errors.HttpVersionNotSupported, 505, "HTTP version not supported", closes=True),
 ))  # fmt: skip
+
+
+class Problem(msgspec.Struct):
+    """An error (RFC 9457). That of an upload of lines also tells how far it came."""
+
+    type: Annotated[str, Meta(description="Names the kind of error; nothing is served there")]
+    title: str
+    status: Annotated[int, Meta(ge=400, le=599)]
+    detail: str
+    instance: Annotated[str, Meta(description="The route, or where there is none a name with the request id")]
+    error: Annotated[str, Meta(description="The code, for programs; it stays")]
+    message: Annotated[str, Meta(description="The same as `detail`")]
+    request_id: Annotated[str, Meta(description="Under which the log has it")]
+    retryable: Annotated[bool, Meta(description="Whether the very same request may succeed later")]
+    retry_after_ms: Annotated[int, Meta(ge=0, description="When that makes sense")] | UnsetType = UNSET
+    outcome: Annotated[Outcome, Meta(description="What is known of a write that failed")] | UnsetType = UNSET
+    path: (
+        Annotated[str, Meta(description="Where the fault is: a JSON path, or a header or query parameter")]
+        | UnsetType
+    ) = UNSET
+    limit: Annotated[int, Meta(description="The bound that was passed")] | UnsetType = UNSET
+    stored_lines: Annotated[int, Meta(ge=0, description="Lines that are surely stored")] | UnsetType = UNSET
+    resume_line: (
+        Annotated[int, Meta(ge=1, description="The line to go on with; the first has number 1")] | UnsetType
+    ) = UNSET
+    failed: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    partitions: list[Any] | UnsetType = UNSET
+    errors: list[Any] | UnsetType = UNSET
+    durability: str | UnsetType | None = UNSET
 
 
 def row_of(error: type[BridgeError]) -> Row:

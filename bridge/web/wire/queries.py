@@ -1,18 +1,28 @@
 """What `GET .../messages` asks for (pure): the query string of a page, or of a stream, as checked values."""
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest
 from bridge.limits import CONSUMER_ID_MAX, OFFSET_MAX, WAIT_MS_MAX
 from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Next, Position
-from bridge.policy.names import check_name, parse_flag, parse_integer, shown_name
+from bridge.policy.names import NAME_SCHEMA, check_name, parse_flag, parse_integer, shown_name
 from bridge.web.wire.times import time_us_of
 
 __all__ = (
     "PARTITION_ID_MAX",
+    "BulkParameters",
     "BulkQuery",
+    "Count",
+    "MinCount",
+    "PollParameters",
     "PollQuery",
+    "ReadParameters",
+    "WaitMs",
+    "names_of",
     "parse_time",
     "read_bulk_query",
     "read_poll_query",
@@ -23,23 +33,84 @@ __all__ = (
 
 # Taken and ignored everywhere: the middleware has read it, for the original's clients.
 _KEY_PARAMETER: Final = "api_key"
-_POLL_PARAMETERS: Final = frozenset(
-    {
-        "partition_id",
-        "consumer_id",
-        "consumer",
-        "offset",
-        "from",
-        "count",
-        "auto_commit",
-        "wait_ms",
-        "min_count",
-    }
-)
-_BULK_PARAMETERS: Final = _POLL_PARAMETERS - {"wait_ms", "min_count"} | {"until"}
 _DIGITS: Final = frozenset("0123456789")
 # Any number is a legal question for a page, a topic grows to that many partitions, and ids are 32 bits in Iggy.
 PARTITION_ID_MAX: Final = 2**32 - 1
+
+Count = Annotated[
+    int, Meta(ge=1, le=OFFSET_MAX, description="Messages at most; a page has no more than POLL_MAX_COUNT")
+]
+
+
+WaitMs = Annotated[int, Meta(ge=0, le=WAIT_MS_MAX, description="Pages alone: how long to wait for messages")]
+MinCount = Annotated[
+    int, Meta(ge=1, le=OFFSET_MAX, description="Pages alone: messages that end the wait; at most `count`")
+]
+
+
+class ReadParameters(msgspec.Struct, kw_only=True):
+    """What every read of one partition takes."""
+
+    partition_id: Annotated[int, Meta(ge=0, le=PARTITION_ID_MAX)] = 0
+    consumer_id: Annotated[
+        int, Meta(ge=1, le=CONSUMER_ID_MAX, description="Whose stored offset counts; or `consumer`")
+    ] = 1
+    consumer: (
+        Annotated[
+            str, Meta(description="The same by name, instead of `consumer_id`", extra_json_schema=NAME_SCHEMA)
+        ]
+        | UnsetType
+    ) = UNSET
+    offset: (
+        Annotated[int, Meta(ge=0, le=OFFSET_MAX, description="Where the read begins; or `from`, not both")]
+        | UnsetType
+    ) = UNSET
+    from_: Annotated[
+        str,
+        Meta(
+            description="Where the read begins: the oldest message, the newest ones, behind the consumer's stored "
+            "offset (what counts without `offset` and `from`), or at a time. With `cursor` there is none; an event "
+            "stream takes `first`, `last` and a time",
+            extra_json_schema={"anyOf": [{"enum": ["first", "last", "next"]}, {"format": "date-time"}]},
+        ),
+    ] = msgspec.field(name="from", default="next")
+    count: Count = 10
+    auto_commit: Annotated[
+        bool, Meta(description="Store the offset of the last message for the consumer; for pages alone")
+    ] = False
+
+
+class PollParameters(ReadParameters, kw_only=True):
+    """What a page of one partition takes."""
+
+    wait_ms: WaitMs = 0
+    min_count: MinCount = 1
+
+
+class BulkParameters(ReadParameters, kw_only=True):
+    """What lines of one partition take."""
+
+    until: (
+        Annotated[
+            str,
+            Meta(
+                description="Lines alone: the offset, or the time, before which they end",
+                extra_json_schema={
+                    "anyOf": [{"pattern": "^[0-9]{1,18}$"}, {"format": "date-time"}],
+                },
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+def names_of(parameters: type[msgspec.Struct]) -> frozenset[str]:
+    """The names of the query that *parameters* describes."""
+    return frozenset(parameters.__struct_encode_fields__)
+
+
+_POLL_PARAMETERS: Final = names_of(PollParameters)
+_BULK_PARAMETERS: Final = names_of(BulkParameters)
 
 
 class PollQuery(NamedTuple):

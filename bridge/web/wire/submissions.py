@@ -1,10 +1,10 @@
 """Request bodies that hold events (pure): bytes in, checked messages out."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest, PayloadTooLarge
 from bridge.events import (
@@ -31,6 +31,8 @@ from bridge.web.wire.envelopes import outline_steps
 from bridge.web.wire.payload_forms import fitting
 
 __all__ = (
+    "BatchBody",
+    "MessageBody",
     "Submission",
     "batch_steps",
     "message_steps",
@@ -64,21 +66,35 @@ class _BatchOutline(msgspec.Struct, forbid_unknown_fields=True):
     partition_key: str | UnsetType | None = UNSET
 
 
-class _Message(msgspec.Struct, gc=False):
+# What these say to the document alone is checked by hand, for the sake of the fault's words.
+_Key = Annotated[
+    str,
+    Meta(
+        description="1 to 255 bytes of UTF-8; the same key always goes to one partition",
+        extra_json_schema={"minLength": 1, "maxLength": PARTITION_KEY_BYTES_MAX},
+    ),
+]
+
+
+class MessageBody(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """One event to be stored."""
+
     event: Event
-    partition_key: str | UnsetType | None = UNSET
+    partition_key: _Key | UnsetType | None = UNSET
 
 
-class _Batch(msgspec.Struct):
-    events: list[Event]
-    partition_key: str | UnsetType | None = UNSET
+class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Events to be stored, all or none, in order, in one partition; up to BATCH_MAX_SIZE of them."""
+
+    events: Annotated[list[Event], Meta(extra_json_schema={"minItems": 1})]
+    partition_key: _Key | UnsetType | None = UNSET
 
 
 _ANYWHERE: Final = Balanced()
 _MESSAGE_OUTLINE: Final = msgspec.json.Decoder(_MessageOutline)
 _BATCH_OUTLINE: Final = msgspec.json.Decoder(_BatchOutline)
-_MESSAGE: Final = msgspec.json.Decoder(_Message)
-_BATCH: Final = msgspec.json.Decoder(_Batch)
+_MESSAGE: Final = msgspec.json.Decoder(MessageBody)
+_BATCH: Final = msgspec.json.Decoder(BatchBody)
 # The envelope, and for a batch its list: levels around an event.
 _LEVELS_AROUND_EVENT: Final = 1
 _LEVELS_AROUND_EVENTS: Final = 2

@@ -2,11 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import Meta
 
 from bridge.events import instant_of
 
-__all__ = ("rfc3339", "time_us_of")
+__all__ = ("Time", "rfc3339", "time_us_of")
+
+Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+"""A moment in an answer, as `rfc3339` writes it."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _EPOCH_UTC: Final = _EPOCH.replace(tzinfo=UTC)

@@ -9,10 +9,21 @@ from bridge.errors import BadRequest
 from bridge.events import doubled_key_steps, result_of
 from bridge.limits import OFFSET_MAX, PARTITIONS_MAX, RETENTION_AGE_S_MAX
 from bridge.messagelog import Durability, Retention
-from bridge.policy.names import check_name
+from bridge.policy.names import NAME_SCHEMA, check_name
 from bridge.web.wire.envelopes import decode_envelope
 
-__all__ = ("NewTopic", "read_partitions", "read_retention", "read_stream", "read_topic")
+__all__ = (
+    "NewTopic",
+    "PartitionsBody",
+    "RetentionBody",
+    "StreamBody",
+    "TopicBody",
+    "TopicChangeBody",
+    "read_partitions",
+    "read_retention",
+    "read_stream",
+    "read_topic",
+)
 
 
 class NewTopic(NamedTuple):
@@ -24,39 +35,54 @@ class NewTopic(NamedTuple):
     retention: Retention
 
 
-class _StreamBody(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
+# What these say to the document alone is checked by hand, for the sake of the fault's words.
+_Name = Annotated[str, Meta(extra_json_schema=NAME_SCHEMA)]
+_Count = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": PARTITIONS_MAX})]
 
 
-class _RetentionBody(msgspec.Struct, forbid_unknown_fields=True):
+class StreamBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A stream to be made."""
+
+    name: _Name
+
+
+class RetentionBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What may be removed; what is left out or null is "never"."""
+
     max_age_seconds: Annotated[int, Meta(ge=1, le=RETENTION_AGE_S_MAX)] | None = None
     max_bytes: Annotated[int, Meta(ge=1, le=OFFSET_MAX)] | None = None
 
 
-class _TopicBody(msgspec.Struct, forbid_unknown_fields=True):
-    name: str
-    partitions: int = 1
+class TopicBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A topic to be made; without `durability` it gets the configured one."""
+
+    name: _Name
+    partitions: _Count = 1
     durability: Durability | None = None
-    retention: _RetentionBody | None = None
+    retention: RetentionBody | None = None
 
 
-class _ChangeBody(msgspec.Struct, forbid_unknown_fields=True):
-    retention: _RetentionBody
+class TopicChangeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What takes the place of the topic's retention."""
+
+    retention: RetentionBody
 
 
 class _Outline(msgspec.Struct):
     retention: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class _PartitionsBody(msgspec.Struct, forbid_unknown_fields=True):
-    count: int
+class PartitionsBody(msgspec.Struct, forbid_unknown_fields=True):
+    """How many empty partitions a topic gets."""
+
+    count: _Count
 
 
-_STREAM: Final = msgspec.json.Decoder(_StreamBody)
-_TOPIC: Final = msgspec.json.Decoder(_TopicBody)
-_CHANGE: Final = msgspec.json.Decoder(_ChangeBody)
+_STREAM: Final = msgspec.json.Decoder(StreamBody)
+_TOPIC: Final = msgspec.json.Decoder(TopicBody)
+_CHANGE: Final = msgspec.json.Decoder(TopicChangeBody)
 _OUTLINE: Final = msgspec.json.Decoder(_Outline)
-_PARTITIONS: Final = msgspec.json.Decoder(_PartitionsBody)
+_PARTITIONS: Final = msgspec.json.Decoder(PartitionsBody)
 
 
 def read_stream(body: bytes) -> str:
@@ -128,7 +154,7 @@ def read_partitions(body: bytes) -> int:
     return count
 
 
-def _retention(retention: _RetentionBody | None, body: bytes) -> Retention:
+def _retention(retention: RetentionBody | None, body: bytes) -> Retention:
     if retention is None:
         return Retention()
     result_of(doubled_key_steps(bytes(_OUTLINE.decode(body).retention), at="$.retention"))

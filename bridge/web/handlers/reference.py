@@ -1,0 +1,29 @@
+"""What the bridge says of its own routes (shell)."""
+
+import asyncio
+from functools import cache
+
+import orjson
+from aiohttp import web
+
+from bridge.web.handlers.answers import answer
+from bridge.web.openapi.document import document
+from bridge.web.wire.queries import refuse_query
+
+__all__ = ("document_json", "openapi")
+
+
+async def openapi(request: web.Request) -> web.Response:
+    """`GET /openapi.json`: OpenAPI 3.1 of every route."""
+    refuse_query(request.query.items())
+    # To make it takes a tenth of a second, once.
+    return answer(await asyncio.to_thread(document_json))
+
+
+@cache
+def document_json() -> bytes:
+    """The document, made once, when it is first asked for."""
+    # Late: the table names the handler above.
+    from bridge.web.handlers.routes import ROUTES  # noqa: PLC0415
+
+    return orjson.dumps(document(ROUTES))

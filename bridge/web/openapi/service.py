@@ -1,0 +1,87 @@
+"""What the document says of probes, figures, the WebSocket and itself (pure)."""
+
+from typing import Any, Final
+
+from bridge import errors
+from bridge.web.openapi import examples
+from bridge.web.openapi.operation import JSON, Content, Operation, Reply, json_reply
+from bridge.web.wire.answers import HealthAnswer, ReadyAnswer, StatsAnswer
+
+__all__ = ("DOCUMENT", "HEALTH", "METRICS", "READY", "SOCKET", "STATS")
+
+_TAG: Final = "Service"
+_NOT_READY: Final = {
+    **examples.READY,
+    "status": "not_ready",
+    "checks": {"log": {"ok": False, "detail": "The log is being connected.", "state": "connecting"}},
+}
+
+HEALTH: Final = Operation(
+    id="health",
+    tag=_TAG,
+    summary="Ask whether the process serves",
+    description="For liveness probes. Needs no key, unless AUTH_BYPASS_PATHS says otherwise.",
+    replies={200: json_reply("It serves.", HealthAnswer, examples.HEALTH)},
+    needs_key=False,
+)
+READY: Final = Operation(
+    id="ready",
+    tag=_TAG,
+    summary="Ask whether requests should be sent here",
+    description="For readiness probes. Needs no key, unless AUTH_BYPASS_PATHS says otherwise.",
+    replies={
+        200: json_reply("They should.", ReadyAnswer, examples.READY),
+        503: json_reply(
+            "They should not: a check fails. Overload is a problem instead.",
+            ReadyAnswer,
+            _NOT_READY,
+            headers=("Retry-After",),
+        ),
+    },
+    needs_key=False,
+)
+STATS: Final = Operation(
+    id="stats",
+    tag=_TAG,
+    summary="Show figures of the log",
+    description="As last counted, at most STATS_CACHE_TTL_SECS ago; without what the bridges note in GROUPS_STREAM.",
+    replies={200: json_reply("The figures.", StatsAnswer, examples.STATS)},
+)
+METRICS: Final = Operation(
+    id="metrics",
+    tag=_TAG,
+    summary="Show figures for Prometheus",
+    description="404 where METRICS_PORT moved them to a port of their own, or switched them off.",
+    replies={200: Reply("The figures.", (Content("text/plain", text="The text format of Prometheus."),))},
+    errors=(errors.NotFound,),
+)
+SOCKET: Final = Operation(
+    id="socket",
+    tag=_TAG,
+    summary="Open a WebSocket",
+    description=(
+        "A WebSocket of version 13 with the subprotocol `bridge.v1`: topics live, groups, and messages published with "
+        "receipts. Every message is one JSON object with an `op`. A page's `Origin` must be this host's own or in "
+        "CORS_ALLOWED_ORIGINS. No extension is agreed on."
+    ),
+    headers=("Upgrade", "Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol"),
+    replies={
+        101: Reply(
+            "The connection is a WebSocket now.",
+            headers=("Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol"),
+        )
+    },
+    errors=(errors.UpgradeRequired,),
+)
+DOCUMENT: Final = Operation(
+    id="openapi",
+    tag=_TAG,
+    summary="Show this document",
+    description="OpenAPI 3.1. `bridge openapi` prints the same.",
+    replies={
+        200: Reply(
+            "The document.",
+            (Content(JSON, (dict[str, Any],), examples={"document": {"openapi": "3.1.0", "paths": {}}}),),
+        )
+    },
+)
