@@ -63,7 +63,7 @@ def check_operation(message: bytes) -> None:
     if taken(message) != taken(b" " + message):
         raise AssertionError("the short way takes what the long way does not, or else")
     named = operation_id(message)
-    if named is not None and not (named.isascii() and 1 <= len(named) <= 64):  # noqa: PLR2004 (as the README says)
+    if named is not None and not (named.isascii() and 1 <= len(named) <= 64):  # noqa: PLR2004 (docs/websocket.md)
         raise AssertionError("an id is told back that is not plain")
     try:
         operation = decode_operation(message)

@@ -2,7 +2,7 @@
 The sections of the configuration (pure): frozen values, each part of the bridge gets only its own.
 
 Every field is made by `setting`, which is the single place for its environment name, default, bounds and help; the
-parser, the command line, `bridge config` and the README's table are all read from here.
+parser, the command line, `bridge config` and the table of docs/configuration.md are all read from here.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ class SettingSpec(NamedTuple):
 
     Attributes:
         env: name in the environment; the flag is its lower-case form with dashes, the TOML key with underscores.
-        help: one sentence for `--help` and the README.
+        help: one sentence for `--help` and docs/configuration.md.
         minimum: smallest number allowed, inclusive; None where there is none.
         maximum: largest number allowed, inclusive.
         secret: also read from the file named by `<env>_FILE`; never shown.

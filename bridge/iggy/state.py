@@ -8,7 +8,7 @@ session performs the actions and reports what came of them as the next event.
 `RECONNECTING` is "it was there a moment ago": requests wait until their deadline. `EXHAUSTED` is the end of all
 attempts, and the process leaves with it.
 
-The README's diagram is drawn from `TRANSITIONS`.
+The diagram in docs/architecture.md is drawn from `TRANSITIONS`.
 """
 
 from collections.abc import Mapping

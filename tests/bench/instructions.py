@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--case", action="append", choices=keys, help="again for more")
     parser.add_argument("--on", action="append", choices=(EMBEDDED, *IGGY.values()), help="again for more")
     parser.add_argument("--against", type=Path, help="another checkout with its own .venv")
-    parser.add_argument("--write", action="store_true", help="keep the figures for the README")
+    parser.add_argument("--write", action="store_true", help="keep the figures for docs/performance.md")
     arguments = parser.parse_args()
     if shutil.which("valgrind") is None:
         sys.exit("there is no valgrind here, so no instructions are counted")

@@ -1,9 +1,9 @@
 """
 The report of a run (shell around pure tables).
 
-    python -m tests.bench.report [--readme] [FILE]
+    python -m tests.bench.report [--write] [FILE]
 
-Prints the tables of the last full run, or of FILE; with --readme they are written into the README as well.
+Prints the tables of the last full run, or of FILE; with --write they go into docs/performance.md as well.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from tests.bench.machine import changes
 from tests.bench.results import Results
 from tests.bench.targets import ROOT
 
-__all__ = ("INSTRUCTIONS", "LATEST", "machine_line", "read", "readme_part", "terminal", "write")
+__all__ = ("INSTRUCTIONS", "LATEST", "machine_line", "performance_part", "read", "terminal", "write")
 
-#: Of the last full run; committed, so that the README's figures can be told from it.
+#: Of the last full run; committed, so that the figures of docs/performance.md can be told from it.
 LATEST: Final = Path(__file__).with_name("results") / "latest.json"
 #: Instructions for one request, by case and target.
 INSTRUCTIONS: Final = LATEST.with_name("instructions.json")
@@ -73,8 +73,8 @@ def terminal(results: Results) -> str:
     return _joined(machine_line(results), *_figures(results, ", "), tables.held(floors(results)), *skipped)
 
 
-def readme_part(path: Path = LATEST, instructions: Path = INSTRUCTIONS) -> str:
-    """What the README shows of the run in *path*, and of the instructions that were counted."""
+def performance_part(path: Path = LATEST, instructions: Path = INSTRUCTIONS) -> str:
+    """What docs/performance.md shows of the run in *path*, and of the instructions that were counted."""
     results = read(path)
     counted = json.loads(instructions.read_text()) if instructions.exists() else {}
     head = (
@@ -89,15 +89,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", nargs="?", type=Path, default=LATEST)
-    parser.add_argument("--readme", action="store_true", help="write the last full run into the README")
+    parser.add_argument(
+        "--write", action="store_true", help="write the last full run into docs/performance.md"
+    )
     arguments = parser.parse_args()
     sys.stdout.write(terminal(read(arguments.file)))
-    if arguments.readme:
-        from tests.readme.generated import README, with_parts  # noqa: PLC0415 - it reads this module for its text
+    if arguments.write:
+        from tests.readme.generated import write_parts  # noqa: PLC0415 - it reads this module for its text
 
         if changed := changes(ROOT):
             sys.exit(f"commit first; not in the commit: {', '.join(one.strip() for one in changed)}")
-        README.write_text(with_parts(README.read_text()))
+        write_parts()
 
 
 if __name__ == "__main__":

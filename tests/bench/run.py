@@ -7,7 +7,7 @@ How fast the bridge is, as ratios to a bare aiohttp handler in the same run on t
 
 Each round starts every target anew, with fresh data, and measures each case on each of them; the order of the targets is
 another one in each round, so that whatever else the machine does falls on each of them alike. Every answer must be 2xx.
-Figures of a whole run are kept for the README, but of a tree that is its commit and nothing else. Loopback only.
+Figures of a whole run are kept for docs/performance.md, but of a tree that is its commit and nothing else. Loopback only.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from tests.bench.targets import PYTHON, ROOT, Target, all_targets
 
 __all__ = ("another_round", "place_of", "rotated", "seconds_within")
 
-#: Where everything goes that is not kept for the README; git ignores it.
+#: Where everything goes that is not kept for docs/performance.md; git ignores it.
 ASIDE: Final = ROOT / "build" / "bench"
 #: What a measurement takes besides its seconds, and a round besides its measurements.
 MEASUREMENT_S: Final = 0.7

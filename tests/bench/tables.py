@@ -1,4 +1,4 @@
-"""The report as Markdown tables, for the terminal and for the README (pure)."""
+"""The report as Markdown tables, for the terminal and for docs/performance.md (pure)."""
 
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,7 +6,7 @@ import pytest
 
 from tests.bench.cases import BARE, BEFORE, EMBEDDED, IGGY, IGGY_HTTP, SDK, case_named
 from tests.bench.floors import floors
-from tests.bench.report import read, readme_part, terminal, write
+from tests.bench.report import performance_part, read, terminal, write
 from tests.bench.results import Results, Run
 from tests.bench.samples import Spread, percentile, ratios, report_line, spread
 from tests.bench.tables import bulk, changes, fan_out, instructions, rates, table, told, verdict, waits
@@ -204,9 +204,9 @@ def test_instructions_are_told_beside_the_bare_handlers() -> None:
     )
 
 
-def test_the_readme_shows_the_run_it_is_given(tmp_path: Path) -> None:
+def test_the_page_shows_the_run_it_is_given(tmp_path: Path) -> None:
     write(results(), tmp_path / "some.json")
-    assert "| POST one event, 1 connection |" in readme_part(tmp_path / "some.json")
+    assert "| POST one event, 1 connection |" in performance_part(tmp_path / "some.json")
 
 
 def test_a_load_program_prints_one_line_for_the_bench() -> None:

@@ -1,130 +1,121 @@
-"""Claims about the README (shell): what it shows is what happens, and what it lists is what there is."""
+"""Claims about the documents (shell): what they list is what there is, and what is made from the code is the newest."""
 
-import contextlib
-import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
+from typing import Final
 
+import msgspec
 import pytest
 
 from bridge import limits
+from bridge.events.event import Event
 from bridge.process import shutdown
 from bridge.web.handlers.routes import ROUTES
-from tests.readme.generated import PARTS, README, part_of
+from bridge.web.wire import answers, groups, offsets, pages, submissions, topics
+from tests.readme.generated import DOCS, PARTS, ROOT, part_of
+from tests.readme.pages import PAGES
 
-ROOT = README.parent
-TEXT = README.read_text()
-STOP_TIMEOUT_S = 60.0
-CURL_TIMED_OUT = 28
-CHANGING = (
-    (re.compile(r'"timestamp":"2\d{3}-[^"]+Z"'), '"timestamp":"TIME"'),
-    (re.compile(r'"request_id":"[0-9a-f-]{36}"'), '"request_id":"ID"'),
-    (re.compile(r"^retry: \d{4}$", re.MULTILINE), "retry: MS"),
-    (re.compile(r'"retry_ms":\d{4}'), '"retry_ms":MS'),
-    (re.compile(r'((?:^id: |"(?:next_)?cursor":"))[A-Za-z0-9_-]{20,}', re.MULTILINE), r"\1CURSOR"),
-    (re.compile(r'"token":"[0-9a-f]{74}"'), '"token":"TOKEN"'),
-)
+HTTP: Final = (DOCS / "http.md").read_text()
+README_BYTES_MAX: Final = 10_240
 
 
-class Step(NamedTuple):
-    command: str
-    output: str
-
-
-def steps(part: str) -> list[Step]:
-    block = part_of(TEXT, part).strip().removeprefix("```console\n").removesuffix("\n```")
-    return [Step(*part.split("\n", 1)) for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
-
-
-def steady(output: str) -> str:
-    for pattern, text in CHANGING:
-        output = pattern.sub(text, output)
-    return output.strip()
-
-
-@contextlib.contextmanager
-def running_bridge(data: Path) -> Iterator[int]:
-    """`bridge serve` with nothing set but port and directory; gives its port once it says that it is ready."""
-    environ = {"PATH": os.environ["PATH"], "PORT": "0", "DATA_DIR": str(data)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bridge", "serve"], env=environ, cwd=ROOT, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        port = 0
-        for line in process.stdout:
-            said = json.loads(line)
-            port = said.get("port", port)
-            if said["event"] == "ready":
-                break
-        assert port, "it ended before it was ready"
-        yield port
-    finally:
-        process.terminate()
-        process.communicate(timeout=STOP_TIMEOUT_S)
-        assert process.returncode == shutdown.EXIT_OK
-
-
-@pytest.mark.skipif(
-    not (shutil.which("curl") and shutil.which("jq")),
-    reason="it is told with curl and jq, which are not here",
-)
-def test_the_first_minutes_happen_as_they_are_shown(tmp_path: Path) -> None:
-    first, live = steps("first minute"), steps("live minute")
-    assert len(first) >= 5
-    assert len(live) >= 4
-    with running_bridge(tmp_path) as port:
-        for step in first + live:
-            command = step.command.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-            done = subprocess.run(
-                ["bash", "-c", command], check=False, capture_output=True, text=True, timeout=60
-            )
-            assert done.returncode in ({CURL_TIMED_OUT} if " -m " in command else {0}), step.command
-            assert steady(done.stdout) == steady(step.output), step.command
+def section(title: str) -> str:
+    """The section of the HTTP reference, at either level."""
+    return re.split(r"^##+ ", HTTP.split(f"# {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
 @pytest.mark.parametrize("name", sorted(PARTS))
 def test_a_part_that_is_made_from_the_code_is_the_newest(name: str) -> None:
-    assert part_of(TEXT, name).strip() == PARTS[name].strip(), "run: python -m tests.readme.generated"
+    page, text = PARTS[name]
+    assert part_of(page.read_text(), name).strip() == text.strip(), "run: python -m tests.readme.generated"
+
+
+def test_the_readme_is_read_in_one_go() -> None:
+    assert (ROOT / "README.md").stat().st_size <= README_BYTES_MAX
 
 
 def test_every_exit_code_is_told() -> None:
-    told = {int(code) for code in re.findall(r"^\| (\d+) \| ", TEXT, re.MULTILINE)}
+    told = {
+        int(code) for code in re.findall(r"^\| (\d+) \| ", (DOCS / "operations.md").read_text(), re.MULTILINE)
+    }
     assert told == {value for name, value in vars(shutdown).items() if name.startswith("EXIT_")}
 
 
-def test_every_route_is_told() -> None:
-    table = TEXT[TEXT.index("| route |") : TEXT.index("Errors are `application/problem+json`")]
-    for route in ROUTES:
-        path = re.sub(r"\{(\w+)[^}]*\}", lambda place: "{" + place[1] + "}", route.path)
-        told = f"{path}`" in table or ("under a topic" in table and path.endswith("/messages/batch"))
-        assert told, path
+def test_every_route_is_told_with_its_method() -> None:
+    told = {
+        (method, path)
+        for methods, path in re.findall(r"`((?:[A-Z]+ )+)(/[^`]*)`", section("Routes"))
+        for method in methods.split()
+    }
+    assert told == {(route.method, re.sub(r"\{(\w+)[^}]*\}", r"{\1}", route.path)) for route in ROUTES}
+
+
+@pytest.mark.parametrize(
+    "title, body",
+    [
+        ("One event", submissions.MessageBody),
+        ("One event", Event),
+        ("One event", answers.EventReceipt),
+        ("A batch", submissions.BatchBody),
+        ("Reading", pages.PageAnswer),
+        ("A message as it is read", pages.PlacedMessage),
+        ("Streams", topics.StreamBody),
+        ("Streams", answers.StreamAnswer),
+        ("Topics", topics.TopicBody),
+        ("Topics", topics.RetentionBody),
+        ("Topics", topics.TopicChangeBody),
+        ("Topics", topics.PartitionsBody),
+        ("Topics", answers.TopicAnswer),
+        ("Stored offsets", offsets.OffsetBody),
+        ("Stored offsets", offsets.OffsetsBody),
+        ("Stored offsets", offsets.PlacedOffset),
+        ("Stored offsets", offsets.ConsumerOffset),
+        ("Stored offsets", offsets.ConsumerOffsets),
+        ("Groups", groups.ReceiveRequest),
+        ("Groups", groups.AckBody),
+        ("Groups", groups.NackBody),
+        ("Groups", groups.ExtendBody),
+        ("Groups", groups.SeekBody),
+        ("Groups", groups.TokenOutcome),
+        ("Groups", groups.TokensAnswer),
+        ("Groups", groups.GroupAnswer),
+        ("Groups", groups.PartitionOfGroup),
+        ("Groups", groups.SeekAnswer),
+        ("Probes and figures", answers.HealthAnswer),
+        ("Probes and figures", answers.ReadyAnswer),
+        ("Probes and figures", answers.StatsAnswer),
+    ],
+)
+def test_every_field_of_a_body_and_of_an_answer_is_told(title: str, body: type[msgspec.Struct]) -> None:
+    text = section(title)
+    names = [field.encode_name for field in msgspec.structs.fields(body)]
+    assert [name for name in names if not re.search(rf'[`"]{name}[`"]', text)] == []
 
 
 def test_every_command_of_make_that_is_named_exists() -> None:
     rules = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", TEXT, re.MULTILINE)) <= rules
+    for page in PAGES:
+        assert set(re.findall(r"(?:`|^|\d )make ([a-z-]+)", page.read_text(), re.MULTILINE)) <= rules
 
 
 @pytest.mark.parametrize(
-    "told",
+    "page, told",
     [
-        f"up to {limits.WAIT_MS_MAX}, never past",
-        f"what others send to Iggy within {limits.TAIL_POLL_MS_MAX} ms",
-        f"A stream is silent for {limits.LIVE_HEARTBEAT_S:.0f} s at most",
-        f"takes nothing for {limits.WRITE_PATIENCE_S:.0f} s is cut;",
-        f"is {limits.LIVE_RETRY_MS_MIN // 1000} to {limits.LIVE_RETRY_MS_MAX // 1000} s",
-        f"at most {limits.LIVE_STREAMS_MAX:,} streams in a process",
-        f"against {limits.LIVE_STREAMS_MAX:,} of all kinds",
-        f"the {limits.WS_PING_INTERVAL_S:.0f} s of a silent socket",
-        f"look after them within {limits.GROUP_MEMBER_TTL_MS // 1000} s",
+        ("http.md", f"up to {limits.WAIT_MS_MAX}, never past"),
+        ("http.md", f"what others send to Iggy within {limits.TAIL_POLL_MS_MAX} ms"),
+        ("http.md", f"message has {limits.MESSAGE_PAYLOAD_BYTES_MAX:,} bytes at most"),
+        ("http.md", f"may have {limits.JSON_DEPTH_MAX} levels"),
+        ("http.md", f"the first {limits.NDJSON_FAULTS_TOLD} of the failed"),
+        ("http.md", f"1 to {limits.RETENTION_AGE_S_MAX}"),
+        ("http.md", f"0 (default) to {limits.GROUP_NACK_DELAY_MS_MAX}"),
+        ("http.md", f"{limits.GROUP_VISIBILITY_MS_MIN} to {limits.GROUP_VISIBILITY_MS_MAX}"),
+        ("http.md", f"1 (default) to {limits.CONSUMER_ID_MAX}"),
+        ("live.md", f"A stream is silent for {limits.LIVE_HEARTBEAT_S:.0f} s at most"),
+        ("live.md", f"takes nothing for {limits.WRITE_PATIENCE_S:.0f} s is cut;"),
+        ("live.md", f"is {limits.LIVE_RETRY_MS_MIN // 1000} to {limits.LIVE_RETRY_MS_MAX // 1000} s"),
+        ("live.md", f"at most {limits.LIVE_STREAMS_MAX:,} streams in a process"),
+        ("operations.md", f"the {limits.WS_PING_INTERVAL_S:.0f} s of a silent socket"),
+        ("groups.md", f"look after them within {limits.GROUP_MEMBER_TTL_MS // 1000} s"),
     ],
 )
-def test_bounds_of_live_reading_are_those_of_the_code(told: str) -> None:
-    assert told in " ".join(TEXT.split())
+def test_bounds_are_those_of_the_code(page: str, told: str) -> None:
+    assert told in " ".join((DOCS / page).read_text().split())

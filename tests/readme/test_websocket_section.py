@@ -1,4 +1,4 @@
-"""Claims about the README's description of the WebSocket subprotocol: all there is is told, with its bounds."""
+"""Claims about the page of the WebSocket subprotocol: all there is is told, with its bounds."""
 
 import re
 
@@ -8,10 +8,9 @@ import pytest
 from bridge import limits
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.operations import Ack, Extend, Nack, Permit, Ping, Publish, Subscribe, Unsubscribe
-from tests.readme.generated import README
+from tests.readme.generated import DOCS
 
-TEXT = README.read_text()
-SECTION = TEXT[TEXT.index("## WebSocket\n") : TEXT.index("## Configuration\n")]
+PAGE = (DOCS / "websocket.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -19,14 +18,14 @@ SECTION = TEXT[TEXT.index("## WebSocket\n") : TEXT.index("## Configuration\n")]
 )
 def test_every_operation_is_told_with_each_of_its_fields(kind: type[msgspec.Struct]) -> None:
     op = kind.__struct_config__.tag
-    rows = [row for row in SECTION.splitlines() if re.match(rf"\|[^|]*`{op}`", row)]
+    rows = [row for row in PAGE.splitlines() if re.match(rf"\|[^|]*`{op}`", row)]
     assert rows
     for field in msgspec.structs.fields(kind):
         assert any(f"`{field.encode_name}`" in row for row in rows), field.encode_name
 
 
 def test_every_close_code_is_told() -> None:
-    told = {int(code) for code in re.findall(r"^\| `(\d+)` \| ", SECTION, re.MULTILINE)}
+    told = {int(code) for code in re.findall(r"^\| `(\d+)` \| ", PAGE, re.MULTILINE)}
     assert told == set(CloseCode)
 
 
@@ -45,5 +44,5 @@ def test_the_bounds_are_those_that_hold() -> None:
         f"for {limits.WS_IDLE_TIMEOUT_S / 60:.0f} minutes",
         f"more than {limits.WS_FAULTS_BURST} faults",
     ):
-        assert figure in SECTION, figure
+        assert figure in PAGE, figure
     assert limits.WS_FAULTS_BURST == limits.WS_PINGS_BURST

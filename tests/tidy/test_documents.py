@@ -18,10 +18,10 @@ DOCUMENTS: Final = (
     ROOT / "CONTRIBUTING.md",
     ROOT / "SECURITY.md",
     ROOT / "CHANGELOG.md",
-    ARCHITECTURE,
-    ROOT / "docs" / "alerts.md",
-    ROOT / "docs" / "metrics.md",
+    *sorted((ROOT / "docs").glob("*.md")),
 )
+#: Documents about the code; the others name files of their readers as well.
+ABOUT_CODE: Final = (ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", ARCHITECTURE)
 #: Paths of the tree in code marks; in the documents about the code, a module's path from the package on will do.
 NAMED: Final = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml))`")
 #: Paths of media types and of containers, which have the shape of one.
@@ -36,13 +36,29 @@ def first_cells(table: str) -> list[str]:
     return re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
 
 
+def anchors(document: Path) -> set[str]:
+    """What a heading is called in a link, as the pages that show Markdown make it."""
+    titles = re.findall(r"^#+ (.+)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_a_link_into_the_tree_leads_somewhere(document: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", document.read_text())
-    assert [link for link in links if not (document.parent / link).exists()] == []
+    astray = []
+    for link, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", document.read_text()):
+        there = document.parent / link if link else document
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            astray.append(f"{link}#{anchor}")
+    assert astray == []
 
 
-@pytest.mark.parametrize("document", DOCUMENTS[1:], ids=lambda path: path.name)
+def test_the_index_lists_every_page() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = set(re.findall(r"\]\((\w+\.md)\)", index.read_text()))
+    assert listed == {page.name for page in index.parent.glob("*.md")} - {index.name}
+
+
+@pytest.mark.parametrize("document", ABOUT_CODE, ids=lambda path: path.name)
 def test_a_file_that_is_named_is_there(document: Path) -> None:
     bases = (ROOT, ROOT / "bridge", ROOT / "bridge" / "web", ROOT / "bridge" / "web" / "middleware")
     named = {name for name in NAMED.findall(document.read_text()) if not NO_PATHS.match(name)}
