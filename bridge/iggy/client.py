@@ -50,7 +50,7 @@ class SdkCalls:
     Waiting for calls that the SDK has begun.
 
     Such a call cannot be taken back: cancelling its future would only hide that it still runs. So each caller waits for
-    an answer of its own, which is settled once, by whoever is first: the SDK, or the end of the client (`Slot.drop_client`).
+    an answer of its own, which is completed once, by whoever is first: the SDK, or the end of the client (`Slot.drop_client`).
     What the SDK says later is heard by nobody, and the call is remembered until then.
     """
 

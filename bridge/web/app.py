@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bridge.web.keys import SERVICES, Services
-from bridge.web.live.counts import count_live
+from bridge.web.live.streams import LiveKind
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.answer_headers import answer_headers
@@ -84,7 +84,7 @@ def build_app(
     app = web.Application(client_max_size=services.http.request_body_bytes_max)
     app[BEHIND_GATES] = put_behind
     app[SERVICES] = services
-    services.metrics.live.ask = partial(count_live, services)
+    services.metrics.live.ask = partial(_count_live, services)
     services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
@@ -94,3 +94,16 @@ def build_app(
         else:
             app.router.add_route(row.method, row.path, put_behind(row.handler))
     return app
+
+
+def _count_live(services: Services) -> None:
+    """Set the gauges of who waits and follows; costs nothing until a scrape asks."""
+    live = services.metrics.live
+    for kind in LiveKind:
+        live.streams.set(services.live_streams.count(kind), kind)
+    live.long_polls.set(len(services.long_polls))
+    live.tails.set(services.tails.tails_count)
+    live.feeds.set(services.feeds.feeds_count)
+    live.feeds_held_bytes.set(services.feeds.held_bytes)
+    live.slow_clients.set(len(services.outflow))
+    live.slow_clients_held_bytes.set(services.outflow.held_bytes)

@@ -12,7 +12,7 @@ import pytest
 
 from bridge.config import Config
 from bridge.messagelog import Balanced, ByKey, partition_of_key
-from bridge.web.wire.submissions import Submission, read_batch, read_message
+from bridge.web.wire.submissions import Submission, read_message
 from tests.bench.cases import (
     BARE,
     BEFORE,
@@ -45,6 +45,7 @@ from tests.bench.requests import (
 from tests.bench.run import another_round, place_of, rotated, seconds_within
 from tests.bench.straight import batches
 from tests.bench.targets import Target
+from tests.support.submissions import read_batch
 
 LIMITS = Config().http
 SENT = [case for case in CASES if case.kind is Kind.SEND]

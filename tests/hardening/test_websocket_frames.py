@@ -207,7 +207,7 @@ async def test_a_silent_client_is_asked_for_a_sign_and_kept_if_it_gives_one(look
             assert await socket.frame() == (Opcode.PING, b"")
             await socket.send(client_frame(10))
             await socket.alive()
-        assert len(door.services.live_streams) == 1
+        assert len(door.services.live_streams._farewells) == 1
 
 
 async def test_a_client_that_gives_no_sign_is_gone(looked_at_often: None) -> None:
@@ -219,7 +219,7 @@ async def test_a_client_that_gives_no_sign_is_gone(looked_at_often: None) -> Non
         clock.advance(20)
         assert await socket.connection.ended()
         await until(lambda: not door.services.metrics.http.requests_in_flight)
-        assert not door.services.live_streams
+        assert not door.services.live_streams._farewells
 
 
 async def test_a_client_that_wants_nothing_is_sent_away(looked_at_often: None) -> None:
@@ -236,12 +236,12 @@ async def test_a_client_that_wants_nothing_is_sent_away(looked_at_often: None) -
 async def test_a_client_that_vanishes_leaves_nothing_behind() -> None:
     async with open_door(WS) as door, Dial(door.port) as dial:
         opened = [await dial.open() for _ in range(5)]
-        assert len(door.services.live_streams) == 5
+        assert len(door.services.live_streams._farewells) == 5
         for each in opened:
             await each.send(client_text(PING)[:7])
             each.abort()
         await until(lambda: not door.services.metrics.http.requests_in_flight)
-        assert not door.services.live_streams
+        assert not door.services.live_streams._farewells
         assert (await ask(door.port, request_bytes("GET", "/things/a"))).status == 200
 
 

@@ -168,7 +168,7 @@ async def test_a_place_moves_on_past_what_a_filter_left_out(bridge: BridgeApp) -
 
 
 def _beat(bridge: BridgeApp) -> None:
-    for stream in tuple(bridge.services.heartbeats.streams):
+    for stream in tuple(bridge.services.heartbeats._due_s):
         stream.beat()
 
 
@@ -231,7 +231,7 @@ async def test_at_the_drain_every_stream_is_told_where_to_go_on(bridge: BridgeAp
         # A request that is too late to be refused by the port gets the same at once.
         async with _reader(bridge, "from=first") as late:
             assert [event.type for event in await late.rest()][-1] == "bye"
-    assert len(bridge.services.live_streams) == 0
+    assert len(bridge.services.live_streams._farewells) == 0
 
 
 async def test_times_to_come_back_differ(bridge: BridgeApp) -> None:
@@ -248,7 +248,7 @@ async def test_a_head_is_answered_without_a_body(bridge: BridgeApp) -> None:
     assert (answer.status, answer.body) == (200, b"")
     assert answer.headers["Content-Type"] == "text/event-stream"
     assert (await bridge.call("HEAD", "/streams/none/topics/none/messages/stream")).status == 404
-    assert len(bridge.services.live_streams) == 0
+    assert len(bridge.services.live_streams._farewells) == 0
 
 
 async def test_a_stream_says_that_nobody_may_keep_or_hold_it(bridge: BridgeApp) -> None:
@@ -298,7 +298,7 @@ async def test_a_faulty_question_is_a_400_that_says_where(
     answer = await bridge.call("GET", f"{STREAM}?{query}", headers=headers)
     assert (answer.status, answer.json["path"]) == (400, path)
     assert header not in answer.json["detail"] or not header
-    assert len(bridge.services.live_streams) == 0
+    assert len(bridge.services.live_streams._farewells) == 0
 
 
 async def test_a_place_holds_for_its_topic_its_partitions_and_its_key_alone(bridge: BridgeApp) -> None:
@@ -347,7 +347,7 @@ async def test_there_are_no_more_streams_than_may_be(
         assert (refused.status, refused.json["error"]) == (503, "overloaded")
         assert refused.headers["Retry-After"]
     async with asyncio.timeout(60):
-        while len(bridge.services.live_streams):  # noqa: ASYNC110 (an end has no event)
+        while len(bridge.services.live_streams._farewells):  # noqa: ASYNC110 (an end has no event)
             await asyncio.sleep(0)
     async with _reader(bridge):
         pass

@@ -88,7 +88,7 @@ async def _send(bridge: BridgeApp, number: int, event_type: str = "a") -> tuple[
 
 
 def _beat(bridge: BridgeApp) -> None:
-    for stream in tuple(bridge.services.heartbeats.streams):
+    for stream in tuple(bridge.services.heartbeats._due_s):
         stream.beat()
 
 

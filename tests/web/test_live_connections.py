@@ -132,7 +132,7 @@ async def test_a_reader_that_takes_nothing_for_too_long_is_cut(
         with closing(SlowReader(bridge)) as dead:
             await _until(lambda: b"id: " in dead.got, dead.read)
             await _store(bridge, COUNT)
-            await _until(lambda: len(bridge.services.live_streams) == 0)
+            await _until(lambda: len(bridge.services.live_streams._farewells) == 0)
 
             async def drained() -> bool:
                 try:
@@ -152,10 +152,10 @@ async def test_a_reader_that_is_stuck_does_not_hold_up_the_drain(tmp_path: Path)
             await _store(bridge, COUNT)
             async with EventReader(bridge.session, f"{bridge.base}/messages/stream?from=first") as quick:
                 await quick.events(COUNT)
-                await _until(lambda: any(map(_is_full, bridge.services.heartbeats.streams)))
+                await _until(lambda: any(map(_is_full, bridge.services.heartbeats._due_s)))
                 await bridge.services.live_streams.say_farewell()
                 assert [event.type for event in await quick.rest()] == ["bye"]
-            await _until(lambda: len(bridge.services.live_streams) == 0)
+            await _until(lambda: len(bridge.services.live_streams._farewells) == 0)
 
 
 @pytest.mark.parametrize("how", ["close", "reset"])
@@ -163,12 +163,12 @@ async def test_a_stream_ends_when_its_client_leaves(tmp_path: Path, how: str) ->
     async with _bridge(tmp_path) as bridge:
         with closing(SlowReader(bridge)) as reader:
             await _until(lambda: b"id: " in reader.got, reader.read)
-            assert len(bridge.services.live_streams) == 1
+            assert len(bridge.services.live_streams._farewells) == 1
             if how == "reset":
                 reader._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
             reader.close()
-            await _until(lambda: len(bridge.services.live_streams) == 0)
-            assert not list(bridge.services.heartbeats.streams)
+            await _until(lambda: len(bridge.services.live_streams._farewells) == 0)
+            assert not list(bridge.services.heartbeats._due_s)
             # What it followed is let go as well.
             assert not bridge.services.feeds._feeds
 
@@ -255,7 +255,7 @@ async def test_a_reader_that_waits_for_the_log_is_told_where_to_go_on_as_well(
                 await bridge.services.live_streams.say_farewell()
                 (bye,) = await waiting.rest()
                 assert (bye.type, bye.last_event_id) == ("bye", place)
-        await _until(lambda: len(bridge.services.live_streams) == 0)
+        await _until(lambda: len(bridge.services.live_streams._farewells) == 0)
 
 
 async def test_a_client_that_has_left_already_is_told_of_at_once(tmp_path: Path) -> None:
@@ -263,7 +263,7 @@ async def test_a_client_that_has_left_already_is_told_of_at_once(tmp_path: Path)
         told: list[str] = []
         with closing(SlowReader(bridge)) as reader:
             await _until(lambda: b"id: " in reader.got, reader.read)
-            (stream,) = bridge.services.heartbeats.streams
+            (stream,) = bridge.services.heartbeats._due_s
             assert isinstance(stream, SseStream)
             request = stream._request
         await _until(lambda: request.protocol.transport is None)
@@ -288,14 +288,14 @@ async def test_a_connection_that_the_loop_has_closed_already_is_a_client_that_le
     async with _bridge(tmp_path) as bridge:
         with closing(SlowReader(bridge)) as reader:
             await _until(lambda: b"id: " in reader.got, reader.read)
-            (stream,) = bridge.services.heartbeats.streams
+            (stream,) = bridge.services.heartbeats._due_s
             assert isinstance(stream, SseStream)
             transport = stream._transport
             monkeypatch.setattr(stream, "_transport", Closed())
             stream.beat()
             stream.beat()
             await _store(bridge, 1)
-            await _until(lambda: not list(bridge.services.heartbeats.streams))
+            await _until(lambda: not list(bridge.services.heartbeats._due_s))
             transport.abort()
         assert b'status="500"' not in bridge.services.metrics.render()[0]
 
@@ -343,7 +343,7 @@ async def test_readers_that_are_stuck_far_behind_keep_nobody_from_catching_up(tm
         target = REQUEST.replace(b"stream", b"stream?from=first")
         for _ in range(FEED_CATCH_UPS + 2):
             stack.enter_context(closing(SlowReader(bridge, target)))
-        await _until(lambda: sum(map(_is_full, bridge.services.heartbeats.streams)) == FEED_CATCH_UPS + 2)
+        await _until(lambda: sum(map(_is_full, bridge.services.heartbeats._due_s)) == FEED_CATCH_UPS + 2)
         async with EventReader(bridge.session, f"{bridge.base}/messages/stream?from=first") as quick:
             assert offsets(await quick.events(COUNT)) == list(range(COUNT))
 

@@ -20,7 +20,7 @@ def _shown(metrics: Metrics) -> dict[str, float]:
 
 
 async def _until_closed(bridge: BridgeApp) -> None:
-    while len(bridge.services.live_streams) or bridge.services.feeds.feeds_count:  # noqa: ASYNC110 (an end has no event)
+    while len(bridge.services.live_streams._farewells) or bridge.services.feeds.feeds_count:  # noqa: ASYNC110 (an end has no event)
         await asyncio.sleep(0)
 
 

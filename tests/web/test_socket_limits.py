@@ -91,8 +91,8 @@ async def test_a_socket_that_takes_nothing_for_long_is_cut_off(
         socket = await dial.open()
         await socket.say("subscribe", id="s", permits=100, **{"from": "first"})
         await socket.frame()
-        await until(lambda: len(bridge.services.live_streams) == 2)
-        await until(lambda: not bridge.services.live_streams)
+        await until(lambda: len(bridge.services.live_streams._farewells) == 2)
+        await until(lambda: not bridge.services.live_streams._farewells)
 
 
 async def test_a_socket_that_takes_nothing_does_not_hold_up_the_end(
@@ -109,7 +109,7 @@ async def test_a_socket_that_takes_nothing_does_not_hold_up_the_end(
         await socket.say("ping")
         await until(lambda: session._socket._readable is None)
         await bridge.services.live_streams.say_farewell()
-        await until(lambda: not bridge.services.live_streams)
+        await until(lambda: not bridge.services.live_streams._farewells)
 
 
 async def test_a_window_of_publications_holds_the_client_back_and_loses_nothing(

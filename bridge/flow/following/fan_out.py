@@ -89,9 +89,6 @@ class FanOut(Generic[_Data]):
         self._now = self._before
         self._scheduled = self._joining = False
 
-    def __len__(self) -> int:
-        return len(self._members)
-
     def join(self, member: Member, write: Callable[[_Data], bool]) -> None:
         """From now on; *member* has everything that the feed has."""
         self._joining = True

@@ -6,8 +6,8 @@ A body of several members or frames, one after the other, is one body (RFC 1952,
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
 
 from bridge.errors import BadRequest, PayloadTooLarge
 from bridge.limits import (
@@ -30,6 +30,10 @@ __all__ = ("Deflater", "Inflater", "deflater_of", "inflater_of")
 _GZIP_FORMAT: Final = 31
 # The fastest of each; lines of JSON become ten times smaller already.
 _LEVEL: Final = 1
+_REFUSALS: Final = {
+    Coding.GZIP: "The body is not gzip.",
+    Coding.ZSTD: "The body is not zstd, or needs too large a window.",
+}
 
 
 class Inflater(Protocol):
@@ -61,26 +65,7 @@ class Inflater(Protocol):
 
 def inflater_of(coding: Coding) -> Inflater:
     """For one body; *coding* GZIP, ZSTD, or IDENTITY, which gives what it is fed."""
-    match coding:
-        case Coding.GZIP:
-            return _Bounded(_GzipMember)
-        case Coding.ZSTD:
-            return _Bounded(_ZstdFrame)
-        case Coding.IDENTITY:
-            return _Plain()
-
-
-class _Member(Protocol):
-    """One member of a gzip body, or one frame of a zstd body."""
-
-    #: It takes more; what it holds has come out.
-    hungry: bool
-    #: It is whole.
-    ended: bool
-
-    def take(self, compressed: memoryview) -> tuple[bytes, int]:
-        """At most `INFLATE_PIECE_BYTES` of what these bytes give, and how many of them are to be given again."""
-        ...
+    return _Plain() if coding is Coding.IDENTITY else _Bounded(coding)
 
 
 class _Plain:
@@ -95,9 +80,9 @@ class _Plain:
 class _Bounded:
     """Member after member, each given little at first: what it leaves over is copied, and must be in proportion to it."""
 
-    def __init__(self, new_member: Callable[[], _Member]) -> None:
-        self._new_member = new_member
-        self._member = new_member()
+    def __init__(self, coding: Coding) -> None:
+        self._coding = coding
+        self._member = _Member(coding)
         self._step_bytes = INFLATE_STEP_BYTES_MIN
         self._in_bytes = 0
         self._out_bytes = 0
@@ -109,7 +94,7 @@ class _Bounded:
         begun = 0
         while rest or not self._member.hungry:
             if self._member.ended:
-                self._member, self._step_bytes = self._new_member(), INFLATE_STEP_BYTES_MIN
+                self._member, self._step_bytes = _Member(self._coding), INFLATE_STEP_BYTES_MIN
                 begun += 1
                 if begun % INFLATE_MEMBERS_PER_TURN == 0:
                     yield b""
@@ -132,39 +117,43 @@ class _Bounded:
             raise BadRequest("The compressed body ends too early.", path="body")
 
 
-class _GzipMember:
-    hungry = True
+class _Member:
+    """
+    One member of a gzip body, or one frame of a zstd body.
 
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(_GZIP_FORMAT)
-        self.ended = False
+    Attributes:
+        hungry: it takes more; what it holds has come out.
+        ended: it is whole.
+    """
 
-    def take(self, compressed: memoryview) -> tuple[bytes, int]:
-        try:
-            piece = self._member.decompress(compressed, INFLATE_PIECE_BYTES)
-        except zlib.error:
-            raise BadRequest("The body is not gzip.", path="body") from None
-        self.ended = self._member.eof
-        return piece, len(self._member.unused_data if self.ended else self._member.unconsumed_tail)
-
-
-class _ZstdFrame:
-    def __init__(self) -> None:
-        self._frame = zstd.ZstdDecompressor(
-            options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX}
+    def __init__(self, coding: Coding) -> None:
+        self._coding = coding
+        self._decompressor: Any = (
+            zlib.decompressobj(_GZIP_FORMAT)
+            if coding is Coding.GZIP
+            else zstd.ZstdDecompressor(
+                options={zstd.DecompressionParameter.window_log_max: ZSTD_WINDOW_LOG_MAX}
+            )
         )
         self.hungry = True
         self.ended = False
 
     def take(self, compressed: memoryview) -> tuple[bytes, int]:
+        """At most `INFLATE_PIECE_BYTES` of what these bytes give, and how many of them are to be given again."""
+        decompressor = self._decompressor
         try:
-            piece = self._frame.decompress(compressed, INFLATE_PIECE_BYTES)
-        except zstd.ZstdError:
-            raise BadRequest("The body is not zstd, or needs too large a window.", path="body") from None
-        self.ended = self._frame.eof
-        # What it has taken in may still have to come out when all bytes are gone.
-        self.hungry = self.ended or self._frame.needs_input
-        return piece, len(self._frame.unused_data) if self.ended else 0
+            piece = decompressor.decompress(compressed, INFLATE_PIECE_BYTES)
+        except (zlib.error, zstd.ZstdError):
+            raise BadRequest(_REFUSALS[self._coding], path="body") from None
+        self.ended = decompressor.eof
+        if self.ended:
+            self.hungry, left = True, decompressor.unused_data
+        elif self._coding is Coding.GZIP:
+            left = decompressor.unconsumed_tail
+        else:
+            # What it has taken in may still have to come out when all bytes are gone.
+            self.hungry, left = decompressor.needs_input, b""
+        return piece, len(left)
 
 
 class Deflater(Protocol):

@@ -1,6 +1,6 @@
 """Streams are never silent for long (shell): one timer for all of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -53,11 +53,6 @@ class Heartbeats:
             if not self._due_s and self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-
-    @property
-    def streams(self) -> Iterable[Beating]:
-        """Whose turn will come, in its order."""
-        return self._due_s
 
     def _look(self) -> None:
         now_s = self._clock.monotonic_s()

@@ -54,9 +54,6 @@ class LiveStreams:
         self._counts = dict.fromkeys(LiveKind, 0)
         self._said = False
 
-    def __len__(self) -> int:
-        return len(self._farewells)
-
     def count(self, kind: LiveKind) -> int:
         """How many of that kind are open."""
         return self._counts[kind]

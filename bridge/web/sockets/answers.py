@@ -106,9 +106,9 @@ def receipt_frame_json(operation_id: str, receipt: bytes) -> bytes:
     return b'{"op":"receipt","id":"%b","receipt":%b}' % (operation_id.encode(), receipt)
 
 
-def acks_frame_json(operation_id: str | None, subscription: str, settled: bytes) -> bytes:
-    """What became of the tokens; *settled* is the object with which HTTP says so."""
-    return _json("settled", id=operation_id, subscription=subscription)[:-1] + b"," + settled[1:]
+def acks_frame_json(operation_id: str | None, subscription: str, results: bytes) -> bytes:
+    """What became of the tokens; *results* is the object with which HTTP says so."""
+    return _json("settled", id=operation_id, subscription=subscription)[:-1] + b"," + results[1:]
 
 
 def error_json(

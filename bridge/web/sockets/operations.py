@@ -125,7 +125,7 @@ class Publish(_Operation, frozen=True):
 
 
 class Ack(_Operation, frozen=True):
-    """These messages of a group are done; the answer is `settled`."""
+    """These messages of a group are done; the answer has the results."""
 
     subscription: Id
     tokens: Tokens
@@ -133,7 +133,7 @@ class Ack(_Operation, frozen=True):
 
 
 class Nack(_Operation, frozen=True):
-    """These messages of a group shall come again, after so long; the answer is `settled`."""
+    """These messages of a group shall come again, after so long; answered as `ack`."""
 
     subscription: Id
     tokens: Tokens
@@ -142,7 +142,7 @@ class Nack(_Operation, frozen=True):
 
 
 class Extend(_Operation, frozen=True):
-    """The leases of these messages hold for so long from now, or for what is configured; the answer is `settled`."""
+    """The leases of these messages hold for so long from now, or for what is configured; answered as `ack`."""
 
     subscription: Id
     tokens: Tokens

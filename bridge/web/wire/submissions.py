@@ -38,7 +38,6 @@ __all__ = (
     "message_steps",
     "placement_of",
     "plain_message",
-    "read_batch",
     "read_message",
 )
 
@@ -103,11 +102,6 @@ _LEVELS_AROUND_EVENTS: Final = 2
 def read_message(body: bytes) -> Submission:
     """`plain_message`, else `message_steps` in one go."""
     return plain_message(body) or result_of(message_steps(body))
-
-
-def read_batch(body: bytes, *, messages_max: int) -> Submission:
-    """`batch_steps` in one go."""
-    return result_of(batch_steps(body, messages_max=messages_max))
 
 
 def plain_message(body: bytes) -> Submission | None:

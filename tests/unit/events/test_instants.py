@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from bridge.errors import SerializationError
 from bridge.events import instant_of, is_event
-from bridge.web.wire.submissions import read_batch, read_message
+from bridge.web.wire.submissions import read_message
 from bridge.web.wire.times import time_us_of
 from tests.support.events import checked_event
+from tests.support.submissions import read_batch
 
 EVENT = (
     '{"id":"6f1c1b1e-1111-4111-8111-111111111111","event_type":"t","timestamp":"%s",'

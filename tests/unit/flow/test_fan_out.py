@@ -129,7 +129,7 @@ class World:
     def check(self) -> None:
         for member in self.members:
             member.check()
-        assert len(self.fan_out) == sum(member.end is None for member in self.members)
+        assert len(self.fan_out._members) == sum(member.end is None for member in self.members)
 
 
 @settings(deadline=None, max_examples=300)
@@ -196,7 +196,7 @@ async def test_one_that_fails_or_is_full_is_put_out_and_the_others_are_served(
     bad.fault, bad.full = fault, True
     feed.add()
     fan_out.serve()
-    assert (bad.end, bad.error, good.got, len(fan_out)) == (1, fault, b"1.", 1)
+    assert (bad.end, bad.error, good.got, len(fan_out._members)) == (1, fault, b"1.", 1)
 
 
 @pytest.mark.parametrize("why", ["gone", "lost", "not made"])

@@ -25,7 +25,7 @@ async def test_a_request_whose_time_is_up_is_ended_and_its_task_goes_on() -> Non
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
-    assert len(backstops) == 0
+    assert len(backstops._ends_at_s) == 0
 
 
 async def test_all_are_ended_at_once_when_the_process_ends() -> None:
@@ -53,7 +53,7 @@ async def test_a_request_that_ends_by_itself_leaves_nothing_behind() -> None:
     backstops = Backstops()
     backstops.guard(1e6)
     assert not backstops.release()
-    assert len(backstops) == 0
+    assert len(backstops._ends_at_s) == 0
     backstops.cancel_all()
 
 
@@ -74,7 +74,7 @@ async def test_one_whose_time_is_not_up_goes_on_when_another_is_ended() -> None:
     await begun.wait()
     assert await held(backstops, 0.0, asyncio.Event()) == "ended"
     assert not patient.done()
-    assert len(backstops) == 1
+    assert len(backstops._ends_at_s) == 1
     backstops.cancel_all()
     assert await patient == "ended"
 
@@ -125,4 +125,4 @@ async def test_a_request_that_bounds_its_steps_itself_is_ended_only_with_all() -
 async def test_a_request_that_nobody_guards_has_nothing_to_lift() -> None:
     backstops = Backstops()
     backstops.lift()
-    assert len(backstops) == 0
+    assert len(backstops._ends_at_s) == 0

@@ -45,7 +45,7 @@ async def test_there_is_one_timer_however_many_streams_and_none_without_any() ->
         assert len(timers.delays_s) == 1
         assert all(len(stream.beaten_s) == 2 for stream in streams)
     assert timers.delays_s == []
-    assert not list(beats.streams)
+    assert not list(beats._due_s)
 
 
 async def test_a_stream_that_ends_while_others_are_looked_at_is_no_harm() -> None:
@@ -63,7 +63,7 @@ async def test_a_stream_that_ends_while_others_are_looked_at_is_no_harm() -> Non
     with beats.beating(ends):
         late.enter_context(beats.beating(other))
         await timers.pass_s(LIVE_HEARTBEAT_S / 2)
-        assert (len(ends.beaten_s), list(beats.streams)) == (1, [ends])
+        assert (len(ends.beaten_s), list(beats._due_s)) == (1, [ends])
 
 
 async def test_a_beat_that_fails_keeps_no_other_stream_from_beating() -> None:

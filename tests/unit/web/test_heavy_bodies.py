@@ -15,9 +15,10 @@ from bridge.events import event as event_module
 from bridge.events.payloads import are_short_amounts
 from bridge.limits import JSON_FAST_BRACKETS_MAX, JSON_FAST_BYTES_MAX, JSON_STEP_BYTES
 from bridge.web.wire.payload_forms import form_of
-from bridge.web.wire.submissions import batch_steps, message_steps, read_batch, read_message
+from bridge.web.wire.submissions import batch_steps, message_steps, read_message
 from bridge.web.wire.topics import read_stream
 from tests.support.events import generic_event
+from tests.support.submissions import read_batch
 
 ID: Final = "6f1c1b1e-1111-4111-8111-111111111111"
 MIB: Final = 1024 * 1024

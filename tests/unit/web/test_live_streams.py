@@ -16,10 +16,10 @@ def test_there_are_no_more_streams_than_may_be_and_one_that_ends_makes_room() ->
             ):
                 raise AssertionError("a third stream was let in")
             assert refused.value.retry_after_ms
-            assert len(streams) == 2
+            assert len(streams._farewells) == 2
         with streams.joined(lambda: None, LiveKind.EVENTS, client="192.0.2.3"):
-            assert len(streams) == 2
-    assert len(streams) == 0
+            assert len(streams._farewells) == 2
+    assert len(streams._farewells) == 0
 
 
 async def test_every_stream_is_told_once_that_the_process_drains() -> None:

@@ -10,9 +10,10 @@ from bridge.errors import BadRequest, PayloadTooLarge, SerializationError
 from bridge.limits import JSON_FAST_BYTES_MAX, PARTITIONS_MAX, RETENTION_AGE_S_MAX
 from bridge.messagelog import Balanced, ByKey, Durability, NewEvent, Retention
 from bridge.web.wire import submissions as wire
-from bridge.web.wire.submissions import batch_steps, read_batch, read_message
+from bridge.web.wire.submissions import batch_steps, read_message
 from bridge.web.wire.topics import read_stream, read_topic
 from tests.support.events import generic_event, order_event, user_event
+from tests.support.submissions import read_batch
 
 _VALUES = st.recursive(
     st.none() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
