@@ -8,32 +8,18 @@ asking once more repeats nothing.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, Outcome, StreamNotFound, TopicNotFound, TopicNotReady
 from bridge.limits import DEFAULT_TOPIC_TRIES_MAX, RETRY_AFTER_DEFAULT_MS
-from bridge.messagelog import (
-    ConsumerKey,
-    Durability,
-    MessageLog,
-    Messages,
-    NewMessage,
-    Page,
-    Placement,
-    Position,
-    Receipt,
-    Retention,
-    StoredOffset,
-    StreamInfo,
-    TopicInfo,
-    TopicRef,
-)
+from bridge.messagelog import Appender, MessageLog, NewMessage, Placement, Receipt, TopicRef
 
 __all__ = ("KeptAppender", "KeptLog", "KeptTopic")
 
 _MISSING: Final = (StreamNotFound, TopicNotFound)
 _T = TypeVar("_T")
+_Call = TypeVar("_Call", bound=Callable[..., Awaitable[Any]])
 
 
 class KeptTopic:
@@ -96,23 +82,30 @@ class KeptTopic:
         finally:
             self.waiting -= 1
 
-    async def guarded(
-        self,
-        place: TopicRef | str,
-        call: Callable[[], Awaitable[_T]],
-        deadline: Deadline,
-        outcome: Outcome | None = None,
-    ) -> _T:
+    def guarding(self, call: _Call, outcome: Outcome | None = None, *, makes_it: bool = False) -> _Call:
         """
-        What *call* gives; where it misses *place* and that is the default topic or its stream, once that is there.
+        *call*, a method of `MessageLog` about a topic or a stream: where that is the default one and missing, once it is there.
 
-        Raises:
+        Args:
+            makes_it: it makes the topic, so that only the stream may be missing.
+
+        Raises (besides what *call* raises):
             TopicNotReady: with *outcome*, if it is not there in time, or is missing again and again.
         """
-        try:
-            return await call()
-        except _MISSING as error:
-            return await self.recovered(place, call, error, deadline, outcome)
+
+        async def guarded(place: Any, *args: Any, deadline: Deadline, **options: Any) -> Any:
+            try:
+                return await call(place, *args, deadline=deadline, **options)
+            except _MISSING as error:
+                return await self.recovered(
+                    place.stream if makes_it else place,
+                    lambda: call(place, *args, deadline=deadline, **options),
+                    error,
+                    deadline,
+                    outcome,
+                )
+
+        return cast("_Call", guarded)
 
     async def recovered(
         self,
@@ -123,11 +116,11 @@ class KeptTopic:
         outcome: Outcome | None = None,
     ) -> _T:
         """
-        As `guarded`, after *call* raised *missing*.
+        What *call* gives once the default topic is there, after it raised *missing*.
 
         Raises:
             BridgeError: *missing*, if *place* is another one.
-            TopicNotReady: as `guarded`.
+            TopicNotReady: with *outcome*, if it is not there in time, or is missing again and again.
         """
         if place not in (self.topic, self.topic.stream):
             raise missing
@@ -145,18 +138,12 @@ def _not_ready(outcome: Outcome | None) -> TopicNotReady:
     return TopicNotReady(outcome=outcome, retry_after_ms=RETRY_AFTER_DEFAULT_MS)
 
 
-class _Appends(Protocol):
-    async def append(
-        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
-    ) -> Receipt: ...
-
-
 class KeptAppender:
     """The write half of a `MessageLog` in which the default topic is never missing."""
 
     __slots__ = ("_appender", "_kept")
 
-    def __init__(self, appender: _Appends, kept: KeptTopic) -> None:
+    def __init__(self, appender: Appender, kept: KeptTopic) -> None:
         self._appender = appender
         self._kept = kept
 
@@ -167,7 +154,7 @@ class KeptAppender:
         kept = self._kept
         if kept.waiting and topic == kept.topic:
             await kept.until_there(deadline, Outcome.NOT_WRITTEN)
-        # Not `guarded`, whose call within a call took 1 % of a POST.
+        # Not `guarding`, whose call within a call took 1 % of a POST.
         try:
             return await self._appender.append(topic, placement, messages, deadline=deadline)
         except _MISSING as error:
@@ -183,134 +170,32 @@ class KeptAppender:
 class KeptLog:
     """A `MessageLog` in which the default topic is never missing, but to those who delete it."""
 
-    __slots__ = ("_kept", "_log")
-
     def __init__(self, log: MessageLog, kept: KeptTopic) -> None:
         self._log = log
         self._kept = kept
-
-    async def create_stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        return await self._log.create_stream(name, deadline=deadline)
-
-    async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
-        return await self._log.streams(deadline=deadline)
-
-    async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        return await self._kept.guarded(name, lambda: self._log.stream(name, deadline=deadline), deadline)
+        self.create_stream = log.create_stream
+        self.streams = log.streams
+        self.stream = kept.guarding(log.stream)
+        self.topics = kept.guarding(log.topics)
+        self.topic = kept.guarding(log.topic)
+        self.partitions_count = kept.guarding(log.partitions_count)
+        self.read = kept.guarding(log.read)
+        self.stored_offset = kept.guarding(log.stored_offset)
+        self.create_topic = kept.guarding(log.create_topic, Outcome.NOT_WRITTEN, makes_it=True)
+        self.purge_topic = kept.guarding(log.purge_topic, Outcome.NOT_WRITTEN)
+        self.update_retention = kept.guarding(log.update_retention, Outcome.NOT_WRITTEN)
+        self.add_partitions = kept.guarding(log.add_partitions, Outcome.NOT_WRITTEN)
+        self.append = kept.guarding(log.append, Outcome.NOT_WRITTEN)
+        self.store_offset = kept.guarding(log.store_offset, Outcome.NOT_WRITTEN)
+        self.delete_offset = kept.guarding(log.delete_offset, Outcome.NOT_WRITTEN)
+        self.close = log.close
 
     async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
         await self._log.delete_stream(name, deadline=deadline)
         if name == self._kept.topic.stream:
             self._kept.missed()
 
-    async def create_topic(
-        self,
-        topic: TopicRef,
-        *,
-        partitions_count: int,
-        durability: Durability | None = None,
-        retention: Retention = Retention(),  # noqa: B008 (frozen)
-        deadline: Deadline,
-    ) -> TopicInfo:
-        return await self._kept.guarded(
-            topic.stream,
-            lambda: self._log.create_topic(
-                topic,
-                partitions_count=partitions_count,
-                durability=durability,
-                retention=retention,
-                deadline=deadline,
-            ),
-            deadline,
-            Outcome.NOT_WRITTEN,
-        )
-
-    async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
-        return await self._kept.guarded(stream, lambda: self._log.topics(stream, deadline=deadline), deadline)
-
-    async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
-        return await self._kept.guarded(topic, lambda: self._log.topic(topic, deadline=deadline), deadline)
-
     async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
         await self._log.delete_topic(topic, deadline=deadline)
         if topic == self._kept.topic:
             self._kept.missed()
-
-    async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        await self._kept.guarded(
-            topic, lambda: self._log.purge_topic(topic, deadline=deadline), deadline, Outcome.NOT_WRITTEN
-        )
-
-    async def update_retention(
-        self, topic: TopicRef, retention: Retention, *, deadline: Deadline
-    ) -> TopicInfo:
-        return await self._kept.guarded(
-            topic,
-            lambda: self._log.update_retention(topic, retention, deadline=deadline),
-            deadline,
-            Outcome.NOT_WRITTEN,
-        )
-
-    async def add_partitions(self, topic: TopicRef, count: int, *, deadline: Deadline) -> TopicInfo:
-        return await self._kept.guarded(
-            topic,
-            lambda: self._log.add_partitions(topic, count, deadline=deadline),
-            deadline,
-            Outcome.NOT_WRITTEN,
-        )
-
-    async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
-        return await self._kept.guarded(
-            topic, lambda: self._log.partitions_count(topic, deadline=deadline), deadline
-        )
-
-    async def append(
-        self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
-    ) -> Receipt:
-        return await self._kept.guarded(
-            topic,
-            lambda: self._log.append(topic, placement, messages, deadline=deadline),
-            deadline,
-            Outcome.NOT_WRITTEN,
-        )
-
-    async def read(
-        self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
-    ) -> Page:
-        return await self._kept.guarded(
-            topic,
-            lambda: self._log.read(topic, partition_id, position, count=count, deadline=deadline),
-            deadline,
-        )
-
-    async def stored_offset(
-        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
-    ) -> StoredOffset | None:
-        return await self._kept.guarded(
-            topic,
-            lambda: self._log.stored_offset(topic, partition_id, consumer, deadline=deadline),
-            deadline,
-        )
-
-    async def store_offset(
-        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
-    ) -> None:
-        await self._kept.guarded(
-            topic,
-            lambda: self._log.store_offset(topic, partition_id, consumer, offset, deadline=deadline),
-            deadline,
-            Outcome.NOT_WRITTEN,
-        )
-
-    async def delete_offset(
-        self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
-    ) -> None:
-        await self._kept.guarded(
-            topic,
-            lambda: self._log.delete_offset(topic, partition_id, consumer, deadline=deadline),
-            deadline,
-            Outcome.NOT_WRITTEN,
-        )
-
-    async def close(self) -> None:
-        await self._log.close()

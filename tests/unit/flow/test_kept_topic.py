@@ -98,7 +98,7 @@ def every_call(log: KeptLog) -> dict[str, Callable[[TopicRef], Awaitable[Any]]]:
     }
 
 
-@pytest.mark.parametrize("name", every_call(KeptLog(cast("MessageLog", None), KeptTopic(TOPIC))))
+@pytest.mark.parametrize("name", every_call(cast("KeptLog", None)))
 async def test_whatever_is_asked_of_a_missing_default_topic_is_answered_once_it_was_made(name: str) -> None:
     bare, kept = FakeLog(StreamNotFound()), KeptTopic(TOPIC)
     asking = asyncio.ensure_future(every_call(KeptLog(cast("MessageLog", bare), kept))[name](TOPIC))
@@ -111,7 +111,7 @@ async def test_whatever_is_asked_of_a_missing_default_topic_is_answered_once_it_
     assert kept.waiting == 0
 
 
-@pytest.mark.parametrize("name", every_call(KeptLog(cast("MessageLog", None), KeptTopic(TOPIC))))
+@pytest.mark.parametrize("name", every_call(cast("KeptLog", None)))
 async def test_other_topics_that_are_missing_are_told_so_at_once(name: str) -> None:
     bare, kept = FakeLog(StreamNotFound()), KeptTopic(TOPIC)
     kept.made()
