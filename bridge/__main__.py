@@ -9,8 +9,6 @@ from bridge.cli.entry import main as run_command
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ("main",)
-
 
 def _new_event_loop() -> "asyncio.AbstractEventLoop":
     import uvloop  # noqa: PLC0415 (`bridge health` needs no loop)

@@ -5,8 +5,6 @@ from typing import Protocol
 
 import msgspec
 
-__all__ = ("Clock", "Deadline", "SystemClock")
-
 
 class Clock(Protocol):
     """Two readings: one that never goes back, for waits; one that people understand, for stamps."""

@@ -23,49 +23,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
-__all__ = (
-    "AlreadyExists",
-    "BadRequest",
-    "BridgeError",
-    "CircuitOpen",
-    "ConfigError",
-    "ConnectionFailed",
-    "ConnectionReset",
-    "DeadlineExceeded",
-    "Disconnected",
-    "Forbidden",
-    "HeaderTooLarge",
-    "HttpVersionNotSupported",
-    "InternalError",
-    "LogError",
-    "MethodNotAllowed",
-    "MisdirectedRequest",
-    "NotAcceptable",
-    "NotFound",
-    "Outcome",
-    "Overloaded",
-    "PartitionNotFound",
-    "PayloadTooLarge",
-    "PollError",
-    "RateLimited",
-    "RequestBodyTimeout",
-    "RequestError",
-    "SendError",
-    "SerializationError",
-    "StartupError",
-    "StreamError",
-    "StreamNotFound",
-    "TargetTooLong",
-    "TooManyFailedKeys",
-    "TopicError",
-    "TopicNotFound",
-    "TopicNotReady",
-    "Unauthorized",
-    "UnsupportedMediaType",
-    "UpgradeRequired",
-    "let_go",
-)
-
 
 class Outcome(StrEnum):
     """What is known of a write that was not acknowledged."""

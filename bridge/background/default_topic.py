@@ -8,8 +8,6 @@ from bridge.clock import Clock, Deadline
 from bridge.errors import AlreadyExists, StreamNotFound, TopicNotFound
 from bridge.messagelog import MessageLog, TopicRef
 
-__all__ = ("DefaultTopic",)
-
 _log = structlog.get_logger("bridge.background")
 
 

@@ -6,8 +6,6 @@ from bridge.clock import Clock, Deadline
 from bridge.errors import NotFound
 from bridge.messagelog import LogTotals, MessageLog, StatsSource
 
-__all__ = ("STALE_AFTER_TTLS", "StatsCache", "StatsSnapshot", "refresh_stats")
-
 #: Figures count as stale once this many renewals in a row are missing: one late answer is no news.
 STALE_AFTER_TTLS = 2.0
 

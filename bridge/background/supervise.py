@@ -14,8 +14,6 @@ import structlog
 from bridge.errors import BridgeError, ConfigError, StartupError
 from bridge.telemetry.metrics import TaskMetrics
 
-__all__ = ("Pace", "retry_until_done", "supervise")
-
 _log = structlog.get_logger("bridge.background")
 # 2 to this power times any base is beyond every ceiling; larger powers only cost.
 _DOUBLINGS_MAX = 20

@@ -11,8 +11,6 @@ from bridge.limits import LOOP_LAG_INTERVAL_S
 from bridge.messagelog import HealthProbe, LogHealth, LogTotals, MessageLog
 from bridge.telemetry.metrics import LogMetrics, TaskMetrics
 
-__all__ = ("LAG_WARNED_S", "measure_log", "tidy_figures", "watch_health", "watch_loop_lag")
-
 _log = structlog.get_logger("bridge.telemetry")
 
 #: Beyond this, requests feel it and probes begin to fail.

@@ -12,8 +12,6 @@ from bridge.config.sections import Config
 from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Kind, Setting, range_text, shown_value
 from bridge.errors import ConfigError
 
-__all__ = ("Effective", "Inputs", "SecretFile", "parse")
-
 # Narrower than int() and float(), which take "1_000", "٣", "nan" and blanks.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,18}(\.[0-9]{1,18})?", re.ASCII)

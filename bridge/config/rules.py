@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from bridge.config.sections import Config
 
-__all__ = ("RULES", "ConfigFault", "Rule", "advice", "is_loopback")
-
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@,*]+", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:%_-]*[A-Za-z0-9])?|::[A-Fa-f0-9.:]*", re.ASCII)
 _ALLOWED_HOST = re.compile(

@@ -8,17 +8,6 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 from bridge.config.sections import Config, SettingSpec
 
-__all__ = (
-    "SECTION_TITLES",
-    "SETTINGS",
-    "SETTINGS_BY_ENV",
-    "Kind",
-    "Setting",
-    "default_text",
-    "range_text",
-    "shown_value",
-)
-
 
 class Kind(Enum):
     """What a setting's text is read as."""

@@ -15,8 +15,6 @@ from bridge.errors import BridgeError, Outcome, StreamNotFound, TopicNotFound, T
 from bridge.limits import DEFAULT_TOPIC_TRIES_MAX, RETRY_AFTER_DEFAULT_MS
 from bridge.messagelog import Appender, MessageLog, NewMessage, Placement, Receipt, TopicRef
 
-__all__ = ("KeptAppender", "KeptLog", "KeptTopic")
-
 _MISSING: Final = (StreamNotFound, TopicNotFound)
 _T = TypeVar("_T")
 _Call = TypeVar("_Call", bound=Callable[..., Awaitable[Any]])

@@ -9,8 +9,6 @@ from bridge.errors import BadRequest, DeadlineExceeded, NotFound, Outcome, Reque
 from bridge.limits import PARTITIONS_COUNTED_AT_ONCE, PARTITIONS_RECOUNT_S, PARTITIONS_RECOUNT_S_MIN
 from bridge.messagelog import MessageLog
 
-__all__ = ("PartitionRoom",)
-
 
 class PartitionRoom:
     """

@@ -5,8 +5,6 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-__all__ = ("Timer", "Timers", "in_background", "loop_timers", "pause")
-
 _T = TypeVar("_T")
 
 

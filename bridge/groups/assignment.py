@@ -9,8 +9,6 @@ from bridge import limits
 from bridge.groups.partition import Partition
 from bridge.groups.records import Scope
 
-__all__ = ("Reservations", "assigned_partitions", "is_leader")
-
 
 def assigned_partitions(
     member_id: int, members: Sequence[int], scope: Scope, partitions_count: int

@@ -9,8 +9,6 @@ from bridge.errors import BadRequest
 from bridge.groups.records import Scope
 from bridge.messagelog import HeaderValue, Message, NewMessage, TopicRef, check_append
 
-__all__ = ("dead_letter", "dead_letter_topic")
-
 _SUFFIX: Final = ".dlq"
 # What is kept of each name where both together are too long, so that an operator still knows them.
 _PART_CHARS: Final = 100

@@ -19,13 +19,13 @@ from bridge.groups.ledger import AppliedRecord, LeaseResult
 from bridge.groups.ledger_replica import LedgerReplica
 from bridge.groups.ledger_topics import LEDGER
 from bridge.groups.maintenance import Maintenance
+from bridge.groups.partition import AckOutcome
 from bridge.groups.read_ahead import ReadAhead
 from bridge.groups.receiving import ReceiveOptions, Receiving, leased_ranges
 from bridge.groups.records import AckKind, DeleteGroup, ExpireGroup, Heartbeat, Lease, Leave, Scope, Seek
 from bridge.groups.served_groups import Context, ServedGroup, ServedGroups
 from bridge.groups.tokens import Token
 from bridge.groups.values import (
-    AckOutcome,
     Delivery,
     GroupInfo,
     SeekResult,
@@ -37,8 +37,6 @@ from bridge.groups.values import (
 )
 from bridge.messagelog import Appender, MessageLog, TopicRef
 from bridge.telemetry.group_metrics import GroupMetrics
-
-__all__ = ("Groups",)
 
 
 class Groups:

@@ -25,8 +25,6 @@ from bridge.messagelog import (
 )
 from bridge.telemetry.group_metrics import GroupStats
 
-__all__ = ("group_info", "group_stats", "seek_starts")
-
 
 def group_info(context: Context, scope: Scope, info: TopicInfo) -> GroupInfo:
     """One group, which the ledger knows; *info* is its topic's."""

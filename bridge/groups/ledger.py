@@ -31,22 +31,6 @@ from bridge.groups.records import (
     decoded,
 )
 
-__all__ = (
-    "AckResult",
-    "AppliedRecord",
-    "Group",
-    "GroupState",
-    "LeaseResult",
-    "Ledger",
-    "LedgerState",
-    "MemberState",
-    "Piece",
-    "Result",
-    "piece_of",
-    "restored",
-    "snapshot",
-)
-
 _FORMAT: Final = b"BGS1"
 _HEAD: Final = Struct(">4sQII")
 

@@ -52,8 +52,6 @@ from bridge.messagelog import (
     TopicRef,
 )
 
-__all__ = ("LedgerReplica",)
-
 _log = structlog.get_logger("bridge.groups")
 # One step of starting or following; callers leave at their own deadline.
 _STEP_TIMEOUT_S: Final = 10.0

@@ -27,8 +27,6 @@ from bridge.messagelog import (
     TopicRef,
 )
 
-__all__ = ("KEYS", "LEDGER", "LedgerTopics", "token_key")
-
 LEDGER: Final = "ledger"
 KEYS: Final = "keys"
 _SNAPSHOTS: Final = "snapshots"

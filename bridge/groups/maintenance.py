@@ -24,8 +24,6 @@ from bridge.groups.values import consumer_name
 from bridge.messagelog import TopicRef
 from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
 
-__all__ = ("Maintenance",)
-
 _log = structlog.get_logger("bridge.groups")
 _TIMEOUT_S: Final = 5.0
 _TTL_US: Final = limits.GROUP_MEMBER_TTL_MS * 1000

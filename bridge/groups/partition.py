@@ -17,8 +17,6 @@ from msgspec import Struct
 from bridge import limits
 from bridge.groups.records import AckKind, OffsetRange
 
-__all__ = ("AckOutcome", "FreeRanges", "Granted", "GroupPartitionState", "HeldState", "Partition")
-
 # The heap of ends is made anew when it has so many times the entries that count; below so many nobody minds.
 _STALE_TIMES: Final = 2
 _STALE_FREE: Final = 64

@@ -12,8 +12,6 @@ from bridge.errors import DeadlineExceeded, LogError, Outcome
 from bridge.groups.ledger import AppliedRecord, Result
 from bridge.groups.records import Lease, Record
 
-__all__ = ("PendingRecords", "random_ids", "with_outcome")
-
 # Leases whose callers left before their result was known.
 _ORPHANS_MAX: Final = 10_000
 # Numbers of one reading: by itself each took 90 us beside busy threads, since it lets go of the interpreter.

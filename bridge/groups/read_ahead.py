@@ -10,8 +10,6 @@ from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.messagelog import NO_RECORDS, FromOffset, Message, MessageLog, TopicRef
 
-__all__ = ("ReadAhead", "ReadAheadPage", "some_at_once")
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

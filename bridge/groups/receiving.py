@@ -27,8 +27,6 @@ from bridge.groups.values import Delivery
 from bridge.messagelog import Appender, Message, NewMessage, ToPartition, TopicRef
 from bridge.telemetry.group_metrics import GroupMetrics
 
-__all__ = ("ReceiveOptions", "Receiving")
-
 _log = structlog.get_logger("bridge.groups")
 # Attempts in a row that other processes were faster than, before the next news is waited for.
 _LOST_MAX: Final = 8

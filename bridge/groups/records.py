@@ -15,27 +15,6 @@ from msgspec import Meta, Struct
 
 from bridge import limits
 
-__all__ = (
-    "AckKind",
-    "Acknowledge",
-    "Advance",
-    "DeleteGroup",
-    "ExpireGroup",
-    "Heartbeat",
-    "Lease",
-    "LeasedRanges",
-    "Leave",
-    "OffsetRange",
-    "Open",
-    "Record",
-    "Scope",
-    "Seek",
-    "Start",
-    "decoded",
-    "encoded",
-    "offset_ranges",
-)
-
 _FORMAT: Final = b"BGL1"
 
 _Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=limits.NAME_CHARS_MAX)]

@@ -30,8 +30,6 @@ from bridge.groups.records import (
 from bridge.groups.values import consumer_name
 from bridge.messagelog import MessageLog, TopicRef
 
-__all__ = ("Context", "Reservation", "ServedGroup", "ServedGroups")
-
 _FAR_S: Final = 3600.0
 # How often those who wait look for themselves where no tail can tell them.
 _BLIND_S: Final = 1.0

@@ -13,8 +13,6 @@ from typing import Final, NamedTuple
 from bridge.errors import BadRequest
 from bridge.groups.records import Scope
 
-__all__ = ("TOKEN_KEY_BYTES", "Token", "Tokens")
-
 #: As strong as the tag is long, twice over; BLAKE2b takes up to 64.
 TOKEN_KEY_BYTES: Final = 32
 

@@ -9,19 +9,6 @@ from bridge.groups.records import Scope
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Message, TopicRef
 from bridge.policy.names import check_name
 
-__all__ = (
-    "AckOutcome",
-    "Delivery",
-    "GroupInfo",
-    "GroupPartition",
-    "SeekResult",
-    "SeekTo",
-    "TokenResult",
-    "bounded",
-    "consumer_name",
-    "scope_of",
-)
-
 SeekTo: TypeAlias = First | Last | FromOffset | FromTimestamp
 """Where a group goes on: at the oldest message kept, behind the newest, at an offset, or at a time."""
 

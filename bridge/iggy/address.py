@@ -8,8 +8,6 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from bridge.errors import ConfigError
 from bridge.limits import IGGY_NODES_MAX
 
-__all__ = ("IggyAddress", "parse_connection_string")
-
 _NAME: Final = "IGGY_CONNECTION_STRING"
 _MALFORMED: Final = f"{_NAME}: not of the form iggy://user:password@host:port"
 _SCHEMES: Final = ("iggy", "iggy+tcp")

@@ -17,8 +17,6 @@ from bridge.iggy.topics import retention_options, topic_options
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
 from bridge.messagelog.bounds import check_added_partitions
 
-__all__ = ("IggyAdmin",)
-
 #: The consumer whose stored offset stands in a partition until it is emptied.
 _MARK: Final = "bridge.purge"
 _LOOK_S_MIN: Final = 0.002

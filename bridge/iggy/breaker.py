@@ -14,8 +14,6 @@ neither: otherwise one short restart under load would refuse those who could hav
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ("Breaker", "BreakerPermit", "BreakerState", "Refused")
-
 
 class BreakerState(StrEnum):
     CLOSED = "closed"

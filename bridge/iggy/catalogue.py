@@ -14,8 +14,6 @@ from bridge.iggy.shared_reads import SharedReads
 from bridge.iggy.topics import KnownTopic, TopicCache, stream_info, topic_info
 from bridge.messagelog import Durability, StreamInfo, TopicInfo, TopicRef
 
-__all__ = ("TopicCatalogue", "check_names")
-
 _log = structlog.get_logger("bridge.iggy")
 
 #: The SDK takes text that Rust reads as a number for a numeric id, and ids are given away again after a deletion.

@@ -16,8 +16,6 @@ from bridge.iggy.encoding import CLUSTER_METADATA, WireError, parse_roster
 from bridge.iggy.faults import Operation, Verdict, explain
 from bridge.iggy.pool import Slot
 
-__all__ = ("Dialled", "Refusal", "SdkCalls", "dial", "new_client", "refusal", "roster_of")
-
 _T = TypeVar("_T")
 _log = structlog.get_logger("bridge.iggy")
 _SDK_VERSION = metadata.version("apache-iggy")

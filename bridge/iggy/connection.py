@@ -27,8 +27,6 @@ from bridge.iggy.state import (
 )
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("IggyConnection", "delays_s")
-
 _log = structlog.get_logger("bridge.iggy")
 # 2**32 times any base passes any ceiling; larger powers would overflow a float in a long outage.
 _DOUBLINGS_MAX = 32

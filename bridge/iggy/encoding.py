@@ -25,26 +25,6 @@ from bridge.messagelog import (
     TopicRef,
 )
 
-__all__ = (
-    "CLUSTER_METADATA",
-    "DELETE_OFFSET",
-    "GET_OFFSET",
-    "INT_KINDS",
-    "POLL",
-    "POLL_HEAD_BYTES",
-    "STORE_OFFSET",
-    "PolledPage",
-    "WireError",
-    "delete_offset_request",
-    "offset_request",
-    "parse_offset",
-    "parse_page",
-    "parse_roster",
-    "poll_request",
-    "store_offset_request",
-    "with_head_of",
-)
-
 CLUSTER_METADATA: Final = 12
 POLL: Final = 100
 GET_OFFSET: Final = 120

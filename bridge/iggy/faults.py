@@ -38,8 +38,6 @@ from bridge.errors import (
 )
 from bridge.limits import MESSAGE_PAYLOAD_BYTES_MAX
 
-__all__ = ("ROWS", "ErrorText", "Operation", "SdkFailure", "Verdict", "explain", "telling", "unexplained")
-
 
 class Operation(StrEnum):
     """What was asked; names the error for what nobody can explain."""

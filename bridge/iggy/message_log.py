@@ -31,8 +31,6 @@ from bridge.messagelog import (
 )
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("IggyMessageLog",)
-
 _log = structlog.get_logger("bridge.iggy")
 
 

@@ -10,8 +10,6 @@ from apache_iggy import IggyClient
 
 from bridge.errors import Outcome, Overloaded
 
-__all__ = ("Lane", "Slot")
-
 
 @dataclass(slots=True, eq=False)
 class Slot:

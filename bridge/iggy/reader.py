@@ -45,8 +45,6 @@ from bridge.messagelog import (
 )
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("HotReplies", "MessageSizes", "PageReader")
-
 _log = structlog.get_logger("bridge.iggy")
 
 # Where the first batch of a reply tells its first offset; all there is at worst is a key that finds nothing.

@@ -22,8 +22,6 @@ from bridge.errors import BadRequest
 from bridge.iggy.encoding import INT_KINDS
 from bridge.messagelog import HeaderValue, NewRecords, TopicRef
 
-__all__ = ("SEND", "base_offset", "send_request")
-
 SEND: Final = 101
 
 # id, offset delta, timestamp delta, headers length, payload length, reserved; their checksum comes before them.

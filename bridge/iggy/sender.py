@@ -29,8 +29,6 @@ from bridge.messagelog import (
 from bridge.messagelog.bounds import check_append, check_placement
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("Sender",)
-
 
 class Sender:
     """`MessageLog.append`."""

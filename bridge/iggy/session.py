@@ -34,8 +34,6 @@ from bridge.iggy.faults import Operation, Verdict, explain
 from bridge.iggy.pool import Lane, Slot
 from bridge.iggy.state import State
 
-__all__ = ("IggySession",)
-
 _T = TypeVar("_T")
 _log = structlog.get_logger("bridge.iggy")
 

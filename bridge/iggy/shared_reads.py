@@ -8,8 +8,6 @@ from bridge.clock import Deadline
 from bridge.errors import DeadlineExceeded, LogError, Overloaded
 from bridge.limits import IGGY_READS_SHARING_MAX
 
-__all__ = ("SharedReads",)
-
 T = TypeVar("T")
 
 

@@ -16,21 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-__all__ = (
-    "TRANSITIONS",
-    "Action",
-    "AttemptFailed",
-    "AttemptsExhausted",
-    "CloseRequested",
-    "ConnectionLost",
-    "ConnectionMade",
-    "Edge",
-    "Event",
-    "IllegalTransition",
-    "State",
-    "step",
-)
-
 
 class State(StrEnum):
     CONNECTING = "connecting"

@@ -22,17 +22,6 @@ from apache_iggy import (
 from bridge import limits
 from bridge.messagelog import Durability, PartitionInfo, Retention, StreamInfo, TopicInfo, TopicRef
 
-__all__ = (
-    "KnownTopic",
-    "TopicCache",
-    "durability_of",
-    "end_offset",
-    "retention_options",
-    "stream_info",
-    "topic_info",
-    "topic_options",
-)
-
 #: The server's default for `messages_required_to_save`, where it does not say.
 _SAVED_AFTER_DEFAULT: Final = 1024
 _SEGMENT_STEP_BYTES: Final = 512

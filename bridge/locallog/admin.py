@@ -17,8 +17,6 @@ from bridge.locallog.changes import (
 from bridge.locallog.writer import Writer
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
 
-__all__ = ("Lifetime", "LocalAdmin")
-
 
 class Lifetime:
     """Whether the log is still open."""

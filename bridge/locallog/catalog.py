@@ -26,17 +26,6 @@ from bridge.messagelog import (
     partition_of_key,
 )
 
-__all__ = (
-    "EMPTY",
-    "Catalog",
-    "KeyRange",
-    "PartitionState",
-    "StreamState",
-    "TopicState",
-    "Watermarks",
-    "free_base_key",
-)
-
 
 class Watermarks(NamedTuple):
     """

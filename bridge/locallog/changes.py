@@ -10,11 +10,6 @@ from bridge.locallog.transaction import Change, Transaction
 from bridge.messagelog import Retention, StreamInfo, TopicRef
 from bridge.messagelog.bounds import check_added_partitions
 
-__all__ = (
-    "AddPartitions", "CreateStream", "CreateTopic", "DeleteStream", "DeleteTopic", "Fill", "Probe", "Purge", "PurgeTopic",
-    "TopicChange", "Unfill", "UpdateRetention",
-)  # fmt: skip
-
 _FILL: Final = "insert or replace into probes values (1, zeroblob(?))"
 _UNFILL: Final = "delete from probes"
 

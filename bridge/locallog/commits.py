@@ -14,8 +14,6 @@ from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space
 from bridge.locallog.transaction import Change, Transaction
 
-__all__ = ("Answer", "CommitFailed", "Commits")
-
 _LOG = structlog.get_logger("bridge.locallog")
 
 Answer: TypeAlias = tuple[Change, Any, BridgeError | None]

@@ -4,8 +4,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ("Completions",)
-
 
 class Completions:
     """

@@ -9,8 +9,6 @@ import apsw
 from bridge import limits
 from bridge.errors import Outcome, Overloaded
 
-__all__ = ("DiskFault", "DiskFull", "LocalLogFailed", "disk_full", "fault_of")
-
 # A quota and a limit on the size of files are as full as a disk; SQLite has a code of its own for the disk alone.
 _NO_SPACE: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 # After a failed sync nobody knows what is on the disk, whatever the reason was.

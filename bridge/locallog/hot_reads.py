@@ -13,8 +13,6 @@ from bridge.locallog.catalog import PartitionState, Watermarks
 from bridge.locallog.queries import Found
 from bridge.messagelog import First, FromOffset, HotPages, Last, Position, Records
 
-__all__ = ("HotChunks", "HotReads")
-
 
 class HotReads:
     """

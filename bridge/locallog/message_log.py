@@ -55,8 +55,6 @@ from bridge.messagelog import (
 )
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("LocalMessageLog",)
-
 _LOG = structlog.get_logger("bridge.locallog")
 _NO_TUNING: Final = Tuning()
 # Retention waits for the writer like anybody else, but nobody waits for retention.

@@ -20,8 +20,6 @@ from bridge.messagelog import (
     Records,
 )
 
-__all__ = ("Found", "first_offset_since", "messages_from", "read", "stored_offset")
-
 _CHUNKS: Final = "select key, messages_count, timestamp_us, bytes_end, checksum, body from chunks "
 _CONTAINING: Final = _CHUNKS + "where key >= ? and key <= ? order by key desc limit 1"
 _FOLLOWING: Final = _CHUNKS + "where key >= ? and key < ? order by key limit 1"

@@ -16,8 +16,6 @@ from bridge.limits import LOCAL_READS_WAITING_MAX
 from bridge.locallog.chunks import DamagedChunk
 from bridge.locallog.completions import Completions
 
-__all__ = ("Readers",)
-
 _LOG = structlog.get_logger("bridge.locallog")
 _RETRY_AFTER_MS = 1_000
 

@@ -8,8 +8,6 @@ from bridge.locallog.catalog import Catalog, PartitionState, TopicState, Waterma
 from bridge.locallog.schema import chunk_key, offset_of
 from bridge.locallog.transaction import Change, Transaction
 
-__all__ = ("Trim",)
-
 
 class Trim(Change):
     """

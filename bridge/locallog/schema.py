@@ -14,18 +14,6 @@ their own for each addition (`extensions`). A topic that is purged gets one fres
 
 from typing import Final
 
-__all__ = (
-    "APPLICATION_ID",
-    "OFFSET_BITS",
-    "PARTITION_OFFSETS_MAX",
-    "SCHEMA_VERSION",
-    "TABLES",
-    "UPGRADES",
-    "chunk_key",
-    "offset_of",
-    "partition_of",
-)
-
 #: "BRDG", so that `file` and we ourselves know whose database this is.
 APPLICATION_ID: Final = 0x42524447
 SCHEMA_VERSION: Final = 2

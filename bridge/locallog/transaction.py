@@ -11,8 +11,6 @@ from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
 from bridge.messagelog import ConsumerKey, Durability, NewRecords, Receipt
 
-__all__ = ("Append", "Change", "StoreOffset", "Transaction")
-
 
 class Transaction:
     """

@@ -26,8 +26,6 @@ from bridge.locallog.completions import Completions
 from bridge.locallog.faults import DiskFault, disk_full
 from bridge.locallog.transaction import Change
 
-__all__ = ("FULL_ADVICE", "LogState", "Writer")
-
 _LOG = structlog.get_logger("bridge.locallog")
 _BUSY_RETRY_MS: Final = 1_000
 

@@ -17,8 +17,6 @@ from bridge.limits import (
 from bridge.messagelog.records import NewRecords
 from bridge.messagelog.values import ByKey, HeaderValue, NewMessage, Placement
 
-__all__ = ("check_added_partitions", "check_append", "check_placement", "headers_bytes")
-
 # Iggy writes one byte of kind and four of length before each key and each value; 100,000 bytes count with them.
 _HEADER_FRAME_BYTES: Final = 10
 _NUMBER_BYTES: Final = 8

@@ -6,8 +6,6 @@ from typing import Generic, TypeVar
 
 from bridge.limits import HOT_PAGES_SEEN_MAX
 
-__all__ = ("HotPages",)
-
 K = TypeVar("K")
 V = TypeVar("V")
 

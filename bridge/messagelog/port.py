@@ -22,18 +22,6 @@ from bridge.messagelog.values import (
     TopicRef,
 )
 
-__all__ = (
-    "Appender",
-    "HealthProbe",
-    "MessageLog",
-    "Messages",
-    "OpenBatch",
-    "StatsSource",
-    "StoredListener",
-    "StoredNews",
-    "sealed",
-)
-
 
 class Appender(Protocol):
     """The write half of a `MessageLog`, gathered or direct."""

@@ -11,8 +11,6 @@ from bridge.errors import BadRequest
 from bridge.limits import HOT_PAGES_MESSAGE_BYTES, MESSAGE_ID_MAX
 from bridge.messagelog.values import NO_HEADERS, Headers, Message, NewEvent, NewMessage
 
-__all__ = ("ID_BYTES", "NO_RECORDS", "NewRecords", "Page", "Records")
-
 ID_BYTES: Final = 16
 NO_HEADERS_AT_ALL: Final[Mapping[int, Headers]] = {}
 

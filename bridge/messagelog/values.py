@@ -9,37 +9,6 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 import xxhash
 
-__all__ = (
-    "NO_HEADERS",
-    "Balanced",
-    "ByKey",
-    "ConsumerKey",
-    "Durability",
-    "First",
-    "FromOffset",
-    "FromTimestamp",
-    "HeaderValue",
-    "Headers",
-    "Last",
-    "LogHealth",
-    "LogTotals",
-    "Message",
-    "NewEvent",
-    "NewMessage",
-    "Next",
-    "PartitionInfo",
-    "Placement",
-    "Position",
-    "Receipt",
-    "Retention",
-    "StoredOffset",
-    "StreamInfo",
-    "ToPartition",
-    "TopicInfo",
-    "TopicRef",
-    "partition_of_key",
-)
-
 HeaderValue: TypeAlias = str | bytes | bool | int | float
 """A header's value: text or bytes of 1..255 bytes, or a number of at most 64 bits when written here."""
 

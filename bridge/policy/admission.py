@@ -18,8 +18,6 @@ from bridge.limits import (
 )
 from bridge.policy.client_address import limit_key
 
-__all__ = ("Admission", "FairShare", "RefusalPace", "Ticket")
-
 
 class FairShare:
     """

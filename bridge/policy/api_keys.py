@@ -14,8 +14,6 @@ from limits.strategies import FixedWindowRateLimiter
 from bridge.clock import Clock
 from bridge.limits import FAILED_KEYS_BURST, FAILED_KEYS_BURST_S, FAILED_KEYS_PER_MINUTE
 
-__all__ = ("ApiKeyRule", "KeyVerdict", "Lockout")
-
 
 class KeyVerdict(StrEnum):
     """What was found; the last two never tell the caller more than "401"."""

@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
-__all__ = ("BodyKind", "Coding", "body_kind", "coding_of", "is_json", "is_plain_encoding")
-
 
 class BodyKind(Enum):
     """How the bytes of a body become messages."""

@@ -9,17 +9,6 @@ from typing import Final, NamedTuple, TypeAlias
 
 from bridge.limits import FORWARDED_CHARS_MAX, FORWARDED_ENTRIES_MAX, FORWARDED_NODE_CHARS_MAX
 
-__all__ = (
-    "Address",
-    "Client",
-    "ClientAddresses",
-    "Unread",
-    "address_of",
-    "elements_of",
-    "limit_key",
-    "parsed_address",
-)
-
 Address: TypeAlias = IPv4Address | IPv6Address
 
 # A port, or a name that stands for one (RFC 7239, section 6.2).

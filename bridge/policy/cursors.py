@@ -24,8 +24,6 @@ from typing import Final, NamedTuple, TypeAlias
 from bridge.errors import BadRequest
 from bridge.limits import CURSOR_CHARS_MAX, CURSOR_PARTITIONS_MAX, OFFSET_MAX
 
-__all__ = ("CURSOR_KEY_CHARS_MIN", "Cursor", "Cursors", "Positions")
-
 Positions: TypeAlias = tuple[tuple[int, int], ...]
 """For each partition, in order of id, its id and the offset of the message to be read next."""
 

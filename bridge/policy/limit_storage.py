@@ -16,8 +16,6 @@ from bridge.clock import Clock
 from bridge.limits import SHARED_TABLE_WAYS
 from bridge.policy.rate_limits import RateVerdict, take
 
-__all__ = ("BoundedMemoryStorage", "LimitTables", "Locks", "SharedStorage", "table_bytes")
-
 
 class LimitTables(NamedTuple):
     """Where wrong keys, and where requests, are counted by address."""

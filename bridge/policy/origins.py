@@ -12,8 +12,6 @@ from typing import Final, NamedTuple
 
 from bridge.policy.client_address import Unread, elements_of, parsed_address
 
-__all__ = ("AllowedHosts", "Forwarding", "Origin", "Origins", "Site", "parsed_authority", "parsed_origin")
-
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 # What a proxy may call the scheme of a WebSocket; the page's own is that of HTTP.
 _SCHEMES: Final = {"http": "http", "https": "https", "ws": "http", "wss": "https"}

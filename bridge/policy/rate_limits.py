@@ -17,16 +17,6 @@ from limits.util import WindowStats
 
 from bridge.clock import Clock
 
-__all__ = (
-    "ACKNOWLEDGING",
-    "RateVerdict",
-    "TokenBucketRateLimiter",
-    "TokenBucketSupport",
-    "acknowledgement_key",
-    "is_acknowledgement",
-    "take",
-)
-
 
 class RateVerdict(msgspec.Struct, frozen=True, gc=False):
     """What the bucket says.

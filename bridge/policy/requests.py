@@ -8,8 +8,6 @@ from urllib.parse import unquote
 from bridge.errors import BadRequest, MisdirectedRequest
 from bridge.limits import REQUEST_ID_CHARS_MAX, REQUEST_TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS_MIN
 
-__all__ = ("Reminders", "RequestIds", "check_target", "effective_timeout_ms", "is_request_id")
-
 # RFC 9562: the two top bits of the variant nibble are 10.
 _VARIANT: Final = "89ab" * 4
 _ID_BYTES: Final = 16

@@ -2,8 +2,6 @@
 
 from enum import Enum, auto
 
-__all__ = ("Sign", "SocketLife")
-
 
 class Sign(Enum):
     """What a look at a socket says."""

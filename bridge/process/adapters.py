@@ -14,9 +14,6 @@ from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, Sta
 from bridge.policy.names import check_name
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("WIRING_RULES", "OpenLog", "open_log")
-
-
 _Work: TypeAlias = Callable[[], Awaitable[None]]
 
 

@@ -12,8 +12,6 @@ from bridge.config import Config, SecretFile
 from bridge.errors import ConfigError, StartupError
 from bridge.policy.cursors import CURSOR_KEY_CHARS_MIN
 
-__all__ = ("CURSOR_KEY_FILE", "cursor_key_of", "read_secret", "read_toml")
-
 #: In DATA_DIR; may be named by CURSOR_KEY_FILE as it is, where another bridge shall read the same cursors.
 CURSOR_KEY_FILE: Final = "cursor.key"
 

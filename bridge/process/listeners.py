@@ -25,8 +25,6 @@ from bridge.web.openapi import service
 from bridge.web.server.accepting import PromptSite
 from bridge.web.server.runner import BridgeRunner, make_runner
 
-__all__ = ("Listeners", "ProcessContext")
-
 # Nobody waits for this but the end of the process.
 _IDLE_LOOK_S: Final = 0.01
 # A port of its own is kept from strangers by the network, and Prometheus comes without a key, at its own pace.

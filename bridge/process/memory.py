@@ -6,8 +6,6 @@ import ctypes
 import gc
 from typing import Final
 
-__all__ = ("freeze_start", "keep_freed_blocks")
-
 # mallopt(3). glibc's own are 128 KiB and grow with use, up to the largest that the second may be.
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3

@@ -9,8 +9,6 @@ from typing import Final
 from bridge.errors import StartupError
 from bridge.limits import LISTEN_BACKLOG
 
-__all__ = ("take_ports", "why_not")
-
 _SHARED: Final = getattr(socket, "SO_REUSEPORT", None) if os.uname().sysname == "Linux" else None
 
 

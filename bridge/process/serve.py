@@ -52,8 +52,6 @@ from bridge.process.tasks import background_tasks
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Services
 
-__all__ = ("LoopFactory", "run", "run_logged", "serve")
-
 _log = structlog.get_logger("bridge.serve")
 # Of the grace, what closing the log and cutting connections may have; the rest belongs to the requests.
 _CLOSE_SHARE: Final = 0.2

@@ -11,19 +11,6 @@ import structlog
 
 from bridge.errors import ConfigError, StartupError
 
-__all__ = (
-    "EXIT_CONFIG",
-    "EXIT_OK",
-    "EXIT_SOFTWARE",
-    "EXIT_UNAVAILABLE",
-    "Stop",
-    "Watchdog",
-    "bounded_step",
-    "exit_code",
-    "leaves",
-    "worst",
-)
-
 # Those of sysexits.h.
 EXIT_OK: Final = 0
 EXIT_UNAVAILABLE: Final = 69

@@ -18,8 +18,6 @@ from bridge.limits import DEFAULT_TOPIC_LOOK_S, METRICS_TIDY_INTERVAL_S
 from bridge.process.adapters import OpenLog
 from bridge.web.keys import Services
 
-__all__ = ("background_tasks",)
-
 _log = structlog.get_logger("bridge.serve")
 # A dead connection should be told well before the next look at it.
 _PROBE_TIMEOUT_S: Final = 5.0

@@ -24,8 +24,6 @@ from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.rules import RULES, Rules
 from bridge.web.wire.heavy_pages import judged
 
-__all__ = ("MIDDLEWARES", "MiddlewareFactory", "RouteRow", "build_app")
-
 MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Gate | None]
 """Builds one rule from the configuration; None where the configuration switches it off, so that it costs nothing."""
 

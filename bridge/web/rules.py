@@ -16,8 +16,6 @@ from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
 from bridge.policy.rate_limits import TokenBucketRateLimiter
 
-__all__ = ("RULES", "RateRule", "Rules")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateRule:

@@ -7,8 +7,6 @@ from pathlib import Path
 from bridge.config import WORKERS_AUTO, Config
 from bridge.limits import WORKERS_MAX
 
-__all__ = ("quota_cores", "usable_cores", "worker_count")
-
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 

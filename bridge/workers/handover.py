@@ -11,8 +11,6 @@ import msgspec
 
 from bridge.config import Config
 
-__all__ = ("DRAIN", "HURRY", "Handover", "read_handover", "write_handover")
-
 #: Messages that may follow, one byte each.
 DRAIN: Final = b"d"
 HURRY: Final = b"h"

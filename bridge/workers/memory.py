@@ -16,8 +16,6 @@ from bridge.limits import (
 from bridge.policy.limit_storage import table_bytes
 from bridge.telemetry.figure_slots import FigureSlots, slots_bytes
 
-__all__ = ("FileLocks", "SharedMemory", "make_memory_file")
-
 _TABLE_BYTES: Final = table_bytes(RATE_LIMIT_ADDRESSES_MAX)
 # Locks need bytes to be named by, not memory: those of the tables begin beyond everything.
 _LINE_LOCK: Final = 0

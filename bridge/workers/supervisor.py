@@ -43,8 +43,6 @@ from bridge.telemetry.logs import configure
 from bridge.workers.handover import DRAIN, HURRY, Handover, write_handover
 from bridge.workers.memory import SharedMemory, make_memory_file
 
-__all__ = ("Lives", "run_workers")
-
 
 class Lives:
     """The short lives in a row of one worker."""

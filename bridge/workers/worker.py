@@ -18,8 +18,6 @@ from bridge.telemetry.worker_metrics import WorkerMetrics
 from bridge.workers.handover import HURRY, Handover, read_handover
 from bridge.workers.memory import SharedMemory
 
-__all__ = ("run_worker",)
-
 _STDIN_FD: Final = 0
 _READ_BYTES: Final = 64
 

@@ -60,26 +60,6 @@ def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
-def own_public_names(tree: ast.Module) -> set[str]:
-    """Functions, classes and assigned names at the top level that begin with no underscore."""
-    found: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Assign):
-            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            found.add(node.target.id)
-    return {name for name in found if not name.startswith("_")}
-
-
-def exported(tree: ast.Module) -> ast.expr | None:
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__all__"]:
-            return node.value
-    return None
-
-
 @pytest.mark.parametrize("path", sources("bridge"), ids=named)
 def test_a_module_says_what_kind_it_is(path: Path) -> None:
     if path.name == "__init__.py":
@@ -100,20 +80,31 @@ def test_an_init_file_holds_re_exports_or_nothing(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sources("bridge"), ids=named)
-def test_a_module_exports_a_sorted_tuple_of_what_it_defines(path: Path) -> None:
+def test_a_name_that_begins_with_an_underscore_stays_in_its_module(path: Path) -> None:
+    # It is all that says what is public: a list of that in each module would only repeat it.
     tree = ast.parse(path.read_text())
-    value = exported(tree)
-    if value is None:
-        # `limits` is read as `limits.NAME`: all of it is public, and a list would only repeat the file.
-        assert path.parent.name == "limits" or not own_public_names(tree), "public names without __all__"
-        return
-    assert isinstance(value, ast.Tuple), "__all__ is no tuple"
-    names = [ast.literal_eval(element) for element in value.elts]
-    # ruff's order (RUF022): constants, classes, the rest, each by name.
-    assert names == sorted(names, key=lambda name: (not name.isupper(), not name[:1].isupper(), name)), (
-        "not sorted"
-    )
-    assert len(names) == len(set(names)), "a name twice"
+    modules = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bridge")
+        for alias in node.names
+        if alias.name.islower()
+    }
+    taken = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bridge")
+        for alias in node.names
+        if alias.name.startswith("_")
+    ] + [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id in modules
+        and re.match(r"_[^_]", node.attr)
+    ]
+    assert not taken
 
 
 @pytest.mark.parametrize("room", ["bridge", "tests", "fuzz"])

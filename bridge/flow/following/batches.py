@@ -13,8 +13,6 @@ from bridge.limits import (
 )
 from bridge.messagelog import NO_RECORDS, First, FromTimestamp, Last, Records
 
-__all__ = ("Gap", "Positions", "RecordBatch", "Start", "furthest", "moved", "parts_for")
-
 Positions: TypeAlias = tuple[tuple[int, int], ...]
 """For each partition, in order of id, its id and the offset of the message to be read next."""
 

@@ -8,8 +8,6 @@ from bridge.errors import BridgeError
 from bridge.flow.following.batches import Positions, RecordBatch
 from bridge.limits import FEED_DELIVERIES_PER_TURN, READ_PAGE_MESSAGES
 
-__all__ = ("FanOut", "FannedFeed", "Member", "Sink")
-
 _Data = TypeVar("_Data")
 
 

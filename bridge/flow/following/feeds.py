@@ -29,8 +29,6 @@ from bridge.limits import (
 )
 from bridge.messagelog import Records, TopicRef
 
-__all__ = ("Feed", "FeedsBudget")
-
 _Data = TypeVar("_Data")
 
 _log = structlog.get_logger("bridge.flow")

@@ -15,8 +15,6 @@ from bridge.flow.following.topic_reader import TopicReader, batched
 from bridge.limits import FEEDS_MAX, TAIL_READ_TIMEOUT_S
 from bridge.messagelog import Last, TopicRef
 
-__all__ = ("Feeds", "Follower")
-
 _Data = TypeVar("_Data")
 
 

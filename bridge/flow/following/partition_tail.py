@@ -28,8 +28,6 @@ from bridge.messagelog import FromOffset, Last, Records, TopicRef
 if TYPE_CHECKING:
     from bridge.flow.following.tails import Tails
 
-__all__ = ("PartitionTail", "TailListener")
-
 _log = structlog.get_logger("bridge.flow")
 _POLL_S_MIN: Final = TAIL_POLL_MS_MIN / 1000
 _POLL_S_MAX: Final = TAIL_POLL_MS_MAX / 1000

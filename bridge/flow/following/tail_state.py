@@ -6,8 +6,6 @@ from bridge.errors import BridgeError
 from bridge.limits import TAIL_SINGLE_LOOK_S
 from bridge.messagelog import Records
 
-__all__ = ("SingleMessage", "TailWaits")
-
 
 class TailWaits:
     """Futures of one partition, each for the offset it waits for."""

@@ -13,8 +13,6 @@ from bridge.flow.timers import Timers, loop_timers
 from bridge.limits import TAILS_MAX
 from bridge.messagelog import MessageLog, TopicRef
 
-__all__ = ("Tails",)
-
 #: After this a read that is still on its way is cancelled.
 _CLOSE_TIMEOUT_S: Final = 1.0
 

@@ -32,8 +32,6 @@ from bridge.messagelog import (
     TopicRef,
 )
 
-__all__ = ("MadeReady", "PartitionPage", "TopicPage", "TopicReader", "batched", "shares")
-
 MadeReady: TypeAlias = Callable[[Records], Awaitable[object]]
 """Does what takes long of heavy messages, in turns with all else, and leaves it with them."""
 

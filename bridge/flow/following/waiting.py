@@ -11,8 +11,6 @@ from bridge.flow.following.tails import Tails
 from bridge.limits import LONG_POLL_AGAIN_S
 from bridge.messagelog import TopicRef
 
-__all__ = ("Waiting",)
-
 _Page = TypeVar("_Page")
 
 _ANY: Final = 1

@@ -11,8 +11,6 @@ from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
 from bridge.messagelog import Appender, Durability, Headers, NewMessage, NewRecords, Placement, TopicRef
 from bridge.web.wire.bulk import StoredRanges
 
-__all__ = ("BulkWriter",)
-
 
 class BulkWriter:
     """

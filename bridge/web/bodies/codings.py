@@ -25,8 +25,6 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ("Deflater", "Inflater", "deflater_of", "inflater_of")
-
 _GZIP_FORMAT: Final = 31
 # The fastest of each; lines of JSON become ten times smaller already.
 _LEVEL: Final = 1

@@ -21,8 +21,6 @@ from bridge.web.keys import SERVICES
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.bulk import LineKind, OnError
 
-__all__ = ("ChunkReader", "LineIntake")
-
 # How often a reader who waits looks whether the process is ending.
 _LOOK_S: Final = 0.5
 

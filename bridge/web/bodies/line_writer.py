@@ -17,8 +17,6 @@ from bridge.web.wire.accept import preferred_coding
 from bridge.web.wire.heavy_pages import made_ready
 from bridge.web.wire.pages import ONE_LINE
 
-__all__ = ("LineWriter", "page_deadlines")
-
 
 def page_deadlines(request: web.Request) -> Callable[[], Deadline]:
     """The time that *request* has left, for every page by itself."""

@@ -9,8 +9,6 @@ from bridge.errors import SerializationError
 from bridge.events import Steps, are_surely_safe, check_json, fault_of, json_steps
 from bridge.limits import NDJSON_FAULTS_TOLD
 
-__all__ = ("LineFault", "LineSplitter", "Lines", "LongLine", "Run", "line_steps", "too_long")
-
 
 class Run(NamedTuple):
     """

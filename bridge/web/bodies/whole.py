@@ -25,18 +25,6 @@ from bridge.web.server.tickets import hold_body, take_place
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.envelopes import decode_envelope
 
-__all__ = (
-    "body_timeout_s",
-    "broken_framing",
-    "check_coding",
-    "check_json_type",
-    "invite",
-    "read_any",
-    "read_body",
-    "read_optional_body",
-    "refuse_body",
-)
-
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
     pass

@@ -14,8 +14,6 @@ from bridge.messagelog import NO_HEADERS, Headers, HeaderValue, NewMessage, chec
 from bridge.web.bodies.ndjson import LineFault, Lines
 from bridge.web.wire.envelopes import outline_steps
 
-__all__ = ("WholeLines", "whole_steps")
-
 # As `LINES_PER_STEP` of `ndjson`; to take a line apart costs about what it costs to check it.
 _LINES_PER_STEP: Final = 256
 _NULL: Final = b"null"

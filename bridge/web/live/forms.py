@@ -8,8 +8,6 @@ from bridge.policy.cursors import Cursor, Cursors
 from bridge.web.wire.pages import PageEncoder
 from bridge.web.wire.payload_forms import of_types
 
-__all__ = ("LiveForm", "ShownMessages")
-
 
 class ShownMessages(NamedTuple):
     """The cursor behind each, and each as the JSON object of a page."""

@@ -8,8 +8,6 @@ from bridge.clock import Clock, SystemClock
 from bridge.flow.timers import Timer, Timers, loop_timers
 from bridge.limits import LIVE_HEARTBEAT_S
 
-__all__ = ("Beating", "Heartbeats", "system_heartbeats")
-
 # Streams that are due within this are looked at together, which the others after them wait for.
 _LOOK_S: Final = 0.5
 

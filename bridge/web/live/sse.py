@@ -15,18 +15,6 @@ from bridge.messagelog import TopicRef
 from bridge.web.live.forms import LiveForm
 from bridge.web.live.streams import EndReason
 
-__all__ = (
-    "CONTENT_TYPE",
-    "HEARTBEAT",
-    "EventForm",
-    "bye_block",
-    "chunk",
-    "gap_block",
-    "message_blocks",
-    "open_block",
-    "progress_block",
-)
-
 CONTENT_TYPE: Final = "text/event-stream"
 _MESSAGE: Final = b"id: %b\ndata: %b\n\n"
 

@@ -17,8 +17,6 @@ from bridge.web.middleware.access_log import route_of
 from bridge.web.server.departures import protocol_of
 from bridge.web.wire.problems import problem_object
 
-__all__ = ("SseStream",)
-
 # After it was told to end, for what it is just doing: mostly nothing, or one read of the log.
 _END_PATIENCE_S: Final = 1.0
 

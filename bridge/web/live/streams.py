@@ -11,8 +11,6 @@ from bridge.limits import ADDRESS_SLOTS_ALPHA, LIVE_STREAMS_MAX, RETRY_AFTER_DEF
 from bridge.policy.admission import FairShare
 from bridge.policy.client_address import limit_key
 
-__all__ = ("EndReason", "LiveKind", "LiveStreams", "reason_of")
-
 # A farewell is a write or two: 5 ms for so many.
 _FAREWELLS_PER_TURN: Final = 500
 

@@ -12,23 +12,6 @@ from bridge.messagelog import TopicRef
 from bridge.web.live.streams import EndReason
 from bridge.web.wire.problems import problem_object
 
-__all__ = (
-    "INSTANCE",
-    "SUBPROTOCOL",
-    "ResumePoint",
-    "acks_frame_json",
-    "bye_json",
-    "ended_json",
-    "error_json",
-    "gap_json",
-    "hello_json",
-    "message_head",
-    "pong_json",
-    "progress_json",
-    "receipt_frame_json",
-    "subscribed_json",
-)
-
 #: What both sides agree on before anything else; a change that breaks a client gets another number.
 SUBPROTOCOL: Final = "bridge.v1"
 #: The route, which problems name.

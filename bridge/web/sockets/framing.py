@@ -9,18 +9,6 @@ import struct
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-__all__ = (
-    "CloseCode",
-    "Frame",
-    "FrameFault",
-    "FrameReader",
-    "Opcode",
-    "close_frame",
-    "ping_frame",
-    "pong_frame",
-    "text_frame",
-)
-
 
 class Opcode(IntEnum):
     """What a frame is (RFC 6455 section 11.8)."""

@@ -7,8 +7,9 @@ from typing import Final
 
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError
+from bridge.groups.partition import AckOutcome
 from bridge.groups.records import AckKind
-from bridge.groups.values import AckOutcome, Delivery, TokenResult, scope_of
+from bridge.groups.values import Delivery, TokenResult, scope_of
 from bridge.limits import (
     TAIL_RETRY_S_MAX,
     TAIL_RETRY_S_MIN,
@@ -24,8 +25,6 @@ from bridge.web.sockets.socket import Socket
 from bridge.web.sockets.subscriptions import Permits
 from bridge.web.wire.groups import arguments_as_fields, delivery_lines, messages_of, token_results_json
 from bridge.web.wire.heavy_pages import made_ready
-
-__all__ = ("GroupSubscription",)
 
 _MESSAGE: Final = b'%b,"message":%b}'
 

@@ -22,22 +22,6 @@ from bridge.limits import (
 )
 from bridge.web.wire.envelopes import decode_envelope
 
-__all__ = (
-    "Ack",
-    "Acknowledgement",
-    "Extend",
-    "Nack",
-    "Operation",
-    "Permit",
-    "Ping",
-    "Publish",
-    "Subscribe",
-    "Unsubscribe",
-    "base64_payload",
-    "decode_operation",
-    "operation_id",
-)
-
 #: Chosen by the client and told back to it, so that nothing but these characters is ever repeated.
 Id: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=255)]

@@ -33,8 +33,6 @@ from bridge.web.sockets.operations import Publish, Subscribe, base64_payload
 from bridge.web.wire.bulk import message_headers
 from bridge.web.wire.submissions import placement_of, read_message
 
-__all__ = ("InFlight", "OnAnswer", "Publication", "Publisher", "publication_of", "topic_of")
-
 _log = structlog.get_logger("bridge.web")
 
 

@@ -65,8 +65,6 @@ from bridge.web.wire.answers import receipt_json
 from bridge.web.wire.bulk import raw_receipt_json
 from bridge.web.wire.problems import problem_object, row_of
 
-__all__ = ("Session", "message_bytes_max")
-
 _log = structlog.get_logger("bridge.web")
 _SERVER_ERROR: Final = 500
 _FAULTS_PER_S: Final = 1

@@ -30,8 +30,6 @@ from bridge.web.sockets.framing import (
     text_frame,
 )
 
-__all__ = ("Socket",)
-
 #: How often it is looked at; a period ends so much late at most.
 LOOK_S: Final = 5.0
 # Messages of one read that are handed out in one turn of the loop: at 30 us each, half a millisecond.

@@ -28,8 +28,6 @@ from bridge.web.wire.cursors import read_cursor
 from bridge.web.wire.pages import ONE_LINE
 from bridge.web.wire.queries import parse_time
 
-__all__ = ("MessageForm", "Permits", "Subscription", "TopicSubscription", "start_of")
-
 # Between two words on what the filter holds back.
 _PROGRESS_S: Final = 1.0
 # The part that is the same for all who follow the same feed; what stands before it names the subscription.

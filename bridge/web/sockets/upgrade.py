@@ -12,8 +12,6 @@ from bridge.errors import BadRequest, UpgradeRequired
 from bridge.web.server.requests import MESSAGE
 from bridge.web.sockets.answers import SUBPROTOCOL
 
-__all__ = ("upgraded",)
-
 # RFC 6455, section 1.3.
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION: Final = "13"

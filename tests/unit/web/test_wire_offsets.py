@@ -10,8 +10,9 @@ import pytest
 from hypothesis import example, given
 
 from bridge.errors import BadRequest, RequestError
+from bridge.groups.partition import AckOutcome
 from bridge.groups.records import AckKind
-from bridge.groups.values import AckOutcome, Delivery, TokenResult
+from bridge.groups.values import Delivery, TokenResult
 from bridge.messagelog import (
     First,
     FromOffset,
