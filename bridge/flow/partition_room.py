@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest, DeadlineExceeded, NotFound, Outcome, RequestError
+from bridge.flow.timers import some_at_once
 from bridge.limits import PARTITIONS_COUNTED_AT_ONCE, PARTITIONS_RECOUNT_S, PARTITIONS_RECOUNT_S_MIN
 from bridge.messagelog import MessageLog
 
@@ -81,8 +82,5 @@ class PartitionRoom:
                 return 0
             return sum(topic.partitions_count for topic in topics)
 
-        total = 0
         names = [stream.name for stream in await self._log.streams(deadline=deadline)]
-        for at in range(0, len(names), PARTITIONS_COUNTED_AT_ONCE):
-            total += sum(await asyncio.gather(*map(of_stream, names[at : at + PARTITIONS_COUNTED_AT_ONCE])))
-        return total
+        return sum(await some_at_once(of_stream, names, PARTITIONS_COUNTED_AT_ONCE))

@@ -1,11 +1,12 @@
-"""Waiting as a value that is handed in, so that tests can decide when a time is up; tasks that several share (shell)."""
+"""Waiting as a value that is handed in, so that tests can decide when a time is up; tasks that several share, and many pieces of work some at a time (shell)."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
 class Timer(Protocol):
@@ -47,3 +48,13 @@ def in_background(work: Coroutine[Any, Any, _T], *, name: str) -> "asyncio.Task[
     In a context of its own: in that of the first client its log lines would bear his request id for ever.
     """
     return asyncio.get_running_loop().create_task(work, name=name, context=Context())
+
+
+async def some_at_once(
+    work: Callable[[_Item], Awaitable[_T]], items: Sequence[_Item], count: int
+) -> list[_T]:
+    """What *work* gives for each of *items*, in their order, *count* of them at a time."""
+    results: list[_T] = []
+    for at in range(0, len(items), count):
+        results += await asyncio.gather(*map(work, items[at : at + count]))
+    return results

@@ -6,13 +6,14 @@ from contextlib import suppress
 
 from bridge.clock import Deadline
 from bridge.errors import NotFound, PartitionNotFound
+from bridge.flow.timers import some_at_once
 from bridge.groups.assignment import assigned_partitions
 from bridge.groups.dead_letters import dead_letter_topic
 from bridge.groups.partition import Partition
-from bridge.groups.read_ahead import some_at_once
 from bridge.groups.records import Scope, Start
 from bridge.groups.served_groups import Context
 from bridge.groups.values import GroupInfo, GroupPartition, SeekTo
+from bridge.limits import GROUP_READS_AT_ONCE
 from bridge.messagelog import (
     First,
     FromOffset,
@@ -114,7 +115,7 @@ async def _infos(
         with suppress(NotFound):
             found[topic] = await log.topic(topic, deadline=deadline)
 
-    await some_at_once(look, topics)
+    await some_at_once(look, topics, GROUP_READS_AT_ONCE)
     return found
 
 
@@ -143,4 +144,4 @@ async def seek_starts(
                 page = await log.read(topic, partition.id, to, count=1, deadline=deadline)
                 return Start(partition.id, page.messages[0].offset if page.messages else page.end_offset)
 
-    return tuple(await some_at_once(start, sorted(targets)))
+    return tuple(await some_at_once(start, sorted(targets), GROUP_READS_AT_ONCE))

@@ -14,10 +14,10 @@ import structlog
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError, RequestError
+from bridge.flow.timers import some_at_once
 from bridge.groups.assignment import assigned_partitions, is_leader
 from bridge.groups.inspection import group_stats
 from bridge.groups.ledger import Group, Ledger
-from bridge.groups.read_ahead import some_at_once
 from bridge.groups.records import ExpireGroup, Heartbeat, Leave, Record, Scope
 from bridge.groups.served_groups import Context, ServedGroups
 from bridge.groups.values import consumer_name
@@ -164,7 +164,7 @@ class Maintenance:
 
     async def commit_offsets(self) -> None:
         """Store the committed offsets of the partitions looked after here that have moved."""
-        await some_at_once(self._commit, list(self._moved()))
+        await some_at_once(self._commit, list(self._moved()), limits.GROUP_READS_AT_ONCE)
 
     def _moved(self) -> Iterator[_Commit]:
         ledger, now_us, member_id = self._replica.ledger, self._replica.now_us(), self._context.member_id

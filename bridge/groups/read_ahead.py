@@ -3,15 +3,12 @@
 import asyncio
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.messagelog import NO_RECORDS, FromOffset, Message, MessageLog, TopicRef
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 # Nobody is handed what was read longer ago: the topic may have been made anew, with other messages at these offsets.
 _FRESH_S: Final = 1.0
@@ -19,14 +16,6 @@ _FRESH_S: Final = 1.0
 _AHEAD_BYTES: Final = 256 * 1024
 # A first read, which knows nothing of their size.
 _FIRST_MESSAGES: Final = 16
-
-
-async def some_at_once(work: Callable[[Item], Awaitable[Result]], items: Sequence[Item]) -> list[Result]:
-    """What *work* gives for each of *items*, `GROUP_READS_AT_ONCE` of them at a time."""
-    results: list[Result] = []
-    for at in range(0, len(items), limits.GROUP_READS_AT_ONCE):
-        results += await asyncio.gather(*map(work, items[at : at + limits.GROUP_READS_AT_ONCE]))
-    return results
 
 
 class ReadAheadPage(NamedTuple):

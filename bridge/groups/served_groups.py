@@ -11,11 +11,12 @@ from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest, LogError, NotFound
 from bridge.flow.following.tails import Tails
+from bridge.flow.timers import some_at_once
 from bridge.groups.assignment import Reservations, assigned_partitions
 from bridge.groups.ledger import AppliedRecord
 from bridge.groups.ledger_replica import LedgerReplica
 from bridge.groups.partition import Partition
-from bridge.groups.read_ahead import ReadAhead, some_at_once
+from bridge.groups.read_ahead import ReadAhead
 from bridge.groups.records import (
     AckKind,
     Acknowledge,
@@ -168,7 +169,7 @@ class ServedGroup:
                     suspects[partition_id] = frontier
                 self.ends_at(partition_id, found.end_offset)
 
-        await some_at_once(look_at, partition_ids)
+        await some_at_once(look_at, partition_ids, limits.GROUP_READS_AT_ONCE)
         return suspects
 
     def ends_at(self, partition_id: int, end: int) -> None:
@@ -341,7 +342,7 @@ class ServedGroups:
             stored = await log.stored_offset(served.topic, partition_id, consumer, deadline=deadline)
             return Start(partition_id, 0 if stored is None else stored.offset + 1)
 
-        starts = await some_at_once(start, missing)
+        starts = await some_at_once(start, missing, limits.GROUP_READS_AT_ONCE)
         await replica.write(Open(replica.new_id(), served.scope, tuple(starts)), deadline=deadline)
 
     async def look(self) -> None:

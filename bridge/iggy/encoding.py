@@ -47,7 +47,8 @@ _BATCH_BYTES: Final = 256
 # checksum (skipped), id, offset delta, timestamp delta (skipped), headers length, payload length, reserved.
 _FRAME: Final = struct.Struct("<8x16sI4xII8x")
 _FRAME_BYTES: Final = _FRAME.size
-_FIELD: Final = struct.Struct("<BI")
+#: Before the key and before the value of a header: kind, length.
+FIELD: Final = struct.Struct("<BI")
 _LENGTH: Final = struct.Struct("<I")
 #: Of a node: the port for TCP, and what is of no use here.
 _REST: Final = struct.Struct("<H8x")
@@ -92,19 +93,20 @@ class PolledPage(NamedTuple):
     cut: bool
 
 
-def _identifier(name: str) -> bytes:
+def identifier(name: str) -> bytes:
+    """A stream, topic or consumer by its name, as every request has it."""
     encoded = name.encode()
     return bytes((2, len(encoded))) + encoded
 
 
 def _partition_path(topic: TopicRef, partition_id: int, consumer: ConsumerKey) -> bytes:
-    key = _NUMERIC_ID.pack(1, 4, consumer) if isinstance(consumer, int) else _identifier(consumer)
+    key = _NUMERIC_ID.pack(1, 4, consumer) if isinstance(consumer, int) else identifier(consumer)
     return b"".join(
         (
             _SINGLE_CONSUMER,
             key,
-            _identifier(topic.stream),
-            _identifier(topic.topic),
+            identifier(topic.stream),
+            identifier(topic.topic),
             _PARTITION.pack(1, partition_id),
         )
     )
@@ -248,10 +250,10 @@ def _headers(block: bytes) -> dict[str, HeaderValue]:
 
 
 def _field(block: bytes, at: int) -> tuple[int, bytes, int] | None:
-    if at + _FIELD.size > len(block):
+    if at + FIELD.size > len(block):
         return None
-    kind, length = _FIELD.unpack_from(block, at)
-    start = at + _FIELD.size
+    kind, length = FIELD.unpack_from(block, at)
+    start = at + FIELD.size
     if start + length > len(block):
         return None
     return kind, block[start : start + length], start + length

@@ -19,7 +19,7 @@ from typing import Final
 import xxhash
 
 from bridge.errors import BadRequest
-from bridge.iggy.encoding import INT_KINDS
+from bridge.iggy.encoding import FIELD, INT_KINDS, identifier
 from bridge.messagelog import HeaderValue, NewRecords, TopicRef
 
 SEND: Final = 101
@@ -37,7 +37,6 @@ _PARTITION_KIND: Final = 2
 _COUNT: Final = struct.Struct("<I")
 _CONFIRMATION: Final = struct.Struct("<I12xQ")
 
-_FIELD: Final = struct.Struct("<BI")
 _RAW, _STRING, _BOOL = 1, 2, 3
 _FLOAT32: Final = struct.Struct("<f")
 _FLOAT64: Final = struct.Struct("<d")
@@ -98,16 +97,8 @@ def base_offset(reply: bytes) -> int | None:
 @lru_cache(maxsize=1024)
 def _partition_path(topic: TopicRef, partition_id: int) -> bytes:
     """Where messages go; after it comes how many, and its own size counts that in."""
-    stream, name = topic.stream.encode(), topic.topic.encode()
-    path = b"".join(
-        (
-            bytes((2, len(stream))),
-            stream,
-            bytes((2, len(name))),
-            name,
-            _PARTITION.pack(_PARTITION_KIND, 4, partition_id),
-        )
-    )
+    partition = _PARTITION.pack(_PARTITION_KIND, 4, partition_id)
+    path = identifier(topic.stream) + identifier(topic.topic) + partition
     return _COUNT.pack(len(path) + _COUNT.size) + path
 
 
@@ -116,7 +107,7 @@ def _headers(headers: Mapping[str, HeaderValue]) -> bytes:
     for key in sorted(headers, key=str.encode):
         name = key.encode()
         kind, encoded = _value(headers[key])
-        fields += (_FIELD.pack(_STRING, len(name)), name, _FIELD.pack(kind, len(encoded)), encoded)
+        fields += (FIELD.pack(_STRING, len(name)), name, FIELD.pack(kind, len(encoded)), encoded)
     return b"".join(fields)
 
 

@@ -58,7 +58,6 @@ class BoundedMemoryStorage(_Table):
         self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
-        """See `TokenBucketSupport`."""
         buckets = self._full_at_s
         full_at_s, verdict = take(
             buckets.get(key, 0.0), self._clock.monotonic_s(), interval_s=interval_s, burst=burst, cost=cost
@@ -101,7 +100,6 @@ class BoundedMemoryStorage(_Table):
         return forgotten
 
     def clear(self, key: str) -> None:
-        """Forget one key."""
         self._full_at_s.pop(key, None)
         self._counters.pop(key, None)
 
@@ -161,7 +159,6 @@ class SharedStorage(_Table):
         self._sets = len(memory) // _SET.size
 
     def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
-        """See `TokenBucketSupport`."""
         digest, index = self._place(key)
         if not cost:
             row = self._find(digest, index)
@@ -206,7 +203,6 @@ class SharedStorage(_Table):
         return present
 
     def clear(self, key: str) -> None:
-        """Forget one key."""
         digest, index = self._place(key)
         with self._locked(index):
             _ROW.pack_into(self._memory, self._find(digest, index).at, _EMPTY, 0.0, 0.0)

@@ -93,7 +93,6 @@ class SlowReaders(Generic[Reader]):
             known.looked(now_s, waiting_bytes)
 
     def readers(self) -> tuple[Reader, ...]:
-        """All of them."""
         return tuple(self._waiting)
 
     def look(self, reader: Reader, now_s: float, *, waiting_bytes: int) -> bool:

@@ -56,7 +56,6 @@ class Stop:
             loop.add_signal_handler(_HANGUP, self.signalled, _HANGUP.name)
 
     def signalled(self, name: str) -> None:
-        """A signal of this name arrived."""
         hurry = self._hurries and self.asked.is_set() and name != "SIGHUP"
         _log.info("signal", name=name, hurry=hurry)
         if hurry:

@@ -129,8 +129,6 @@ class Family(Generic[Series]):
 
 
 class Counter(Family[Number]):
-    """Counts up."""
-
     def __init__(self, name: str, text: str, *labels: str, is_shown: bool = True) -> None:
         super().__init__(name, text, labels, Number, CounterMetricFamily)
         self.is_shown = is_shown

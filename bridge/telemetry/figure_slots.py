@@ -25,7 +25,6 @@ class Left(NamedTuple):
 
 
 def slots_bytes(count: int, payload_bytes_max: int) -> int:
-    """Memory of *count* slots."""
     return count * _HALVES * (_HEAD.size + payload_bytes_max)
 
 

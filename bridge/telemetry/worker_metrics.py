@@ -98,7 +98,6 @@ _decoder = msgspec.msgpack.Decoder(_Encoded)
 
 
 def encode(snapshot: Snapshot) -> bytes:
-    """As bytes for `decode`."""
     numbers: dict[Labels, int] = {}
     families = {
         name: [(numbers.setdefault(labels, len(numbers)), plain) for labels, plain in series]

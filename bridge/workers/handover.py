@@ -45,7 +45,6 @@ class Handover(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_handover(handover: Handover) -> bytes:
-    """As bytes for `read_handover`."""
     data = msgspec.msgpack.encode(handover)
     return len(data).to_bytes(_LENGTH_BYTES) + data
 

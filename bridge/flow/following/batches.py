@@ -114,7 +114,6 @@ class RecordBatch:
         sequence: int = 0,
         grew: Callable[["RecordBatch", int], None] | None = None,
     ) -> "RecordBatch":
-        """A gap."""
         return cls(gap.partition_id, NO_RECORDS, before, after, gap=gap, sequence=sequence, grew=grew)
 
     def rest(self, next_offset: int) -> "RecordBatch":

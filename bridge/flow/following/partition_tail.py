@@ -151,7 +151,6 @@ class PartitionTail:
         return self.next_offset
 
     def unlisten(self, listener: TailListener) -> None:
-        """No more."""
         self._listeners.remove(listener)
 
     def stored(self, next_offset: int | None) -> None:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 from bridge.clock import Deadline
 from bridge.errors import BadRequest, LogError, PartitionNotFound
 from bridge.flow.following.batches import Gap, Positions, RecordBatch, Start, moved, parts_for
-from bridge.flow.timers import Timers, pause
+from bridge.flow.timers import Timers, pause, some_at_once
 from bridge.limits import (
     CURSOR_PARTITIONS_MAX,
     PAGE_BYTES_MAX,
@@ -73,7 +73,6 @@ class TopicPage(NamedTuple):
 
     @property
     def messages_count(self) -> int:
-        """Of all partitions."""
         return sum(len(records) for _, records in self.runs)
 
 
@@ -162,12 +161,12 @@ class TopicReader:
             seen: where the reader has been; it begins there in partitions in which that is further.
         """
         if isinstance(start, First | FromTimestamp):
-            found: dict[int, int] = {}
-            for at in range(0, len(ends), PARTITIONS_AT_ONCE):
-                partitions = [partition_id for partition_id, _ in ends[at : at + PARTITIONS_AT_ONCE]]
-                pages = await asyncio.gather(*(self.read(each, start, 1) for each in partitions))
-                for page in pages:
-                    found[page.partition_id] = page.messages[0].offset if page.messages else page.end_offset
+
+            async def begin(end: tuple[int, int]) -> tuple[int, int]:
+                page = await self.read(end[0], start, 1)
+                return end[0], page.messages[0].offset if page.messages else page.end_offset
+
+            found = dict(await some_at_once(begin, ends, PARTITIONS_AT_ONCE))
         else:
             found = dict(ends if isinstance(start, Last) else start)
         been = dict(seen)

@@ -3,7 +3,7 @@
 import time
 from email.utils import formatdate
 from functools import lru_cache
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
@@ -27,7 +27,6 @@ class JsonAnswer(web.Response):
 
     def __init__(self, body: bytes, *, status: int = 200) -> None:
         super().__init__(body=body, status=status, headers=_JSON)
-        self._json = body
 
     @property
     def prepared(self) -> bool:
@@ -44,7 +43,7 @@ class JsonAnswer(web.Response):
             return await super().prepare(request)
         self._stays_open = request.keep_alive
         headers = self.headers
-        headers[hdrs.CONTENT_LENGTH] = str(len(self._json))
+        headers[hdrs.CONTENT_LENGTH] = str(len(cast("bytes", self.body)))
         headers[hdrs.DATE] = _date(int(time.time()))
         if not self.keep_alive:
             headers[hdrs.CONNECTION] = "close"
@@ -57,7 +56,7 @@ class JsonAnswer(web.Response):
         if self._sent_to is None:
             await super().write_eof(data)
         else:
-            await self._sent_to.write_eof(self._json)
+            await self._sent_to.write_eof(cast("bytes", self.body))
 
 
 @lru_cache(maxsize=1)

@@ -1,12 +1,9 @@
 """Stored offsets of a consumer (shell)."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import TypeVar
-
 from aiohttp import web
 
 from bridge.errors import BadRequest, PartitionNotFound
+from bridge.flow.timers import some_at_once
 from bridge.limits import OFFSETS_AT_ONCE
 from bridge.messagelog import StoredOffset
 from bridge.web.bodies.whole import read_body, refuse_body
@@ -25,8 +22,6 @@ from bridge.web.wire.queries import refuse_query
 
 __all__ = ("delete_offset", "delete_offsets", "get_offset", "list_offsets", "put_offset", "put_offsets")
 
-T = TypeVar("T")
-
 
 async def list_offsets(request: web.Request) -> web.Response:
     """`GET .../consumers/{consumer}/offsets`: of all partitions, with the lag of each and of all."""
@@ -34,9 +29,10 @@ async def list_offsets(request: web.Request) -> web.Response:
     topic, consumer = topic_of(request), consumer_of(request)
     log, deadline = request.app[SERVICES].log, request[DEADLINE]
     info = await log.topic(topic, deadline=deadline)
-    stored = await _each(
-        range(len(info.partitions)),
+    stored = await some_at_once(
         lambda partition_id: log.stored_offset(topic, partition_id, consumer, deadline=deadline),
+        range(len(info.partitions)),
+        OFFSETS_AT_ONCE,
     )
     return answer(offsets_json(topic, consumer, list(map(Progress.of, info.partitions, stored))))
 
@@ -49,11 +45,12 @@ async def put_offsets(request: web.Request) -> web.Response:
     log, deadline = request.app[SERVICES].log, request[DEADLINE]
     info = await log.topic(topic, deadline=deadline)
     check_offsets(info, offsets)
-    await _each(
-        offsets,
+    await some_at_once(
         lambda partition_id: log.store_offset(
             topic, partition_id, consumer, offsets[partition_id], deadline=deadline
         ),
+        list(offsets),
+        OFFSETS_AT_ONCE,
     )
     progress = [
         Progress.of(partition, StoredOffset(offsets[partition.id], partition.end_offset))
@@ -70,9 +67,10 @@ async def delete_offsets(request: web.Request) -> web.Response:
     await refuse_body(request)
     log, deadline = request.app[SERVICES].log, request[DEADLINE]
     info = await log.topic(topic, deadline=deadline)
-    await _each(
-        range(len(info.partitions)),
+    await some_at_once(
         lambda partition_id: log.delete_offset(topic, partition_id, consumer, deadline=deadline),
+        range(len(info.partitions)),
+        OFFSETS_AT_ONCE,
     )
     return no_content()
 
@@ -112,12 +110,3 @@ async def delete_offset(request: web.Request) -> web.Response:
     await refuse_body(request)
     await request.app[SERVICES].log.delete_offset(topic, partition_id, consumer, deadline=request[DEADLINE])
     return no_content()
-
-
-async def _each(partition_ids: Iterable[int], work: Callable[[int], Awaitable[T]]) -> list[T]:
-    """What *work* gives for each, in their order, some at a time."""
-    found: list[T] = []
-    left = list(partition_ids)
-    for start in range(0, len(left), OFFSETS_AT_ONCE):
-        found += await asyncio.gather(*map(work, left[start : start + OFFSETS_AT_ONCE]))
-    return found

@@ -33,7 +33,6 @@ class LiveForm(NamedTuple):
     event_types: frozenset[str]
 
     def cursor(self, positions: Positions) -> str:
-        """The token of *positions*."""
         return self.cursors.token(Cursor(self.topic, positions, self.every))
 
     def passed(self, batch: RecordBatch) -> Records:

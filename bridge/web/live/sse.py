@@ -86,7 +86,6 @@ class EventForm(LiveForm):
         return CONTENT_TYPE, self.event_types
 
     def position(self, positions: Positions) -> bytes:
-        """The token of *positions*."""
         return self.cursor(positions).encode()
 
     def joined(self, batches: Sequence[RecordBatch]) -> bytes:

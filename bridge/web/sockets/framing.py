@@ -120,7 +120,6 @@ class FrameReader:
 
     @property
     def held_bytes(self) -> int:
-        """What is held of this client."""
         return len(self._buffer) + len(self._message)
 
     def feed(self, data: bytes) -> None:

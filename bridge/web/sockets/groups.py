@@ -67,7 +67,6 @@ class GroupSubscription:
 
     @property
     def left(self) -> ResumePoint:
-        """As `Subscription.left`."""
         return ResumePoint(self._asked.id, None)
 
     async def run(self) -> None:

@@ -146,7 +146,6 @@ class Socket:
         return None
 
     def interrupt(self) -> None:
-        """Nothing further is to be received."""
         self._interrupted = True
         self._wake_reader()
 

@@ -191,7 +191,6 @@ class TopicSubscription:
 
     @property
     def begun(self) -> bool:
-        """As `Subscription.begun`."""
         return self._form is not None
 
     @property
@@ -202,7 +201,6 @@ class TopicSubscription:
         return ResumePoint(self._asked.id, cursor)
 
     async def run(self) -> None:
-        """As `Subscription.run`."""
         services, asked = self._services, self._asked
         start, partitions = start_of(asked, self._topic, services.cursors)
         follower = self._follower = await services.feeds.follow(

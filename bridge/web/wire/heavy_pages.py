@@ -34,9 +34,8 @@ async def page_json(pages: PageEncoder, page: Page, *, deadline: Deadline) -> by
     Raises:
         DeadlineExceeded: if the time is up before the end.
     """
-    records = page.messages
-    await made_ready(pages, records, deadline=deadline)
-    return pages.page_json(page._replace(messages=records))
+    await made_ready(pages, page.messages, deadline=deadline)
+    return pages.page_json(page)
 
 
 async def judged(pages: PageEncoder, records: Records) -> Records:
