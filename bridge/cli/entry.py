@@ -9,8 +9,6 @@ from bridge.cli.health import own_url, probe
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ("WORKER_COMMAND", "LoopFactory", "main")
-
 LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 
 #: The one argument of a worker; not for people, a parent says all else through a pipe.

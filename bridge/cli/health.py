@@ -9,8 +9,6 @@ from http.client import HTTPConnection, HTTPException
 from typing import Final
 from urllib.parse import urlsplit
 
-__all__ = ("own_url", "probe")
-
 _TIMEOUT_S: Final = 3.0
 _WELL: Final = 200
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (it is translated away)

@@ -2,8 +2,6 @@
 
 import typer
 
-__all__ = ("add_reference",)
-
 
 def add_reference(app: typer.Typer) -> None:
     """Add the command."""

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from bridge.config import Effective
 
-__all__ = ("add_serving",)
-
 
 def add_serving(app: typer.Typer, loop_factory: Callable[[], "asyncio.AbstractEventLoop"]) -> None:
     """Add the three commands."""

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 if TYPE_CHECKING:
     from bridge.config import Effective
 
-__all__ = ("effective_of", "json_rows", "print_table", "with_settings")
-
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one flag per setting, read off the table of settings."""

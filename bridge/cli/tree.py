@@ -12,8 +12,6 @@ from bridge.cli.serving import add_serving
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ("command_tree",)
-
 
 def command_tree(loop_factory: Callable[[], "asyncio.AbstractEventLoop"]) -> typer.Typer:
     """`bridge` with every command there is."""

@@ -10,18 +10,6 @@ from typing import Any, NamedTuple
 
 from bridge import limits
 
-__all__ = (
-    "WORKERS_AUTO",
-    "Config",
-    "GroupsConfig",
-    "HttpConfig",
-    "IggyConfig",
-    "LocalLogConfig",
-    "LogConfig",
-    "ObserveConfig",
-    "SettingSpec",
-)
-
 #: What `WORKERS=auto` is read as.
 WORKERS_AUTO = 0
 

@@ -6,8 +6,6 @@ from typing import Any, Final
 from bridge.errors import BadRequest
 from bridge.limits import FAULT_NAME_CHARS_MAX, NAME_CHARS_MAX
 
-__all__ = ("NAME_SCHEMA", "check_name", "parse_flag", "parse_integer", "shown_name")
-
 _NAME: Final = re.compile(r"[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 #: The rules of `check_name` as JSON Schema.
 NAME_SCHEMA: Final[dict[str, Any]] = {

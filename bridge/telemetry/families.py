@@ -10,8 +10,6 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-__all__ = ("OTHER", "Buckets", "Counter", "Family", "Gauge", "Histogram", "Labels", "Number", "Plain", "Rows")
-
 Labels: TypeAlias = tuple[str, ...]
 #: A number; of a histogram, its observations by bucket and their sum.
 Plain: TypeAlias = int | float | tuple[list[int], float]

@@ -4,8 +4,6 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-__all__ = ("FigureSlots", "Left", "slots_bytes")
-
 # Number of the writing, when (monotonic), length, checksum of all else.
 _HEAD: Final = Struct("=QdQQ")
 _HALVES: Final = 2

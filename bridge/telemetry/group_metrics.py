@@ -6,8 +6,6 @@ from typing import Final, NamedTuple
 from bridge.limits import METRICS_GROUPS_MAX
 from bridge.telemetry.families import Counter, Gauge, Labels, Rows
 
-__all__ = ("GroupMetrics", "GroupStats")
-
 
 class GroupStats(NamedTuple):
     """

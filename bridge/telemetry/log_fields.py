@@ -6,8 +6,6 @@ from typing import Any
 
 from bridge.limits import LOG_FIELD_CHARS_MAX, LOG_TRACEBACK_CHARS_MAX
 
-__all__ = ("HIDDEN", "clean_field", "clean_text", "clean_traceback", "is_secret_name")
-
 HIDDEN = "***"
 
 # Control characters move a terminal's cursor or forge lines; bidirectional ones reorder what is read; lone

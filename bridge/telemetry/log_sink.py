@@ -15,8 +15,6 @@ from typing import TypeAlias
 
 from bridge.limits import LOG_LINES_WAITING_MAX
 
-__all__ = ("Line", "LineSink")
-
 #: With its end; or what makes it, called once by the writing thread.
 Line: TypeAlias = bytes | Callable[[], bytes]
 

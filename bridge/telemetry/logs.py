@@ -26,8 +26,6 @@ from bridge.limits import LOG_LINES_WAITING_MAX
 from bridge.telemetry.log_fields import clean_field, clean_text, clean_traceback
 from bridge.telemetry.log_sink import LineSink
 
-__all__ = ("REQUEST_SCOPE", "configure", "log_request")
-
 #: Request id, client's address and trace id, if any, of the request being served here; None outside of one.
 REQUEST_SCOPE: Final[ContextVar[tuple[str, str, str | None] | None]] = ContextVar(
     "request_scope", default=None

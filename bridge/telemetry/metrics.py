@@ -29,16 +29,6 @@ from bridge.telemetry.families import (
 )
 from bridge.telemetry.group_metrics import GroupMetrics
 
-__all__ = (
-    "CONTENT_TYPE",
-    "HttpMetrics",
-    "LiveMetrics",
-    "LogMetrics",
-    "Metrics",
-    "TaskMetrics",
-    "families_of",
-)
-
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 #: By family, each series as a plain value.

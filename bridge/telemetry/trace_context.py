@@ -6,8 +6,6 @@ from typing import Final, NamedTuple
 
 from bridge.limits import TRACE_STATE_CHARS_MAX, TRACE_STATE_MEMBERS_MAX, TRACE_STATE_SPARED_CHARS
 
-__all__ = ("TRACEPARENT", "TRACESTATE", "TraceContext", "trace_context")
-
 #: Names of the request's header fields, and of the message headers that carry the same.
 TRACEPARENT: Final = "traceparent"
 TRACESTATE: Final = "tracestate"

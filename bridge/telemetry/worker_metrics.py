@@ -17,8 +17,6 @@ from bridge.telemetry.families import Labels, Plain
 from bridge.telemetry.figure_slots import FigureSlots
 from bridge.telemetry.metrics import Metrics, Snapshot
 
-__all__ = ("WorkerMetrics", "decode", "encode")
-
 # A worker that has left nothing for so long does not run, or hangs: what it counted stands, its state does not.
 _SILENT_S: Final = 4 * WORKER_FIGURES_INTERVAL_S
 _BYTES_OF_MAXRSS: Final = 1024

@@ -27,8 +27,6 @@ from bridge.web.server.outflow import Outflow, system_outflow
 from bridge.web.sockets.publishing import InFlight
 from bridge.web.wire.pages import PageEncoder
 
-__all__ = ("CLIENT", "DEADLINE", "ERROR_CODE", "REQUEST_ID", "SERVICES", "TRACE", "Lifecycle", "Services")
-
 
 @dataclass(slots=True)
 class Lifecycle:

@@ -25,8 +25,6 @@ from bridge.web.wire.bulk import (
     stored_json,
 )
 
-__all__ = ("send_lines", "send_raw")
-
 _CREATED: Final = 201
 #: Some lines are stored and some are not; the body says which.
 _MULTI_STATUS: Final = 207

@@ -35,8 +35,6 @@ from bridge.web.wire.groups import (
 from bridge.web.wire.heavy_pages import made_ready
 from bridge.web.wire.queries import refuse_query
 
-__all__ = ("ack", "delete_group", "extend", "get_group", "list_groups", "nack", "receive", "seek")
-
 _GROUP: Final = "group"
 _IN_PATH: Final = frozenset({_GROUP})
 

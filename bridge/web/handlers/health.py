@@ -7,8 +7,6 @@ from bridge.web.handlers.answers import answer
 from bridge.web.keys import SERVICES
 from bridge.web.wire.answers import health_json, ready_json, stats_json
 
-__all__ = ("health", "metrics", "ready", "stats")
-
 # A probe asks again after seconds; the log may be back in one.
 _RETRY_AFTER_S = "1"
 

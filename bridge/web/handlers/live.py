@@ -24,8 +24,6 @@ from bridge.web.wire.accept import takes_events
 from bridge.web.wire.cursors import read_cursor
 from bridge.web.wire.live import LAST_EVENT_ID, LiveQuery, read_live_query
 
-__all__ = ("stream", "stream_events")
-
 _HEADERS: Final = {
     hdrs.CONTENT_TYPE: sse.CONTENT_TYPE,
     # nginx would hold events back until it has a page of them.

@@ -20,8 +20,6 @@ from bridge.web.wire.offsets import (
 )
 from bridge.web.wire.queries import refuse_query
 
-__all__ = ("delete_offset", "delete_offsets", "get_offset", "list_offsets", "put_offset", "put_offsets")
-
 
 async def list_offsets(request: web.Request) -> web.Response:
     """`GET .../consumers/{consumer}/offsets`: of all partitions, with the lag of each and of all."""

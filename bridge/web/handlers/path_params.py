@@ -12,16 +12,6 @@ from bridge.policy.names import NAME_SCHEMA, check_name
 from bridge.web.keys import SERVICES, Services
 from bridge.web.wire.queries import PARTITION_ID_MAX
 
-__all__ = (
-    "PATH_SCHEMAS",
-    "consumer_of",
-    "partition_of",
-    "refuse_own",
-    "stream_of",
-    "topic_of",
-)
-
-
 _NAME: Final = {"type": "string", **NAME_SCHEMA}
 _DIGITS: Final = "[1-9][0-9]{0,8}|1000000000"
 #: What may stand in each place of a path, as JSON Schema; `groups.values.scope_of` looks at groups.

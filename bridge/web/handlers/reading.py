@@ -32,8 +32,6 @@ from bridge.web.wire.cursors import (
 from bridge.web.wire.heavy_pages import made_ready, page_json
 from bridge.web.wire.queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query
 
-__all__ = ("poll",)
-
 _CURSOR: Final = "cursor"
 _END_CURSOR: Final = "X-End-Cursor"
 _END_OFFSET: Final = "X-End-Offset"

@@ -10,8 +10,6 @@ from bridge.web.handlers.answers import answer
 from bridge.web.openapi.document import document
 from bridge.web.wire.queries import refuse_query
 
-__all__ = ("document_json", "openapi")
-
 
 async def openapi(request: web.Request) -> web.Response:
     """`GET /openapi.json`: OpenAPI 3.1 of every route."""

@@ -23,8 +23,6 @@ from bridge.web.openapi import service
 from bridge.web.openapi import topics as of_topics
 from bridge.web.openapi.operation import Operation
 
-__all__ = ("ROUTES", "Handler", "Route")
-
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 

@@ -24,8 +24,6 @@ from bridge.web.sockets.session import Session, message_bytes_max
 from bridge.web.sockets.socket import Socket
 from bridge.web.wire.queries import refuse_query
 
-__all__ = ("socket",)
-
 _log: Final = structlog.get_logger("bridge.web")
 # RFC 6455, section 1.3.
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

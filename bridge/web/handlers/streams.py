@@ -10,8 +10,6 @@ from bridge.web.wire.answers import stream_json, streams_json
 from bridge.web.wire.queries import refuse_query
 from bridge.web.wire.topics import read_stream
 
-__all__ = ("create_stream", "delete_stream", "get_stream", "list_streams")
-
 
 async def list_streams(request: web.Request) -> web.Response:
     """`GET /streams`: all but the bridge's own."""

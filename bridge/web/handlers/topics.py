@@ -12,16 +12,6 @@ from bridge.web.wire.answers import topic_json, topics_json
 from bridge.web.wire.queries import refuse_query
 from bridge.web.wire.topics import read_partitions, read_retention, read_topic
 
-__all__ = (
-    "add_partitions",
-    "create_topic",
-    "delete_topic",
-    "get_topic",
-    "list_topics",
-    "purge_topic",
-    "update_topic",
-)
-
 
 async def list_topics(request: web.Request) -> web.Response:
     """`GET /streams/{stream}/topics`."""

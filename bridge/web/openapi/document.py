@@ -14,8 +14,6 @@ from bridge.web.openapi.operation import Content, Operation, Reply
 from bridge.web.openapi.schemas import Schemas, first_paragraph, parameters_of
 from bridge.web.wire.problems import CONTENT_TYPE, ROWS, Problem, problem_object
 
-__all__ = ("DescribedRoute", "document")
-
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 # These end the process before it serves.
 _NEVER_ANSWERED: Final = frozenset({errors.ConfigError, errors.StartupError})

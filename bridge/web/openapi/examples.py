@@ -2,31 +2,6 @@
 
 from typing import Any, Final
 
-__all__ = (
-    "BATCH",
-    "CONSUMER_OFFSET",
-    "CURSOR",
-    "CURSOR_PAGE",
-    "DELIVERIES",
-    "EVENT",
-    "EVENTS_TEXT",
-    "EVENT_RECEIPT",
-    "GROUP",
-    "HEALTH",
-    "LINES_RECEIPT",
-    "MESSAGE_RECEIPT",
-    "ORDER",
-    "PAGE",
-    "READY",
-    "STATS",
-    "STREAM",
-    "TOKEN",
-    "TOPIC",
-    "USER",
-    "row_of_group",
-    "row_of_topic",
-)
-
 _TIME: Final = "2026-01-02T03:04:05.678901Z"
 _ID: Final = "7f2c1a52-6c1f-4d0e-9a3b-0f5a3c0d9e11"
 _USER_ID: Final = "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f12"

@@ -18,8 +18,6 @@ from bridge.web.wire.groups import (
     TokensAnswer,
 )
 
-__all__ = ("ACK", "DELETE_GROUP", "EXTEND", "GET_GROUP", "LIST_GROUPS", "NACK", "RECEIVE", "SEEK")
-
 _TAG: Final = "Groups"
 _ERRORS: Final = (*NOT_FOUND, errors.NotFound, errors.PollError, errors.SendError)
 _TOKENS: Final = [examples.TOKEN]

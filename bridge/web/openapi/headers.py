@@ -6,8 +6,6 @@ from typing import Any, Final
 
 from bridge.limits import REQUEST_ID_CHARS_MAX, REQUEST_TIMEOUT_MS_MAX, REQUEST_TIMEOUT_MS_MIN
 
-__all__ = ("ANSWER_HEADERS", "EVERY_ANSWER", "EVERY_REQUEST", "OF_STATUS", "REQUEST_HEADERS")
-
 _TEXT: Final[Mapping[str, Any]] = {"type": "string"}
 _COUNT: Final[Mapping[str, Any]] = {"type": "integer", "minimum": 0}
 

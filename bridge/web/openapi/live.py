@@ -9,8 +9,6 @@ from bridge.limits import LIVE_RETRY_MS_MAX, LIVE_RETRY_MS_MIN
 from bridge.web.live.streams import EndReason
 from bridge.web.wire.problems import Problem
 
-__all__ = ("EVENT_SCHEMA", "LiveBye", "LiveOpen", "LiveProgress")
-
 _Retry = Annotated[int, Meta(ge=LIVE_RETRY_MS_MIN, le=LIVE_RETRY_MS_MAX, description="When to come back")]
 
 

@@ -25,17 +25,6 @@ from bridge.web.wire.pages import PageAnswer
 from bridge.web.wire.queries import BulkParameters, PollParameters
 from bridge.web.wire.submissions import BatchBody, MessageBody
 
-__all__ = (
-    "POLL",
-    "POLL_TOPIC",
-    "SEND",
-    "SEND_BATCH",
-    "SEND_BATCH_TO_TOPIC",
-    "SEND_TO_TOPIC",
-    "STREAM",
-    "STREAM_TOPIC",
-)
-
 _TAG: Final = "Messages"
 _WRITE_ERRORS: Final = (*NOT_FOUND, errors.PartitionNotFound, errors.SendError, *BODY_ERRORS)
 _READ_ERRORS: Final = (*NOT_FOUND, errors.PartitionNotFound, errors.PollError)

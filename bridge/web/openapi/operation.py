@@ -9,19 +9,6 @@ import msgspec
 from bridge import errors
 from bridge.errors import BridgeError
 
-__all__ = (
-    "BODY_ERRORS",
-    "JSON",
-    "NDJSON",
-    "NOT_FOUND",
-    "SSE",
-    "Content",
-    "Operation",
-    "Reply",
-    "json_body",
-    "json_reply",
-)
-
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 SSE: Final = "text/event-stream"

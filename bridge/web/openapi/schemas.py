@@ -10,8 +10,6 @@ from bridge.web.openapi.live import LiveBye, LiveOpen, LiveProgress
 from bridge.web.wire.cursors import CursorLine, GapLine
 from bridge.web.wire.problems import Problem
 
-__all__ = ("Schemas", "first_paragraph", "parameters_of")
-
 _REF: Final = "#/components/schemas/{name}"
 # Named by words and by other schemas alone: lines, events of streams, items that stay as they were written, errors.
 _NAMED_ONLY: Final = (CursorLine, GapLine, LiveBye, LiveOpen, LiveProgress, OrderItem, Problem)

@@ -7,8 +7,6 @@ from bridge.web.openapi import examples
 from bridge.web.openapi.operation import JSON, Content, Operation, Reply, json_reply
 from bridge.web.wire.answers import HealthAnswer, ReadyAnswer, StatsAnswer
 
-__all__ = ("DOCUMENT", "HEALTH", "METRICS", "READY", "SOCKET", "STATS")
-
 _TAG: Final = "Service"
 _NOT_READY: Final = {
     **examples.READY,

@@ -9,26 +9,6 @@ from bridge.web.wire.answers import StreamAnswer, TopicAnswer, TopicRow
 from bridge.web.wire.offsets import ConsumerOffset, ConsumerOffsets, OffsetBody, OffsetsBody
 from bridge.web.wire.topics import PartitionsBody, StreamBody, TopicBody, TopicChangeBody
 
-__all__ = (
-    "ADD_PARTITIONS",
-    "CREATE_STREAM",
-    "CREATE_TOPIC",
-    "DELETE_OFFSET",
-    "DELETE_OFFSETS",
-    "DELETE_STREAM",
-    "DELETE_TOPIC",
-    "GET_OFFSET",
-    "GET_STREAM",
-    "GET_TOPIC",
-    "LIST_OFFSETS",
-    "LIST_STREAMS",
-    "LIST_TOPICS",
-    "PURGE_TOPIC",
-    "PUT_OFFSET",
-    "PUT_OFFSETS",
-    "UPDATE_TOPIC",
-)
-
 _STREAMS: Final = "Streams"
 _TOPICS: Final = "Topics"
 _OFFSETS: Final = "Stored offsets"

@@ -6,8 +6,6 @@ from typing import Final
 
 from bridge.policy.body_kinds import Coding
 
-__all__ = ("preferred_coding", "takes_events", "wants_events", "wants_ndjson")
-
 _NDJSON: Final = "application/x-ndjson"
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"

@@ -15,27 +15,6 @@ from bridge.messagelog import Durability, LogHealth, Receipt, StreamInfo, TopicI
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.times import Time, rfc3339
 
-__all__ = (
-    "EventReceipt",
-    "HealthAnswer",
-    "ReadyAnswer",
-    "StatsAnswer",
-    "StoredAt",
-    "StreamAnswer",
-    "TopicAnswer",
-    "TopicRow",
-    "batch_json",
-    "health_json",
-    "ready_json",
-    "receipt_json",
-    "stats_json",
-    "stream_json",
-    "streams_json",
-    "topic_json",
-    "topics_json",
-)
-
-
 StoredAt: TypeAlias = Annotated[
     Annotated[int, Meta(ge=0)] | None, Meta(description="Null where the log confirmed without saying where")
 ]

@@ -23,24 +23,6 @@ from bridge.web.wire.queries import PARTITION_ID_MAX, names_of, unique_parameter
 from bridge.web.wire.submissions import placement_of
 from bridge.web.wire.times import Time, rfc3339
 
-__all__ = (
-    "LineKind",
-    "LinesReceipt",
-    "MessageReceipt",
-    "OnError",
-    "RangeOfLines",
-    "RefusedLine",
-    "SendParameters",
-    "SendQuery",
-    "StoredRange",
-    "StoredRanges",
-    "message_headers",
-    "progress",
-    "raw_receipt_json",
-    "read_send_query",
-    "stored_json",
-)
-
 _HEADER_PREFIX: Final = "message-header-"
 
 

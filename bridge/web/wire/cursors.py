@@ -25,21 +25,6 @@ from bridge.web.wire.queries import (
     unique_parameters,
 )
 
-__all__ = (
-    "CursorLine",
-    "CursorPage",
-    "CursorParameters",
-    "CursorQuery",
-    "GapLine",
-    "MissingMessages",
-    "cursor_lines",
-    "cursor_page_json",
-    "read_cursor",
-    "read_cursor_lines_query",
-    "read_cursor_query",
-    "read_partitions",
-)
-
 
 class CursorLinesParameters(msgspec.Struct, kw_only=True):
     """What lines of several partitions take."""

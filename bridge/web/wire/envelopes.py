@@ -8,8 +8,6 @@ from bridge.errors import PayloadTooLarge, SerializationError
 from bridge.events import Steps, check_json, doubled_key_steps, fault_of, result_of
 from bridge.limits import JSON_FAST_BYTES_MAX, JSON_STEP_BYTES
 
-__all__ = ("decode_envelope", "outline_steps")
-
 T = TypeVar("T")
 
 

@@ -8,8 +8,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest, SerializationError
+from bridge.groups.partition import AckOutcome
 from bridge.groups.records import AckKind
-from bridge.groups.values import AckOutcome, Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
+from bridge.groups.values import Delivery, GroupInfo, SeekResult, SeekTo, TokenResult
 from bridge.limits import (
     GROUP_DELIVERIES_MAX,
     GROUP_NACK_DELAY_MS_MAX,
@@ -24,33 +25,6 @@ from bridge.web.wire.envelopes import decode_envelope
 from bridge.web.wire.offsets import OffsetsBody
 from bridge.web.wire.pages import PageEncoder, PlacedMessage
 from bridge.web.wire.times import Time, rfc3339, time_us_of
-
-__all__ = (
-    "AckBody",
-    "AckRequest",
-    "DeliveredMessage",
-    "DeliveriesAnswer",
-    "ExtendBody",
-    "GroupAnswer",
-    "GroupRow",
-    "NackBody",
-    "ReceiveRequest",
-    "SeekAnswer",
-    "SeekBody",
-    "SeekRequest",
-    "TokensAnswer",
-    "arguments_as_fields",
-    "deliveries_json",
-    "delivery_lines",
-    "group_json",
-    "groups_json",
-    "messages_of",
-    "read_ack",
-    "read_receive",
-    "read_seek",
-    "seek_json",
-    "token_results_json",
-)
 
 _Visibility = Annotated[int, Meta(ge=GROUP_VISIBILITY_MS_MIN, le=GROUP_VISIBILITY_MS_MAX)]
 _Tokens = Annotated[list[str], Meta(min_length=1, max_length=GROUP_TOKENS_MAX)]

@@ -6,8 +6,6 @@ from bridge.messagelog import Page, Records
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.pages import PageEncoder
 
-__all__ = ("judged", "made_ready", "page_json")
-
 
 async def made_ready(
     pages: PageEncoder, records: Records, *, deadline: Deadline | None, once: bool = False

@@ -17,8 +17,6 @@ from bridge.messagelog import First, FromTimestamp, Last
 from bridge.web.wire.cursors import read_partitions
 from bridge.web.wire.queries import names_of, parse_time, unique_parameters
 
-__all__ = ("LAST_EVENT_ID", "LastSeen", "LiveParameters", "LiveQuery", "LiveStart", "read_live_query")
-
 LiveStart: TypeAlias = str | First | Last | FromTimestamp
 """The token of a cursor, or where else a stream begins; `Last` is after everything there is."""
 

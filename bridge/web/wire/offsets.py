@@ -12,22 +12,6 @@ from bridge.messagelog import ConsumerKey, PartitionInfo, StoredOffset, TopicInf
 from bridge.web.wire.envelopes import decode_envelope
 from bridge.web.wire.queries import PARTITION_ID_MAX
 
-__all__ = (
-    "ConsumerOffset",
-    "ConsumerOffsets",
-    "OffsetBody",
-    "OffsetsBody",
-    "PartitionProgress",
-    "PlacedOffset",
-    "Progress",
-    "check_offsets",
-    "current_offset",
-    "offset_json",
-    "offsets_json",
-    "read_offset",
-    "read_offsets",
-)
-
 
 class OffsetBody(msgspec.Struct, forbid_unknown_fields=True):
     """The offset of the last message that was consumed."""

@@ -16,8 +16,6 @@ from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
 from bridge.web.wire.times import Time, rfc3339
 
-__all__ = ("ONE_LINE", "PageAnswer", "PageEncoder", "PlacedMessage", "Shown", "ShownMessage")
-
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
 _HEAD: Final = b'"offset":%d,"timestamp":"%b","id":"%b","size":%d,'

@@ -13,8 +13,6 @@ from bridge.events import Steps, is_event_steps, is_well_formed, json_steps, kno
 from bridge.limits import JSON_STEP_BYTES, KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
 from bridge.messagelog import ID_BYTES, NewMessage, NewRecords, Records
 
-__all__ = ("Form", "PayloadForms", "fitting", "form_of", "form_steps", "of_types")
-
 # Below, each is looked at by itself.
 _SPLIT_MIN: Final = 8
 # One call takes in no more of what was noted than this, about 1 ms of work.

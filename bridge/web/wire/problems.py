@@ -14,8 +14,6 @@ from bridge import errors
 from bridge.errors import BridgeError, LogError, Outcome, RateLimited, RequestError
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 
-__all__ = ("CONTENT_TYPE", "ROWS", "Problem", "Row", "problem_object", "problem_response", "row_of")
-
 CONTENT_TYPE: Final = "application/problem+json"
 # What 426 must carry (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
 _WEBSOCKET: Final = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}

@@ -12,25 +12,6 @@ from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Las
 from bridge.policy.names import NAME_SCHEMA, check_name, parse_flag, parse_integer, shown_name
 from bridge.web.wire.times import time_us_of
 
-__all__ = (
-    "PARTITION_ID_MAX",
-    "BulkParameters",
-    "BulkQuery",
-    "Count",
-    "MinCount",
-    "PollParameters",
-    "PollQuery",
-    "ReadParameters",
-    "WaitMs",
-    "names_of",
-    "parse_time",
-    "read_bulk_query",
-    "read_poll_query",
-    "read_wait",
-    "refuse_query",
-    "unique_parameters",
-)
-
 # Taken and ignored everywhere: the middleware has read it, for the original's clients.
 _KEY_PARAMETER: Final = "api_key"
 _DIGITS: Final = frozenset("0123456789")

@@ -30,17 +30,6 @@ from bridge.messagelog import Balanced, ByKey, NewRecords, Placement
 from bridge.web.wire.envelopes import outline_steps
 from bridge.web.wire.payload_forms import fitting
 
-__all__ = (
-    "BatchBody",
-    "MessageBody",
-    "Submission",
-    "batch_steps",
-    "message_steps",
-    "placement_of",
-    "plain_message",
-    "read_message",
-)
-
 
 class Submission(msgspec.Struct, frozen=True, gc=False):
     """Events on their way into the log, in order.

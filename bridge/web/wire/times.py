@@ -8,8 +8,6 @@ from msgspec import Meta
 
 from bridge.events import instant_of
 
-__all__ = ("Time", "rfc3339", "time_us_of")
-
 Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 """A moment in an answer, as `rfc3339` writes it."""
 

@@ -12,19 +12,6 @@ from bridge.messagelog import Durability, Retention
 from bridge.policy.names import NAME_SCHEMA, check_name
 from bridge.web.wire.envelopes import decode_envelope
 
-__all__ = (
-    "NewTopic",
-    "PartitionsBody",
-    "RetentionBody",
-    "StreamBody",
-    "TopicBody",
-    "TopicChangeBody",
-    "read_partitions",
-    "read_retention",
-    "read_stream",
-    "read_topic",
-)
-
 
 class NewTopic(NamedTuple):
     """A topic to be made; *durability* None takes the configured one."""
