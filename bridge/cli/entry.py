@@ -35,5 +35,6 @@ def main(arguments: Sequence[str], *, loop_factory: LoopFactory) -> int:
         return probe(own_url(os.environ), ready=fast)
     from bridge.cli.tree import command_tree  # noqa: PLC0415
 
-    command_tree(loop_factory)(args=list(arguments), prog_name="bridge")
+    command = arguments[0] if arguments else None
+    command_tree(loop_factory, command=command)(args=list(arguments), prog_name="bridge")
     return 0

@@ -1,7 +1,7 @@
 """All commands as one tree (wiring); each file beside this one adds its own."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,8 +13,19 @@ if TYPE_CHECKING:
     import asyncio
 
 
-def command_tree(loop_factory: Callable[[], "asyncio.AbstractEventLoop"]) -> typer.Typer:
-    """`bridge` with every command there is."""
+#: What `add_serving` adds.
+_SERVING: Final = frozenset({"serve", "config", "health"})
+
+
+def command_tree(
+    loop_factory: Callable[[], "asyncio.AbstractEventLoop"], *, command: str | None = None
+) -> typer.Typer:
+    """
+    `bridge` with every command there is.
+
+    Args:
+        command: the one that is asked for, where that is known: what is far from it may be left out.
+    """
     app = typer.Typer(
         help="An HTTP front door to a message log: Apache Iggy, or an embedded durable log.",
         no_args_is_help=True,
@@ -36,6 +47,14 @@ def command_tree(loop_factory: Callable[[], "asyncio.AbstractEventLoop"]) -> typ
 
     add_serving(app, loop_factory)
     add_reference(app)
+    if command not in _SERVING:
+        from bridge.cli.remote.publishing_command import add_publishing  # noqa: PLC0415
+        from bridge.cli.remote.reading_commands import add_reading  # noqa: PLC0415 (a server needs none of these)
+        from bridge.cli.remote.topic_commands import add_topics  # noqa: PLC0415
+
+        add_publishing(app)
+        add_reading(app)
+        add_topics(app)
     return app
 
 

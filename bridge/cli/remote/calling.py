@@ -1,0 +1,157 @@
+"""What every command that talks to a bridge has in common (shell): its options, its client, and its end."""
+
+import asyncio
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import typer
+
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.rendering import Form, Output
+from bridge.cli.remote.suggestions import meant
+
+if TYPE_CHECKING:
+    from bridge.cli.remote.client import Client
+
+__all__ = ("Call", "confirm", "local", "remote")
+
+_PANEL: Final = "Bridge and output"
+_OPTIONS: Final = {
+    "url": Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="Address of the bridge. [dim]BRIDGE_URL, else the current context, else this machine[/]",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ],
+    "key_file": Annotated[
+        str | None,
+        typer.Option(
+            "--key-file",
+            metavar="PATH",
+            help="File that holds the API key. [dim]else the key in BRIDGE_API_KEY[/]",
+            rich_help_panel=_PANEL,
+            show_default=False,
+        ),
+    ],
+    "output": Annotated[
+        Form, typer.Option("-o", "--output", help="How results are shown.", rich_help_panel=_PANEL)
+    ],
+    "curl": Annotated[
+        bool,
+        typer.Option(
+            "--curl",
+            help="Print the first request as a curl command, and do nothing.",
+            rich_help_panel=_PANEL,
+        ),
+    ],
+}
+_DEFAULTS: Final = {"url": None, "key_file": None, "output": Form.TABLE, "curl": False}
+
+
+class Call(NamedTuple):
+    """What a command works with."""
+
+    client: "Client"
+    out: Output
+
+
+def remote(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """
+    A command, as typer takes it, of a coroutine whose first parameter is its `Call`.
+
+    It has the options that all of these have, and ends with the exit code of its failure.
+    """
+
+    @functools.wraps(command)
+    def run(*, url: str | None, key_file: str | None, output: Form, curl: bool, **given: Any) -> None:
+        out = Output(output)
+
+        async def go() -> None:
+            # Here: aiohttp takes half a second, and `--help` needs none of it.
+            from bridge.cli.remote.client import Client, CurlPrinted  # noqa: PLC0415
+            from bridge.cli.remote.target import target_of  # noqa: PLC0415
+
+            target = target_of(url, key_file, os.environ)
+            with suppress(CurlPrinted):
+                async with Client(target, show_curl=out.text if curl else None) as client:
+                    try:
+                        await command(Call(client, out), **given)
+                    except CommandFailed as failure:
+                        failure.hint = failure.hint or await _names_meant(client, failure)
+                        raise
+
+        _ended(out, lambda: asyncio.run(go()))
+
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[1:]
+    shared = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[name], annotation=annotation
+        )
+        for name, annotation in _OPTIONS.items()
+    ]
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own] + shared
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    return run
+
+
+def local(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that asks no bridge, and ends with the exit code of its failure."""
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        _ended(Output(Form.TABLE), lambda: command(**given))
+
+    return run
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """
+    Ask before what cannot be undone.
+
+    Args:
+        yes: it was confirmed on the command line.
+
+    Raises:
+        CommandFailed: if nobody can be asked, or the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise CommandFailed("This cannot be undone.", ExitCode.USAGE, hint="Confirm it with --yes.")
+    if not typer.confirm(question, err=True):
+        raise CommandFailed("Nothing was done.")
+
+
+async def _names_meant(client: "Client", failure: CommandFailed) -> str:
+    """Where a stream or topic is not there: those with names like it."""
+    if failure.code is not ExitCode.NOT_FOUND:
+        return ""
+    with suppress(CommandFailed):
+        return await meant(client, failure.path)
+    return ""
+
+
+def _ended(out: Output, work: Callable[[], None]) -> None:
+    try:
+        work()
+    except CommandFailed as failure:
+        out.note(f"bridge: {failure.message}")
+        if failure.hint:
+            out.note(f"  {failure.hint}")
+        raise typer.Exit(failure.code) from None
+    except BrokenPipeError:
+        # Who read it has enough; nothing more is written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.OK) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -1,0 +1,200 @@
+"""The client of a bridge (shell): one session, one place for the key, for what errors mean and for what is sent again."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import orjson
+import stamina
+
+import bridge
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.requests import Request, as_curl
+from bridge.cli.remote.target import KEY_VARIABLE, Target
+
+__all__ = ("Client", "CurlPrinted")
+
+_CONNECT_S: Final = 5.0
+#: Beyond what any request of the bridge may take, long polls too; what streams has no such end.
+_WHOLE_S: Final = 330.0
+_ATTEMPTS: Final = 6
+_WAIT_MAX_S: Final = 3.0
+_LINE_BYTES_MAX: Final = 64 * 1024 * 1024
+_CODES: Final[dict[int, ExitCode]] = {
+    HTTPStatus.UNAUTHORIZED: ExitCode.AUTH,
+    HTTPStatus.FORBIDDEN: ExitCode.AUTH,
+    HTTPStatus.NOT_FOUND: ExitCode.NOT_FOUND,
+    HTTPStatus.SERVICE_UNAVAILABLE: ExitCode.NOT_REACHABLE,
+}
+
+
+class CurlPrinted(Exception):
+    """The request was to be shown, and was; nothing was asked."""
+
+
+class Client:
+    """
+    Asks one bridge.
+
+    Args:
+        show_curl: given each request as a curl command, in place of sending it.
+    """
+
+    def __init__(self, target: Target, *, show_curl: Callable[[str], None] | None = None) -> None:
+        self.target = target
+        self._show_curl = show_curl
+        # Nobody waits for a bridge that never was there.
+        self._met = False
+        headers = {"User-Agent": f"bridge-cli/{bridge.__version__}"}
+        if target.key is not None:
+            headers["X-API-Key"] = target.key
+        self._session = aiohttp.ClientSession(
+            headers=headers,
+            timeout=aiohttp.ClientTimeout(total=_WHOLE_S, sock_connect=_CONNECT_S),
+            read_bufsize=256 * 1024,
+        )
+
+    @property
+    def only_shows(self) -> bool:
+        """Whether requests are shown in place of being sent."""
+        return self._show_curl is not None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def ask(self, request: Request) -> Any:
+        """
+        The JSON of the answer, None of an empty one; a request that may be sent again is, while that can help.
+
+        Raises:
+            CommandFailed: if there is no answer of success.
+        """
+        raw = await self.ask_raw(request)
+        return orjson.loads(raw) if raw else None
+
+    async def ask_raw(self, request: Request) -> bytes:
+        """
+        The bytes of the answer; see `ask`.
+
+        Raises:
+            CommandFailed: as `ask`.
+        """
+        attempts = stamina.retry_context(
+            on=lambda error: isinstance(error, CommandFailed) and self._met and _may_go_again(error, request),
+            attempts=_ATTEMPTS,
+            wait_max=_WAIT_MAX_S,
+            timeout=None,
+        )
+        async for attempt in attempts:
+            with attempt:
+                async with self._answer(request) as response:
+                    return await response.read()
+        raise AssertionError
+
+    async def ask_once(self, request: Request) -> Any:
+        """
+        As `ask`, but never again.
+
+        Raises:
+            CommandFailed: as `ask`.
+        """
+        async with self._answer(request) as response:
+            raw = await response.read()
+            return orjson.loads(raw) if raw else None
+
+    @asynccontextmanager
+    async def lines(self, request: Request) -> AsyncGenerator[tuple[AsyncIterator[bytes], "dict[str, str]"]]:
+        """
+        The lines of an answer that streams, without their line feeds, and the fields of its head.
+
+        Raises:
+            CommandFailed: if there is no answer of success, or it breaks off.
+        """
+        async with self._answer(request, streams=True) as response:
+            yield _lines(response.content), dict(response.headers)
+
+    @asynccontextmanager
+    async def _answer(
+        self, request: Request, *, streams: bool = False
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        if self._show_curl is not None:
+            self._show_curl(as_curl(request, self.target.url, with_key=self.target.key is not None))
+            raise CurlPrinted
+        timeout = aiohttp.ClientTimeout(total=None if streams else _WHOLE_S, sock_connect=_CONNECT_S)
+        try:
+            async with self._session.request(
+                request.method,
+                self.target.url + request.target,
+                data=request.body,
+                headers=request.headers,
+                timeout=timeout,
+                allow_redirects=False,
+            ) as response:
+                self._met = True
+                if response.status >= HTTPStatus.MULTIPLE_CHOICES:
+                    raise self._refused(response.status, await response.read(), request.path)
+                yield response
+        except aiohttp.ClientConnectorError:
+            raise CommandFailed(
+                f"No bridge answers at {self.target.url}.",
+                ExitCode.NOT_REACHABLE,
+                hint="Give --url, set BRIDGE_URL, or start one with `bridge serve`.",
+                retryable=True,
+            ) from None
+        except aiohttp.InvalidURL:
+            raise CommandFailed("The address of the bridge is none.", ExitCode.USAGE) from None
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            raise CommandFailed(
+                f"The connection to {self.target.url} broke: {type(error).__name__}.",
+                ExitCode.NOT_REACHABLE,
+                retryable=True,
+                sure=False,
+            ) from None
+
+    def _refused(self, status: int, body: bytes, path: str) -> CommandFailed:
+        """The error that an answer tells."""
+        try:
+            problem = orjson.loads(body)
+            detail, code = str(problem["detail"]), str(problem["error"])
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            problem, detail, code = {}, f"The answer is {status}, and not of a bridge.", ""
+        named = f" [{status} {code}, request {problem.get('request_id', '?')}]" if code else ""
+        hint = ""
+        if status == HTTPStatus.UNAUTHORIZED:
+            hint = (
+                f"Set {KEY_VARIABLE} or give --key-file." if self.target.key is None else "The key is wrong."
+            )
+        return CommandFailed(
+            f"{detail}{named}",
+            _CODES.get(status, ExitCode.FAILED),
+            hint=hint,
+            retryable=bool(problem.get("retryable", False)),
+            sure=problem.get("outcome") != "unknown",
+            path=path,
+            fault_at=str(problem.get("path", "")),
+        )
+
+
+def _may_go_again(error: CommandFailed, request: Request) -> bool:
+    return error.retryable and (request.again or error.sure)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length up to `_LINE_BYTES_MAX`; `StreamReader.readline` has a bound of its buffer's size."""
+    rest = b""
+    while chunk := await content.readany():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.removesuffix(b"\r")
+        if len(rest) > _LINE_BYTES_MAX:
+            raise CommandFailed("A line of the answer is longer than any message may be.")
+    if rest:
+        yield rest

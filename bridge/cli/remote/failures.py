@@ -1,0 +1,53 @@
+"""How a command ends (leaf): exit codes, and the one error that a person is told in a line."""
+
+from enum import IntEnum
+
+__all__ = ("CommandFailed", "ExitCode")
+
+
+class ExitCode(IntEnum):
+    """What scripts go by."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    AUTH = 3
+    NOT_FOUND = 4
+    NOT_REACHABLE = 5
+    #: As shells tell that Ctrl-C ended it.
+    INTERRUPTED = 130
+
+
+class CommandFailed(Exception):
+    """
+    The command cannot go on.
+
+    Attributes:
+        message: one sentence for people; no key and no body is in it.
+        code: of the process.
+        hint: what to do about it, or nothing.
+        retryable: the same request may succeed later.
+        sure: nothing was written; False where nobody knows.
+        path: of the request that was refused, or nothing.
+        fault_at: what in the request is at fault, as the bridge names it, or nothing.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        code: ExitCode = ExitCode.FAILED,
+        *,
+        hint: str = "",
+        retryable: bool = False,
+        sure: bool = True,
+        path: str = "",
+        fault_at: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.hint = hint
+        self.retryable = retryable
+        self.sure = sure
+        self.path = path
+        self.fault_at = fault_at

@@ -1,0 +1,122 @@
+"""A topic read live (shell): from any place on, going on by itself after a cut, nothing lost and nothing twice."""
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
+
+from bridge.cli.remote.events import ServerEvent, server_events
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.messages import SeenMessage, seen_message
+from bridge.cli.remote.rendering import Output
+from bridge.cli.remote.requests import Request
+
+if TYPE_CHECKING:
+    from bridge.cli.remote.client import Client
+
+__all__ = ("Start", "follow", "newest", "partition_ids")
+
+_RETRY_S: Final = 1.0
+_RETRY_S_MAX: Final = 15.0
+
+
+class Start(NamedTuple):
+    """
+    Where a reader begins: at `from` (first, last, a time) or at a cursor.
+
+    Attributes:
+        event_types: only events of these; all messages if empty.
+    """
+
+    parameters: tuple[tuple[str, str], ...]
+    event_types: Sequence[str] = ()
+
+    def request(self, path: str, last_id: str) -> Request:
+        """The stream, gone on with behind *last_id* where there is one."""
+        query = self.parameters + tuple(("event_type", each) for each in self.event_types)
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last_id} if last_id else {})}
+        return Request("GET", f"{path}/messages/stream", query, None, headers, again=True)
+
+
+async def follow(client: "Client", path: str, start: Start, out: Output) -> AsyncGenerator[bytes]:
+    """
+    Each message as its JSON, for good; after a cut it goes on by itself, and says so on stderr.
+
+    Raises:
+        CommandFailed: if the first connection fails, or a later one is refused for good.
+    """
+    last_id, wait_s, began, told = "", _RETRY_S, False, False
+    while True:
+        try:
+            async with client.lines(start.request(path, last_id)) as (lines, _):
+                if told:
+                    out.note("bridge: connected again.")
+                began, told, wait_s = True, False, _RETRY_S
+                async for event in server_events(lines):
+                    last_id = event.id or last_id
+                    if not event.name:
+                        yield event.data
+                    else:
+                        wait_s = _told(event, out) or wait_s
+            broken = "The stream ended."
+        except CommandFailed as failure:
+            if not began or not failure.retryable:
+                raise
+            broken = failure.message
+        if not told:
+            out.note(f"bridge: {broken} Going on as soon as it is there again.")
+            told = True
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 (to spread, not to hide)
+        wait_s = min(wait_s * 2, _RETRY_S_MAX)
+
+
+def _told(event: ServerEvent, out: Output) -> float:
+    """What an event beside the messages says; how long to wait before the next connection, 0 for no matter."""
+    told = orjson.loads(event.data)
+    if event.name == "gap":
+        out.note(
+            f"bridge: messages {told['from_offset']} up to {told['to_offset']} of partition {told['partition_id']}"
+            " are no longer there."
+        )
+    if event.name == "bye" and told["reason"] == "gone":
+        raise CommandFailed("The topic was deleted.", ExitCode.NOT_FOUND)
+    return float(told.get("retry_ms", 0)) / 1000 if event.name in {"bye", "open"} else 0.0
+
+
+async def partition_ids(client: "Client", path: str) -> list[int]:
+    """
+    The partitions of the topic at *path*, of the default topic too.
+
+    Raises:
+        CommandFailed: if there is no such topic.
+    """
+    if not path:
+        request = Start((("from", "last"),)).request("", "")
+        async with client.lines(request) as (lines, _):
+            async for event in server_events(lines):
+                named = orjson.loads(event.data)
+                path = f"/streams/{named['stream']}/topics/{named['topic']}"
+                break
+    topic = await client.ask(Request("GET", path, again=True))
+    return [partition["id"] for partition in topic["partitions"]]
+
+
+async def newest(client: "Client", path: str, count: int) -> list[tuple[SeenMessage, bytes]]:
+    """
+    The newest messages of a topic with their lines, *count* at most, in the order of the times they were taken.
+
+    Raises:
+        CommandFailed: if they cannot be read.
+    """
+    found: list[tuple[SeenMessage, bytes]] = []
+    for partition_id in await partition_ids(client, path):
+        query = (("partition_id", str(partition_id)), ("from", "last"), ("count", str(count)))
+        request = Request(
+            "GET", f"{path}/messages", query, None, {"Accept": "application/x-ndjson"}, again=True
+        )
+        async with client.lines(request) as (lines, _):
+            found += [(seen_message(line), line) async for line in lines]
+    found.sort(key=lambda each: (each[0].timestamp, each[0].partition_id, each[0].offset))
+    return found[-count:]

@@ -1,0 +1,188 @@
+"""`bridge sub` and `bridge tail` (shell): messages on the screen."""
+
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final
+
+import orjson
+import typer
+
+from bridge.cli.remote.calling import Call, remote
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.following import Start, follow, newest, partition_ids
+from bridge.cli.remote.messages import seen_message
+from bridge.cli.remote.names import time_of, topic_path
+from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.screen import Screen
+
+if TYPE_CHECKING:
+    from bridge.cli.remote.client import Client
+
+__all__ = ("TopicOption", "add_reading")
+
+TopicOption = Annotated[
+    str | None,
+    typer.Option(
+        "--topic",
+        "-t",
+        metavar="STREAM/TOPIC",
+        help="[dim]default: that of the bridge[/]",
+        show_default=False,
+    ),
+]
+_From = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="PLACE", help="first, last (what comes next), or a time.", show_default=False
+    ),
+]
+_Since = Annotated[
+    str | None, typer.Option(metavar="AGE", help="What came in the last 10m, 2h, 7d.", show_default=False)
+]
+_Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="type=TYPE", help="Only events of this type; may be given again.", show_default=False
+    ),
+]
+_Count = Annotated[
+    int | None, typer.Option("--count", "-c", min=1, help="End after so many messages.", show_default=False)
+]
+_PAGE: Final = 100
+_LINES: Final = {"Accept": "application/x-ndjson"}
+_WAIT_MS: Final = 20_000
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+def add_reading(app: typer.Typer) -> None:
+    """Add both."""
+    app.command("sub")(remote(_sub))
+    app.command("tail")(remote(_tail))
+
+
+async def _sub(
+    call: Call,
+    *,
+    topic: TopicOption = None,
+    from_: _From = None,
+    since: _Since = None,
+    where: _Where = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Share the work with all who name it, and settle what is shown.",
+            show_default=False,
+        ),
+    ] = None,
+    count: _Count = None,
+) -> None:
+    """
+    Show messages as they come, from now on or from a place; goes on by itself after a cut.
+
+    With --group each message is given to one of the group, and settled once it is shown.
+    """
+    path = topic_path(topic)
+    if group is not None:
+        if topic is None or from_ or since or where:
+            raise CommandFailed(
+                "A group has its own place: --group goes with --topic and --count alone.", ExitCode.USAGE
+            )
+        await _work(call, f"{path}{path_of('groups', group)}", count)
+        return
+    show = Screen(call.out, _event_types(where), count)
+    await _show_live(call, path, Start((_place(from_, since),), show.event_types), show)
+
+
+async def _tail(
+    call: Call,
+    *,
+    topic: TopicOption = None,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many of the newest messages.")] = 10,
+    on: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what comes.")] = False,
+    from_: _From = None,
+    since: _Since = None,
+    where: _Where = None,
+    count: _Count = None,
+) -> None:
+    """
+    Show the newest messages, or those since a time; with -f go on with what comes.
+
+    Without -f what is since a time is shown partition by partition.
+    """
+    path, show = topic_path(topic), Screen(call.out, _event_types(where), count)
+    if from_ is None and since is None:
+        cursor = await _end_of(call.client, path) if on else ""
+        for message, line in await newest(call.client, path, lines) if lines else ():
+            show.message(message, line)
+        start = Start((("cursor", cursor),), show.event_types)
+    else:
+        start = Start((_place(from_, since),), show.event_types)
+        if not on:
+            await _show_kept(call.client, path, start.parameters, show)
+    if on:
+        await _show_live(call, path, start, show)
+
+
+def _place(from_: str | None, since: str | None) -> tuple[str, str]:
+    if from_ is not None and since is not None:
+        raise CommandFailed("Give --from or --since, not both.", ExitCode.USAGE)
+    if from_ in {"first", "last"}:
+        return "from", from_
+    text = since or from_
+    return "from", "last" if text is None else time_of(text, datetime.now(UTC))
+
+
+def _event_types(where: list[str] | None) -> tuple[str, ...]:
+    types = [each.removeprefix("type=") for each in where or () if each.startswith("type=")]
+    if len(types) != len(where or ()) or not all(types):
+        raise CommandFailed("--where takes type=TYPE.", ExitCode.USAGE)
+    return tuple(types)
+
+
+async def _end_of(client: "Client", path: str) -> str:
+    """The cursor after all there is."""
+    query = (("cursor", "last"), ("count", "1"))
+    page = await client.ask(Request("GET", f"{path}/messages", query, again=True))
+    return str(page["next_cursor"])
+
+
+async def _show_live(call: Call, path: str, start: "Start", show: "Screen") -> None:
+    if show.is_full:
+        return
+    async with aclosing(follow(call.client, path, start, call.out)) as messages:
+        async for line in messages:
+            show.message(seen_message(line), line)
+            if show.is_full:
+                return
+
+
+async def _show_kept(client: "Client", path: str, place: tuple[tuple[str, str], ...], show: "Screen") -> None:
+    """What is there now, from *place* on."""
+    for partition_id in await partition_ids(client, path):
+        query = (("partition_id", str(partition_id)), *place)
+        request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
+        async with client.lines(request) as (lines, _):
+            async for line in lines:
+                if show.is_full:
+                    return
+                show.message(seen_message(line), line)
+
+
+async def _work(call: Call, path: str, count: int | None) -> None:
+    """Receive as a member of the group, show, settle, for good."""
+    show = Screen(call.out, (), count)
+    while not show.is_full:
+        wanted = _PAGE if count is None else min(_PAGE, count - show.shown)
+        body = orjson.dumps({"count": wanted, "wait_ms": _WAIT_MS})
+        # A lease whose answer was lost ends by itself, so to ask again is safe.
+        page = await call.client.ask(Request("POST", f"{path}/receive", (), body, _JSON, again=True))
+        for message in page["messages"]:
+            line = orjson.dumps(message)
+            show.message(seen_message(line), line)
+        if page["messages"]:
+            tokens = orjson.dumps({"tokens": [message["token"] for message in page["messages"]]})
+            settled = await call.client.ask(Request("POST", f"{path}/ack", (), tokens, _JSON, again=True))
+            late = sum(each["outcome"] == "expired" for each in settled["results"])
+            if late:
+                call.out.note(f"bridge: {late} of these will come again: their lease was over.")

@@ -1,0 +1,58 @@
+"""One request as a value, and as a curl command (pure)."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+from bridge.cli.remote.target import KEY_VARIABLE
+
+__all__ = ("Request", "as_curl", "path_of")
+
+_NDJSON: Final = "application/x-ndjson"
+_EVENTS: Final = "text/event-stream"
+
+
+class Request(NamedTuple):
+    """
+    What is asked of a bridge.
+
+    Attributes:
+        query: parameters in their order.
+        body: None where there is none.
+        again: it may be sent again whatever became of it: reads, and what has the same effect twice.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    headers: Mapping[str, str] = {}
+    again: bool = False
+
+    @property
+    def target(self) -> str:
+        """Path and query, encoded."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+def path_of(*parts: str) -> str:
+    """A path of these parts, each encoded."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def as_curl(request: Request, url: str, *, with_key: bool) -> str:
+    """The command that sends *request* to the bridge at *url*; the key stays in its variable."""
+    words = ["curl", "-sS"]
+    if request.headers.get("Accept") in {_NDJSON, _EVENTS}:
+        words.append("-N")
+    if request.method != ("GET" if request.body is None else "POST"):
+        words += ["-X", request.method]
+    words.append(shlex.quote(url + request.target))
+    if with_key:
+        words += ["-H", f'"X-API-Key: ${KEY_VARIABLE}"']
+    for name, value in request.headers.items():
+        words += ["-H", shlex.quote(f"{name}: {value}")]
+    if request.body is not None:
+        words += ["--data-binary", shlex.quote(request.body.decode(errors="replace"))]
+    return " ".join(words)

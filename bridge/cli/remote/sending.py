@@ -1,0 +1,187 @@
+"""
+Messages sent so that none is lost and none is there twice, whatever breaks in between (shell).
+
+Every message has an id before it is sent. Before a block of them goes out, the end of the topic is looked at; where nobody
+knows what became of the block, what came behind that place is read, and only those whose ids are not there are sent again.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
+
+import orjson
+import stamina
+
+from bridge.cli.remote.failures import CommandFailed
+from bridge.cli.remote.messages import seen_message
+from bridge.cli.remote.requests import Request
+
+if TYPE_CHECKING:
+    from bridge.cli.remote.client import Client
+
+__all__ = ("BLOCK_BYTES", "BLOCK_MESSAGES", "Outgoing", "Sender", "Stored")
+
+#: One request: as much as a bridge stores in one batch, so that a request is one append in nearly every case.
+BLOCK_MESSAGES: Final = 1_000
+BLOCK_BYTES: Final = 1024 * 1024
+_LINES: Final = {"Content-Type": "application/x-ndjson"}
+_READ: Final = {"Accept": "application/x-ndjson"}
+#: Half a minute to three minutes: a restart of the bridge fits in.
+_ATTEMPTS: Final = 12
+_WAIT_S: Final = 0.25
+_WAIT_S_MAX: Final = 20.0
+
+
+class Outgoing(NamedTuple):
+    """
+    A message on its way.
+
+    Attributes:
+        id: as a UUID is written, in lower case.
+        line: the message as `lines=messages` takes it, with this id.
+        partition_id: where it must go; None for anywhere.
+    """
+
+    id: str
+    line: bytes
+    partition_id: int | None = None
+
+    @classmethod
+    def of(cls, payload: bytes, id_: str) -> "Outgoing":
+        """A message of these bytes: as JSON, as text or as what it is; an event keeps its own id."""
+        try:
+            text = payload.decode()
+        except UnicodeDecodeError:
+            from base64 import b64encode  # noqa: PLC0415 (hardly ever)
+
+            return cls(id_, b'{"id":"%b","payload_base64":"%b"}' % (id_.encode(), b64encode(payload)))
+        try:
+            value = orjson.loads(payload)
+        except orjson.JSONDecodeError:
+            return cls(id_, b'{"id":"%b","text":%b}' % (id_.encode(), orjson.dumps(text)))
+        id_ = _event_id(value) or id_
+        return cls(id_, b'{"id":"%b","payload":%b}' % (id_.encode(), payload.replace(b"\n", b" ")))
+
+
+class Stored(NamedTuple):
+    """What a bridge said of a request: where its messages are, and what that means."""
+
+    receipts: Sequence[Mapping[str, Any]]
+    durability: str | None
+
+
+class Sender:
+    """
+    Sends blocks to one topic.
+
+    Args:
+        path: of the topic; nothing for the default one.
+        query: `partition_key` or `partition_id` of all messages.
+        headers: of all messages.
+    """
+
+    def __init__(
+        self,
+        client: "Client",
+        path: str,
+        *,
+        query: tuple[tuple[str, str], ...] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self._client = client
+        self._path = f"{path}/messages"
+        self._query = query
+        self._headers = {f"Message-Header-{name}": value for name, value in (headers or {}).items()}
+
+    async def place(self) -> str:
+        """
+        The cursor after all there is in the topic.
+
+        Raises:
+            CommandFailed: if the bridge does not say.
+        """
+        query = (("cursor", "last"), ("count", "1"))
+        page = await self._client.ask(Request("GET", self._path, query, again=True))
+        return str(page["next_cursor"])
+
+    async def missing(self, block: Sequence[Outgoing], cursor: str) -> list[Outgoing]:
+        """
+        Those of *block* that are not stored behind *cursor*.
+
+        Raises:
+            CommandFailed: if that cannot be read.
+        """
+        wanted = Counter(each.id for each in block)
+        found: Counter[str] = Counter()
+        request = Request("GET", self._path, (("cursor", cursor),), None, _READ, again=True)
+        async with self._client.lines(request) as (lines, _):
+            async for line in lines:
+                if not line.startswith(b'{"gap"'):
+                    id_ = seen_message(line).id
+                    if id_ in wanted:
+                        found[id_] += 1
+        left = []
+        for each in block:
+            if found[each.id]:
+                found[each.id] -= 1
+            else:
+                left.append(each)
+        return left
+
+    async def send(self, block: Sequence[Outgoing], cursor: str) -> list[Stored]:
+        """
+        Store all of *block*; what was stored is told, but for what was found to be there already.
+
+        Args:
+            cursor: `place`, from before the first try.
+
+        Raises:
+            CommandFailed: if not all of it is stored, after some tries where trying helps.
+        """
+        stored: list[Stored] = []
+        left = list(block)
+        looks = False
+        attempts = stamina.retry_context(
+            on=lambda error: isinstance(error, CommandFailed) and error.retryable,
+            attempts=_ATTEMPTS,
+            wait_initial=_WAIT_S,
+            wait_max=_WAIT_S_MAX,
+            timeout=None,
+        )
+        async for attempt in attempts:
+            with attempt:
+                if looks:
+                    left = await self.missing(left, cursor)
+                looks = True
+                for partition_id, run in _runs(left):
+                    stored.append(await self._send(run, partition_id))
+        return stored
+
+    async def _send(self, run: Iterable[Outgoing], partition_id: int | None) -> Stored:
+        query = (*self._query, ("lines", "messages"))
+        if partition_id is not None:
+            query = (("partition_id", str(partition_id)), *query)
+        body = b"\n".join([each.line for each in run])
+        answer = await self._client.ask_once(
+            Request("POST", self._path, query, body, {**_LINES, **self._headers})
+        )
+        return Stored(answer["partitions"], answer["durability"])
+
+
+def _runs(block: Sequence[Outgoing]) -> list[tuple[int | None, list[Outgoing]]]:
+    """By partition, each in order."""
+    runs: dict[int | None, list[Outgoing]] = {}
+    for each in block:
+        runs.setdefault(each.partition_id, []).append(each)
+    return list(runs.items())
+
+
+def _event_id(value: Any) -> str:
+    """The id of what says of itself to be an event, or nothing."""
+    if not isinstance(value, dict) or "event_type" not in value:
+        return ""
+    try:
+        return str(UUID(value["id"]))
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return ""

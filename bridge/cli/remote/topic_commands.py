@@ -1,0 +1,169 @@
+"""`bridge topics` and `bridge streams` (shell)."""
+
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+
+from bridge.cli.remote.calling import Call, confirm, remote
+from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
+from bridge.cli.remote.rendering import Column, Form, age_text, count_text, size_text
+from bridge.cli.remote.requests import Request, path_of
+
+__all__ = ("TopicName", "add_topics")
+
+TopicName = Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="The topic.", show_default=False)]
+_StreamName = Annotated[str, typer.Argument(metavar="STREAM", help="The stream.", show_default=False)]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+def _retention_text(value: Any) -> str:
+    age, size = value.get("max_age_seconds"), value.get("max_bytes")
+    parts = [*([age_text(age)] if age else []), *([size_text(size)] if size else [])]
+    return ", ".join(parts) or "for ever"
+
+
+_TOPICS: Final = (
+    Column("topic", "TOPIC"),
+    Column("partitions_count", "PARTITIONS", right=True),
+    Column("messages_count", "MESSAGES", count_text, right=True),
+    Column("size_bytes", "SIZE", size_text, right=True),
+    Column("durability", "DURABILITY"),
+    Column("retention", "KEPT", _retention_text),
+)
+_TOPIC: Final = (*_TOPICS, Column("created_at", "CREATED"))
+_PARTITIONS: Final = (
+    Column("id", "PARTITION", right=True),
+    Column("messages_count", "MESSAGES", count_text, right=True),
+    Column("size_bytes", "SIZE", size_text, right=True),
+    Column("current_offset", "NEWEST OFFSET", count_text, right=True),
+)
+_STREAMS: Final = (
+    Column("name", "STREAM"),
+    Column("topics_count", "TOPICS", right=True),
+    Column("messages_count", "MESSAGES", count_text, right=True),
+    Column("size_bytes", "SIZE", size_text, right=True),
+    Column("created_at", "CREATED"),
+)
+
+
+def add_topics(app: typer.Typer) -> None:
+    """Add `topics` and `streams`."""
+    topics = typer.Typer(help="Topics of the log: list, show, add, remove, empty.", no_args_is_help=True)
+    topics.command("ls")(remote(_list_topics))
+    topics.command("info")(remote(_show_topic))
+    topics.command("add")(remote(_add_topic))
+    topics.command("rm")(remote(_remove_topic))
+    topics.command("purge")(remote(_purge_topic))
+    app.add_typer(topics, name="topics")
+    streams = typer.Typer(help="Streams, which hold topics: list, add, remove.", no_args_is_help=True)
+    streams.command("ls")(remote(_list_streams))
+    streams.command("add")(remote(_add_stream))
+    streams.command("rm")(remote(_remove_stream))
+    app.add_typer(streams, name="streams")
+
+
+async def _list_topics(
+    call: Call,
+    stream: Annotated[
+        str | None, typer.Argument(metavar="[STREAM]", help="Only of this stream.", show_default=False)
+    ] = None,
+) -> None:
+    """List topics, of one stream or of all."""
+    if stream is None:
+        streams = [each["name"] for each in await call.client.ask(Request("GET", "/streams", again=True))]
+    else:
+        streams = [stream]
+    rows = []
+    for name in streams:
+        found = await call.client.ask(Request("GET", path_of("streams", name, "topics"), again=True))
+        rows += [{"topic": f"{name}/{each['name']}", "stream": name, **each} for each in found]
+    call.out.rows(_TOPICS, rows)
+
+
+async def _show_topic(call: Call, topic: TopicName) -> None:
+    """Show one topic with its partitions."""
+    found = await call.client.ask(Request("GET", topic_path(topic), again=True))
+    found = {"topic": topic, **found}
+    call.out.one(found, _TOPIC)
+    if call.out.form is Form.TABLE:
+        call.out.text("")
+        call.out.rows(_PARTITIONS, found["partitions"])
+
+
+async def _add_topic(
+    call: Call,
+    topic: TopicName,
+    *,
+    partitions: Annotated[int, typer.Option("--partitions", "-p", min=1, help="How many.")] = 1,
+    durability: Annotated[
+        str | None,
+        typer.Option(help="persisted or replicated. [dim]default: that of the bridge[/]", show_default=False),
+    ] = None,
+    max_age: Annotated[
+        str | None, typer.Option(help="How long messages are kept, as 7d. [dim]default: for ever[/]")
+    ] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(help="How much is kept, as 10GiB. [dim]default: all[/]")
+    ] = None,
+) -> None:
+    """Add a topic to a stream."""
+    stream, name = split_topic(topic)
+    body: dict[str, Any] = {"name": name, "partitions": partitions}
+    if durability is not None:
+        body["durability"] = durability
+    retention: dict[str, int] = {}
+    if max_age is not None:
+        retention["max_age_seconds"] = int(age_of(max_age).total_seconds())
+    if max_bytes is not None:
+        retention["max_bytes"] = size_of(max_bytes)
+    if retention:
+        body["retention"] = retention
+    request = Request("POST", path_of("streams", stream, "topics"), (), orjson.dumps(body), _JSON)
+    found = await call.client.ask(request)
+    call.out.one({"topic": topic, **found}, _TOPIC)
+
+
+async def _remove_topic(call: Call, topic: TopicName, *, yes: _Yes = False) -> None:
+    """Remove a topic with its messages, offsets and groups."""
+    await _asked(call, f"Remove the topic {topic} with all its messages?", topic, yes=yes)
+    await call.client.ask(Request("DELETE", topic_path(topic)))
+    call.out.note(f"Removed {topic}.")
+
+
+async def _purge_topic(call: Call, topic: TopicName, *, yes: _Yes = False) -> None:
+    """Empty a topic: no message, offset or group is left."""
+    await _asked(call, f"Remove all messages of the topic {topic}?", topic, yes=yes)
+    await call.client.ask(Request("POST", f"{topic_path(topic)}/purge"))
+    call.out.note(f"Emptied {topic}.")
+
+
+async def _asked(call: Call, question: str, topic: str, *, yes: bool) -> None:
+    """Only of what is there is asked whether it shall go."""
+    split_topic(topic)
+    if not yes and not call.client.only_shows:
+        await call.client.ask(Request("GET", topic_path(topic), again=True))
+        confirm(question, yes=yes)
+
+
+async def _list_streams(call: Call) -> None:
+    """List streams."""
+    call.out.rows(_STREAMS, await call.client.ask(Request("GET", "/streams", again=True)))
+
+
+async def _add_stream(call: Call, stream: _StreamName) -> None:
+    """Add a stream, which has no topic yet."""
+    request = Request("POST", "/streams", (), orjson.dumps({"name": stream}), _JSON)
+    call.out.one(await call.client.ask(request), _STREAMS)
+
+
+async def _remove_stream(call: Call, stream: _StreamName, *, yes: _Yes = False) -> None:
+    """Remove a stream with its topics and all their messages."""
+    path = path_of("streams", stream)
+    if not yes and not call.client.only_shows:
+        found = await call.client.ask(Request("GET", path, again=True))
+        count = found["topics_count"]
+        confirm(f"Remove the stream {stream} with its {count} topic{'s' if count != 1 else ''}?", yes=yes)
+    await call.client.ask(Request("DELETE", path))
+    call.out.note(f"Removed {stream}.")

@@ -1,0 +1,38 @@
+"""A bridge to talk to, in a process of its own, and the command line."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.bridge_cli import Cli
+from tests.support.bridge_process import BridgeProcess, connected
+
+
+@pytest.fixture(autouse=True)
+def no_blocking_calls() -> None:
+    """A command has its loop for itself: reading a file keeps nobody waiting."""
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with BridgeProcess(tmp_path_factory.mktemp("data")) as bridge:
+        yield bridge.started()
+
+
+@pytest.fixture
+def cli(port: int, tmp_path: Path) -> Cli:
+    return Cli(f"http://127.0.0.1:{port}", tmp_path)
+
+
+@pytest.fixture
+def topic(port: int) -> str:
+    """A topic of one partition for one test alone."""
+    name = f"t-{uuid.uuid4().hex[:12]}"
+    for path, body in (("/streams", {"name": name}), (f"/streams/{name}/topics", {"name": "events"})):
+        with connected(port) as connection:
+            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            assert connection.getresponse().status == 201
+    return f"{name}/events"

@@ -1,0 +1,202 @@
+"""Messages sent and read from the command line."""
+
+import asyncio
+import json
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.bridge_cli import Cli
+from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.tcp_proxy import fault_proxy
+
+ENOUGH_S = 120.0
+EVENT = {
+    "id": "7f2c1a52-6c1f-4d0e-9a3b-0f5a3c0d9e11",
+    "event_type": "order.paid",
+    "timestamp": "2026-01-02T03:04:05Z",
+    "payload": {"type": "Generic", "data": {"amount": 19.90}},
+}
+
+
+def payloads(cli: Cli, topic: str) -> list[object]:
+    return [
+        each.get("payload", each.get("text", each.get("event")))
+        for each in cli.lines("tail", "-t", topic, "--from", "first")
+    ]
+
+
+def test_a_message_is_text_json_or_an_event_and_has_its_headers(cli: Cli, topic: str) -> None:
+    sent = cli.json("pub", "-t", topic, "hello", "-H", "trace=a=b", "--partition", "0")
+    assert (sent["partition_id"], sent["offset"], sent["durability"]) == (0, 0, "persisted")
+    cli.json("pub", "-t", topic, '{"a" : 1.50}', "--key", "k")
+    assert cli.json("pub", "-t", topic, json.dumps(EVENT))["id"] == EVENT["id"]
+    found = cli.lines("tail", "-t", topic)
+    assert (found[0]["text"], found[0]["headers"], found[0]["id"]) == ("hello", {"trace": "a=b"}, sent["id"])
+    assert (found[2]["event"], found[2]["id"]) == (EVENT, EVENT["id"])
+    lines = cli("tail", "-t", topic, "-n", "2").stdout.splitlines()
+    assert lines[0].startswith("0:1  20")
+    assert lines[0].endswith('  {"a" : 1.50}')
+    assert [each["offset"] for each in cli.lines("tail", "-t", topic, "--where", "type=order.paid")] == [2]
+
+
+def test_each_line_of_stdin_is_a_message_whatever_it_holds(cli: Cli, topic: str) -> None:
+    done = cli("pub", "-t", topic, "-o", "json", given=b'plain\n\n{"n": 1}\r\n\xff\xfe\n"last"')
+    assert done.returncode == 0
+    assert {k: v for k, v in json.loads(done.stdout).items() if k != "durability"} == {
+        "stored": 4,
+        "found": 0,
+        "lines": 5,
+        "partitions": [{"partition_id": 0, "count": 4}],
+    }
+    found = cli.lines("tail", "-t", topic)
+    assert [each.get("text", each.get("payload", each.get("payload_base64"))) for each in found] == [
+        "plain",
+        {"n": 1},
+        "//4=",
+        "last",
+    ]
+
+
+def test_a_control_character_does_not_reach_the_terminal(cli: Cli, topic: str) -> None:
+    cli.json("pub", "-t", topic, "\x1b[2Jgone")
+    assert cli("tail", "-t", topic).stdout.endswith("  \\x1b[2Jgone\n")
+
+
+@pytest.mark.parametrize(
+    "arguments,words",
+    [
+        (("pub", "x", "--file", "y"), "Give a message or a file"),
+        (("pub", "x", "--key", "a", "--partition", "0"), "Give --key or --partition"),
+        (("pub", "x", "-H", "name"), "--header takes NAME=VALUE"),
+        (("pub", ""), "at least one byte"),
+        (("pub", "--file", "/nowhere"), "The file cannot be read"),
+        (("tail", "--from", "first", "--since", "1m"), "Give --from or --since"),
+        (("tail", "--from", "2026-01-02T03:04:05"), "A time has a zone"),
+        (("tail", "--where", "colour=red"), "--where takes type=TYPE"),
+        (("sub", "--group", "g"), "A group has its own place"),
+    ],
+)
+def test_what_makes_no_sense_is_a_usage_error(cli: Cli, arguments: tuple[str, ...], words: str) -> None:
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_a_line_that_is_refused_is_named_by_its_number_in_the_file(
+    cli: Cli, topic: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines"
+    path.write_text("\n".join(["1", "2", "[" * 70 + "]" * 70, "4"]))
+    done = cli("pub", "-t", topic, "--file", str(path))
+    assert done.returncode == 1
+    assert "That is line 3 of what was given; the lines before it are stored." in done.stderr
+    assert payloads(cli, topic) == [1, 2]
+    path.write_text("1\n2\n3\n4\n")
+    changed = cli("pub", "-t", topic, "--file", str(path))
+    assert (changed.returncode, "--restart" in changed.stderr) == (2, True)
+    assert cli("pub", "-t", topic, "--file", str(path), "--restart").returncode == 0
+    assert payloads(cli, topic) == [1, 2, 1, 2, 3, 4]
+
+
+async def test_a_file_whose_sending_was_killed_is_sent_on_with_nothing_lost_and_nothing_twice(
+    cli: Cli, topic: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines.ndjson"
+    path.write_text("".join(f'{{"n":{number}}}\n' for number in range(5_000)))
+    async with fault_proxy(cli.url.removeprefix("http://")) as proxy:
+        through = Cli(f"http://{proxy.address}", tmp_path)
+        # The block with this line is stored, and nobody hears of it.
+        proxy.lose_reply_to = b'"payload":{"n":2500}'
+        sending = await through.started("pub", "-t", topic, "--file", str(path))
+        await asyncio.wait_for(proxy.swallowed.wait(), ENOUGH_S)
+        sending.kill()
+        await sending.wait()
+        proxy.lose_reply_to = None
+        done = await asyncio.to_thread(through, "pub", "-t", topic, "--file", str(path), "-o", "json")
+    assert done.stderr == "bridge: going on behind line 2,000.\n"
+    told = json.loads(done.stdout)
+    assert (told["found"], told["stored"], told["lines"]) == (1_000, 2_000, 5_000)
+    found = await asyncio.to_thread(cli.lines, "tail", "-t", topic, "--from", "first")
+    assert [each["payload"]["n"] for each in found] == list(range(5_000))
+    assert max(Counter(each["id"] for each in found).values()) == 1
+    assert not list((tmp_path / "state" / "bridge").iterdir())
+
+
+async def test_a_reply_that_is_lost_while_sending_is_looked_for_and_nothing_is_twice(
+    cli: Cli, topic: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines.ndjson"
+    path.write_text("".join(f'{{"n":{number}}}\n' for number in range(3_000)))
+    async with fault_proxy(cli.url.removeprefix("http://")) as proxy:
+        proxy.lose_reply_to = b'"payload":{"n":1500}'
+        sending = await Cli(f"http://{proxy.address}", tmp_path).started("pub", "-t", topic, "-F", str(path))
+        await asyncio.wait_for(proxy.swallowed.wait(), ENOUGH_S)
+        proxy.lose_reply_to = None
+        proxy.cut()
+        assert await asyncio.wait_for(sending.wait(), ENOUGH_S) == 0
+    found = await asyncio.to_thread(cli.lines, "tail", "-t", topic, "--from", "first")
+    assert [each["payload"]["n"] for each in found] == list(range(3_000))
+
+
+async def test_who_follows_goes_on_after_a_restart_and_misses_nothing(tmp_path: Path) -> None:
+    with BridgeProcess(tmp_path / "data") as bridge:
+        port = bridge.started()
+        cli = Cli(f"http://127.0.0.1:{port}", tmp_path)
+        for text in ("old", "a", "b"):
+            await asyncio.to_thread(cli.json, "pub", text)
+        tail = await cli.started("tail", "-f", "-n", "2", "-c", "4", "-o", "ndjson")
+        assert tail.stdout is not None
+        assert tail.stderr is not None
+        first = [json.loads(await tail.stdout.readline())["text"] for _ in range(2)]
+        await asyncio.to_thread(cli.json, "pub", "c")
+        first.append(json.loads(await tail.stdout.readline())["text"])
+        bridge.signal()
+        assert await asyncio.to_thread(bridge.ended) == 0
+    assert (await tail.stderr.readline()).startswith(b"bridge: ")
+    with BridgeProcess(tmp_path / "data", {"PORT": str(port)}) as bridge:
+        await asyncio.to_thread(bridge.started)
+        await asyncio.to_thread(cli.json, "pub", "d")
+        first.append(json.loads(await asyncio.wait_for(tail.stdout.readline(), ENOUGH_S))["text"])
+        assert first == ["a", "b", "c", "d"]
+        assert await asyncio.wait_for(tail.wait(), ENOUGH_S) == 0
+        assert await tail.stderr.read() == b"bridge: connected again.\n"
+
+
+async def test_a_topic_that_is_deleted_ends_its_readers_with_4(cli: Cli, topic: str) -> None:
+    await asyncio.to_thread(cli.json, "pub", "-t", topic, "a")
+    reading = await cli.started("sub", "-t", topic, "--from", "first", "-o", "ndjson")
+    assert reading.stdout is not None
+    assert json.loads(await asyncio.wait_for(reading.stdout.readline(), ENOUGH_S))["text"] == "a"
+    assert (await asyncio.to_thread(cli, "topics", "rm", topic, "-y")).returncode == 0
+    assert await asyncio.wait_for(reading.wait(), ENOUGH_S) == 4
+
+
+async def test_members_of_a_group_share_the_messages_and_settle_them(cli: Cli, topic: str) -> None:
+    numbers = [str(uuid.uuid4()) for _ in range(20)]
+    sent = await asyncio.to_thread(cli, "pub", "-t", topic, given="\n".join(numbers))
+    assert sent.returncode == 0
+    first = await asyncio.to_thread(cli.lines, "sub", "-t", topic, "--group", "g", "-c", "5")
+    rest = await asyncio.to_thread(cli.lines, "sub", "-t", topic, "--group", "g", "-c", "15")
+    assert [each["text"] for each in (*first, *rest)] == numbers
+
+
+def test_a_reader_who_has_enough_ends_it_quietly(cli: Cli, topic: str) -> None:
+    assert cli("pub", "-t", topic, given="\n".join(map(str, range(3_000)))).returncode == 0
+    with subprocess.Popen(
+        [sys.executable, "-m", "bridge", "sub", "-t", topic, "--from", "first"],
+        env=cli.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    ) as reading:
+        assert reading.stdout is not None
+        assert reading.stdout.readline()
+        reading.stdout.close()
+        assert reading.wait(ENOUGH_S) == 0
+        assert reading.stderr is not None
+        assert reading.stderr.read() == b""
