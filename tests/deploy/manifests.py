@@ -10,8 +10,10 @@ import yaml
 from bridge.config.sections import Config, SettingSpec
 
 __all__ = (
+    "CHART",
     "KUBERNETES",
     "ROOT",
+    "by_kind",
     "compose",
     "dockerfile_environment",
     "dockerfile_instructions",
@@ -24,17 +26,25 @@ __all__ = (
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
+CHART: Final = ROOT / "deploy" / "helm" / "bridge"
+
+
+def by_kind(text: str) -> dict[str, dict[str, Any]]:
+    """Every document of *text*, by its kind; a kind that is there twice is an error."""
+    found: dict[str, dict[str, Any]] = {}
+    for document in yaml.safe_load_all(text):
+        if document is None:
+            continue
+        if document["kind"] in found:
+            raise ValueError(f"a second {document['kind']}")
+        found[document["kind"]] = document
+    return found
 
 
 def kubernetes_manifests() -> dict[str, dict[str, Any]]:
-    """Every document of every manifest, by its kind; a kind that is there twice is an error."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(KUBERNETES.iterdir()):
-        for document in yaml.safe_load_all(path.read_text()):
-            if document["kind"] in found:
-                raise ValueError(f"{path.name}: a second {document['kind']}")
-            found[document["kind"]] = document
-    return found
+    """Every document of every manifest of the base, by its kind."""
+    listed = yaml.safe_load((KUBERNETES / "kustomization.yaml").read_text())["resources"]
+    return by_kind("\n---\n".join((KUBERNETES / name).read_text() for name in listed))
 
 
 def manifest(kind: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tests.deploy.manifests import kubernetes_manifests, manifest, setting_names
 KINDS = {
     "ConfigMap",
     "Deployment",
+    "HorizontalPodAutoscaler",
     "Namespace",
     "NetworkPolicy",
     "PodDisruptionBudget",
@@ -154,7 +155,12 @@ def test_every_port_that_is_named_is_open_in_the_pod() -> None:
 
 
 def test_a_node_can_be_drained_and_some_pod_still_serves() -> None:
-    assert (
-        manifest("Deployment")["spec"]["replicas"] > manifest("PodDisruptionBudget")["spec"]["maxUnavailable"]
-    )
-    assert manifest("PodDisruptionBudget")["spec"]["maxUnavailable"] >= 1
+    scaler, budget = manifest("HorizontalPodAutoscaler")["spec"], manifest("PodDisruptionBudget")["spec"]
+    assert scaler["minReplicas"] > budget["maxUnavailable"] >= 1
+
+
+def test_the_number_of_pods_is_the_autoscalers_alone() -> None:
+    target = manifest("HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]
+    deployment = manifest("Deployment")
+    assert (target["kind"], target["name"]) == ("Deployment", deployment["metadata"]["name"])
+    assert "replicas" not in deployment["spec"]
