@@ -21,8 +21,6 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's own clocks."""
 
-    __slots__ = ()
-
     # As it is, since it is asked ten times for each request.
     monotonic_s = staticmethod(time.monotonic)
 

@@ -27,8 +27,6 @@ class StatsSnapshot(NamedTuple):
 class StatsCache:
     """The last answer of a `StatsSource`, with its age."""
 
-    __slots__ = ("_at_s", "_clock", "_totals", "ttl_s")
-
     def __init__(self, clock: Clock, ttl_s: float) -> None:
         self.ttl_s = ttl_s
         self._clock = clock

@@ -28,8 +28,6 @@ class KeptTopic:
         waiting: how many wait for it.
     """
 
-    __slots__ = ("_missed", "_there", "topic", "waiting")
-
     def __init__(self, topic: TopicRef) -> None:
         self.topic = topic
         self.waiting = 0
@@ -138,8 +136,6 @@ def _not_ready(outcome: Outcome | None) -> TopicNotReady:
 
 class KeptAppender:
     """The write half of a `MessageLog` in which the default topic is never missing."""
-
-    __slots__ = ("_appender", "_kept")
 
     def __init__(self, appender: Appender, kept: KeptTopic) -> None:
         self._appender = appender

@@ -37,8 +37,6 @@ class Tokens:
         key: `TOKEN_KEY_BYTES`; whoever has the same reads the same.
     """
 
-    __slots__ = ("_tag",)
-
     def __init__(self, scope: Scope, key: bytes) -> None:
         names = "\0".join(scope).encode("utf-8", "surrogatepass")
         self._tag = blake2b(names, digest_size=_TAG_BYTES, key=key, person=_PERSON)

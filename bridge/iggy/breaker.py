@@ -51,8 +51,6 @@ class Breaker:
         open_s: seconds that it stays open.
     """
 
-    __slots__ = ("_count", "_era", "_failures", "_open_s", "_opened_at_s", "_probing", "_successes", "state")
-
     def __init__(self, *, failures: int, successes: int, open_s: float) -> None:
         self._failures = failures
         self._successes = successes

@@ -52,8 +52,6 @@ class SdkCalls:
     What the SDK says later is heard by nobody, and the call is remembered until then.
     """
 
-    __slots__ = ("_abandoned",)
-
     def __init__(self) -> None:
         self._abandoned: set[asyncio.Future[object]] = set()
 

@@ -63,8 +63,6 @@ class Lane:
         waiting_max: callers that may wait.
     """
 
-    __slots__ = ("_free", "_waiters", "_waiting_max", "slots")
-
     def __init__(self, size: int, waiting_max: int) -> None:
         self.slots: tuple[Slot, ...] = tuple(Slot() for _ in range(size))
         self._free: deque[Slot] = deque(self.slots)

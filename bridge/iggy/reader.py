@@ -59,8 +59,6 @@ class HotReplies:
     again by a topic made anew, or by a server that lost its memory, find nothing here.
     """
 
-    __slots__ = ("_pages",)
-
     def __init__(self) -> None:
         self._pages: HotPages[tuple[TopicRef, int, int, int, bytes], tuple[bytes, PolledPage]] = HotPages(
             HOT_PAGES_BYTES_MAX
@@ -91,8 +89,6 @@ class HotReplies:
 
 class MessageSizes:
     """Mean size of the messages last read from each partition, for at most `TOPIC_CACHE_ENTRIES_MAX` partitions."""
-
-    __slots__ = ("_mean_bytes",)
 
     def __init__(self) -> None:
         self._mean_bytes: OrderedDict[tuple[TopicRef, int], int] = OrderedDict()

@@ -38,8 +38,6 @@ class SharedReads(Generic[T]):
         too_late: makes the error of one whose time is up while another's request is waited for.
     """
 
-    __slots__ = ("_too_late", "_turns", "_waiting")
-
     def __init__(self, too_late: Callable[[], LogError] = DeadlineExceeded) -> None:
         self._too_late = too_late
         self._turns: dict[Hashable, _Turn[T]] = {}

@@ -163,8 +163,6 @@ class KnownTopic:
 class TopicCache:
     """Topics looked at lately, at most `TOPIC_CACHE_ENTRIES_MAX`, each for `TOPIC_CACHE_TTL_S`."""
 
-    __slots__ = ("_topics",)
-
     def __init__(self) -> None:
         self._topics: OrderedDict[TopicRef, KnownTopic] = OrderedDict()
 

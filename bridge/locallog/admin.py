@@ -21,8 +21,6 @@ from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, Topi
 class Lifetime:
     """Whether the log is still open."""
 
-    __slots__ = ("closed",)
-
     def __init__(self) -> None:
         self.closed = False
 

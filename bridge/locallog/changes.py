@@ -15,7 +15,6 @@ _UNFILL: Final = "delete from probes"
 
 
 class CreateStream(Change):
-    __slots__ = ("_name", "_stream")
     _stream: StreamState
 
     def __init__(self, name: str) -> None:
@@ -42,7 +41,6 @@ class CreateStream(Change):
 
 
 class DeleteStream(Change):
-    __slots__ = ("_name", "_stream")
     frees: ClassVar[bool] = True
     _stream: StreamState
 
@@ -68,7 +66,6 @@ class DeleteStream(Change):
 class TopicChange(Change):
     """A change to one topic, which is *topic* once the change was applied."""
 
-    __slots__ = ("_ref", "topic")
     topic: TopicState
 
     def __init__(self, ref: TopicRef) -> None:
@@ -77,8 +74,6 @@ class TopicChange(Change):
 
 
 class CreateTopic(TopicChange):
-    __slots__ = ("_partitions_count", "_retention")
-
     def __init__(self, ref: TopicRef, *, partitions_count: int, retention: Retention) -> None:
         super().__init__(ref)
         self._partitions_count = partitions_count
@@ -123,7 +118,6 @@ class CreateTopic(TopicChange):
 class DeleteTopic(TopicChange):
     """At once gone for everybody; its rows are left to `Purge`, so that a huge topic holds nobody up."""
 
-    __slots__ = ()
     frees: ClassVar[bool] = True
 
     def apply(self, transaction: Transaction) -> None:
@@ -145,7 +139,6 @@ class PurgeTopic(TopicChange):
     What waits behind this in the queue for a partition goes to its successor.
     """
 
-    __slots__ = ("_keys", "_left")
     frees: ClassVar[bool] = True
     _keys: KeyRange
     _left: tuple[KeyRange, ...]
@@ -168,7 +161,6 @@ class PurgeTopic(TopicChange):
 class UpdateRetention(TopicChange):
     """Kept for longer or shorter; it frees space, if not by itself."""
 
-    __slots__ = ("_retention",)
     frees: ClassVar[bool] = True
 
     def __init__(self, ref: TopicRef, retention: Retention) -> None:
@@ -189,7 +181,6 @@ class UpdateRetention(TopicChange):
 class AddPartitions(TopicChange):
     """More partitions, under a range of keys of their own."""
 
-    __slots__ = ("_count", "_keys")
     _keys: KeyRange
 
     def __init__(self, ref: TopicRef, count: int) -> None:
@@ -213,7 +204,6 @@ class AddPartitions(TopicChange):
 class Purge(Change):
     """Some rows of the first range of partition keys that is to be purged; the keys are free once all are gone."""
 
-    __slots__ = ("_finished",)
     frees: ClassVar[bool] = True
 
     def __init__(self) -> None:
@@ -259,8 +249,6 @@ class Purge(Change):
 class Probe(Change):
     """A write like any other, to find out whether the log takes one."""
 
-    __slots__ = ()
-
     def apply(self, transaction: Transaction) -> None:
         transaction.connection.execute(_FILL, (limits.LOCAL_PROBE_BYTES,))
         transaction.connection.execute(_UNFILL)
@@ -272,8 +260,6 @@ class Fill(Change):
 
     `Probe` takes its pages back within the commit, and SQLite need not write them; these it must.
     """
-
-    __slots__ = ("_size_bytes",)
 
     def __init__(self, size_bytes: int) -> None:
         super().__init__()
@@ -287,7 +273,6 @@ class Fill(Change):
 class Unfill(Change):
     """Takes back what `Fill` wrote."""
 
-    __slots__ = ()
     frees: ClassVar[bool] = True
 
     def __init__(self) -> None:

@@ -13,8 +13,6 @@ class Completions:
     results.
     """
 
-    __slots__ = ("_loop", "_waiting", "_woken")
-
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: deque[Callable[[], None]] = deque()

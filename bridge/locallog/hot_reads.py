@@ -22,8 +22,6 @@ class HotReads:
     own; so all that can make a page stale is that there is more at its end, or less at its beginning.
     """
 
-    __slots__ = ("_chunks", "_pages")
-
     def __init__(self) -> None:
         self._chunks = HotChunks()
         self._pages: HotPages[tuple[PartitionState, int, int], Records] = HotPages(
@@ -71,8 +69,6 @@ class HotChunks:
     A page of 100 from the database costs two changes of threads and 330 us of the reader's CPU beside the event loop's
     190; cut from chunks it costs 40 us (measured). A chunk that was committed never changes while its partition lives.
     """
-
-    __slots__ = ("_chunks", "_starts")
 
     def __init__(self) -> None:
         self._chunks: HotPages[tuple[PartitionState, int], Records] = HotPages(

@@ -16,7 +16,6 @@ class Trim(Change):
     A chunk goes when all of it is older than the age kept, or when the topic without it still holds the size kept.
     """
 
-    __slots__ = ("_marks", "_topic")
     frees: ClassVar[bool] = True
 
     def __init__(self, topic: TopicState) -> None:

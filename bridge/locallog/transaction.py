@@ -20,8 +20,6 @@ class Transaction:
         now_us: the one reading of the clock for all of it.
     """
 
-    __slots__ = ("_offsets", "_tails", "catalog", "connection", "now_us")
-
     def __init__(self, connection: apsw.Connection, catalog: Catalog, now_us: int) -> None:
         self.connection = connection
         self.catalog = catalog

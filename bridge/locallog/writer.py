@@ -45,8 +45,6 @@ class LogState(StrEnum):
 class _Stop(Change):
     """The end of the queue: what came before is done first."""
 
-    __slots__ = ()
-
 
 _STOP: Final = _Stop()
 

@@ -22,8 +22,6 @@ class HotPages(Generic[K, V]):
         gone: told each key and the value under it that is not kept any more.
     """
 
-    __slots__ = ("_bytes", "_bytes_max", "_gone", "_kept", "_seen")
-
     def __init__(self, bytes_max: int, *, gone: Callable[[K, V], None] | None = None) -> None:
         self._bytes_max = bytes_max
         self._gone = gone

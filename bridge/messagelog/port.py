@@ -336,8 +336,6 @@ StoredListener: TypeAlias = Callable[[TopicRef, int, int | None], None]
 class StoredNews:
     """Made before the log and those who listen, and known to both."""
 
-    __slots__ = ("_listeners",)
-
     def __init__(self) -> None:
         self._listeners: tuple[StoredListener, ...] = ()
 

@@ -85,16 +85,6 @@ class Admission:
         bound: how many requests may be in flight now; never above *requests_max*.
     """
 
-    __slots__ = (
-        "_bytes",
-        "_refused",
-        "_requests_max",
-        "_requests_min",
-        "_shared",
-        "bound",
-        "in_flight",
-    )
-
     def __init__(self, *, requests_max: int, bytes_max: int, body_bytes_max: int = 1) -> None:
         self._requests_max = requests_max
         self._requests_min = min(requests_max, ADMITTED_REQUESTS_MIN)
@@ -201,8 +191,6 @@ class RefusalPace:
     Who waits as `Retry-After` says does not notice. Who asks again at once on many connections would otherwise keep the
     loop busy with saying no: at ten times the load, saying no costs more than the work.
     """
-
-    __slots__ = ("_next_at_s",)
 
     def __init__(self) -> None:
         self._next_at_s = 0.0

@@ -33,8 +33,6 @@ class ApiKeyRule:
     in the time an answer takes.
     """
 
-    __slots__ = ("_digest",)
-
     def __init__(self, key: str | None) -> None:
         self._digest = None if key is None else _digest(key)
 
@@ -73,8 +71,6 @@ class Lockout:
 
     It is asked about wrong keys only, so whoever shares an address with a guesser still gets in with the right one.
     """
-
-    __slots__ = ("_clock", "_windows")
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._windows = FixedWindowRateLimiter(storage)

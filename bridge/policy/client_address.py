@@ -142,8 +142,6 @@ class ClientAddresses:
         ValueError: if one of them is no network.
     """
 
-    __slots__ = ("_networks", "_parsed_peer", "is_trusted", "proxied")
-
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
         self._networks: tuple[_Network, ...] = tuple(ip_network(text) for text in trusted_proxies)
         #: Whether any peer is believed at all; if not, nobody need read what it says.

@@ -69,8 +69,6 @@ class Cursors:
         key: whoever has the same reads the same; of any length, `CURSOR_KEY_CHARS_MIN` or more to be of use.
     """
 
-    __slots__ = ("_key",)
-
     def __init__(self, key: bytes) -> None:
         self._key = blake2b(key, digest_size=32, person=b"bridge key").digest()
 

@@ -148,8 +148,6 @@ class AllowedHosts:
             by addresses that it cannot know, of a service, of a machine that forwards a port.
     """
 
-    __slots__ = ("_addresses", "_any", "_below", "_exact", "allows")
-
     def __init__(self, allowed: Sequence[str], *, addresses: bool) -> None:
         named = [_plain(each.lower()) for each in allowed]
         self._any = "*" in named
@@ -225,8 +223,6 @@ class Origins:
     Args:
         allowed: origins such as `https://app.example`; `*` among them allows all.
     """
-
-    __slots__ = ("_any", "_by_origin", "_refused", "enabled")
 
     def __init__(self, allowed: Sequence[str]) -> None:
         self._any = "*" in allowed

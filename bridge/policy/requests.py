@@ -23,8 +23,6 @@ def is_request_id(text: str) -> bool:
 class RequestIds:
     """The caller's id where it is acceptable, else a UUIDv4 of *random_bytes*, which gives so many."""
 
-    __slots__ = ("_made", "_random_bytes")
-
     def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
         self._random_bytes = random_bytes
         self._made: list[str] = []
@@ -101,8 +99,6 @@ class Reminders:
         interval_s: how long a key that was told keeps still.
         keys_max: keys told within that time; further ones keep still, so that a log is bounded whoever writes keys.
     """
-
-    __slots__ = ("_again_s", "_interval_s", "_keys_max")
 
     def __init__(self, *, interval_s: float, keys_max: int) -> None:
         self._interval_s = interval_s

@@ -61,8 +61,6 @@ class SlowReaders(Generic[Reader]):
         bytes_max: of all of them; one alone may hold more.
     """
 
-    __slots__ = ("_bytes_max", "_waiting", "held_bytes")
-
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._waiting: dict[Reader, _Waiting] = {}

@@ -37,8 +37,6 @@ class FileLocks:
     process that dies, however it dies. A process never excludes itself.
     """
 
-    __slots__ = ("_at", "_fd")
-
     def __init__(self, fd: int, at: int) -> None:
         self._fd = fd
         self._at = at

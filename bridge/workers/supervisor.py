@@ -47,8 +47,6 @@ from bridge.workers.memory import SharedMemory, make_memory_file
 class Lives:
     """The short lives in a row of one worker."""
 
-    __slots__ = ("_short",)
-
     def __init__(self) -> None:
         self._short = 0
 

@@ -79,34 +79,6 @@ def test_an_init_file_holds_re_exports_or_nothing(path: Path) -> None:
             assert isinstance(node, ast.Import | ast.ImportFrom | ast.Expr | ast.Try), ast.unparse(node)
 
 
-@pytest.mark.parametrize("path", sources("bridge"), ids=named)
-def test_a_name_that_begins_with_an_underscore_stays_in_its_module(path: Path) -> None:
-    # It is all that says what is public: a list of that in each module would only repeat it.
-    tree = ast.parse(path.read_text())
-    modules = {
-        alias.asname or alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bridge")
-        for alias in node.names
-        if alias.name.islower()
-    }
-    taken = [
-        alias.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bridge")
-        for alias in node.names
-        if alias.name.startswith("_")
-    ] + [
-        ast.unparse(node)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id in modules
-        and re.match(r"_[^_]", node.attr)
-    ]
-    assert not taken
-
-
 @pytest.mark.parametrize("room", ["bridge", "tests", "fuzz"])
 def test_no_file_is_longer_than_a_person_reads_at_once(room: str) -> None:
     long = {

@@ -46,8 +46,6 @@ class FeedsBudget:
         catch_ups: places for readers that read the log by themselves.
     """
 
-    __slots__ = ("catch_ups", "held_bytes")
-
     def __init__(self) -> None:
         self.held_bytes = 0
         self.catch_ups = asyncio.Semaphore(FEED_CATCH_UPS)

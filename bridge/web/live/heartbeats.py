@@ -28,8 +28,6 @@ class Heartbeats:
     for no longer than that. A timer of its own for each, set anew at each write, would cost 1 us a delivery.
     """
 
-    __slots__ = ("_clock", "_due_s", "_interval_s", "_timer", "_timers")
-
     def __init__(self, clock: Clock, *, timers: Timers = loop_timers) -> None:
         self._clock = clock
         self._timers = timers

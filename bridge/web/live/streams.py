@@ -44,8 +44,6 @@ class LiveKind(StrEnum):
 class LiveStreams:
     """Every open stream, whatever it speaks."""
 
-    __slots__ = ("_counts", "_farewells", "_said", "_slots")
-
     def __init__(self, streams_max: int = LIVE_STREAMS_MAX) -> None:
         self._slots = FairShare(streams_max, alpha=ADDRESS_SLOTS_ALPHA)
         self._farewells: dict[object, Callable[[], None]] = {}

@@ -64,8 +64,6 @@ OnAnswer: TypeAlias = Callable[[Publication, Receipt | BridgeError], None]
 class InFlight:
     """How many publications of all sockets wait for their answer."""
 
-    __slots__ = ("count",)
-
     def __init__(self) -> None:
         self.count = 0
 

@@ -81,8 +81,6 @@ class PageEncoder:
         forms: to be told of events that were checked on their way in.
     """
 
-    __slots__ = ("forms",)
-
     def __init__(self) -> None:
         self.forms = PayloadForms()
 

@@ -78,8 +78,6 @@ class PayloadForms:
     key: whoever writes into the log can mark a message with anything, but cannot make other bytes equal to these.
     """
 
-    __slots__ = ("_bytes_max", "_noted", "_noted_bytes", "_older", "_young", "_young_bytes")
-
     def __init__(self, bytes_max: int = KNOWN_PAYLOADS_BYTES_MAX) -> None:
         # A third each: what is new, what was new before, and what was only noted.
         self._bytes_max = bytes_max // 3
