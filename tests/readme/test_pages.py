@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -14,32 +17,30 @@ import pytest
 
 from bridge.process import shutdown
 from tests.readme.generated import ROOT
-from tests.readme.pages import PAGES, Block, blocks_of, steady, steps_of
+from tests.readme.pages import PAGES, Step, blocks_of, steady, steps_of
+from tests.support.iggy_server import NoServer, find_server
 
 STOP_TIMEOUT_S: Final = 60.0
 STEP_TIMEOUT_S: Final = 120.0
 CURL_TIMED_OUT: Final = 28
 #: Blocks that say why they are not run, by page. One more is to be argued for here.
-NOT_RUN: Final = {"README.md": 1, "docs/deployment.md": 3}
+NOT_RUN: Final = {"README.md": 1, "docs/deployment.md": 3, "docs/recipes.md": 3}
+RECIPES: Final = ROOT / "docs" / "recipes.md"
 #: Of what is long only because it is meant to be seen, the test does less.
-LESS: Final = {"docs/recipes.md": ("1000000", "20000")}
+LESS: Final = {"1000000": "20000", "400000": "8000"}
 
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-def less(page: Path, text: str) -> str:
-    return text.replace(*LESS[name_of(page)]) if name_of(page) in LESS else text
-
-
 RUN: Final = [page for page in PAGES if any(block.runs for block in blocks_of(page))]
 
 
 @contextlib.contextmanager
-def running_bridge(data: Path) -> Iterator[int]:
-    """`bridge serve` with nothing set but port and directory; gives its port once it says that it is ready."""
-    environ = {"PATH": os.environ["PATH"], "PORT": "0", "DATA_DIR": str(data)}
+def running_bridge(data: Path, **settings: str) -> Iterator[int]:
+    """`bridge serve` with nothing set but port, directory and *settings*; gives its port once it says that it is ready."""
+    environ = {"PATH": os.environ["PATH"], "PORT": "0", "DATA_DIR": str(data), **settings}
     process = subprocess.Popen(
         [sys.executable, "-m", "bridge", "serve"], env=environ, cwd=ROOT, stdout=subprocess.PIPE
     )
@@ -59,35 +60,93 @@ def running_bridge(data: Path) -> Iterator[int]:
         assert process.returncode == shutdown.EXIT_OK
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """What the reader sees: a directory with the `.venv` of `make run`."""
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
+
+
+class Reader:
+    """
+    Who types what a page shows, in a checkout after `make run`; made by `reading`.
+
+    Attributes:
+        instead: what stands in the page, as a word of its own, and what is typed.
+    """
+
+    def __init__(self, work: Path, instead: Mapping[str, str]) -> None:
+        self._work = work
+        self._instead = instead
+        self._environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(work),
+            "PORT": instead["8000"],
+            "LC_ALL": "C.UTF-8",
+        }
+        self._output = work.with_name("output")
+        self._sessions: list[int] = []
+        (work / ".venv").symlink_to(sys.prefix)
+        # As on a terminal, where curl shows no progress.
+        (work / ".curlrc").write_text("silent\n")
+
+    def _typed(self, text: str) -> str:
+        return re.sub(r"\b\d+\b", lambda found: self._instead.get(found[0], found[0]), text)
+
+    def do(self, step: Step) -> None:
+        """Type it, and compare what comes."""
+        script = step.output is None
+        options = ("-eu", "-o", "pipefail") if script else ("-o", "pipefail")
+        # A file, since what goes on in the background keeps a pipe open.
+        with self._output.open("w+") as output:
+            shell = subprocess.Popen(
+                ["bash", *options, "-c", self._typed(step.command)],
+                cwd=self._work,
+                env=self._environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            self._sessions.append(shell.pid)
+            code = shell.wait(timeout=STEP_TIMEOUT_S)
+        came = self._output.read_text()
+        assert code == (CURL_TIMED_OUT if " -m 1 " in step.command else 0), f"{step.command}\n{came}"
+        if step.output is not None:
+            assert steady(came) == steady(self._typed(step.output)), step.command
+
+    def end(self) -> None:
+        """End what is left in the background."""
+        for session in self._sessions:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(session, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def reading(page: Path, tmp_path: Path) -> Iterator[Reader]:
+    """A reader of *page*, whose bridge has just begun; of the recipes, with what they ask for."""
     work = tmp_path / "checkout"
     work.mkdir()
-    (work / ".venv").symlink_to(sys.prefix)
-    # As on a terminal, where curl shows no progress.
-    (work / ".curlrc").write_text("silent\n")
-    return work
+    with contextlib.ExitStack() as stack:
+        instead, settings = {}, {}
+        if page == RECIPES:
+            other = tmp_path / "other"
+            instead = {**LESS, "8001": str(stack.enter_context(running_bridge(other, **on_iggy(stack))))}
+            instead["8080"] = str(free_port())
+            settings = {"CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{instead['8080']}"}
+        instead["8000"] = str(stack.enter_context(running_bridge(tmp_path / "data", **settings)))
+        reader = Reader(work, instead)
+        stack.callback(reader.end)
+        yield reader
 
 
-def run(block: Block, port: int, work: Path) -> None:
-    environ = {"PATH": os.environ["PATH"], "HOME": str(work), "PORT": str(port), "LC_ALL": "C.UTF-8"}
-    for step in steps_of(block):
-        command = step.command.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
-        done = subprocess.run(
-            ["bash", *(("-eu",) if step.output is None else ()), "-o", "pipefail", "-c", command],
-            check=False,
-            cwd=work,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=STEP_TIMEOUT_S,
-        )
-        told = f"{step.command}\n{done.stdout}"
-        assert done.returncode in ({CURL_TIMED_OUT} if " -m " in command else {0}), told
-        if step.output is not None:
-            assert steady(done.stdout) == steady(step.output), step.command
+def on_iggy(stack: contextlib.ExitStack) -> dict[str, str]:
+    """Where a bridge keeps its messages: on an Iggy for the length of *stack*, or nothing where there is none."""
+    try:
+        server = find_server()
+    except NoServer:
+        return {}
+    stack.callback(server.close)
+    return {"IGGY_CONNECTION_STRING": server.connection_string}
 
 
 @pytest.mark.skipif(
@@ -96,13 +155,12 @@ def run(block: Block, port: int, work: Path) -> None:
 )
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", RUN, ids=name_of)
-def test_what_a_page_tells_to_type_works_and_prints_what_is_shown(
-    page: Path, tmp_path: Path, checkout: Path
-) -> None:
-    with running_bridge(tmp_path / "data") as port:
+def test_what_a_page_tells_to_type_works_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
+    with reading(page, tmp_path) as reader:
         for block in blocks_of(page):
             if block.runs:
-                run(block._replace(text=less(page, block.text)), port, checkout)
+                for step in steps_of(block):
+                    reader.do(step)
 
 
 def test_each_block_says_its_language() -> None:
