@@ -151,10 +151,6 @@ _REQUEST_ERRORS: Mapping[Verdict, Callable[[], BridgeError]] = {
         "The Iggy server keeps no more consumers' offsets of this partition: its limit is reached."
     ),
 }
-#: Refused for reasons that neither the caller nor time will change.
-_REFUSED: Mapping[Verdict, str] = {
-    Verdict.FORBIDDEN: "The bridge's user may not do this on the Iggy server.",
-}
 _NOT_WRITTEN: Mapping[Verdict, type[LogError]] = {
     Verdict.CREDENTIALS: ConnectionFailed,
     Verdict.OTHER_PROTOCOL: ConnectionFailed,
@@ -231,8 +227,11 @@ def _error(verdict: Verdict, operation: Operation, *, write: bool) -> BridgeErro
         return _REQUEST_ERRORS[verdict]()
     unknown = Outcome.UNKNOWN if write else None
     not_written = Outcome.NOT_WRITTEN if write else None
-    if verdict in _REFUSED:
-        return _UNEXPLAINED[operation](_REFUSED[verdict], outcome=not_written)
+    if verdict is Verdict.FORBIDDEN:
+        # Neither the caller nor time will change it.
+        return _UNEXPLAINED[operation](
+            "The bridge's user may not do this on the Iggy server.", outcome=not_written
+        )
     if verdict in _NOT_WRITTEN:
         return _NOT_WRITTEN[verdict](outcome=not_written)
     if verdict in _UNKNOWN:

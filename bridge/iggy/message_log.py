@@ -1,7 +1,6 @@
 """Apache Iggy as a `MessageLog` (shell)."""
 
 import random
-from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,11 +20,8 @@ from bridge.iggy.state import State
 from bridge.messagelog import (
     ConsumerKey,
     Durability,
-    HealthProbe,
     LogHealth,
     LogTotals,
-    MessageLog,
-    StatsSource,
     StoredOffset,
     TopicRef,
 )
@@ -176,9 +172,3 @@ class IggyMessageLog:
             messages_count=stats.messages_count,
             size_bytes=stats.messages_size_bytes,
         )
-
-
-if TYPE_CHECKING:
-    _log_conforms: type[MessageLog] = IggyMessageLog
-    _probe_conforms: type[HealthProbe] = IggyMessageLog
-    _stats_conforms: type[StatsSource] = IggyMessageLog

@@ -14,7 +14,6 @@ from bridge.web.handlers import (
     reference,
     sending,
     sockets,
-    streams,
     topics,
 )
 from bridge.web.openapi import groups as of_groups
@@ -58,10 +57,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", f"{_TOPIC}/messages/batch", sending.send_batch, of_messages.SEND_BATCH_TO_TOPIC),
     Route("GET", "/openapi.json", reference.openapi, service.DOCUMENT),
     Route("GET", "/ws", sockets.socket, service.SOCKET),
-    Route("GET", "/streams", streams.list_streams, of_topics.LIST_STREAMS),
-    Route("POST", "/streams", streams.create_stream, of_topics.CREATE_STREAM),
-    Route("GET", _STREAM, streams.get_stream, of_topics.GET_STREAM),
-    Route("DELETE", _STREAM, streams.delete_stream, of_topics.DELETE_STREAM),
+    Route("GET", "/streams", topics.list_streams, of_topics.LIST_STREAMS),
+    Route("POST", "/streams", topics.create_stream, of_topics.CREATE_STREAM),
+    Route("GET", _STREAM, topics.get_stream, of_topics.GET_STREAM),
+    Route("DELETE", _STREAM, topics.delete_stream, of_topics.DELETE_STREAM),
     Route("GET", f"{_STREAM}/topics", topics.list_topics, of_topics.LIST_TOPICS),
     Route("POST", f"{_STREAM}/topics", topics.create_topic, of_topics.CREATE_TOPIC),
     Route("GET", _TOPIC, topics.get_topic, of_topics.GET_TOPIC),
