@@ -14,6 +14,8 @@ LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 #: The one argument of a worker; not for people, a parent says all else through a pipe.
 WORKER_COMMAND: Final = "worker"
 
+# Set by the scripts of `bridge completion`.
+_COMPLETES: Final = "_BRIDGE_COMPLETE"
 # How a container's HEALTHCHECK calls it.
 _FAST_PROBES: Final = {("health",): False, ("health", "--ready"): True}
 
@@ -36,5 +38,8 @@ def main(arguments: Sequence[str], *, loop_factory: LoopFactory) -> int:
     from bridge.cli.tree import command_tree  # noqa: PLC0415
 
     command = arguments[0] if arguments else None
-    command_tree(loop_factory, command=command)(args=list(arguments), prog_name="bridge")
+    completes = _COMPLETES in os.environ
+    command_tree(loop_factory, command=None if completes else command, completes=completes)(
+        args=list(arguments), prog_name="bridge"
+    )
     return 0

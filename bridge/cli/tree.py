@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 import bridge
+from bridge.cli.completion import add_completion
 from bridge.cli.reference import add_reference
 from bridge.cli.serving import add_serving
 
@@ -18,18 +19,23 @@ _SERVING: Final = frozenset({"serve", "config", "health"})
 
 
 def command_tree(
-    loop_factory: Callable[[], "asyncio.AbstractEventLoop"], *, command: str | None = None
+    loop_factory: Callable[[], "asyncio.AbstractEventLoop"],
+    *,
+    command: str | None = None,
+    completes: bool = False,
 ) -> typer.Typer:
     """
     `bridge` with every command there is.
 
     Args:
         command: the one that is asked for, where that is known: what is far from it may be left out.
+        completes: answer what a shell asks that completes a command line.
     """
     app = typer.Typer(
         help="An HTTP front door to a message log: Apache Iggy, or an embedded durable log.",
         no_args_is_help=True,
-        add_completion=False,
+        # Where a shell asks what may follow; the two options that come with it are `bridge completion`.
+        add_completion=completes,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
     )
@@ -48,13 +54,10 @@ def command_tree(
     add_serving(app, loop_factory)
     add_reference(app)
     if command not in _SERVING:
-        from bridge.cli.remote.publishing_command import add_publishing  # noqa: PLC0415
-        from bridge.cli.remote.reading_commands import add_reading  # noqa: PLC0415 (a server needs none of these)
-        from bridge.cli.remote.topic_commands import add_topics  # noqa: PLC0415
+        from bridge.cli.remote.all_commands import add_remote  # noqa: PLC0415 (a server needs none of these)
 
-        add_publishing(app)
-        add_reading(app)
-        add_topics(app)
+        add_remote(app)
+        add_completion(app)
     return app
 
 

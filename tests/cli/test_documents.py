@@ -45,7 +45,7 @@ def run(cli: Cli, line: str) -> Ended:
 def test_every_command_that_is_shown_runs(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lines.ndjson").write_text('{"n":1}\n{"n":2}\n')
-    cli.json("pub", json.dumps(EVENT))
+    cli.json("pub", json.dumps(EVENT), "--partition", "0")
     commands = shown_commands()
     assert len(commands) > 10
     assert {line: done.stderr for line in commands if (done := run(cli, line)).returncode} == {}

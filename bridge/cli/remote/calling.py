@@ -18,9 +18,12 @@ from bridge.cli.remote.suggestions import meant
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
 
-__all__ = ("Call", "confirm", "local", "remote")
+__all__ = ("Call", "OutputOption", "Yes", "confirm", "local", "remote")
 
 _PANEL: Final = "Bridge and output"
+OutputOption = Annotated[
+    Form, typer.Option("-o", "--output", help="How results are shown.", rich_help_panel=_PANEL)
+]
 _OPTIONS: Final = {
     "url": Annotated[
         str | None,
@@ -42,9 +45,7 @@ _OPTIONS: Final = {
             show_default=False,
         ),
     ],
-    "output": Annotated[
-        Form, typer.Option("-o", "--output", help="How results are shown.", rich_help_panel=_PANEL)
-    ],
+    "output": OutputOption,
     "curl": Annotated[
         bool,
         typer.Option(
@@ -55,6 +56,9 @@ _OPTIONS: Final = {
     ],
 }
 _DEFAULTS: Final = {"url": None, "key_file": None, "output": Form.TABLE, "curl": False}
+
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 class Call(NamedTuple):
@@ -108,8 +112,8 @@ def local(command: Callable[..., None]) -> Callable[..., None]:
     """A command that asks no bridge, and ends with the exit code of its failure."""
 
     @functools.wraps(command)
-    def run(**given: Any) -> None:
-        _ended(Output(Form.TABLE), lambda: command(**given))
+    def run(*given: Any, **named: Any) -> None:
+        _ended(Output(Form.TABLE), lambda: command(*given, **named))
 
     return run
 

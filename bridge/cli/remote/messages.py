@@ -6,7 +6,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
-__all__ = ("MessageLine", "SeenMessage", "message_line", "seen_message")
+__all__ = ("MessageLine", "SeenMessage", "line_of", "message_line", "messages_of", "seen_message")
 
 
 class SeenMessage(msgspec.Struct, gc=False):
@@ -40,7 +40,12 @@ class MessageLine(NamedTuple):
     content: str
 
 
+class _Page(msgspec.Struct, gc=False):
+    messages: list[msgspec.Raw]
+
+
 _SEEN = msgspec.json.Decoder(SeenMessage)
+_PAGE = msgspec.json.Decoder(_Page)
 
 
 def seen_message(line: bytes) -> SeenMessage:
@@ -51,6 +56,36 @@ def seen_message(line: bytes) -> SeenMessage:
         msgspec.DecodeError: if it is none.
     """
     return _SEEN.decode(line)
+
+
+def messages_of(page: bytes) -> list[tuple[SeenMessage, bytes]]:
+    """
+    The messages of a page with their own JSON.
+
+    Raises:
+        msgspec.DecodeError: if it is none.
+    """
+    lines = map(bytes, _PAGE.decode(page).messages)
+    return [(seen_message(line), line) for line in lines]
+
+
+def line_of(message: SeenMessage, headers: dict[str, Any]) -> bytes:
+    """*message* as `lines=messages` takes it, its payload as it is stored, with *headers* in place of its own."""
+    if not isinstance(message.text, UnsetType):
+        name, value = "text", orjson.dumps(message.text)
+    elif not isinstance(message.payload_base64, UnsetType):
+        name, value = "payload_base64", orjson.dumps(message.payload_base64)
+    elif not isinstance(message.payload, UnsetType):
+        name, value = "payload", bytes(message.payload)
+    else:
+        name, value = "event", bytes(message.event)
+    value = value.replace(b"\n", b" ")
+    return b'{"id":"%b","headers":%b,"%b":%b}' % (
+        message.id.encode(),
+        orjson.dumps(headers),
+        name.encode(),
+        value,
+    )
 
 
 def message_line(message: SeenMessage) -> MessageLine:

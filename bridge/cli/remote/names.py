@@ -9,7 +9,7 @@ from typing import Final
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.requests import path_of
 
-__all__ = ("age_of", "did_you_mean", "size_of", "split_topic", "time_of", "topic_path")
+__all__ = ("age_of", "did_you_mean", "place_of", "size_of", "split_topic", "time_of", "topic_path")
 
 _AGE: Final = re.compile(r"(\d+)(s|m|h|d|w)")
 _AGE_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -72,6 +72,16 @@ def time_of(text: str, now: datetime) -> str:
     if moment.tzinfo is None:
         raise CommandFailed("A time has a zone: 2026-01-02T03:04:05Z.", ExitCode.USAGE)
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def place_of(text: str) -> str:
+    """
+    `first` or `last` as they are, a time or an age as the time that is meant.
+
+    Raises:
+        CommandFailed: if it is none of them.
+    """
+    return text if text in {"first", "last"} else time_of(text, datetime.now(UTC))
 
 
 def size_of(text: str) -> int:

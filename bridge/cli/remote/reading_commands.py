@@ -1,7 +1,6 @@
 """`bridge sub` and `bridge tail` (shell): messages on the screen."""
 
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
@@ -10,8 +9,8 @@ import typer
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.following import Start, follow, newest, partition_ids
-from bridge.cli.remote.messages import seen_message
-from bridge.cli.remote.names import time_of, topic_path
+from bridge.cli.remote.messages import messages_of, seen_message
+from bridge.cli.remote.names import place_of, topic_path
 from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.screen import Screen
 
@@ -127,10 +126,7 @@ async def _tail(
 def _place(from_: str | None, since: str | None) -> tuple[str, str]:
     if from_ is not None and since is not None:
         raise CommandFailed("Give --from or --since, not both.", ExitCode.USAGE)
-    if from_ in {"first", "last"}:
-        return "from", from_
-    text = since or from_
-    return "from", "last" if text is None else time_of(text, datetime.now(UTC))
+    return "from", place_of(since or from_ or "last")
 
 
 def _event_types(where: list[str] | None) -> tuple[str, ...]:
@@ -176,12 +172,12 @@ async def _work(call: Call, path: str, count: int | None) -> None:
         wanted = _PAGE if count is None else min(_PAGE, count - show.shown)
         body = orjson.dumps({"count": wanted, "wait_ms": _WAIT_MS})
         # A lease whose answer was lost ends by itself, so to ask again is safe.
-        page = await call.client.ask(Request("POST", f"{path}/receive", (), body, _JSON, again=True))
-        for message in page["messages"]:
-            line = orjson.dumps(message)
-            show.message(seen_message(line), line)
-        if page["messages"]:
-            tokens = orjson.dumps({"tokens": [message["token"] for message in page["messages"]]})
+        receive = Request("POST", f"{path}/receive", (), body, _JSON, again=True)
+        received = messages_of(await call.client.ask_raw(receive))
+        for message, line in received:
+            show.message(message, line)
+        if received:
+            tokens = orjson.dumps({"tokens": [message.token for message, _ in received]})
             settled = await call.client.ask(Request("POST", f"{path}/ack", (), tokens, _JSON, again=True))
             late = sum(each["outcome"] == "expired" for each in settled["results"])
             if late:

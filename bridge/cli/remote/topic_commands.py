@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
-from bridge.cli.remote.calling import Call, confirm, remote
+from bridge.cli.remote.calling import Call, Yes, confirm, remote
 from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
 from bridge.cli.remote.rendering import Column, Form, age_text, count_text, size_text
 from bridge.cli.remote.requests import Request, path_of
@@ -14,7 +14,6 @@ __all__ = ("TopicName", "add_topics")
 
 TopicName = Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="The topic.", show_default=False)]
 _StreamName = Annotated[str, typer.Argument(metavar="STREAM", help="The stream.", show_default=False)]
-_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -125,14 +124,14 @@ async def _add_topic(
     call.out.one({"topic": topic, **found}, _TOPIC)
 
 
-async def _remove_topic(call: Call, topic: TopicName, *, yes: _Yes = False) -> None:
+async def _remove_topic(call: Call, topic: TopicName, *, yes: Yes = False) -> None:
     """Remove a topic with its messages, offsets and groups."""
     await _asked(call, f"Remove the topic {topic} with all its messages?", topic, yes=yes)
     await call.client.ask(Request("DELETE", topic_path(topic)))
     call.out.note(f"Removed {topic}.")
 
 
-async def _purge_topic(call: Call, topic: TopicName, *, yes: _Yes = False) -> None:
+async def _purge_topic(call: Call, topic: TopicName, *, yes: Yes = False) -> None:
     """Empty a topic: no message, offset or group is left."""
     await _asked(call, f"Remove all messages of the topic {topic}?", topic, yes=yes)
     await call.client.ask(Request("POST", f"{topic_path(topic)}/purge"))
@@ -158,7 +157,7 @@ async def _add_stream(call: Call, stream: _StreamName) -> None:
     call.out.one(await call.client.ask(request), _STREAMS)
 
 
-async def _remove_stream(call: Call, stream: _StreamName, *, yes: _Yes = False) -> None:
+async def _remove_stream(call: Call, stream: _StreamName, *, yes: Yes = False) -> None:
     """Remove a stream with its topics and all their messages."""
     path = path_of("streams", stream)
     if not yes and not call.client.only_shows:

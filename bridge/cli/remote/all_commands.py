@@ -1,0 +1,18 @@
+"""The commands that ask a bridge, in the order that help shows them (wiring)."""
+
+import typer
+
+from bridge.cli.remote.context_commands import add_contexts
+from bridge.cli.remote.group_commands import add_groups
+from bridge.cli.remote.offset_commands import add_offsets
+from bridge.cli.remote.publishing_command import add_publishing
+from bridge.cli.remote.reading_commands import add_reading
+from bridge.cli.remote.topic_commands import add_topics
+
+__all__ = ("add_remote",)
+
+
+def add_remote(app: typer.Typer) -> None:
+    """Add all of them."""
+    for add in (add_publishing, add_reading, add_topics, add_groups, add_offsets, add_contexts):
+        add(app)

@@ -1,0 +1,93 @@
+"""`bridge context` (shell): bridges by name, so that no command has to say where it goes."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from bridge.cli.remote.calling import OutputOption, local
+from bridge.cli.remote.contexts import Context, read_contexts, write_contexts
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.names import did_you_mean
+from bridge.cli.remote.rendering import Column, Form, Output
+from bridge.cli.remote.target import checked_url, read_key
+
+__all__ = ("add_contexts",)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.", show_default=False)]
+_CONTEXTS: Final = (
+    Column("current", "CURRENT"),
+    Column("name", "NAME"),
+    Column("url", "URL"),
+    Column("key_file", "KEY FILE"),
+)
+
+
+def add_contexts(app: typer.Typer) -> None:
+    """Add the commands."""
+    contexts = typer.Typer(
+        help="Bridges by name. The file holds addresses and where key files are, never a key.",
+        no_args_is_help=True,
+    )
+    contexts.command("add")(local(_add))
+    contexts.command("use")(local(_use))
+    contexts.command("ls")(local(_list))
+    contexts.command("rm")(local(_remove))
+    app.add_typer(contexts, name="context")
+
+
+def _add(
+    name: _Name,
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the bridge.", show_default=False)],
+    *,
+    key_file: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="File that holds its API key.", show_default=False)
+    ] = None,
+) -> None:
+    """Name a bridge, or change what a name stands for; the first one is current at once."""
+    if not name or not name.isprintable():
+        raise CommandFailed("A context has a name.", ExitCode.USAGE)
+    context = Context(checked_url(url), None if key_file is None else str(key_file.expanduser().absolute()))
+    if context.key_file is not None:
+        read_key(context.key_file)
+    contexts = read_contexts(os.environ)
+    contexts.contexts[name] = context
+    contexts.current = contexts.current or name
+    write_contexts(contexts, os.environ)
+
+
+def _use(name: _Name) -> None:
+    """Make a context the current one."""
+    contexts = read_contexts(os.environ)
+    _check_known(name, list(contexts.contexts))
+    contexts.current = name
+    write_contexts(contexts, os.environ)
+
+
+def _list(*, output: OutputOption = Form.TABLE) -> None:
+    """List the contexts."""
+    contexts = read_contexts(os.environ)
+    Output(output).rows(
+        _CONTEXTS,
+        [
+            {"current": name == contexts.current, "name": name, "url": each.url, "key_file": each.key_file}
+            for name, each in sorted(contexts.contexts.items())
+        ],
+    )
+
+
+def _remove(name: _Name) -> None:
+    """Forget a context; its key file stays."""
+    contexts = read_contexts(os.environ)
+    _check_known(name, list(contexts.contexts))
+    del contexts.contexts[name]
+    if contexts.current == name:
+        contexts.current = None
+    write_contexts(contexts, os.environ)
+
+
+def _check_known(name: str, known: list[str]) -> None:
+    if name not in known:
+        hint = did_you_mean(name, known) or "`bridge context ls` lists all contexts."
+        raise CommandFailed("There is no such context.", ExitCode.NOT_FOUND, hint=hint)

@@ -1,0 +1,151 @@
+"""
+`bridge groups dlq` (shell): the messages that a group gave up, and how they get another chance.
+
+Which of them had it already is kept by a group of the dead-letter topic: what was sent back is settled there.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import orjson
+import typer
+
+from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.following import partition_ids
+from bridge.cli.remote.messages import SeenMessage, line_of, messages_of, seen_message
+from bridge.cli.remote.names import split_topic, topic_path
+from bridge.cli.remote.rendering import Column
+from bridge.cli.remote.requests import Request
+from bridge.cli.remote.topic_commands import TopicName
+
+if TYPE_CHECKING:
+    from bridge.cli.remote.sending import Outgoing
+
+__all__ = ("add_dead_letters",)
+
+_Group = Annotated[
+    str, typer.Argument(metavar="GROUP", help="The group that gave them up.", show_default=False)
+]
+_REDRIVE: Final = "redrive"
+_OURS: Final = "dead-letter-"
+_COUNT: Final = 100
+#: Long enough to send a hundred messages back, whatever is tried again meanwhile.
+_VISIBILITY_MS: Final = 600_000
+#: Of the dead letters themselves none shall be given up.
+_DELIVERIES_MAX: Final = 1_000
+_JSON: Final = {"Content-Type": "application/json"}
+_LINES: Final = {"Accept": "application/x-ndjson"}
+_LETTERS: Final = (
+    Column("place", "DEAD LETTER"),
+    Column("came_from", "CAME FROM"),
+    Column("deliveries", "DELIVERIES", right=True),
+    Column("timestamp", "GIVEN UP"),
+    Column("id", "ID"),
+)
+
+
+def add_dead_letters(groups: typer.Typer) -> None:
+    """Add the commands."""
+    letters = typer.Typer(
+        help="Messages that a group gave up: list them, send them back.", no_args_is_help=True
+    )
+    letters.command("ls")(remote(_list))
+    letters.command("redrive")(remote(_redrive))
+    groups.add_typer(letters, name="dlq")
+
+
+async def _list(call: Call, topic: TopicName, group: _Group) -> None:
+    """List the dead letters of a group that were not sent back."""
+    path = topic_path(_letters_of(topic, group))
+    begin: dict[int, int] = {}
+    try:
+        redriven = await call.client.ask(Request("GET", f"{path}/groups/{_REDRIVE}", again=True))
+        for each in redriven["partitions"]:
+            begin[each["partition_id"]] = -1 if each["committed_offset"] is None else each["committed_offset"]
+    except CommandFailed as failure:
+        if failure.code is not ExitCode.NOT_FOUND:
+            raise
+    rows: list[dict[str, Any]] = []
+    for partition_id in await partition_ids(call.client, path):
+        query = (("partition_id", str(partition_id)), ("offset", str(begin.get(partition_id, -1) + 1)))
+        request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
+        async with call.client.lines(request) as (lines, _):
+            rows += [_row(seen_message(line)) | {"message": orjson.loads(line)} async for line in lines]
+    call.out.rows(_LETTERS, rows)
+
+
+def _row(letter: SeenMessage) -> dict[str, Any]:
+    headers = letter.headers
+    return {
+        "place": f"{letter.partition_id}:{letter.offset}",
+        "came_from": f"{headers.get(f'{_OURS}partition')}:{headers.get(f'{_OURS}offset')}",
+        "deliveries": headers.get(f"{_OURS}deliveries"),
+        "timestamp": letter.timestamp,
+        "id": letter.id,
+    }
+
+
+async def _redrive(call: Call, topic: TopicName, group: _Group, *, yes: Yes = False) -> None:
+    """
+    Send the dead letters of a group back to their topic, each to its partition, with its id and headers.
+
+    All groups of the topic get them again. Who is cut in between starts it again: none is lost and none is sent twice.
+    """
+    from bridge.cli.remote.sending import Sender  # noqa: PLC0415 (the client takes half a second)
+
+    source, path = topic_path(_letters_of(topic, group)), topic_path(topic)
+    if not call.client.only_shows:
+        await call.client.ask(Request("GET", source, again=True))
+        confirm(f"Send the dead letters of {group} back to {topic}?", yes=yes)
+    sender, sent, found = Sender(call.client, path), 0, 0
+    order = {"count": _COUNT, "visibility_ms": _VISIBILITY_MS, "max_deliveries": _DELIVERIES_MAX}
+    while True:
+        # A lease whose answer is lost ends by itself.
+        receive = Request(
+            "POST", f"{source}/groups/{_REDRIVE}/receive", (), orjson.dumps(order), _JSON, again=True
+        )
+        letters = [letter for letter, _ in messages_of(await call.client.ask_raw(receive))]
+        if not letters:
+            break
+        there = await _sent_before(call, path, [each for each in letters if each.delivery_count > 1])
+        block = [_outgoing(each) for each in letters if each.id not in there]
+        if block:
+            await sender.send(block, await sender.place())
+        sent, found = sent + len(block), found + len(there)
+        tokens = orjson.dumps({"tokens": [each.token for each in letters]})
+        await call.client.ask(
+            Request("POST", f"{source}/groups/{_REDRIVE}/ack", (), tokens, _JSON, again=True)
+        )
+    call.out.one(
+        {"sent": sent, "found": found}, (Column("sent", "SENT BACK"), Column("found", "WERE SENT BEFORE"))
+    )
+
+
+async def _sent_before(call: Call, path: str, letters: Sequence[SeenMessage]) -> set[str]:
+    """Those whose sending back was cut before they were settled: they are in the topic, behind the time they were given up."""
+    wanted: dict[int, list[SeenMessage]] = defaultdict(list)
+    for letter in letters:
+        wanted[letter.headers[f"{_OURS}partition"]].append(letter)
+    there: set[str] = set()
+    for partition_id, some in wanted.items():
+        ids = {letter.id for letter in some}
+        query = (("partition_id", str(partition_id)), ("from", min(letter.timestamp for letter in some)))
+        request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
+        async with call.client.lines(request) as (lines, _):
+            async for line in lines:
+                there |= ids & {seen_message(line).id}
+    return there
+
+
+def _outgoing(letter: SeenMessage) -> "Outgoing":
+    from bridge.cli.remote.sending import Outgoing  # noqa: PLC0415
+
+    headers = {name: value for name, value in letter.headers.items() if not name.startswith(_OURS)}
+    return Outgoing(letter.id, line_of(letter, headers), letter.headers[f"{_OURS}partition"])
+
+
+def _letters_of(topic: str, group: str) -> str:
+    stream, name = split_topic(topic)
+    return f"{stream}/{name}.{group}.dlq"

@@ -1,0 +1,136 @@
+"""`bridge groups` (shell): how far groups are, where they go on, what they gave up."""
+
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+
+from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.dead_letters import add_dead_letters
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.names import place_of, topic_path
+from bridge.cli.remote.rendering import Column, Form, count_text
+from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.topic_commands import TopicName
+
+GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="The group.", show_default=False)]
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+__all__ = ("add_groups", "offsets_of")
+
+
+def _members_text(value: Any) -> str:
+    return str(len(value))
+
+
+_GROUPS: Final = (
+    Column("name", "GROUP"),
+    Column("lag", "LAG", count_text, right=True),
+    Column("in_flight", "IN FLIGHT", count_text, right=True),
+    Column("members", "MEMBERS", _members_text, right=True),
+    Column("used_at", "USED"),
+)
+_PARTITIONS: Final = (
+    Column("partition_id", "PARTITION", right=True),
+    Column("committed_offset", "SETTLED UP TO", count_text, right=True),
+    Column("end_offset", "END", count_text, right=True),
+    Column("lag", "LAG", count_text, right=True),
+    Column("in_flight", "IN FLIGHT", count_text, right=True),
+    Column("waiting", "WAITING", count_text, right=True),
+)
+_MOVES: Final = (
+    Column("partition_id", "PARTITION", right=True),
+    Column("from_offset", "FROM", count_text, right=True),
+    Column("to_offset", "TO", count_text, right=True),
+)
+
+
+def add_groups(app: typer.Typer) -> None:
+    """Add the commands."""
+    groups = typer.Typer(
+        help="Groups that share a topic: lag, where they go on, dead letters.", no_args_is_help=True
+    )
+    groups.command("ls")(remote(_list_groups))
+    groups.command("info")(remote(_show_group))
+    groups.command("reset")(remote(_reset_group))
+    groups.command("rm")(remote(_remove_group))
+    add_dead_letters(groups)
+    app.add_typer(groups, name="groups")
+
+
+async def _list_groups(call: Call, topic: TopicName) -> None:
+    """List the groups of a topic."""
+    found = await call.client.ask(Request("GET", f"{topic_path(topic)}/groups", again=True))
+    call.out.rows(_GROUPS, found)
+
+
+async def _show_group(call: Call, topic: TopicName, group: GroupName) -> None:
+    """Show a group: by partition how far it came."""
+    found = await call.client.ask(Request("GET", _path(topic, group), again=True))
+    call.out.one(found, _GROUPS)
+    if call.out.form is Form.TABLE:
+        call.out.text("")
+        call.out.rows(_PARTITIONS, found["partitions"])
+
+
+async def _reset_group(
+    call: Call,
+    topic: TopicName,
+    group: GroupName,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="PLACE", help="first, last, a time, or an age as 10m.", show_default=False),
+    ] = None,
+    offset: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PARTITION=OFFSET",
+            help="The next message it gets of a partition; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say where it would go on.")] = False,
+    yes: Yes = False,
+) -> None:
+    """Say where a group goes on; leases of before are forgotten."""
+    if (to is None) == (not offset):
+        raise CommandFailed("Give --to or --offset, one of them.", ExitCode.USAGE)
+    place: Any = {"offsets": offsets_of(offset)} if offset else place_of(to or "")
+    if not dry_run and not call.client.only_shows:
+        confirm(f"Move the group {group} of {topic}?", yes=yes)
+    body = orjson.dumps({"to": place, "dry_run": dry_run})
+    request = Request("PUT", f"{_path(topic, group)}/offsets", (), body, _JSON, again=True)
+    moved = await call.client.ask(request)
+    call.out.rows(_MOVES, moved["partitions"])
+    call.out.note("Nothing was moved." if dry_run else f"Moved {group}.")
+
+
+async def _remove_group(call: Call, topic: TopicName, group: GroupName, *, yes: Yes = False) -> None:
+    """Forget a group; who receives as it again begins at the oldest message."""
+    if not call.client.only_shows:
+        await call.client.ask(Request("GET", _path(topic, group), again=True))
+        confirm(f"Forget the group {group} of {topic}?", yes=yes)
+    await call.client.ask(Request("DELETE", _path(topic, group)))
+    call.out.note(f"Removed {group}.")
+
+
+def _path(topic: str, group: str) -> str:
+    return f"{topic_path(topic)}{path_of('groups', group)}"
+
+
+def offsets_of(given: list[str]) -> list[dict[str, int]]:
+    """
+    What `PARTITION=OFFSET` says, in its order.
+
+    Raises:
+        CommandFailed: if one is anything else.
+    """
+    offsets: list[dict[str, int]] = []
+    for each in given:
+        partition, _, offset = each.partition("=")
+        if not partition.isdecimal() or not offset.isdecimal():
+            raise CommandFailed("An offset is given as PARTITION=OFFSET.", ExitCode.USAGE)
+        offsets.append({"partition_id": int(partition), "offset": int(offset)})
+    return offsets

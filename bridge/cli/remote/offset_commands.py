@@ -1,0 +1,64 @@
+"""`bridge offsets` (shell): how far a consumer came that keeps its place in the bridge."""
+
+from typing import Annotated, Final
+
+import orjson
+import typer
+
+from bridge.cli.remote.calling import Call, remote
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.group_commands import offsets_of
+from bridge.cli.remote.names import topic_path
+from bridge.cli.remote.rendering import Column, count_text
+from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.topic_commands import TopicName
+
+__all__ = ("add_offsets",)
+
+_Consumer = Annotated[
+    str, typer.Argument(metavar="CONSUMER", help="Its name, or digits for its id.", show_default=False)
+]
+_JSON: Final = {"Content-Type": "application/json"}
+_PARTITIONS: Final = (
+    Column("partition_id", "PARTITION", right=True),
+    Column("offset", "READ UP TO", count_text, right=True),
+    Column("current_offset", "NEWEST OFFSET", count_text, right=True),
+    Column("lag", "LAG", count_text, right=True),
+)
+
+
+def add_offsets(app: typer.Typer) -> None:
+    """Add the commands."""
+    offsets = typer.Typer(help="Stored offsets of a consumer: show and store them.", no_args_is_help=True)
+    offsets.command("get")(remote(_get))
+    offsets.command("set")(remote(_set))
+    app.add_typer(offsets, name="offsets")
+
+
+async def _get(call: Call, topic: TopicName, consumer: _Consumer) -> None:
+    """Show the stored offsets of a consumer, with its lag by partition."""
+    found = await call.client.ask(Request("GET", _path(topic, consumer), again=True))
+    call.out.rows(_PARTITIONS, found["partitions"])
+
+
+async def _set(
+    call: Call,
+    topic: TopicName,
+    consumer: _Consumer,
+    offset: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PARTITION=OFFSET...", help="The last message it has read.", show_default=False
+        ),
+    ],
+) -> None:
+    """Store offsets of a consumer."""
+    if not offset:
+        raise CommandFailed("Give at least one PARTITION=OFFSET.", ExitCode.USAGE)
+    body = orjson.dumps({"offsets": offsets_of(offset)})
+    found = await call.client.ask(Request("PUT", _path(topic, consumer), (), body, _JSON, again=True))
+    call.out.rows(_PARTITIONS, found["partitions"])
+
+
+def _path(topic: str, consumer: str) -> str:
+    return f"{topic_path(topic)}{path_of('consumers', consumer, 'offsets')}"
