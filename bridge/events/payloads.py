@@ -32,8 +32,13 @@ Text: TypeAlias = str | UnsetType | None
 _Amount: TypeAlias = Annotated[
     msgspec.Raw,
     Meta(
-        description="An exact decimal, as a number or a string",
-        extra_json_schema={"type": ["number", "string"], "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?$"},
+        description=f"An exact decimal, as a number or a string; {AMOUNT_DIGITS_MAX} digits at most, spelled out",
+        extra_json_schema={
+            "type": ["number", "string"],
+            "exclusiveMinimum": -(10.0**AMOUNT_DIGITS_MAX),
+            "exclusiveMaximum": 10.0**AMOUNT_DIGITS_MAX,
+            "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$",
+        },
     ),
 ]
 

@@ -35,7 +35,7 @@ An HTTP front door to a message log: Apache Iggy, or an embedded durable log.
 
 Errors are `application/problem+json` with a stable code in `error`. `retryable` says whether the same request may succeed
 later; after a write that failed `outcome` says whether it is `not_written` or `unknown`. A parameter or field that is not
-known is a 400. What is no request in HTTP/1.1, or too long, is answered with 400, 408, 414, 431 or 505, and a method that
+known is a 400. Integers are written without a fraction or an exponent. What is no request in HTTP/1.1, or too long, is answered with 400, 408, 414, 431 or 505, and a method that
 a path does not have with 405. What `GET` reads, `HEAD` answers without a body.
 
 Where API_KEY is set, every operation takes the key, but for the paths in AUTH_BYPASS_PATHS. Without it none does. Words in

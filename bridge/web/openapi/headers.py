@@ -68,7 +68,7 @@ OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining"),
     HTTPStatus.SERVICE_UNAVAILABLE: ("Retry-After",),
 }
-#: By name: what a request may carry. What is malformed in the first two is ignored, so their schemas refuse nothing.
+#: By name: what a request may carry. What is malformed in the first four is ignored, so their schemas refuse nothing.
 REQUEST_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
     "X-Request-Id": _request(
         "X-Request-Id",
@@ -79,6 +79,11 @@ REQUEST_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
         f"Milliseconds, {REQUEST_TIMEOUT_MS_MIN} to {REQUEST_TIMEOUT_MS_MAX}: shortens the time of this request. Anything "
         "else is ignored.",
     ),
+    "traceparent": _request(
+        "traceparent",
+        "W3C Trace Context: goes into the headers of every message that the request sends. A broken one is as none.",
+    ),
+    "tracestate": _request("tracestate", "Goes with `traceparent`."),
     "Last-Event-ID": _request(
         "Last-Event-ID", "Event streams alone: the id of the last event; holds against `cursor` and `from`."
     ),
@@ -101,4 +106,4 @@ REQUEST_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
         "Sec-WebSocket-Protocol", "The subprotocol.", {"type": "string", "enum": ["bridge.v1"]}, required=True
     ),
 }
-EVERY_REQUEST: Final = ("X-Request-Id", "X-Request-Timeout")
+EVERY_REQUEST: Final = ("X-Request-Id", "X-Request-Timeout", "traceparent", "tracestate")

@@ -50,7 +50,7 @@ def parameters_of(queries: Iterable[type[msgspec.Struct]]) -> list[dict[str, Any
         for name, field in components[query.__name__]["properties"].items():
             schema = dict(field)
             if "$ref" in schema:
-                schema = {**components[schema["$ref"].rpartition("/")[2]], **schema}
+                schema = {**_shown(components[schema["$ref"].rpartition("/")[2]]), **schema}
                 del schema["$ref"]
             described = schema.pop("description", "")
             schema.pop("title", None)
@@ -75,4 +75,6 @@ def first_paragraph(text: str) -> str:
 def _shown(schema: dict[str, Any]) -> dict[str, Any]:
     if "description" in schema:
         schema["description"] = first_paragraph(schema["description"])
+    if "enum" in schema and all(isinstance(each, str) for each in schema["enum"]):
+        schema["type"] = "string"
     return schema

@@ -116,6 +116,7 @@ class Problem(msgspec.Struct):
     message: Annotated[str, Meta(description="The same as `detail`")]
     request_id: Annotated[str, Meta(description="Under which the log has it")]
     retryable: Annotated[bool, Meta(description="Whether the very same request may succeed later")]
+    trace_id: Annotated[str, Meta(description="Of the `traceparent` that came")] | UnsetType = UNSET
     retry_after_ms: Annotated[int, Meta(ge=0, description="When that makes sense")] | UnsetType = UNSET
     outcome: Annotated[Outcome, Meta(description="What is known of a write that failed")] | UnsetType = UNSET
     path: (
