@@ -15,7 +15,6 @@ from tests.readme.generated import DOCS, PARTS, ROOT, part_of
 from tests.readme.pages import PAGES
 
 HTTP: Final = (DOCS / "http.md").read_text()
-README_BYTES_MAX: Final = 10_240
 
 
 def section(title: str) -> str:
@@ -27,10 +26,6 @@ def section(title: str) -> str:
 def test_a_part_that_is_made_from_the_code_is_the_newest(name: str) -> None:
     page, text = PARTS[name]
     assert part_of(page.read_text(), name).strip() == text.strip(), "run: python -m tests.readme.generated"
-
-
-def test_the_readme_is_read_in_one_go() -> None:
-    assert (ROOT / "README.md").stat().st_size <= README_BYTES_MAX
 
 
 def test_every_exit_code_is_told() -> None:
@@ -89,6 +84,10 @@ def test_every_field_of_a_body_and_of_an_answer_is_told(title: str, body: type[m
     text = section(title)
     names = [field.encode_name for field in msgspec.structs.fields(body)]
     assert [name for name in names if not re.search(rf'[`"]{name}[`"]', text)] == []
+
+
+def test_the_concepts_are_twelve_words() -> None:
+    assert len(re.findall(r"^\| \*\*", (DOCS / "concepts.md").read_text(), re.MULTILINE)) == 12
 
 
 def test_every_command_of_make_that_is_named_exists() -> None:

@@ -20,6 +20,7 @@ DOCUMENTS: Final = (
     ROOT / "CHANGELOG.md",
     *sorted((ROOT / "docs").glob("*.md")),
 )
+README_BYTES_MAX: Final = 10_240
 #: Documents about the code; the others name files of their readers as well.
 ABOUT_CODE: Final = (ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", ARCHITECTURE)
 #: Paths of the tree in code marks; in the documents about the code, a module's path from the package on will do.
@@ -50,6 +51,10 @@ def test_a_link_into_the_tree_leads_somewhere(document: Path) -> None:
         if not there.exists() or (anchor and anchor not in anchors(there)):
             astray.append(f"{link}#{anchor}")
     assert astray == []
+
+
+def test_the_readme_is_read_in_one_go() -> None:
+    assert (ROOT / "README.md").stat().st_size <= README_BYTES_MAX
 
 
 def test_the_index_lists_every_page() -> None:
