@@ -8,8 +8,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = ("add_completion",)
-
 
 class Shell(StrEnum):
     """Whose script is wanted."""

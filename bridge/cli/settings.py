@@ -64,26 +64,36 @@ def _file_help(text: str) -> str:
     return f"File that holds: {text[0].lower()}{text[1:]}"
 
 
-def effective_of(given: Mapping[str, Any]) -> "Effective":
-    """The configuration, or the end of the process with every fault of it on stderr."""
-    import typer  # noqa: PLC0415
+def read_settings(given: Mapping[str, Any], config_path: str | None) -> "Effective":
+    """
+    The configuration of these flags, the environment and the file.
 
+    Raises:
+        ConfigError: with every fault found.
+    """
     from bridge.config import Inputs, parse  # noqa: PLC0415
-    from bridge.errors import ConfigError  # noqa: PLC0415
     from bridge.process.adapters import WIRING_RULES  # noqa: PLC0415
     from bridge.process.files import read_secret, read_toml  # noqa: PLC0415
-    from bridge.process.shutdown import EXIT_CONFIG  # noqa: PLC0415
 
     flags = {
         name.upper(): str(value).lower() if isinstance(value, bool) else value
         for name, value in given.items()
         if value is not None and name != "config_path"
     }
-    path = given.get("config_path")
+    toml_text = None if config_path is None else read_toml(config_path)
+    inputs = Inputs(flags=flags, environ=os.environ, toml_text=toml_text, read_secret=read_secret)
+    return parse(inputs, rules=WIRING_RULES)
+
+
+def effective_of(given: Mapping[str, Any]) -> "Effective":
+    """The configuration, or the end of the process with every fault of it on stderr."""
+    import typer  # noqa: PLC0415
+
+    from bridge.errors import ConfigError  # noqa: PLC0415
+    from bridge.process.shutdown import EXIT_CONFIG  # noqa: PLC0415
+
     try:
-        toml_text = None if path is None else read_toml(path)
-        inputs = Inputs(flags=flags, environ=os.environ, toml_text=toml_text, read_secret=read_secret)
-        return parse(inputs, rules=WIRING_RULES)
+        return read_settings(given, given.get("config_path"))
     except ConfigError as error:
         count = len(error.faults)
         lines = [f"bridge: the configuration has {count} fault{'s' if count > 1 else ''}:"]

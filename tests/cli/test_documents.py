@@ -33,7 +33,7 @@ def shown_commands() -> list[str]:
 
 def run(cli: Cli, line: str) -> Ended:
     before, _, command = line.rpartition("bridge ")
-    arguments = shlex.split(command)
+    arguments = [each.replace("http://127.0.0.1:8000", cli.url) for each in shlex.split(command)]
     for (name, flag), more in ENDS.items():
         if arguments[0] == name and flag in arguments:
             arguments += more

@@ -10,8 +10,6 @@ import typer
 
 from bridge.cli.tree import command_tree
 
-__all__ = ("DOCUMENT", "commands", "with_commands")
-
 DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 _BEGIN: Final = "<!-- commands -->\n"
 _END: Final = "<!-- /commands -->"

@@ -14,8 +14,6 @@ from unittest.mock import patch
 from bridge.cli.entry import main
 from tests.support.bridge_process import ROOT, environment
 
-__all__ = ("Cli", "Ended")
-
 _ENOUGH_S = 120.0
 
 

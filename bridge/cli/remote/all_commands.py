@@ -9,8 +9,6 @@ from bridge.cli.remote.publishing_command import add_publishing
 from bridge.cli.remote.reading_commands import add_reading
 from bridge.cli.remote.topic_commands import add_topics
 
-__all__ = ("add_remote",)
-
 
 def add_remote(app: typer.Typer) -> None:
     """Add all of them."""

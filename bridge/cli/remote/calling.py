@@ -18,33 +18,34 @@ from bridge.cli.remote.suggestions import meant
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
 
-__all__ = ("Call", "OutputOption", "Yes", "confirm", "local", "remote")
 
 _PANEL: Final = "Bridge and output"
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="Address of the bridge. [dim]BRIDGE_URL, else the current context, else this machine[/]",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+KeyFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key-file",
+        metavar="PATH",
+        help="File that holds the API key. [dim]else the key in BRIDGE_API_KEY[/]",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
 OutputOption = Annotated[
     Form, typer.Option("-o", "--output", help="How results are shown.", rich_help_panel=_PANEL)
 ]
 _OPTIONS: Final = {
-    "url": Annotated[
-        str | None,
-        typer.Option(
-            "--url",
-            metavar="URL",
-            help="Address of the bridge. [dim]BRIDGE_URL, else the current context, else this machine[/]",
-            rich_help_panel=_PANEL,
-            show_default=False,
-        ),
-    ],
-    "key_file": Annotated[
-        str | None,
-        typer.Option(
-            "--key-file",
-            metavar="PATH",
-            help="File that holds the API key. [dim]else the key in BRIDGE_API_KEY[/]",
-            rich_help_panel=_PANEL,
-            show_default=False,
-        ),
-    ],
+    "url": UrlOption,
+    "key_file": KeyFileOption,
     "output": OutputOption,
     "curl": Annotated[
         bool,

@@ -15,8 +15,6 @@ from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.requests import Request, as_curl
 from bridge.cli.remote.target import KEY_VARIABLE, Target
 
-__all__ = ("Client", "CurlPrinted")
-
 _CONNECT_S: Final = 5.0
 #: Beyond what any request of the bridge may take, long polls too; what streams has no such end.
 _WHOLE_S: Final = 330.0

@@ -13,8 +13,6 @@ from bridge.cli.remote.names import did_you_mean
 from bridge.cli.remote.rendering import Column, Form, Output
 from bridge.cli.remote.target import checked_url, read_key
 
-__all__ = ("add_contexts",)
-
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.", show_default=False)]
 _CONTEXTS: Final = (
     Column("current", "CURRENT"),

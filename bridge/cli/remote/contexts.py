@@ -10,8 +10,6 @@ import msgspec
 
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 
-__all__ = ("Context", "Contexts", "config_path", "read_contexts", "write_contexts")
-
 _ONLY_OWNER: Final = 0o600
 _ONLY_OWNER_DIRECTORY: Final = 0o700
 

@@ -23,7 +23,6 @@ from bridge.cli.remote.topic_commands import TopicName
 if TYPE_CHECKING:
     from bridge.cli.remote.sending import Outgoing
 
-__all__ = ("add_dead_letters",)
 
 _Group = Annotated[
     str, typer.Argument(metavar="GROUP", help="The group that gave them up.", show_default=False)

@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-__all__ = ("ServerEvent", "server_events")
-
 
 class ServerEvent(NamedTuple):
     """

@@ -2,8 +2,6 @@
 
 from enum import IntEnum
 
-__all__ = ("CommandFailed", "ExitCode")
-
 
 class ExitCode(IntEnum):
     """What scripts go by."""

@@ -16,7 +16,6 @@ from bridge.cli.remote.requests import Request
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
 
-__all__ = ("Start", "follow", "newest", "partition_ids")
 
 _RETRY_S: Final = 1.0
 _RETRY_S_MAX: Final = 15.0

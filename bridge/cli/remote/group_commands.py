@@ -17,9 +17,6 @@ GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="The group.", sh
 _JSON: Final = {"Content-Type": "application/json"}
 
 
-__all__ = ("add_groups", "offsets_of")
-
-
 def _members_text(value: Any) -> str:
     return str(len(value))
 

@@ -6,8 +6,6 @@ import msgspec
 import orjson
 from msgspec import UNSET, UnsetType
 
-__all__ = ("MessageLine", "SeenMessage", "line_of", "message_line", "messages_of", "seen_message")
-
 
 class SeenMessage(msgspec.Struct, gc=False):
     """

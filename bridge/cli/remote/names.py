@@ -9,8 +9,6 @@ from typing import Final
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.requests import path_of
 
-__all__ = ("age_of", "did_you_mean", "place_of", "size_of", "split_topic", "time_of", "topic_path")
-
 _AGE: Final = re.compile(r"(\d+)(s|m|h|d|w)")
 _AGE_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _SIZE: Final = re.compile(r"(\d+)([KMGT]i?B?|B)?", re.IGNORECASE)

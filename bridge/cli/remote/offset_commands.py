@@ -13,8 +13,6 @@ from bridge.cli.remote.rendering import Column, count_text
 from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
-__all__ = ("add_offsets",)
-
 _Consumer = Annotated[
     str, typer.Argument(metavar="CONSUMER", help="Its name, or digits for its id.", show_default=False)
 ]

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ("Bar", "bar")
-
 
 class Bar:
     """Told how far it is; shows it or not."""

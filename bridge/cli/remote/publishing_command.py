@@ -18,8 +18,6 @@ from bridge.cli.remote.reading_commands import TopicOption
 from bridge.cli.remote.rendering import Column, count_text
 from bridge.cli.remote.transfer_state import TransferState
 
-__all__ = ("add_publishing",)
-
 _NAMESPACE_BYTES: Final = 16
 _ONE: Final = (
     Column("id", "ID"),

@@ -17,7 +17,6 @@ from bridge.cli.remote.screen import Screen
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
 
-__all__ = ("TopicOption", "add_reading")
 
 TopicOption = Annotated[
     str | None,

@@ -10,7 +10,6 @@ import orjson
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ("Column", "Form", "Output", "age_text", "count_text", "plain_text", "printable", "size_text")
 
 #: Wide enough that nothing is cut or folded where no person looks.
 _PIPE_COLUMNS: Final = 100_000
@@ -109,6 +108,19 @@ class Output:
     def text(self, text: str) -> None:
         """A line for people; control characters, which a terminal would obey, are spelled out."""
         self.line(printable(text).encode())
+
+    def json_line(self, value: Any) -> None:
+        """On one line."""
+        self.line(orjson.dumps(value))
+
+    def styled(self, begin: tuple[str, str], rest: str) -> None:
+        """A line for people that begins in a style of its own, on a terminal."""
+        if not self.is_terminal:
+            self.text(begin[0] + rest)
+            return
+        from rich.text import Text  # noqa: PLC0415
+
+        self.console.print(Text.assemble(begin, printable(rest)), soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A remark beside the result, on stderr."""

@@ -7,8 +7,6 @@ from urllib.parse import quote, urlencode
 
 from bridge.cli.remote.target import KEY_VARIABLE
 
-__all__ = ("Request", "as_curl", "path_of")
-
 _NDJSON: Final = "application/x-ndjson"
 _EVENTS: Final = "text/event-stream"
 

@@ -9,8 +9,6 @@ import orjson
 from bridge.cli.remote.messages import SeenMessage, message_line
 from bridge.cli.remote.rendering import Form, Output, printable
 
-__all__ = ("Screen",)
-
 _NONE: Final = b"null"
 
 

@@ -20,7 +20,6 @@ from bridge.cli.remote.requests import Request
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
 
-__all__ = ("BLOCK_BYTES", "BLOCK_MESSAGES", "Outgoing", "Sender", "Stored")
 
 #: One request: as much as a bridge stores in one batch, so that a request is one append in nearly every case.
 BLOCK_MESSAGES: Final = 1_000

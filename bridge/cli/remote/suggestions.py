@@ -9,8 +9,6 @@ from bridge.cli.remote.requests import Request, path_of
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
 
-__all__ = ("meant",)
-
 
 async def meant(client: "Client", path: str) -> str:
     """

@@ -8,8 +8,6 @@ from urllib.parse import urlsplit
 from bridge.cli.remote.contexts import read_contexts
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 
-__all__ = ("KEY_VARIABLE", "URL_VARIABLE", "Target", "checked_url", "read_key", "target_of")
-
 URL_VARIABLE: Final = "BRIDGE_URL"
 KEY_VARIABLE: Final = "BRIDGE_API_KEY"
 _DEFAULT_URL: Final = "http://127.0.0.1:8000"

@@ -10,8 +10,6 @@ from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
 from bridge.cli.remote.rendering import Column, Form, age_text, count_text, size_text
 from bridge.cli.remote.requests import Request, path_of
 
-__all__ = ("TopicName", "add_topics")
-
 TopicName = Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="The topic.", show_default=False)]
 _StreamName = Annotated[str, typer.Argument(metavar="STREAM", help="The stream.", show_default=False)]
 _JSON: Final = {"Content-Type": "application/json"}

@@ -10,8 +10,6 @@ import orjson
 
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 
-__all__ = ("TransferState",)
-
 
 class TransferState:
     """

@@ -1,0 +1,145 @@
+"""`bridge doctor` (wiring): what is not as it should be, and what to do."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterable
+from typing import Annotated, Final
+
+import typer
+
+from bridge.cli.doctor.findings import Finding, Level
+from bridge.cli.health import own_url
+from bridge.cli.remote.calling import KeyFileOption, OutputOption, UrlOption, local
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.rendering import Form, Output
+
+_PORT_MAX: Final = 65_535
+_NOWHERE: Final = "http://127.0.0.1"
+_STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
+
+
+def add_doctor(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("doctor")(local(_doctor))
+
+
+def _doctor(
+    *,
+    config_path: Annotated[
+        str | None,
+        typer.Option(
+            "--config", metavar="PATH", help="TOML file with settings, as serve takes it.", show_default=False
+        ),
+    ] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    output: OutputOption = Form.TABLE,
+) -> None:
+    """
+    Look at what a bridge needs, and say what is wrong and what to do: exit 1 if something is.
+
+    Without --url: the settings of this environment, this machine, and the bridge that serves here, if one does. With --url:
+    that bridge, as it looks from here.
+    """
+    out = Output(output)
+    found = asyncio.run(_shown(out, _found(url, key_file, config_path)))
+    if output is Form.JSON:
+        out.json([each._asdict() for each in found])
+    counts = {level: sum(each.level is level for each in found) for level in Level}
+    if counts[Level.FAIL]:
+        raise CommandFailed(f"{counts[Level.FAIL]} of {len(found)} checks failed.", ExitCode.FAILED)
+    if output is Form.TABLE:
+        warned = f", {counts[Level.WARN]} to be looked at" if counts[Level.WARN] else ""
+        out.note(f"{len(found)} checks, none failed{warned}.")
+
+
+async def _shown(out: Output, findings: AsyncIterator[Finding]) -> list[Finding]:
+    """All of them, each shown as soon as it is known."""
+    found: list[Finding] = []
+    async for finding in findings:
+        found.append(finding)
+        if out.form is Form.NDJSON:
+            out.json_line(finding._asdict())
+        elif out.form is Form.TABLE:
+            out.styled(
+                (f"{finding.level:<4}", _STYLES[finding.level]), f"  {finding.check:<13} {finding.found}"
+            )
+            if finding.cure:
+                out.text(f"{'':<20}{finding.cure}")
+    return found
+
+
+async def _found(url: str | None, key_file: str | None, config_path: str | None) -> AsyncIterator[Finding]:
+    from bridge.cli.doctor.serving_bridge import answers, serving  # noqa: PLC0415 (the client takes half a second)
+    from bridge.cli.remote.client import Client  # noqa: PLC0415
+    from bridge.cli.remote.target import target_of  # noqa: PLC0415
+
+    if url is None:
+        for finding in _settings(config_path):
+            yield finding
+    asked = url or _own_url()
+    async with Client(target_of(asked or _NOWHERE, key_file, os.environ)) as client:
+        health = await answers(client) if asked else None
+        if health is not None:
+            async for finding in serving(client, health):
+                yield finding
+        elif url is not None:
+            told = f"No bridge answers at {client.target.url}."
+            yield Finding("bridge", Level.FAIL, told, "Start it (`bridge serve`), or open the way to it.")
+    if url is None:
+        for finding in _machine(config_path, serves=health is not None):
+            yield finding
+
+
+def _own_url() -> str:
+    """Where the bridge of this environment would listen; nothing where nobody knows, as with a port of 0."""
+    port = os.environ.get("PORT", "").strip() or "8000"
+    return own_url(os.environ) if port.isdecimal() and 0 < int(port) <= _PORT_MAX else ""
+
+
+def _settings(config_path: str | None) -> Iterable[Finding]:
+    from bridge.cli.settings import read_settings  # noqa: PLC0415
+    from bridge.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        effective = read_settings({}, config_path)
+    except ConfigError as error:
+        cure = "`bridge serve --help` lists every setting."
+        return [Finding("configuration", Level.FAIL, fault, cure) for fault in error.faults]
+    if effective.warnings:
+        cure = "docs/configuration.md"
+        return [Finding("configuration", Level.WARN, warning, cure) for warning in effective.warnings]
+    return [Finding("configuration", Level.OK, "Every setting can be used.")]
+
+
+def _machine(config_path: str | None, *, serves: bool) -> Iterable[Finding]:
+    from bridge.cli.doctor import machine  # noqa: PLC0415
+    from bridge.cli.settings import read_settings  # noqa: PLC0415
+    from bridge.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        config = read_settings({}, config_path).config
+    except ConfigError:
+        return
+    if not serves:
+        yield machine.port(config)
+    if config.iggy.connection_string is None:
+        yield machine.disk(config)
+        yield machine.sync_speed(config)
+        yield machine.clock(config)
+    else:
+        from bridge.iggy.address import parse_connection_string  # noqa: PLC0415
+
+        yield from machine.iggy(parse_connection_string(config.iggy.connection_string).server_addresses)
+    if not serves:
+        yield _durability_asked(config.log.durability, embedded=config.iggy.connection_string is None)
+    yield machine.open_files()
+
+
+def _durability_asked(durability: str, *, embedded: bool) -> Finding:
+    if embedded or durability == "persisted":
+        return Finding("durability", Level.OK, "201 will mean on disk (persisted).")
+    told = f"201 will mean {durability}: in memory, which a killed single server loses."
+    return Finding(
+        "durability", Level.WARN, told, "Set DURABILITY=persisted; it holds for topics made from then on."
+    )

@@ -1,0 +1,101 @@
+"""A bridge that serves, as it tells of itself (shell)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import bridge
+from bridge.cli.doctor.findings import Finding, Level
+from bridge.cli.remote.client import Client
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.requests import Request
+from bridge.cli.remote.target import KEY_VARIABLE
+
+#: Who takes longer is no bridge, or none that serves.
+_HEALTH_S: Final = 5.0
+_CLOCK_WARN_S: Final = 2.0
+_CLOCK_FAIL_S: Final = 30.0
+
+
+async def answers(client: Client) -> dict[str, Any] | None:
+    """What `/health` says; None where no bridge answers."""
+    try:
+        async with asyncio.timeout(_HEALTH_S):
+            found = await client.ask(Request("GET", "/health", again=True))
+    except (CommandFailed, TimeoutError):
+        return None
+    return found if isinstance(found, dict) and "log" in found else None
+
+
+async def serving(client: Client, health: dict[str, Any]) -> AsyncIterator[Finding]:
+    """Each thing that can be seen from outside."""
+    version = health["version"]
+    if version == bridge.__version__:
+        yield Finding("bridge", Level.OK, f"Version {version} answers at {client.target.url}.")
+    else:
+        told = f"Version {version} answers, and this command line is {bridge.__version__}."
+        yield Finding("bridge", Level.WARN, told, "Use the command line of the bridge's version.")
+    yield await _key(client)
+    yield await _ready(client)
+    yield _log(health["log"])
+    yield _durability(health["log"])
+    yield _clock(health["timestamp"])
+    for warning in health["log"].get("warnings", ()):
+        yield Finding("log", Level.WARN, warning, "See docs/operations.md.")
+
+
+async def _key(client: Client) -> Finding:
+    try:
+        await client.ask(Request("GET", "/streams", again=True))
+    except CommandFailed as failure:
+        if failure.code is ExitCode.AUTH:
+            return Finding("key", Level.FAIL, failure.message, f"Set {KEY_VARIABLE} or give --key-file.")
+        return Finding("key", Level.WARN, f"Nobody knows: {failure.message}", "See log.")
+    if client.target.key is None:
+        return Finding("key", Level.OK, "No key is asked for.")
+    return Finding("key", Level.OK, "The key is taken.")
+
+
+async def _ready(client: Client) -> Finding:
+    try:
+        await client.ask(Request("GET", "/ready"))
+    except CommandFailed as failure:
+        return Finding(
+            "ready",
+            Level.FAIL,
+            "/ready says no.",
+            f"`curl {client.target.url}/ready` names the check. {failure.hint}",
+        )
+    return Finding("ready", Level.OK, "Requests may come.")
+
+
+def _log(log: dict[str, Any]) -> Finding:
+    version = f" {log['server_version']}" if log.get("server_version") else ""
+    told = f"{log['kind']}{version} is {log['state']}."
+    if log.get("detail"):
+        return Finding("log", Level.FAIL, f"{told} {log['detail']}", "See docs/operations.md.")
+    return Finding("log", Level.OK, told)
+
+
+def _durability(log: dict[str, Any]) -> Finding:
+    durability = log.get("durability")
+    if durability == "persisted":
+        return Finding("durability", Level.OK, "201 means on disk (persisted).")
+    told = f"201 means {durability}: in memory, which a killed single server loses."
+    return Finding(
+        "durability", Level.WARN, told, "Set DURABILITY=persisted; it holds for topics made from then on."
+    )
+
+
+def _clock(timestamp: str) -> Finding:
+    apart_s = (datetime.fromisoformat(timestamp) - datetime.now(UTC)).total_seconds()
+    told = f"The bridge's clock is {abs(apart_s):.1f} s {'ahead of' if apart_s > 0 else 'behind'} this machine's."
+    cure = "Keep both set (NTP): leases and --since go by them."
+    if abs(apart_s) >= _CLOCK_FAIL_S:
+        return Finding("clock", Level.FAIL, told, cure)
+    return (
+        Finding("clock", Level.WARN, told, cure)
+        if abs(apart_s) >= _CLOCK_WARN_S
+        else Finding("clock", Level.OK, told)
+    )
