@@ -32,8 +32,6 @@ class FairShare:
         least: that anybody may have while it is free.
     """
 
-    __slots__ = ("_alpha", "_by_holder", "_least", "amount_max", "taken")
-
     def __init__(self, amount_max: int, *, alpha: float, least: int = 1) -> None:
         self.amount_max = amount_max
         self._alpha = alpha

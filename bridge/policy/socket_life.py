@@ -27,10 +27,6 @@ class SocketLife:
         idle_after_s: without a use.
     """
 
-    __slots__ = (
-        "_ask_after_s", "_asked", "_heard_s", "_idle_after_s", "_stalled_after_s", "_taken_s", "_used_s", "_waiting_bytes"
-    )  # fmt: skip
-
     def __init__(
         self, now_s: float, *, ask_after_s: float, stalled_after_s: float, idle_after_s: float
     ) -> None:

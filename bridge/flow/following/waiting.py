@@ -24,8 +24,6 @@ class Waiting:
         deadline: of the waiting, not of the request.
     """
 
-    __slots__ = ("_deadline", "_given_up", "_stirred", "_tails")
-
     def __init__(self, tails: Tails, deadline: Deadline) -> None:
         self._tails = tails
         self._deadline = deadline

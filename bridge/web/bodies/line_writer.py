@@ -32,8 +32,6 @@ class LineWriter:
         response: prepared.
     """
 
-    __slots__ = ("_deflater", "_encoder", "_protocol", "response")
-
     def __init__(self, request: web.Request, response: web.StreamResponse, coding: Coding) -> None:
         self._protocol = protocol_of(request)
         self._encoder = request.app[SERVICES].pages

@@ -38,8 +38,6 @@ class LineSplitter:
     However a body is cut into chunks, its lines are the same.
     """
 
-    __slots__ = ("_line", "_line_bytes_max", "_passing", "_rest")
-
     def __init__(self, *, line_bytes_max: int) -> None:
         self._line_bytes_max = line_bytes_max
         self._line = 1

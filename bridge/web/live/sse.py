@@ -78,8 +78,6 @@ def _as_lines(objects: Sequence[bytes]) -> Sequence[bytes]:
 class EventForm(LiveForm):
     """How one reader's stream is written; readers whose forms have the same *key* get the same bytes."""
 
-    __slots__ = ()
-
     @property
     def key(self) -> Hashable:
         """For `RecordBatch.encoded`: within one feed all else is the same."""

@@ -34,24 +34,6 @@ class SseStream:
         retry_ms: how long the reader is to wait before it comes back.
     """
 
-    __slots__ = (
-        "_bytes",
-        "_bytes_at_beat",
-        "_ending",
-        "_follower",
-        "_form",
-        "_gone",
-        "_patience",
-        "_problem",
-        "_protocol",
-        "_reason",
-        "_request",
-        "_response",
-        "_retry_ms",
-        "_told",
-        "_transport",
-    )
-
     def __init__(
         self,
         request: web.Request,

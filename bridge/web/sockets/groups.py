@@ -38,10 +38,6 @@ class GroupSubscription:
         unacked: tokens that the client has.
     """
 
-    __slots__ = (
-        "_asked", "_group", "_head", "_room", "_services", "_socket", "_timeout_s", "_topic", "begun", "permits", "unacked"
-    )  # fmt: skip
-
     def __init__(
         self,
         services: Services,

@@ -77,8 +77,6 @@ class Publisher:
         answered: told of each message once.
     """
 
-    __slots__ = ("_answered", "_appender", "_bytes", "_coming", "_in_flight", "_log", "_pending", "_tasks")
-
     def __init__(self, log: MessageLog, appender: Appender, in_flight: InFlight, answered: OnAnswer) -> None:
         self._log = log
         self._appender = appender

@@ -42,8 +42,6 @@ class Permits:
         count: 0..`WS_PERMITS_MAX`.
     """
 
-    __slots__ = ("_more", "count")
-
     def __init__(self, count: int) -> None:
         self.count = count
         self._more = asyncio.Event()
@@ -73,8 +71,6 @@ class Permits:
 
 class MessageForm(LiveForm):
     """How one subscription's messages are written; those whose forms have the same *key* share the bytes."""
-
-    __slots__ = ()
 
     @property
     def key(self) -> Hashable:
@@ -170,10 +166,6 @@ class TopicSubscription:
     Nothing is taken without a permit, and nothing is kept that was not sent: where permits or room end within a batch,
     the follower goes on from there later. So a reader that wants nothing holds nothing.
     """
-
-    __slots__ = (
-        "_asked", "_deadline", "_follower", "_form", "_head", "_progress_s", "_services", "_socket", "_topic", "permits",
-    )  # fmt: skip
 
     def __init__(
         self, services: Services, socket: Socket, asked: Subscribe, topic: TopicRef, deadline: Deadline

@@ -145,8 +145,6 @@ class StoredRanges:
     partition.
     """
 
-    __slots__ = ("_latest", "found")
-
     def __init__(self) -> None:
         self.found: list[StoredRange] = []
         self._latest: dict[int, StoredRange] = {}
