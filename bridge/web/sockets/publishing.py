@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import structlog
@@ -132,22 +133,16 @@ class Publisher:
         task.add_done_callback(self._tasks.discard)
 
     async def _begin(self) -> None:
+        """A key's partition is known before the next append begins, or the next might overtake this one."""
         while self._coming:
             publication = self._coming[0]
-            placement = await self._found(publication)
+            placement = publication.placement
+            if isinstance(placement, ByKey):
+                with suppress(Exception):  # The append looks again, and answers for it.
+                    count = await self._log.partitions_count(publication.topic, deadline=publication.deadline)
+                    placement = ToPartition(partition_of_key(placement.key, count))
             self._start(self._append(publication, placement))
             self._coming.popleft()
-
-    async def _found(self, publication: Publication) -> Placement:
-        """Where it goes. A key's partition is known before the next append begins, or the next might overtake this one."""
-        placement = publication.placement
-        if not isinstance(placement, ByKey):
-            return placement
-        try:
-            count = await self._log.partitions_count(publication.topic, deadline=publication.deadline)
-        except Exception:  # noqa: BLE001 (the append looks again, and answers for it)
-            return placement
-        return ToPartition(partition_of_key(placement.key, count))
 
     async def _append(self, publication: Publication, placement: Placement) -> None:
         topic, messages, deadline = publication.topic, publication.messages, publication.deadline
