@@ -154,56 +154,30 @@ class _Member:
         return piece, len(left)
 
 
-class Deflater(Protocol):
-    """One body."""
+class Deflater:
+    """One body; *coding* GZIP or ZSTD."""
+
+    def __init__(self, coding: Coding) -> None:
+        if coding is Coding.GZIP:
+            self._body: Any = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
+            self._so_far = zlib.Z_SYNC_FLUSH
+        else:
+            self._body = zstd.ZstdCompressor(level=_LEVEL)
+            self._so_far = zstd.ZstdCompressor.FLUSH_BLOCK
 
     def feed(self, plain: bytes) -> bytes:
         """What is ready of the body now."""
-        ...
+        return bytes(self._body.compress(plain))
 
     def flush(self) -> bytes:
         """The rest of what was fed, so that it can be read before more comes."""
-        ...
+        return bytes(self._body.flush(self._so_far))
 
     def end(self) -> bytes:
         """The rest of the body; there is no more."""
-        ...
+        return bytes(self._body.flush())
 
 
 def deflater_of(coding: Coding) -> Deflater | None:
     """For one body; None for `IDENTITY`."""
-    match coding:
-        case Coding.GZIP:
-            return _Gzip()
-        case Coding.ZSTD:
-            return _Zstd()
-        case _:
-            return None
-
-
-class _Gzip:
-    def __init__(self) -> None:
-        self._body = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_FORMAT)
-
-    def feed(self, plain: bytes) -> bytes:
-        return self._body.compress(plain)
-
-    def flush(self) -> bytes:
-        return self._body.flush(zlib.Z_SYNC_FLUSH)
-
-    def end(self) -> bytes:
-        return self._body.flush()
-
-
-class _Zstd:
-    def __init__(self) -> None:
-        self._body = zstd.ZstdCompressor(level=_LEVEL)
-
-    def feed(self, plain: bytes) -> bytes:
-        return self._body.compress(plain)
-
-    def flush(self) -> bytes:
-        return self._body.flush(zstd.ZstdCompressor.FLUSH_BLOCK)
-
-    def end(self) -> bytes:
-        return self._body.flush()
+    return None if coding is Coding.IDENTITY else Deflater(coding)

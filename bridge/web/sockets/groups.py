@@ -34,7 +34,7 @@ class GroupSubscription:
     Receives as one of a group's consumers.
 
     Attributes:
-        begun: as `Subscription.begun`.
+        begun, left: as of a `TopicSubscription`.
         unacked: tokens that the client has.
     """
 
@@ -66,7 +66,7 @@ class GroupSubscription:
         return ResumePoint(self._asked.id, None)
 
     async def run(self) -> None:
-        """As `Subscription.run`; an outage of the log is waited out."""
+        """As `TopicSubscription.run`; an outage of the log is waited out."""
         await self._begin()
         delay_s = TAIL_RETRY_S_MIN
         while True:

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Coroutine
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import structlog
 
@@ -60,10 +60,12 @@ from bridge.web.sockets.operations import (
 )
 from bridge.web.sockets.publishing import Publication, Publisher, publication_of, topic_of
 from bridge.web.sockets.socket import Socket
-from bridge.web.sockets.subscriptions import Subscription, TopicSubscription
+from bridge.web.sockets.subscriptions import TopicSubscription
 from bridge.web.wire.answers import receipt_json
 from bridge.web.wire.bulk import raw_receipt_json
 from bridge.web.wire.problems import problem_object, row_of
+
+Subscription: TypeAlias = TopicSubscription | GroupSubscription
 
 _log = structlog.get_logger("bridge.web")
 _SERVER_ERROR: Final = 500

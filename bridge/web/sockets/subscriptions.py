@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Hashable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from bridge.clock import Deadline
 from bridge.errors import BadRequest
@@ -102,31 +102,6 @@ class MessageForm(LiveForm):
         return list(map(_PIECE.__mod__, zip(tokens, objects, strict=True)))
 
 
-class Subscription(Protocol):
-    """What the session asks of one, whatever it is to."""
-
-    permits: Permits
-
-    @property
-    def begun(self) -> bool:
-        """Whether the client was told `subscribed`."""
-        ...
-
-    @property
-    def left(self) -> ResumePoint:
-        """Where it stands after what was sent."""
-        ...
-
-    async def run(self) -> None:
-        """
-        Send what there is, until cancelled.
-
-        Raises:
-            BridgeError: if there can be no more, or it could not begin.
-        """
-        ...
-
-
 def start_of(asked: Subscribe, topic: TopicRef, cursors: Cursors) -> tuple[Start, tuple[int, ...] | None]:
     """
     Where *asked* begins, and of which partitions it is; None for all, those added later too.
@@ -165,6 +140,10 @@ class TopicSubscription:
 
     Nothing is taken without a permit, and nothing is kept that was not sent: where permits or room end within a batch,
     the follower goes on from there later. So a reader that wants nothing holds nothing.
+
+    Attributes:
+        begun: the client was told `subscribed`.
+        left: where it stands after what was sent, and behind what the filter held back.
     """
 
     def __init__(
@@ -187,12 +166,17 @@ class TopicSubscription:
 
     @property
     def left(self) -> ResumePoint:
-        """As `Subscription.left`: behind what the filter held back too."""
         form, follower = self._form, self._follower
         cursor = None if form is None or follower is None else form.cursor(follower.positions)
         return ResumePoint(self._asked.id, cursor)
 
     async def run(self) -> None:
+        """
+        Send what there is, until cancelled.
+
+        Raises:
+            BridgeError: if there can be no more, or it could not begin.
+        """
         services, asked = self._services, self._asked
         start, partitions = start_of(asked, self._topic, services.cursors)
         follower = self._follower = await services.feeds.follow(
