@@ -5,8 +5,6 @@ from typing import Final
 
 from tests.deploy.grafana import Dashboard, Panel, Row, text
 
-__all__ = ("DASHBOARDS", "FOLDER")
-
 FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "dashboards"
 #: What every query looks at: the variables at the top of the page.
 OURS: Final = 'job="$job", instance=~"$instance"'

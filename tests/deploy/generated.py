@@ -7,8 +7,6 @@ from typing import Any, Final
 
 from tests.deploy.manifests import CHART, KUBERNETES, ROOT, settings
 
-__all__ = ("MADE",)
-
 _RULES: Final = (ROOT / "deploy" / "prometheus" / "bridge.rules.yaml").read_text()
 _PROMETHEUS_RULE: Final = """\
 # Made from deploy/prometheus/bridge.rules.yaml by `python -m tests.deploy.generated`.

@@ -3,8 +3,6 @@
 import json
 from typing import Any, Final, NamedTuple
 
-__all__ = ("Dashboard", "Panel", "Row", "document", "text")
-
 _WIDTH: Final = 24
 _HEIGHT: Final = 8
 _COLUMNS: Final = 3

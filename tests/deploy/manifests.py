@@ -9,21 +9,6 @@ import yaml
 
 from bridge.config.sections import Config, SettingSpec
 
-__all__ = (
-    "CHART",
-    "KUBERNETES",
-    "ROOT",
-    "by_kind",
-    "compose",
-    "dockerfile_environment",
-    "dockerfile_instructions",
-    "dockerfile_last_stage",
-    "kubernetes_manifests",
-    "manifest",
-    "setting_names",
-    "settings",
-)
-
 ROOT: Final = Path(__file__).resolve().parents[2]
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"
 CHART: Final = ROOT / "deploy" / "helm" / "bridge"

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ("names_of", "with_variables")
-
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 #: Names with colons are those of recording rules.
 _SELECTOR: Final = re.compile(r"(?<![:\w])((?:bridge|process)_[a-z_]+|up)(?![:\w])(?:\{([^}]*)\})?")

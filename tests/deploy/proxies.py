@@ -13,8 +13,6 @@ from typing import Final, NamedTuple
 from tests.deploy.manifests import ROOT
 from tests.support.programs import checked, program
 
-__all__ = ("NAME", "PROXIES", "Front", "running_proxy")
-
 #: What the samples call the bridge.
 NAME: Final = "bridge.example.org"
 #: Loopback as well, but not the address of the proxy.

@@ -2,8 +2,6 @@
 
 from typing import Final
 
-__all__ = ("ADVICE",)
-
 #: By the name that a scrape shows, as Prometheus' own parser gives it. A claim in `test_metrics_page.py` holds it complete.
 ADVICE: Final = {
     "bridge_build_info": "Compare the versions of all instances after an upgrade. Two versions for longer than a rollout: finish it or take it back.",

@@ -11,16 +11,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from bridge.telemetry.metrics import Metrics
 from tests.readme.metric_advice import ADVICE
 
-__all__ = (
-    "PAGE",
-    "SECTIONS",
-    "declared_labels",
-    "metrics_table",
-    "section_of",
-    "shown_metrics",
-    "with_table",
-)
-
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 #: By the beginning of a name, in the order of the page; the first that fits holds.
 SECTIONS: Final = (

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ("checked", "needs", "program")
-
 TIMEOUT_S = 120.0
 
 

@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from tests.support.programs import program
 
-__all__ = ("Prometheus", "running_prometheus")
-
 START_TIMEOUT_S = 60.0
 POLL_S = 0.1
 CONFIG = """
