@@ -23,6 +23,9 @@ from tests.support.iggy_server import NoServer, find_server
 STOP_TIMEOUT_S: Final = 60.0
 STEP_TIMEOUT_S: Final = 120.0
 CURL_TIMED_OUT: Final = 28
+# What ends a stream for a reader; a machine that is shared needs more to show what there is.
+_ONE_SECOND: Final = " -m 1 "
+_MORE_SECONDS: Final = " -m 4 "
 #: Blocks that say why they are not run, by page. One more is to be argued for here.
 NOT_RUN: Final = {"README.md": 1, "docs/deployment.md": 5, "docs/recipes.md": 3}
 #: Languages of blocks that nobody types.
@@ -94,6 +97,7 @@ class Reader:
         (work / ".curlrc").write_text("silent\n")
 
     def _typed(self, text: str) -> str:
+        text = text.replace(_ONE_SECOND, _MORE_SECONDS)
         return re.sub(r"\b\d+\b", lambda found: self._instead.get(found[0], found[0]), text)
 
     def do(self, step: Step) -> None:
@@ -113,7 +117,7 @@ class Reader:
             self._sessions.append(shell.pid)
             code = shell.wait(timeout=STEP_TIMEOUT_S)
         came = self._output.read_text()
-        assert code == (CURL_TIMED_OUT if " -m 1 " in step.command else 0), f"{step.command}\n{came}"
+        assert code == (CURL_TIMED_OUT if _ONE_SECOND in step.command else 0), f"{step.command}\n{came}"
         if step.output is not None:
             assert steady(came) == steady(self._typed(step.output)), step.command
 
@@ -180,3 +184,10 @@ def test_what_could_be_typed_is_run() -> None:
 def test_what_is_not_run_is_known() -> None:
     found = {name_of(page): sum(block.not_run is not None for block in blocks_of(page)) for page in PAGES}
     assert {name: count for name, count in found.items() if count} == NOT_RUN
+
+
+@pytest.mark.parametrize("page", [ROOT / name for name in NOT_RUN], ids=name_of)
+def test_what_is_not_run_is_a_script_all_the_same(page: Path) -> None:
+    for block in blocks_of(page):
+        if block.not_run is not None:
+            subprocess.run(["bash", "-n", "-c", block.text], check=True)
