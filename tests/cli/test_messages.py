@@ -120,7 +120,7 @@ async def test_a_file_whose_sending_was_killed_is_sent_on_with_nothing_lost_and_
         done = await asyncio.to_thread(through, "pub", "-t", topic, "--file", str(path), "-o", "json")
     assert done.stderr == "bridge: going on behind line 2,000.\n"
     told = json.loads(done.stdout)
-    assert (told["found"], told["stored"], told["lines"]) == (1_000, 2_000, 5_000)
+    assert (told["found"], told["stored"], told["lines"]) == (1_000, 5_000, 5_000)
     found = await asyncio.to_thread(cli.lines, "tail", "-t", topic, "--from", "first")
     assert [each["payload"]["n"] for each in found] == list(range(5_000))
     assert max(Counter(each["id"] for each in found).values()) == 1

@@ -3,6 +3,8 @@
 import typer
 
 from bridge.cli.remote.context_commands import add_contexts
+from bridge.cli.remote.copy_command import add_copy
+from bridge.cli.remote.file_commands import add_files
 from bridge.cli.remote.group_commands import add_groups
 from bridge.cli.remote.offset_commands import add_offsets
 from bridge.cli.remote.publishing_command import add_publishing
@@ -12,5 +14,14 @@ from bridge.cli.remote.topic_commands import add_topics
 
 def add_remote(app: typer.Typer) -> None:
     """Add all of them."""
-    for add in (add_publishing, add_reading, add_topics, add_groups, add_offsets, add_contexts):
+    for add in (
+        add_publishing,
+        add_reading,
+        add_topics,
+        add_groups,
+        add_offsets,
+        add_copy,
+        add_files,
+        add_contexts,
+    ):
         add(app)

@@ -3,17 +3,16 @@
 import os
 import sys
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import typer
 
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.file_sending import LineSource, open_lines, send_lines
 from bridge.cli.remote.names import topic_path
-from bridge.cli.remote.progress import bar
 from bridge.cli.remote.reading_commands import TopicOption
 from bridge.cli.remote.rendering import Column, count_text
 from bridge.cli.remote.transfer_state import TransferState
@@ -94,18 +93,14 @@ async def _pub(
     if message is not None:
         await _send_one(call, path, message.encode(), place, headers)
     elif file is None:
-        await _send_lines(call, _Source(sys.stdin.buffer, None, None), path, place, headers)
+        await _send_lines(call, LineSource(sys.stdin.buffer, None, None), path, place, headers)
     else:
         identity = {"what": "pub", "url": call.client.target.url, "path": path, "file": str(file.resolve())}
         state = TransferState({**identity, "place": place, "headers": headers}, os.environ)
         if restart:
             state.clear()
-        try:
-            opened = file.open("rb")
-        except OSError as error:
-            raise CommandFailed(f"The file cannot be read: {error.strerror}.", ExitCode.USAGE) from None
-        with opened:
-            await _send_lines(call, _Source(opened, state, os.fstat(opened.fileno())), path, place, headers)
+        with open_lines(file) as lines:
+            await _send_lines(call, LineSource(lines, state, os.fstat(lines.fileno())), path, place, headers)
 
 
 async def _send_one(
@@ -131,124 +126,25 @@ async def _send_one(
     call.out.one(shown, _ONE)
 
 
-class _Source(NamedTuple):
-    """Lines; with a state, and what the file looks like, where they can be gone back to."""
-
-    file: BinaryIO
-    state: TransferState | None
-    stat: os.stat_result | None
-
-
 async def _send_lines(
-    call: Call, source: _Source, path: str, place: Mapping[str, str], headers: Mapping[str, str]
+    call: Call, source: LineSource, path: str, place: Mapping[str, str], headers: Mapping[str, str]
 ) -> None:
-    from bridge.cli.remote.sending import Sender  # noqa: PLC0415
+    from bridge.cli.remote.sending import Outgoing, Sender  # noqa: PLC0415
 
     sender = Sender(call.client, path, query=tuple(place.items()), headers=headers)
-    state = _begin(call, source)
-    if source.state is not None:
-        source.file.seek(state["byte"])
-    stored: Counter[str] = Counter()
-    partitions: Counter[int] = Counter()
-    durability = None
-    cursor, resumed = state["cursor"], state["cursor"] is not None
-    with bar("Sending", None if source.stat is None else source.stat.st_size) as shown:
-        for block in _blocks(source.file, uuid.UUID(state["session"]), state["line"], state["byte"]):
-            if not resumed:
-                cursor = await sender.place()
-            state |= {"line": block.line, "byte": block.byte, "cursor": cursor}
-            if source.state is not None:
-                source.state.write(state)
-            left = await sender.missing(block.messages, cursor) if resumed else block.messages
-            stored["found"] += len(block.messages) - len(left)
-            resumed = False
-            for each in await _sent(sender, block, left, cursor):
-                durability = each.durability
-                for one in each.receipts:
-                    partitions[one["partition_id"]] += one["count"]
-            stored["stored"] += len(left)
-            stored["lines"] = block.end_line
-            state |= {"line": block.end_line, "byte": block.end_byte, "cursor": None}
-            shown.at(block.end_byte, f"{block.end_line:,} lines")
+    sent = await send_lines(call, source, sender, Outgoing.of)
     if source.state is not None:
         source.state.clear()
     call.out.one(
         {
-            "stored": stored["stored"],
-            "found": stored["found"],
-            "lines": stored["lines"] or state["line"],
-            "durability": durability,
-            "partitions": [{"partition_id": p, "count": n} for p, n in sorted(partitions.items())],
+            "stored": sent.tally.messages,
+            "found": sent.found,
+            "lines": sent.lines,
+            "durability": sent.durability,
+            "partitions": [{"partition_id": p, "count": n} for p, n in sorted(sent.partitions.items())],
         },
         _MANY,
     )
-
-
-async def _sent(sender: Any, block: "_Block", left: list[Any], cursor: str) -> list[Any]:
-    """What was told of *left*; a fault names the line of the file."""
-    try:
-        return list(await sender.send(left, cursor)) if left else []
-    except CommandFailed as failure:
-        word, _, number = failure.fault_at.partition(" ")
-        if word == "line" and number.isdecimal():
-            faulty = left[int(number) - 1]
-            line = block.numbers[next(at for at, each in enumerate(block.messages) if each is faulty)]
-            failure.hint = f"That is line {line:,} of what was given; the lines before it are stored."
-        raise
-
-
-def _begin(call: Call, source: _Source) -> dict[str, Any]:
-    """Where the lines begin: at the first, or where a transfer of the same file was cut."""
-    stat = source.stat
-    looks = {} if stat is None else {"size": stat.st_size, "changed_ns": stat.st_mtime_ns}
-    found = None if source.state is None else source.state.read()
-    if found is None:
-        return {"session": str(uuid.uuid4()), "line": 0, "byte": 0, "cursor": None, **looks}
-    if any(found[name] != value for name, value in looks.items()):
-        raise CommandFailed(
-            f"The file has changed since it was sent up to line {found['line']}.",
-            ExitCode.USAGE,
-            hint="Send it from its first line on with --restart.",
-        )
-    call.out.note(f"bridge: going on behind line {found['line']:,}.")
-    return found
-
-
-class _Block(NamedTuple):
-    """Some lines: from where, up to where, the messages in them, and the number of the line of each."""
-
-    line: int
-    byte: int
-    end_line: int
-    end_byte: int
-    messages: list[Any]
-    numbers: list[int]
-
-
-def _blocks(file: BinaryIO, session: uuid.UUID, line: int, byte: int) -> Iterator[_Block]:
-    """The rest of *file*; a line has the same id whenever it is read again."""
-    from bridge.cli.remote.sending import BLOCK_BYTES, BLOCK_MESSAGES, Outgoing  # noqa: PLC0415
-
-    while True:
-        messages: list[Any] = []
-        numbers: list[int] = []
-        at_line, at_byte, size = line, byte, 0
-        while len(messages) < BLOCK_MESSAGES and size < BLOCK_BYTES and (text := file.readline()):
-            line, byte = line + 1, byte + len(text)
-            payload = text.strip(b" \t\r\n")
-            if payload:
-                size += len(payload)
-                messages.append(Outgoing.of(payload, _line_id(session, line)))
-                numbers.append(line)
-        if messages:
-            yield _Block(at_line, at_byte, line, byte, messages, numbers)
-        elif at_byte == byte:
-            return
-
-
-def _line_id(session: uuid.UUID, line: int) -> str:
-    """The low half of the session's random number counts the lines: distinct in it, and as random as it between them."""
-    return str(uuid.UUID(int=session.int ^ line))
 
 
 def _headers(given: list[str] | None) -> dict[str, str]:

@@ -40,11 +40,13 @@ class Outgoing(NamedTuple):
         id: as a UUID is written, in lower case.
         line: the message as `lines=messages` takes it, with this id.
         partition_id: where it must go; None for anywhere.
+        size_bytes: of its payload, 0 where nobody counts.
     """
 
     id: str
     line: bytes
     partition_id: int | None = None
+    size_bytes: int = 0
 
     @classmethod
     def of(cls, payload: bytes, id_: str) -> "Outgoing":

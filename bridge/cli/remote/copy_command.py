@@ -1,0 +1,201 @@
+"""`bridge copy` (shell): the messages of a topic into another, of this bridge or of another."""
+
+import os
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import orjson
+import typer
+
+from bridge.cli.remote.calling import Call, remote
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.names import split_topic, topic_path
+from bridge.cli.remote.partition_reading import Span, read_span, spans_of
+from bridge.cli.remote.progress import bar
+from bridge.cli.remote.rendering import Column, count_text, size_text
+from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.tallies import Tally, check
+from bridge.cli.remote.target import target_of
+from bridge.cli.remote.transfer_state import TransferState
+
+if TYPE_CHECKING:
+    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.sending import Outgoing
+
+NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not read at the end what is there.")]
+Restart = Annotated[bool, typer.Option("--restart", help="Forget how far it came, and begin anew.")]
+Spread = Annotated[bool, typer.Option("--spread", help="Into any partition, in place of the same.")]
+_JSON: Final = {"Content-Type": "application/json"}
+DONE: Final = (
+    Column("messages", "MESSAGES", count_text),
+    Column("size_bytes", "PAYLOADS", size_text),
+    Column("found", "WERE THERE", count_text),
+    Column("checked", "CHECKED"),
+)
+
+
+def add_copy(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("copy")(remote(_copy))
+
+
+async def _copy(
+    call: Call,
+    source: Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="From here.", show_default=False)],
+    target: Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="To here.", show_default=False)],
+    *,
+    to_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Bridge to copy to. [dim]default: the same[/]", show_default=False),
+    ] = None,
+    to_key_file: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="File that holds its API key.", show_default=False),
+    ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add the topic, like its source, where it is not there.")
+    ] = False,
+    spread: Spread = False,
+    no_check: NoCheck = False,
+    restart: Restart = False,
+) -> None:
+    """
+    Copy what a topic holds now into another, each message to the same partition with its id and headers.
+
+    The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
+    """
+    from bridge.cli.remote.client import Client  # noqa: PLC0415 (it takes half a second)
+
+    split_topic(target)
+    if to_url is None and source == target:
+        raise CommandFailed("A topic is not copied into itself.", ExitCode.USAGE)
+    other = call.client.target if to_url is None else target_of(to_url, to_key_file, _WITHOUT_KEY)
+    async with Client(other) as to:
+        found = await call.client.ask(Request("GET", topic_path(source), again=True))
+        await _prepare(to, target, found, add=add, spread=spread)
+        names = {"from": call.client.target.url, "source": source, "to": other.url, "target": target}
+        state = TransferState({"what": "copy", **names, "spread": spread}, os.environ)
+        if restart:
+            state.clear()
+        await _Copy(call, to, topic_path(source), topic_path(target), state, spread=spread).run(
+            spans_of(found), checks=not no_check
+        )
+
+
+#: The key of the one bridge is not sent to the other.
+_WITHOUT_KEY: Final[dict[str, str]] = {}
+
+
+async def _prepare(to: "Client", target: str, source: dict[str, Any], *, add: bool, spread: bool) -> None:
+    try:
+        found = await to.ask(Request("GET", topic_path(target), again=True))
+    except CommandFailed as failure:
+        if failure.code is not ExitCode.NOT_FOUND or not add:
+            failure.hint = failure.hint or "Add it with --add."
+            raise
+        stream, name = split_topic(target)
+        try:
+            await to.ask(Request("GET", path_of("streams", stream), again=True))
+        except CommandFailed as missing:
+            if missing.code is not ExitCode.NOT_FOUND:
+                raise
+            await to.ask(Request("POST", "/streams", (), orjson.dumps({"name": stream}), _JSON))
+        body = {"name": name, "partitions": source["partitions_count"], "durability": source["durability"]}
+        kept = {key: value for key, value in source["retention"].items() if value is not None}
+        body |= {"retention": kept} if kept else {}
+        found = await to.ask(
+            Request("POST", path_of("streams", stream, "topics"), (), orjson.dumps(body), _JSON)
+        )
+    if found["partitions_count"] < source["partitions_count"] and not spread:
+        raise CommandFailed(
+            f"The target has {found['partitions_count']} partitions, the source {source['partitions_count']}.",
+            ExitCode.USAGE,
+            hint="Add partitions to it, or copy into any of them with --spread.",
+        )
+
+
+class _Copy:
+    """One copy; its state is kept before each block is sent."""
+
+    def __init__(
+        self, call: Call, to: "Client", source: str, target: str, state: TransferState, *, spread: bool
+    ) -> None:
+        from bridge.cli.remote.sending import Sender  # noqa: PLC0415
+
+        self._call, self._to = call, to
+        self._source, self._target = source, target
+        self._state, self._spread = state, spread
+        self._sender = Sender(to, target)
+
+    async def run(self, spans: list[Span], *, checks: bool) -> None:
+        kept = self._state.read()
+        if kept is None:
+            kept = {
+                "spans": [list(span) for span in spans],
+                "at": 0,
+                "offset": 0,
+                "start": await self._sender.place(),
+                "cursor": None,
+                "tally": None,
+                "found": 0,
+            }
+        else:
+            self._call.out.note(f"bridge: going on behind {Tally.of(kept['tally']).messages:,} messages.")
+        whole = [Span(*each) for each in kept["spans"]]
+        total = sum(each.end - each.begin for each in whole)
+        with bar("Copying", total) as shown:
+            while kept["at"] < len(whole):
+                span = whole[kept["at"]]
+                await self._span(span._replace(begin=max(span.begin, kept["offset"])), kept, shown)
+                kept |= {"at": kept["at"] + 1, "offset": 0}
+        tally = Tally.of(kept["tally"])
+        if checks:
+            await check(self._to, self._target, kept["start"], tally)
+        self._state.clear()
+        self._call.out.one(
+            {
+                "messages": tally.messages,
+                "size_bytes": tally.size_bytes,
+                "found": kept["found"],
+                "checked": "all are there, none is there twice" if checks else "no",
+            },
+            DONE,
+        )
+
+    async def _span(self, span: Span, kept: dict[str, Any], shown: Any) -> None:
+        async with aclosing(self._blocks(span)) as blocks:
+            async for block, tally, offset in blocks:
+                resumed = kept["cursor"] is not None
+                if not resumed:
+                    kept["cursor"] = await self._sender.place()
+                self._state.write(kept)
+                left = await self._sender.missing(block, kept["cursor"]) if resumed else block
+                if left:
+                    await self._sender.send(left, kept["cursor"])
+                before = Tally.of(kept["tally"])
+                after = Tally(*(a + b for a, b in zip(before, tally, strict=True)))
+                kept |= {
+                    "offset": offset,
+                    "cursor": None,
+                    "tally": after.reduced().state(),
+                    "found": kept["found"] + len(block) - len(left),
+                }
+                shown.at(after.messages, f"{after.messages:,} messages")
+
+    async def _blocks(self, span: Span) -> AsyncGenerator[tuple[list["Outgoing"], Tally, int]]:
+        """Blocks of *span* with their tally and the offset behind them; the same whenever it is read from there."""
+        from bridge.cli.remote.sending import BLOCK_BYTES, BLOCK_MESSAGES, Outgoing  # noqa: PLC0415
+
+        block: list[Outgoing] = []
+        tally, offset = Tally(), span.begin
+        async with aclosing(read_span(self._call.client, self._source, span)) as messages:
+            async for message, line in messages:
+                partition_id = None if self._spread else message.partition_id
+                block.append(Outgoing(message.id, line, partition_id, message.size))
+                tally, offset = tally.plus(message.id, message.size), message.offset + 1
+                if len(block) >= BLOCK_MESSAGES or tally.size_bytes >= BLOCK_BYTES:
+                    yield block, tally, offset
+                    block, tally = [], Tally()
+        if block:
+            yield block, tally, offset

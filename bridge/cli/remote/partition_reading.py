@@ -1,0 +1,67 @@
+"""What a topic holds, read partition by partition up to where it ends now (shell)."""
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import stamina
+
+from bridge.cli.remote.failures import CommandFailed
+from bridge.cli.remote.messages import SeenMessage, seen_message
+from bridge.cli.remote.requests import Request
+
+if TYPE_CHECKING:
+    from bridge.cli.remote.client import Client
+
+_LINES: Final = {"Accept": "application/x-ndjson"}
+_ATTEMPTS: Final = 12
+_WAIT_S_MAX: Final = 20.0
+
+
+class Span(NamedTuple):
+    """Messages of a partition: those that are kept of the offsets *begin* up to, not including, *end*."""
+
+    partition_id: int
+    begin: int
+    end: int
+
+
+def spans_of(topic: dict[str, Any]) -> list[Span]:
+    """What each partition of *topic* holds, as it was told of."""
+    return [
+        Span(each["id"], 0, each["current_offset"] + 1 if each["messages_count"] else 0)
+        for each in topic["partitions"]
+    ]
+
+
+async def read_span(client: "Client", path: str, span: Span) -> AsyncGenerator[tuple[SeenMessage, bytes]]:
+    """
+    Each message of *span* with its line, in order; what is cut goes on behind the last one.
+
+    Raises:
+        CommandFailed: if it cannot be read, after some tries where trying helps.
+    """
+    offset = span.begin
+    while offset < span.end:
+        begin = offset
+        attempts = stamina.retry_context(
+            on=lambda error: isinstance(error, CommandFailed) and error.retryable,
+            attempts=_ATTEMPTS,
+            wait_max=_WAIT_S_MAX,
+            timeout=None,
+        )
+        async for attempt in attempts:
+            with attempt:
+                query = (
+                    ("partition_id", str(span.partition_id)),
+                    ("offset", str(offset)),
+                    ("until", str(span.end)),
+                )
+                request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
+                async with client.lines(request) as (lines, _):
+                    async for line in lines:
+                        message = seen_message(line)
+                        offset = message.offset + 1
+                        yield message, line
+        if offset == begin:
+            # Nothing is left: the newest are gone, or were never there.
+            return
