@@ -243,7 +243,9 @@ class IggyConnection:
                 self.gate.clear()
             case Action.DROP_CLIENTS:
                 self.generation += 1
-                self._drop_clients()
+                for lane in self.lanes:
+                    for slot in lane.slots:
+                        slot.drop_client(self._last_answer_s)
             case Action.RESET_BREAKER:
                 self.breaker.reset()
             case Action.BACK_OFF:
@@ -251,11 +253,6 @@ class IggyConnection:
             case Action.DIAL:
                 self._dial_wanted.set()
         self.tell_breaker()
-
-    def _drop_clients(self) -> None:
-        for lane in self.lanes:
-            for slot in lane.slots:
-                slot.drop_client(self._last_answer_s)
 
     def tell_breaker(self) -> None:
         """Pass on where the breaker stands, if that is news."""

@@ -11,10 +11,6 @@ from bridge.limits import FEED_DELIVERIES_PER_TURN, READ_PAGE_MESSAGES
 _Data = TypeVar("_Data")
 
 
-def _page() -> int:
-    return READ_PAGE_MESSAGES
-
-
 class Sink(NamedTuple, Generic[_Data]):
     """
     How a reader is given what comes.
@@ -33,7 +29,7 @@ class Sink(NamedTuple, Generic[_Data]):
     encode: Callable[[Sequence[RecordBatch]], _Data]
     write: Callable[[_Data], bool]
     drain: Callable[[], Awaitable[None]]
-    wanted: Callable[[], int] = _page
+    wanted: Callable[[], int] = lambda: READ_PAGE_MESSAGES
 
 
 class FannedFeed(Protocol):

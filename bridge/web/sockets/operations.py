@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from bridge.errors import BadRequest, BridgeError
+from bridge.errors import BadRequest
 from bridge.limits import (
     CURSOR_CHARS_MAX,
     CURSOR_PARTITIONS_MAX,
@@ -221,15 +221,11 @@ def _check_subscribe(operation: Subscribe) -> None:
 def _check_publish(operation: Publish) -> None:
     given = [name for name in _BODIES if getattr(operation, name) is not UNSET]
     if len(given) != 1:
-        raise _two_or_none(given)
+        raise BadRequest(
+            "A message is one of 'event', 'payload', 'text' and 'payload_base64'.",
+            path=f"$.{given[1]}" if given else "$",
+        )
     if operation.headers is not None and given == ["event"]:
         raise BadRequest("An event carries no headers: leave 'headers' out.", path="$.headers")
     if operation.partition_key is not None and operation.partition_id is not None:
         raise BadRequest("Give 'partition_key' or 'partition_id', not both.", path="$.partition_id")
-
-
-def _two_or_none(given: list[str]) -> BridgeError:
-    return BadRequest(
-        "A message is one of 'event', 'payload', 'text' and 'payload_base64'.",
-        path=f"$.{given[1]}" if given else "$",
-    )
