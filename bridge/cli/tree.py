@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 import bridge
+from bridge.cli.backups import add_backups
 from bridge.cli.completion import add_completion
 from bridge.cli.reference import add_reference
 from bridge.cli.serving import add_serving
@@ -53,6 +54,7 @@ def command_tree(
 
     add_serving(app, loop_factory)
     add_reference(app)
+    add_backups(app)
     if command not in _SERVING:
         from bridge.cli.doctor.command import add_doctor  # noqa: PLC0415
         from bridge.cli.remote.all_commands import add_remote  # noqa: PLC0415 (a server needs none of these)

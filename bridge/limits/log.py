@@ -96,6 +96,16 @@ LOCAL_PARTITIONS_MAX: Final = 1_000_000
 LOCAL_CHECKPOINT_PAGES: Final = 1_000
 # How long another process (a backup, a shell) may hold the database before a write gives up.
 LOCAL_BUSY_TIMEOUT_MS: Final = 2_000
+# Pages (4 KiB each) that a backup copies before it tells how far it is and heeds a signal: some 10 ms.
+BACKUP_STEP_PAGES: Final = 1_024
+# What a copy is read and written by; the same reason.
+BACKUP_BLOCK_BYTES: Final = 1024 * 1024
+# Steps of SQLite's machine between two looks for a signal while a copy is checked: some 10 ms.
+BACKUP_CHECK_STEPS: Final = 100_000
+# Must stay free on the disk of a copy: its manifest, its directory, and what others write meanwhile.
+BACKUP_SPARE_BYTES: Final = 1024 * 1024
+# The manifest of a copy; ours have half a KiB.
+BACKUP_MANIFEST_BYTES_MAX: Final = 64 * 1024
 
 # --- Iggy -------------------------------------------------------------------------------------------------------
 # One client runs one request at a time (measured). A partition always uses the same lane, so order holds;

@@ -14,7 +14,7 @@ from bridge.locallog.schema import offset_of
 from bridge.messagelog import NewRecords, Records
 from bridge.messagelog.bounds import headers_bytes
 
-__all__ = ("Chunk", "DamagedChunk", "decode", "encode", "split")
+__all__ = ("Chunk", "DamagedChunk", "check", "decode", "encode", "split")
 
 # Values of headers: text, bytes, bool, int or float, each as its own kind of msgpack.
 _Headers = dict[str, Any]
@@ -91,9 +91,9 @@ def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int
     )
 
 
-def decode(chunk: Chunk) -> Records:
+def check(chunk: Chunk) -> None:
     """
-    The messages of a stored chunk.
+    Hold a stored chunk against its checksum.
 
     Raises:
         DamagedChunk: if the row is not what `encode` made.
@@ -101,6 +101,17 @@ def decode(chunk: Chunk) -> Records:
     key, count, timestamp_us, bytes_end, checksum, body = chunk
     if _checksum(key, count, timestamp_us, bytes_end, body) != checksum:
         raise DamagedChunk
+
+
+def decode(chunk: Chunk) -> Records:
+    """
+    The messages of a stored chunk.
+
+    Raises:
+        DamagedChunk: if the row is not what `encode` made.
+    """
+    check(chunk)
+    key, count, timestamp_us, _, _, body = chunk
     offset = offset_of(key)
     offsets, timestamps_us = range(offset, offset + count), (timestamp_us,) * count
     if body[:1] != _COLUMNS_BEGIN or body[1:2] > _NUMBER_MAX:

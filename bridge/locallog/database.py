@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import apsw
+import structlog
 
 from bridge import limits
 from bridge.errors import StartupError
@@ -16,19 +17,36 @@ from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space, StatVfs
 from bridge.messagelog import Retention
 
-__all__ = ("FILE_NAME", "NoSpaceLeft", "Tuning", "load_catalog", "open_reader", "open_writer")
+__all__ = (
+    "DAMAGED",
+    "FILE_NAME",
+    "FOREIGN",
+    "NEWER",
+    "NoSpaceLeft",
+    "Tuning",
+    "load_catalog",
+    "open_reader",
+    "open_writer",
+    "stored_version",
+    "sync_directory",
+)
+
+_LOG = structlog.get_logger("bridge.locallog")
 
 FILE_NAME: Final = "messages.db"
 
-_DAMAGED: Final = (
+DAMAGED: Final = (
     "The embedded log in DATA_DIR is damaged; restore it from a copy, or set DATA_DIR to an empty directory."
 )
 _UNUSABLE: Final = "The embedded log in DATA_DIR cannot be used: its disk fails."
 _NO_SPACE: Final = "There is no space left for the embedded log in DATA_DIR: free some, 1 MiB at least."
-_FOREIGN: Final = (
+FOREIGN: Final = (
     f"DATA_DIR holds a {FILE_NAME} that is no log of a bridge; set DATA_DIR to another directory."
 )
-_NEWER: Final = "The log in DATA_DIR was written by a newer bridge; start that version, or set DATA_DIR to another directory."
+NEWER: Final = (
+    "The log in DATA_DIR was written by a newer bridge; start that version, or restore a backup from before the upgrade"
+    " into another directory."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +91,10 @@ def open_writer(directory: Path, tuning: Tuning, space: Space) -> apsw.Connectio
         space.adjust(connection, unmoved_pages=space.wal_pages)
     except (apsw.CorruptError, apsw.FormatError) as error:
         connection.close(True)
-        raise StartupError(_DAMAGED) from error
+        raise StartupError(DAMAGED) from error
     except apsw.NotADBError as error:
         connection.close(True)
-        raise StartupError(_FOREIGN) from error
+        raise StartupError(FOREIGN) from error
     except apsw.Error as error:
         full = fault_of(error, connection.system_errno) is DiskFault.FULL
         connection.close(True)
@@ -103,6 +121,17 @@ def open_reader(directory: Path, tuning: Tuning) -> apsw.Connection:
     return connection
 
 
+def stored_version(connection: apsw.Connection) -> int | None:
+    """Version of the tables: 0 in an empty database, None in one of another program."""
+    application_id: int = connection.pragma("application_id")
+    version: int = connection.pragma("user_version")
+    if application_id == schema.APPLICATION_ID:
+        return version
+    if application_id or version or connection.execute("select count(*) from sqlite_schema").get:
+        return None
+    return 0
+
+
 def load_catalog(connection: apsw.Connection) -> Catalog:
     """
     Everything in memory of what is stored, by one seek for each partition that has messages; no message is read.
@@ -113,14 +142,14 @@ def load_catalog(connection: apsw.Connection) -> Catalog:
     try:
         return _load(connection)
     except (apsw.Error, KeyError) as error:
-        raise StartupError(_DAMAGED) from error
+        raise StartupError(DAMAGED) from error
 
 
 def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning, space: Space) -> None:
     connection.set_busy_timeout(limits.LOCAL_BUSY_TIMEOUT_MS)
     # What SQLite keeps of a statement while it runs belongs on no disk, least of all a full one.
     connection.pragma("temp_store", "memory")
-    new = _is_new(connection)
+    version = _own_version(connection)
     if connection.pragma("journal_mode", "wal") != "wal":
         raise StartupError("The file system of DATA_DIR cannot hold the embedded log; use a local disk.")
     connection.pragma("synchronous", tuning.synchronous)
@@ -130,33 +159,36 @@ def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning, space
     # The writer checkpoints by itself: SQLite's automatic one swallows errors, a failed sync among them.
     connection.pragma("wal_autocheckpoint", 0)
     space.lift(connection)
-    if new:
+    if version == 0:
         connection.execute(
             f"begin immediate; {schema.TABLES}"
             f"pragma application_id = {schema.APPLICATION_ID}; pragma user_version = {schema.SCHEMA_VERSION}; commit"
         )
-        _sync_directory(directory)
-        _sync_directory(directory.parent)
+        sync_directory(directory)
+        sync_directory(directory.parent)
         return
-    for version in range(connection.pragma("user_version"), schema.SCHEMA_VERSION):
-        connection.execute(
-            f"begin immediate; {schema.UPGRADES[version]} pragma user_version = {version + 1}; commit"
+    if version < schema.SCHEMA_VERSION:
+        # All steps in one transaction: whatever ends it, the log is what it was or what it is to be.
+        steps = "".join(
+            f"{schema.UPGRADES[older]} pragma user_version = {older + 1};"
+            for older in range(version, schema.SCHEMA_VERSION)
         )
+        connection.execute(f"begin immediate; {steps} commit")
+        _LOG.info("embedded log upgraded", from_version=version, to_version=schema.SCHEMA_VERSION)
 
 
-def _is_new(connection: apsw.Connection) -> bool:
-    application_id = connection.pragma("application_id")
-    version = connection.pragma("user_version")
-    if application_id == schema.APPLICATION_ID:
-        if version > schema.SCHEMA_VERSION:
-            raise StartupError(_NEWER)
-        return False
-    if application_id or version or connection.execute("select count(*) from sqlite_schema").get:
-        raise StartupError(_FOREIGN)
-    return True
+def _own_version(connection: apsw.Connection) -> int:
+    """Version of the log that is to be served, 0 for an empty file."""
+    version = stored_version(connection)
+    if version is None:
+        raise StartupError(FOREIGN)
+    if version > schema.SCHEMA_VERSION:
+        raise StartupError(NEWER)
+    return version
 
 
-def _sync_directory(directory: Path) -> None:
+def sync_directory(directory: Path) -> None:
+    """Make the names in it durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)

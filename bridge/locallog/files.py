@@ -20,9 +20,15 @@ from bridge.locallog.database import (
 )
 from bridge.locallog.space import Space
 
-__all__ = ("Files", "open_files")
+__all__ = ("LOCK_NAME", "PARTIAL_NAME", "DirectoryLock", "Files", "open_files")
 
-_LOCK_NAME: Final = "bridge.lock"
+LOCK_NAME: Final = "bridge.lock"
+#: What a restore writes, until it is whole.
+PARTIAL_NAME: Final = f"{FILE_NAME}.partial"
+
+_HALF_RESTORED: Final = (
+    f"A restore into DATA_DIR did not finish: do it again, or remove {PARTIAL_NAME} to begin an empty log."
+)
 
 
 class DirectoryLock:
@@ -38,7 +44,7 @@ class DirectoryLock:
     def __init__(self, directory: Path) -> None:
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._fd = os.open(directory / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StartupError(f"DATA_DIR cannot be used: {os.strerror(error.errno or 0)}.") from error
         try:
@@ -78,6 +84,7 @@ def open_files(directory: Path, tuning: Tuning) -> Files:
     """
     lock = DirectoryLock(directory)
     try:
+        _check_restored(directory)
         space = Space(directory, FILE_NAME, pages_max=tuning.pages_max, statvfs=tuning.statvfs)
         writer, full = _open_writer(directory, tuning, space)
     except StartupError:
@@ -91,6 +98,12 @@ def open_files(directory: Path, tuning: Tuning) -> Files:
         lock.release()
         raise
     return Files(lock, writer, readers, catalog, space, full)
+
+
+def _check_restored(directory: Path) -> None:
+    # Else a bridge that starts after a restore was killed would serve an empty log, as if all were well.
+    if (directory / PARTIAL_NAME).exists():
+        raise StartupError(_HALF_RESTORED)
 
 
 def _open_writer(directory: Path, tuning: Tuning, space: Space) -> tuple[apsw.Connection, bool]:

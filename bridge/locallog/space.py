@@ -24,7 +24,7 @@ import apsw
 
 from bridge import limits
 
-__all__ = ("Room", "Space", "StatVfs", "growth_bytes")
+__all__ = ("Room", "Space", "StatVfs", "disk_bytes", "growth_bytes")
 
 RESERVE_NAME: Final = "reserve"
 # What a page costs in the write-ahead log beside itself.
@@ -64,6 +64,17 @@ def growth_bytes(free_bytes: int, *, wal_bytes: int, owed_bytes: int, spare_byte
     usable = free_bytes - owed_bytes - max(0, spare_bytes - wal_bytes)
     # All of it while the growth fits what the write-ahead log has already; beyond that each page is needed twice.
     return max(0, min(usable, (usable + wal_bytes) // 2))
+
+
+def disk_bytes(directory: Path, statvfs: StatVfs) -> tuple[int, int]:
+    """Bytes of the disk under *directory* and free ones; both endless where the file system does not tell."""
+    try:
+        room = statvfs(directory)
+    except OSError:
+        return _UNKNOWN_BYTES, _UNKNOWN_BYTES
+    if not room.f_blocks:
+        return _UNKNOWN_BYTES, _UNKNOWN_BYTES
+    return room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize
 
 
 class Space:
@@ -199,14 +210,7 @@ class Space:
             os.truncate(self._reserve, max(0, _size(self._reserve) - size_bytes))
 
     def _disk(self) -> tuple[int, int]:
-        """Bytes of the disk and free ones; both endless where the file system does not tell."""
-        try:
-            room = self._statvfs(self._directory)
-        except OSError:
-            return _UNKNOWN_BYTES, _UNKNOWN_BYTES
-        if not room.f_blocks:
-            return _UNKNOWN_BYTES, _UNKNOWN_BYTES
-        return room.f_blocks * room.f_frsize, room.f_bavail * room.f_frsize
+        return disk_bytes(self._directory, self._statvfs)
 
 
 def _size(path: Path) -> int:

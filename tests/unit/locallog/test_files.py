@@ -6,7 +6,6 @@ import apsw
 import pytest
 
 from bridge.errors import StartupError
-from bridge.locallog import schema
 from bridge.messagelog import First, ToPartition
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
 
@@ -36,16 +35,6 @@ async def test_a_directory_is_made_with_its_parents(tmp_path: Path) -> None:
 async def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     assert "DATA_DIR cannot be used" in await refused(tmp_path / "data")
-
-
-async def test_a_log_of_a_newer_bridge_is_refused_with_advice_and_left_alone(tmp_path: Path) -> None:
-    await (await open_log(tmp_path)).close()
-    with apsw.Connection(str(tmp_path / FILE)) as connection:
-        connection.pragma("user_version", schema.SCHEMA_VERSION + 1)
-    connection.close()
-    before = (tmp_path / FILE).read_bytes()
-    assert "newer bridge; start that version" in await refused(tmp_path)
-    assert (tmp_path / FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize(
@@ -179,3 +168,11 @@ async def test_rows_that_wait_to_be_purged_belong_to_nobody_at_the_start(tmp_pat
     log = await open_log(tmp_path)
     assert (await log.totals(deadline=soon())).messages_count == 1
     await log.close()
+
+
+async def test_a_restore_that_did_not_finish_is_not_served_as_an_empty_log(tmp_path: Path) -> None:
+    (tmp_path / f"{FILE}.partial").write_bytes(b"half")
+    assert "restore into DATA_DIR did not finish" in await refused(tmp_path)
+    assert not (tmp_path / FILE).exists()
+    (tmp_path / f"{FILE}.partial").unlink()
+    await (await open_log(tmp_path)).close()

@@ -10,7 +10,7 @@ import pytest
 
 from bridge import limits
 from bridge.errors import BadRequest
-from bridge.locallog import LocalMessageLog, schema
+from bridge.locallog import LocalMessageLog
 from bridge.locallog.catalog import KeyRange
 from bridge.messagelog import First, Retention, StoredOffset, ToPartition, TopicRef
 from tests.support.clock import FakeClock
@@ -150,25 +150,6 @@ async def test_retention_changed_later_is_obeyed(tmp_path: Path) -> None:
     clock.advance(1000)
     await log.retain()
     assert await payloads(log) == [b"new"]
-    await log.close()
-
-
-async def test_a_log_of_the_version_before_is_taken_over_with_all_that_is_in_it(tmp_path: Path) -> None:
-    log = await open_topic(tmp_path)
-    await log.append(TOPIC, ToPartition(1), messages(b"old"), deadline=soon())
-    await log.close()
-    connection = apsw.Connection(str(tmp_path / FILE))
-    connection.execute("drop table extensions; pragma user_version = 1")
-    connection.close()
-    log = await open_log(tmp_path)
-    assert await payloads(log, 1) == [b"old"]
-    await log.add_partitions(TOPIC, 1, deadline=soon())
-    await log.close()
-    connection = apsw.Connection(str(tmp_path / FILE))
-    assert connection.pragma("user_version") == schema.SCHEMA_VERSION
-    connection.close()
-    log = await open_log(tmp_path)
-    assert await log.partitions_count(TOPIC, deadline=soon()) == 3
     await log.close()
 
 
