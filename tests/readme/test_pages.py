@@ -93,6 +93,7 @@ class Reader:
         self._output = work.with_name("output")
         self._sessions: list[int] = []
         (work / ".venv").symlink_to(sys.prefix)
+        (work / "data").symlink_to(work.with_name("data"))
         # As on a terminal, where curl shows no progress.
         (work / ".curlrc").write_text("silent\n")
 
