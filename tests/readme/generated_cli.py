@@ -15,7 +15,7 @@ _BEGIN: Final = "<!-- commands -->\n"
 _END: Final = "<!-- /commands -->"
 #: Told once, or by the page about the configuration.
 _SHARED: Final = frozenset({"url", "key_file", "output", "curl", "help"})
-_ELSEWHERE: Final = frozenset({"serve", "config", "health", "openapi", "completion"})
+_ELSEWHERE: Final = frozenset({"serve", "config", "health", "openapi", "completion", "backup", "restore"})
 
 
 def _plain(text: str | None) -> str:
