@@ -9,6 +9,7 @@ from bridge.errors import NotFound, PartitionNotFound
 from bridge.flow.timers import some_at_once
 from bridge.groups.assignment import assigned_partitions
 from bridge.groups.dead_letters import dead_letter_topic
+from bridge.groups.oldest_messages import OldestMessages, Place, is_room
 from bridge.groups.partition import Partition
 from bridge.groups.records import Scope, Start
 from bridge.groups.served_groups import Context
@@ -48,9 +49,14 @@ def group_info(context: Context, scope: Scope, info: TopicInfo) -> GroupInfo:
     )
 
 
-async def group_stats(context: Context, *, deadline: Deadline) -> dict[Scope, GroupStats | None]:
+async def group_stats(
+    context: Context, oldest: OldestMessages, *, deadline: Deadline
+) -> dict[Scope, GroupStats | None]:
     """
     Every group of the ledger and how it stands; None where its topic is not there any more.
+
+    Args:
+        oldest: what earlier calls found.
 
     Raises:
         LogError: if the log could not be asked.
@@ -62,19 +68,51 @@ async def group_stats(context: Context, *, deadline: Deadline) -> dict[Scope, Gr
     }
     infos = await _infos(context.log, sorted({TopicRef(*scope[:2]) for scope in scopes}), deadline)
     stats: dict[Scope, GroupStats | None] = {}
+    behind: dict[Scope, tuple[int, ...]] = {}
+    offsets: dict[Place, int] = {}
     for scope in scopes:
+        partitions = _partitions(context, scope, infos.get(TopicRef(*scope[:2])))
+        if partitions is None:
+            stats[scope] = None
+            continue
         dead_letters = letters[scope.stream].get(dead_letter_topic(scope).topic, 0)
-        stats[scope] = _stats(context, scope, infos.get(TopicRef(*scope[:2])), dead_letters)
+        stats[scope] = _stats(context, scope, partitions, dead_letters)
+        behind[scope] = tuple(each.partition_id for each in partitions if each.lag)
+        if is_room(offsets):
+            offsets |= {(scope, each.partition_id): _first_unsettled(each) for each in partitions if each.lag}
         # To count what is out of a large group takes a millisecond.
         await asyncio.sleep(0)
-    return stats
+    await oldest.look(offsets, deadline=deadline)
+    now_us = context.clock.now_us()
+    return {
+        scope: each and each._replace(oldest_age_s=_age_s(oldest, scope, behind[scope], now_us))
+        for scope, each in stats.items()
+    }
 
 
-def _stats(context: Context, scope: Scope, info: TopicInfo | None, dead_letters: int) -> GroupStats | None:
+def _age_s(oldest: OldestMessages, scope: Scope, partition_ids: tuple[int, ...], now_us: int) -> float | None:
+    if not partition_ids:
+        return 0.0
+    stored_us = oldest.stored_us(scope, partition_ids)
+    # The clock of the log may be ahead of ours.
+    return None if stored_us is None else max(0.0, (now_us - stored_us) / 1_000_000)
+
+
+def _partitions(context: Context, scope: Scope, info: TopicInfo | None) -> list[GroupPartition] | None:
     group, now_us = context.replica.ledger.groups.get(scope), context.replica.now_us()
     if group is None or info is None:
         return None
-    partitions = [_progress(each, group.partitions.get(each.id), None, now_us) for each in info.partitions]
+    return [_progress(each, group.partitions.get(each.id), None, now_us) for each in info.partitions]
+
+
+def _first_unsettled(partition: GroupPartition) -> int:
+    return 0 if partition.committed_offset is None else partition.committed_offset + 1
+
+
+def _stats(
+    context: Context, scope: Scope, partitions: Sequence[GroupPartition], dead_letters: int
+) -> GroupStats:
+    group, now_us = context.replica.ledger.groups[scope], context.replica.now_us()
     return GroupStats(
         sum(each.lag for each in partitions),
         sum(each.in_flight for each in partitions),

@@ -18,6 +18,7 @@ from bridge.flow.timers import some_at_once
 from bridge.groups.assignment import assigned_partitions, is_leader
 from bridge.groups.inspection import group_stats
 from bridge.groups.ledger import Group, Ledger
+from bridge.groups.oldest_messages import OldestMessages
 from bridge.groups.records import ExpireGroup, Heartbeat, Leave, Record, Scope
 from bridge.groups.served_groups import Context, ServedGroups
 from bridge.groups.values import consumer_name
@@ -58,6 +59,7 @@ class Maintenance:
         self.scopes: tuple[Scope, ...] = ()
         self._context = context
         self._replica = context.replica
+        self._oldest = OldestMessages(context.log)
         self._served_groups = served_groups
         self._metrics = metrics
         self._is_idle = is_idle
@@ -233,7 +235,7 @@ class Maintenance:
         try:
             if self._replica.is_known:
                 deadline = Deadline.after(limits.GROUP_STATS_TIMEOUT_S, self._context.clock)
-                stats = await group_stats(self._context, deadline=deadline)
+                stats = await group_stats(self._context, self._oldest, deadline=deadline)
         finally:
             self._metrics.groups_measured(
                 None if stats is None else {(*scope,): each for scope, each in stats.items()}

@@ -61,6 +61,10 @@ GROUP_STATS_INTERVAL_S: Final = 5.0
 GROUP_STATS_SHARE: Final = 0.1
 # For one such look: a thousand groups of as many topics, each asked for in a millisecond or some.
 GROUP_STATS_TIMEOUT_S: Final = 30.0
+# For the age of groups: partitions with unsettled messages whose first one is remembered (2 MB), groups beyond them have no
+# age; and reads of one such look, which at some milliseconds each are well within its time.
+GROUP_AGES_MAX: Final = 10_000
+GROUP_AGES_READ_MAX: Final = 256
 # A week, as long as Kafka keeps the offsets of a group without members.
 GROUP_UNUSED_S: Final = 7 * 24 * 3600
 # Committed offsets of a partition are stored so often at most.

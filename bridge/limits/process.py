@@ -9,7 +9,7 @@ METRICS_TOPICS_MAX: Final = 1_000
 METRICS_TIDY_INTERVAL_S: Final = 30.0
 # An hour of these without use, and a topic's series make room for others where there is none: scrapes have seen them.
 METRICS_TOPIC_IDLE_ROUNDS: Final = 120
-# Groups likewise: eight series each.
+# Groups likewise: nine series each.
 METRICS_GROUPS_MAX: Final = 200
 LOOP_LAG_INTERVAL_S: Final = 0.25
 

@@ -17,6 +17,7 @@ class GroupStats(NamedTuple):
         waiting: messages that came back, or were passed over, and are to be given out again.
         delayed: of them, those that are not to be given out yet.
         dead_letters: messages in its dead-letter topic.
+        oldest_age_s: since the oldest message that is not settled was stored, 0 where all are; None where not known.
     """
 
     lag: int
@@ -24,15 +25,17 @@ class GroupStats(NamedTuple):
     waiting: int
     delayed: int
     dead_letters: int
+    oldest_age_s: float | None = None
 
 
-_STATS_TEXTS: Final = (
-    "Messages after the committed offsets of the whole group, the same from every process",
-    "Messages out under a lease, likewise",
-    "Messages that came back and are to be given out again, likewise",
-    "Of them, those that are not to be given out yet",
-    "Messages in the dead-letter topic, likewise",
-)
+#: Those that are counts, in the order of `GroupStats`.
+_COUNTS: Final = {
+    "lag": "Messages after the committed offsets of the whole group, the same from every process",
+    "in_flight": "Messages out under a lease, likewise",
+    "waiting": "Messages that came back and are to be given out again, likewise",
+    "delayed": "Of them, those that are not to be given out yet",
+    "dead_letters": "Messages in the dead-letter topic, likewise",
+}
 
 
 class GroupMetrics:
@@ -46,10 +49,16 @@ class GroupMetrics:
             "bridge_group_dead_lettered", "Messages moved to dead-letter topics", *by_group
         )
         self.stats = tuple(
-            Gauge(f"bridge_group_{name}", text, *by_group, is_of_all=True)
-            for name, text in zip(GroupStats._fields, _STATS_TEXTS, strict=True)
+            Gauge(f"bridge_group_{name}", text, *by_group, is_of_all=True) for name, text in _COUNTS.items()
         )
-        self._groups = Rows(groups_max, (self.delivered, self.redelivered, self.dead_lettered), self.stats)
+        self.oldest_age_s = Gauge(
+            "bridge_group_oldest_unsettled_age_seconds",
+            "Time since the oldest message that the group has not settled was stored, likewise",
+            *by_group,
+            is_of_all=True,
+        )
+        counters = (self.delivered, self.redelivered, self.dead_lettered)
+        self._groups = Rows(groups_max, counters, (*self.stats, self.oldest_age_s))
 
     def group_delivered(
         self, stream: str, topic: str, group: str, *, messages: int, redelivered: int
@@ -67,17 +76,26 @@ class GroupMetrics:
         """Every group there is and how it stands, None where that is not known; None where not even that is known."""
         if stats is not None:
             self._groups.end([labels for labels, _ in self._groups.known() if labels not in stats])
-        for gauge in self.stats:
+        gauges = (*self.stats, self.oldest_age_s)
+        for gauge in gauges:
             gauge.series.clear()
         unknown: set[Labels] = set()
+        ages_unknown: set[Labels] = set()
         for group, measured in (stats or {}).items():
             labels = self._groups.admit(group)
             if measured is None:
                 unknown.add(labels)
                 continue
-            for gauge, value in zip(self.stats, measured, strict=True):
-                gauge.at(*labels).value += value
+            for gauge, value in zip(self.stats, measured[: len(self.stats)], strict=True):
+                gauge.at(*labels).value += value or 0
+            if measured.oldest_age_s is None:
+                ages_unknown.add(labels)
+            else:
+                age = self.oldest_age_s.at(*labels)
+                age.value = max(age.value, measured.oldest_age_s)
+        # Of all others together nothing is told where one of them is not known.
         for labels in unknown:
-            # Of all others together, where one of them is not known.
-            for gauge in self.stats:
+            for gauge in gauges:
                 gauge.series.pop(labels, None)
+        for labels in ages_unknown:
+            self.oldest_age_s.series.pop(labels, None)

@@ -324,6 +324,12 @@ _GROUPS: Final = Row(
     "How groups stand",
     (
         Panel("Lag", "short", {_GROUP: group_gauge("lag")}, "Messages that the group has not settled."),
+        Panel(
+            "Oldest unsettled message",
+            "s",
+            {_GROUP: group_gauge("oldest_unsettled_age_seconds")},
+            "How late the group is.",
+        ),
         Panel("In flight", "short", {_GROUP: group_gauge("in_flight")}, "Messages that workers have now."),
         Panel(
             "Coming again",

@@ -33,6 +33,7 @@ ADVICE: Final = {
     "bridge_group_redelivered_total": "A high share of `delivered`: workers fail, or take longer than `visibility_ms`. Raise it, or let them extend.",
     "bridge_group_dead_lettered_total": "Messages that no worker could settle. Read the topic `<topic>.<group>.dlq`, mend the worker, then send them again.",
     "bridge_group_lag": "Messages that the group has not settled. If it grows: add workers, or make them faster.",
+    "bridge_group_oldest_unsettled_age_seconds": "How late the group is, in the unit of its promise. If it grows while the lag does not: one message is given out again and again, see `bridge_group_redelivered_total`.",
     "bridge_group_in_flight": "Messages that workers have. At the workers' limit together with a lag: they are the bottleneck.",
     "bridge_group_waiting": "Messages that failed and come again. If it grows: see `bridge_group_redelivered_total`.",
     "bridge_group_delayed": "Of them, those that a worker put off with `delay_ms`. Nothing to do while it falls again.",

@@ -4,7 +4,8 @@ import pytest
 
 from bridge.config import GroupsConfig
 from bridge.errors import Disconnected
-from bridge.groups.records import AckKind, ExpireGroup
+from bridge.groups import oldest_messages
+from bridge.groups.records import AckKind, ExpireGroup, Scope
 from bridge.messagelog import TopicRef
 from bridge.telemetry.group_metrics import GroupStats
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Scene
@@ -15,10 +16,20 @@ UNUSED_S = GroupsConfig().unused_s
 
 
 async def standing(replica: Replica) -> GroupStats | None:
-    """As the process tells it that is not asked for anything."""
+    """As the process tells it that is not asked for anything; the age is left out."""
     await Scene.look(replica)
     assert replica.figures.told is not None
-    return replica.figures.told.get((*TOPIC, GROUP))
+    stats = replica.figures.told.get((*TOPIC, GROUP))
+    return stats and stats._replace(oldest_age_s=None)
+
+
+async def age_s(replica: Replica) -> float | None:
+    """Of the oldest message that is not settled."""
+    await Scene.look(replica)
+    assert replica.figures.told is not None
+    stats = replica.figures.told[*TOPIC, GROUP]
+    assert stats is not None
+    return stats.oldest_age_s
 
 
 async def test_the_lag_of_a_group_whose_owner_is_gone_is_told_by_whoever_is_there(scene: Scene) -> None:
@@ -137,3 +148,60 @@ async def test_a_ledger_that_goes_while_nobody_asks_is_forgotten(scene: Scene) -
     await scene.log.delete_stream(LEDGER.stream, deadline=scene.soon())
     assert await standing(two) is None
     assert two.figures.told == {}
+
+
+async def test_a_group_is_as_late_as_its_oldest_message_that_is_not_settled(scene: Scene) -> None:
+    replica = await scene.start()
+    await scene.send(b"a")
+    scene.clock.advance(10)
+    await scene.send(b"b", partition_id=1)
+    scene.clock.advance(5)
+    given = {each.message.payload: each for each in await replica.receive(TOPIC, 2, visibility_ms=600_000)}
+    assert await age_s(replica) == 15
+    await replica.ack(TOPIC, given[b"a"])
+    assert await age_s(replica) == 5
+    await replica.ack(TOPIC, given[b"b"])
+    assert await age_s(replica) == 0
+
+
+async def test_the_log_is_asked_for_a_message_once_and_only_for_so_many_at_a_look(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oldest_messages, "GROUP_AGES_READ_MAX", 1)
+    replica = await scene.start()
+    await scene.send(b"a")
+    await scene.send(b"b", partition_id=1)
+    await replica.receive(TOPIC, 2, visibility_ms=600_000)
+    # One of two partitions is not known yet, and it may be the later one.
+    assert await age_s(replica) is None
+    assert await age_s(replica) == 0
+
+    async def fail(*_: object, **__: object) -> None:
+        raise Disconnected
+
+    monkeypatch.setattr(scene.log, "read", fail)
+    scene.clock.advance(3)
+    assert await age_s(replica) == 3
+
+
+async def test_groups_beyond_the_bound_of_partitions_have_no_age(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oldest_messages, "GROUP_AGES_MAX", 0)
+    replica = await scene.start()
+    await scene.send(b"a")
+    await replica.receive(TOPIC)
+    assert await age_s(replica) is None
+    assert await standing(replica) == GroupStats(1, 1, 0, 0, 0)
+
+
+async def test_of_what_is_gone_nothing_is_known(scene: Scene) -> None:
+    oldest = oldest_messages.OldestMessages(scene.log)
+    gone, there = Scope(TOPIC.stream, "gone", GROUP), Scope(*TOPIC, GROUP)
+    await scene.send(b"a")
+    await oldest.look({(gone, 0): 0, (there, 0): 0, (there, 1): 0}, deadline=scene.soon())
+    assert oldest.stored_us(gone, (0,)) is None
+    assert oldest.stored_us(there, (0,)) is not None
+    assert oldest.stored_us(there, (0, 1)) is None
+    await oldest.look({}, deadline=scene.soon())
+    assert oldest.stored_us(there, (0,)) is None

@@ -23,7 +23,7 @@ def test_a_group_has_all_its_series_as_it_was_told() -> None:
     groups = GroupMetrics()
     groups.group_delivered(*key("a"), messages=5, redelivered=2)
     groups.group_dead_lettered(*key("a"), messages=1)
-    groups.groups_measured({key("a"): GroupStats(7, 3, 2, 1, 4)})
+    groups.groups_measured({key("a"): GroupStats(7, 3, 2, 1, 4, 60.5)})
     assert shown(groups) == {
         ("delivered_total", "a"): 5,
         ("redelivered_total", "a"): 2,
@@ -33,6 +33,7 @@ def test_a_group_has_all_its_series_as_it_was_told() -> None:
         ("waiting", "a"): 2,
         ("delayed", "a"): 1,
         ("dead_letters", "a"): 4,
+        ("oldest_unsettled_age_seconds", "a"): 60.5,
     }
 
 
@@ -77,3 +78,15 @@ def test_several_processes_tell_of_the_same_groups_and_only_what_they_counted_is
     assert shown(together.groups)["delivered_total", "a"] == 3
     assert (shown(together.groups)["lag", "a"], shown(together.groups)["in_flight", "a"]) == (6, 1)
     assert ("lag", "b") not in shown(together.groups)
+
+
+def test_the_age_of_several_groups_together_is_that_of_the_oldest_where_all_are_known() -> None:
+    groups = GroupMetrics(groups_max=1)
+    ages = {"a": 1.0, "b": 5.0, "c": 3.0}
+    stats = {key(group): GroupStats(1, 0, 0, 0, 0, age_s) for group, age_s in ages.items()}
+    groups.groups_measured(stats)
+    groups.groups_measured(stats)
+    assert shown(groups)["oldest_unsettled_age_seconds", "other"] == 5
+    groups.groups_measured({**stats, key("c"): GroupStats(1, 0, 0, 0, 0)})
+    assert ("oldest_unsettled_age_seconds", "other") not in shown(groups)
+    assert shown(groups)["lag", "other"] == 2
