@@ -52,7 +52,7 @@ def test_what_cannot_be_undone_is_not_done_without_a_word_and_nobody_to_ask(cli:
         (("topics", "add", "sample-stream/x", "--max-age", "soon"), 2, "A length of time is like"),
         (("topics", "add", "sample-stream/x", "--max-bytes", "much"), 2, "A size is like"),
         (("topics", "add", "sample-stream/events"), 1, "409 already_exists"),
-        (("topcs", "ls"), 2, "Did you mean 'topics'?"),
+        (("topcs", "ls"), 2, "Did you mean 'topics'"),
         (("topics", "lss"), 2, "Did you mean 'ls'?"),
         (("topics", "ls", "--url", "ftp://x"), 2, "The address of a bridge is"),
         (("topics", "ls", "--url", "http://a:b@127.0.0.1:1"), 2, "An address holds no user"),

@@ -2,6 +2,7 @@
 
 import typer
 
+from bridge.cli.remote.bench_command import add_bench
 from bridge.cli.remote.context_commands import add_contexts
 from bridge.cli.remote.copy_command import add_copy
 from bridge.cli.remote.file_commands import add_files
@@ -9,12 +10,13 @@ from bridge.cli.remote.group_commands import add_groups
 from bridge.cli.remote.offset_commands import add_offsets
 from bridge.cli.remote.publishing_command import add_publishing
 from bridge.cli.remote.reading_commands import add_reading
+from bridge.cli.remote.top_command import add_top
 from bridge.cli.remote.topic_commands import add_topics
 
 
 def add_remote(app: typer.Typer) -> None:
     """Add all of them."""
-    for add in (
+    adders = (
         add_publishing,
         add_reading,
         add_topics,
@@ -22,6 +24,9 @@ def add_remote(app: typer.Typer) -> None:
         add_offsets,
         add_copy,
         add_files,
+        add_bench,
+        add_top,
         add_contexts,
-    ):
+    )
+    for add in adders:
         add(app)

@@ -11,7 +11,7 @@ import orjson
 import stamina
 
 import bridge
-from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.failures import CommandFailed, ExitCode, wait_before_again
 from bridge.cli.remote.requests import Request, as_curl
 from bridge.cli.remote.target import KEY_VARIABLE, Target
 
@@ -86,7 +86,7 @@ class Client:
             CommandFailed: as `ask`.
         """
         attempts = stamina.retry_context(
-            on=lambda error: isinstance(error, CommandFailed) and self._met and _may_go_again(error, request),
+            on=lambda error: self._met and _may_go_again(error, request) and wait_before_again(error),
             attempts=_ATTEMPTS,
             wait_max=_WAIT_MAX_S,
             timeout=None,
@@ -175,14 +175,16 @@ class Client:
             _CODES.get(status, ExitCode.FAILED),
             hint=hint,
             retryable=bool(problem.get("retryable", False)),
+            retry_after_s=problem.get("retry_after_ms", 0) / 1000,
             sure=problem.get("outcome") != "unknown",
             path=path,
+            status=str(status),
             fault_at=str(problem.get("path", "")),
         )
 
 
-def _may_go_again(error: CommandFailed, request: Request) -> bool:
-    return error.retryable and (request.again or error.sure)
+def _may_go_again(error: Exception, request: Request) -> bool:
+    return isinstance(error, CommandFailed) and (request.again or error.sure)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

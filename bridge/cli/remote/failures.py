@@ -25,8 +25,10 @@ class CommandFailed(Exception):
         code: of the process.
         hint: what to do about it, or nothing.
         retryable: the same request may succeed later.
+        retry_after_s: when, where the bridge says so; 0 where it does not.
         sure: nothing was written; False where nobody knows.
         path: of the request that was refused, or nothing.
+        status: of the answer, or nothing.
         fault_at: what in the request is at fault, as the bridge names it, or nothing.
     """
 
@@ -37,8 +39,10 @@ class CommandFailed(Exception):
         *,
         hint: str = "",
         retryable: bool = False,
+        retry_after_s: float = 0.0,
         sure: bool = True,
         path: str = "",
+        status: str = "",
         fault_at: str = "",
     ) -> None:
         super().__init__(message)
@@ -46,6 +50,15 @@ class CommandFailed(Exception):
         self.code = code
         self.hint = hint
         self.retryable = retryable
+        self.retry_after_s = retry_after_s
         self.sure = sure
         self.path = path
+        self.status = status
         self.fault_at = fault_at
+
+
+def wait_before_again(error: Exception) -> bool | float:
+    """For `stamina`: seconds as the bridge says, True for its own backoff, False where another try is no use."""
+    if not isinstance(error, CommandFailed) or not error.retryable:
+        return False
+    return error.retry_after_s or True

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import stamina
 
-from bridge.cli.remote.failures import CommandFailed
+from bridge.cli.remote.failures import wait_before_again
 from bridge.cli.remote.messages import SeenMessage, seen_message
 from bridge.cli.remote.requests import Request
 
@@ -44,7 +44,7 @@ async def read_span(client: "Client", path: str, span: Span) -> AsyncGenerator[t
     while offset < span.end:
         begin = offset
         attempts = stamina.retry_context(
-            on=lambda error: isinstance(error, CommandFailed) and error.retryable,
+            on=wait_before_again,
             attempts=_ATTEMPTS,
             wait_max=_WAIT_S_MAX,
             timeout=None,

@@ -9,6 +9,7 @@ import orjson
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 
 #: Wide enough that nothing is cut or folded where no person looks.
@@ -82,7 +83,7 @@ class Output:
             for row in rows:
                 self.line(orjson.dumps(row))
         else:
-            self._table(columns, rows)
+            self.console.print(table_of(columns, rows))
 
     def one(self, value: Mapping[str, Any], columns: Sequence[Column]) -> None:
         """One thing, a line for each of *columns* that it has; as JSON all of it."""
@@ -127,16 +128,18 @@ class Output:
         sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()
 
-    def _table(self, columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> None:
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(printable(column.text(row.get(column.key)))) for column in columns))
-        self.console.print(table)
+def table_of(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> "Table":
+    """A table for people, without lines around it."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.heading, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(column.text(row.get(column.key)))) for column in columns))
+    return table
 
 
 def printable(text: str) -> str:

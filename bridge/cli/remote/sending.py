@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 import stamina
 
-from bridge.cli.remote.failures import CommandFailed
+from bridge.cli.remote.failures import wait_before_again
 from bridge.cli.remote.messages import seen_message
 from bridge.cli.remote.requests import Request
 
@@ -144,7 +144,7 @@ class Sender:
         left = list(block)
         looks = False
         attempts = stamina.retry_context(
-            on=lambda error: isinstance(error, CommandFailed) and error.retryable,
+            on=wait_before_again,
             attempts=_ATTEMPTS,
             wait_initial=_WAIT_S,
             wait_max=_WAIT_S_MAX,
