@@ -90,7 +90,7 @@ async def test_a_message_that_was_given_back_before_it_was_buried_is_not_kept_fr
     gate.open.set()
     await receiving
     await burier.groups._receiving.finish()
-    (again,) = await replica.receive(TOPIC, max_deliveries=1)
+    (again,) = await replica.receive(TOPIC, max_deliveries=1, wait_s=5)
     assert (again.message.payload, again.delivery_count) == (b"a", 1)
     assert total(burier.figures.dead_lettered) == 0
 
