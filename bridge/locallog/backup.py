@@ -44,8 +44,6 @@ from bridge.locallog.database import (
 from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import disk_bytes
 
-__all__ = ("Progress", "back_up", "check_space", "left_behind", "open_copy", "told_in_words")
-
 #: Called with what is done, and bytes of how many; both 0 where nobody knows.
 Progress: TypeAlias = Callable[[str, int, int], None]
 

@@ -14,8 +14,6 @@ from bridge.locallog.schema import offset_of
 from bridge.messagelog import NewRecords, Records
 from bridge.messagelog.bounds import headers_bytes
 
-__all__ = ("Chunk", "DamagedChunk", "check", "decode", "encode", "split")
-
 # Values of headers: text, bytes, bool, int or float, each as its own kind of msgpack.
 _Headers = dict[str, Any]
 # As logs of version 1 have it: (id, payload, headers) of each message.

@@ -17,20 +17,6 @@ from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space, StatVfs
 from bridge.messagelog import Retention
 
-__all__ = (
-    "DAMAGED",
-    "FILE_NAME",
-    "FOREIGN",
-    "NEWER",
-    "NoSpaceLeft",
-    "Tuning",
-    "load_catalog",
-    "open_reader",
-    "open_writer",
-    "stored_version",
-    "sync_directory",
-)
-
 _LOG = structlog.get_logger("bridge.locallog")
 
 FILE_NAME: Final = "messages.db"

@@ -20,8 +20,6 @@ from bridge.locallog.database import (
 )
 from bridge.locallog.space import Space
 
-__all__ = ("LOCK_NAME", "PARTIAL_NAME", "DirectoryLock", "Files", "open_files")
-
 LOCK_NAME: Final = "bridge.lock"
 #: What a restore writes, until it is whole.
 PARTIAL_NAME: Final = f"{FILE_NAME}.partial"

@@ -7,8 +7,6 @@ from msgspec import Meta, Struct
 
 from bridge.errors import ConfigError
 
-__all__ = ("FORMAT", "MANIFEST_NAME", "Manifest", "decode", "encode")
-
 MANIFEST_NAME: Final = "manifest.json"
 #: Of the manifest and of which files lie beside it; what is in the database has its own version.
 FORMAT: Final = 1

@@ -21,8 +21,6 @@ from bridge.locallog.backup import Progress, check_space, open_copy, told_in_wor
 from bridge.locallog.database import FILE_NAME, Tuning, stored_version, sync_directory
 from bridge.locallog.files import LOCK_NAME, PARTIAL_NAME, DirectoryLock
 
-__all__ = ("restore",)
-
 _NO_COPY: Final = f"There is no backup: a directory with {FILE_NAME} and {manifest.MANIFEST_NAME} is needed."
 _DAMAGED: Final = "The backup is damaged: it is not what its manifest says. Use another backup."
 _FOREIGN: Final = f"The {FILE_NAME} of the backup is no log of a bridge."

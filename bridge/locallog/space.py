@@ -24,8 +24,6 @@ import apsw
 
 from bridge import limits
 
-__all__ = ("Room", "Space", "StatVfs", "disk_bytes", "growth_bytes")
-
 RESERVE_NAME: Final = "reserve"
 # What a page costs in the write-ahead log beside itself.
 _FRAME_HEADER_BYTES: Final = 24
