@@ -11,7 +11,7 @@ from tests.support.bridge_process import BridgeProcess, get
 from tests.support.copies import changed
 from tests.support.old_logs import make_version_1
 
-OLD = [(number + 1, b"old %d" % number, {}) for number in range(5)]
+OLD: list[tuple[int, bytes, dict[str, str]]] = [(number + 1, b"old %d" % number, {}) for number in range(5)]
 _KILLED_IN_THE_MIDDLE = """
 import os, signal
 import apsw
