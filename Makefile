@@ -53,9 +53,9 @@ bench: $(STAMP)
 
 # Writes the three lock files: hashes, every extra that one package asks of another, no index address. Needs `uv` on PATH.
 lock:
-	$(UV_COMPILE) pyproject.toml -o requirements.txt
+	$(UV_COMPILE) --all-extras pyproject.toml -o requirements.txt
 	$(UV_COMPILE) --group build -o requirements-build.txt
-	$(UV_COMPILE) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(UV_COMPILE) --all-extras pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist *.egg-info

@@ -278,8 +278,9 @@ class ObserveConfig:
     tracing: str = setting(
         "TRACING",
         "propagate",
-        "propagate: keep the traceparent and tracestate of a request in the headers of its messages; off: read neither",
-        choices=("propagate", "off"),
+        "propagate: keep the traceparent and tracestate of a request in the headers of its messages; otlp: and export spans, "
+        "as the OTEL_ variables say; off: read neither",
+        choices=("propagate", "otlp", "off"),
     )
     metrics_port: int | None = setting(
         "METRICS_PORT",

@@ -8,8 +8,6 @@ from bridge.errors import SerializationError
 from bridge.events.json_rules import Steps, comma_steps
 from bridge.limits import JSON_STEP_BYTES
 
-__all__ = ("doubled_key_steps", "is_all_of", "whole_value")
-
 T = TypeVar("T")
 _ENCODER: Final = msgspec.json.Encoder()
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])

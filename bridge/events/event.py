@@ -37,17 +37,6 @@ from bridge.events.payloads import (
 )
 from bridge.limits import EVENT_TYPE_CHARS_MAX, JSON_STEP_BYTES
 
-__all__ = (
-    "Event",
-    "EventIds",
-    "event_steps",
-    "is_event",
-    "is_event_steps",
-    "known_ids",
-    "sure_id",
-    "sure_ids",
-)
-
 EventType: TypeAlias = Annotated[str, Meta(min_length=1, max_length=EVENT_TYPE_CHARS_MAX)]
 Timestamp: TypeAlias = Annotated[datetime, Meta(tz=True)]
 

@@ -8,8 +8,6 @@ import msgspec
 from bridge.errors import SerializationError
 from bridge.limits import FAULT_NAME_CHARS_MAX, FAULT_PATH_BYTES, FAULT_PATH_STEPS_MAX, JSON_FAST_BYTES_MAX
 
-__all__ = ("fault_of", "first_half_surrogate", "path_at")
-
 _WITH_PATH: Final = re.compile(r"(?P<what>.*) - at `(?P<path>\$[A-Za-z0-9_.\[\]]*)`", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"Object contains unknown field `(?P<name>.*)`", re.DOTALL)
 _SHOWABLE: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{FAULT_NAME_CHARS_MAX}}}")

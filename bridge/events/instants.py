@@ -6,8 +6,6 @@ from typing import Final
 
 import msgspec
 
-__all__ = ("before_leap_second", "instant_of")
-
 _ONE_SECOND: Final = timedelta(seconds=1)
 _SIXTIETH: Final = re.compile(
     r"(?P<minute>[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}):60(?P<rest>(?:\.[0-9]+)?(?:[Zz]|[+-][0-9]{2}:[0-9]{2}))"

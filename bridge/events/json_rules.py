@@ -23,18 +23,6 @@ from bridge.limits import (
     JSON_WIDE_NUMBERS_MAX,
 )
 
-__all__ = (
-    "Steps",
-    "are_surely_safe",
-    "check_json",
-    "comma_steps",
-    "depths_of",
-    "is_surely_safe",
-    "is_well_formed",
-    "json_steps",
-    "result_of",
-)
-
 T = TypeVar("T")
 Steps: TypeAlias = Generator[None, None, T]
 """Work in pieces of at most some milliseconds: whoever runs it lets others go first wherever it yields."""

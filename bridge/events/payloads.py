@@ -11,17 +11,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.limits import AMOUNT_DIGITS_MAX
 
-__all__ = (
-    "GenericPayload",
-    "OrderCreated",
-    "OrderItem",
-    "OrderPayload",
-    "Payload",
-    "UserPayload",
-    "amount_of",
-    "are_short_amounts",
-)
-
 _QUANTITY_MAX: Final = 2**32 - 1
 
 Quantity: TypeAlias = Annotated[int, Meta(ge=0, le=_QUANTITY_MAX)]

@@ -11,6 +11,10 @@ REQUEST_ID_CHARS_MAX: Final = 128
 TRACE_STATE_MEMBERS_MAX: Final = 32
 TRACE_STATE_CHARS_MAX: Final = 255
 TRACE_STATE_SPARED_CHARS: Final = 128
+# Spans of reads below the span of one request: a page needs one, a stream that catches up would make thousands.
+SPAN_READS_MAX: Final = 32
+# A collector that is away fails every few seconds; that is told once a minute.
+TRACE_EXPORT_TOLD_INTERVAL_S: Final = 60.0
 # The target of a request line and a header field: a cursor of a thousand partitions stands in either. What is before us
 # takes no more: nginx 8,192, Apache 8,190. They differ, since the parser says which bound was passed and not by what.
 REQUEST_LINE_BYTES_MAX: Final = 8_192

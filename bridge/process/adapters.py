@@ -3,7 +3,8 @@
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from importlib.util import find_spec
+from typing import Final, Protocol, TypeAlias
 
 from bridge.clock import Clock
 from bridge.config import Config, ConfigFault, Rule
@@ -12,9 +13,11 @@ from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
 from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.names import check_name
-from bridge.telemetry.metrics import LogMetrics
+from bridge.telemetry.metrics import LogMetrics, Metrics
+from bridge.telemetry.tracing import Tracing
 
 _Work: TypeAlias = Callable[[], Awaitable[None]]
+_OTLP: Final = "otlp"
 
 
 class BareLog(MessageLog, HealthProbe, StatsSource, Protocol):
@@ -32,6 +35,7 @@ class OpenLog:
         log, appender: in which the default topic is never missing.
         bare_log: in which it may be.
         kept_topic: whether it is there; who makes it says so.
+        tracing: what becomes of the traces that requests belong to.
         tells_all: nobody can append without the news being told.
         run: the adapter's background part; ends only by cancellation or by raising.
         closers: what to close, first to last, each with a name for the log.
@@ -41,12 +45,13 @@ class OpenLog:
     appender: Appender
     bare_log: BareLog
     kept_topic: KeptTopic
+    tracing: Tracing
     tells_all: bool
     run: _Work
     closers: tuple[tuple[str, _Work], ...]
 
 
-async def open_log(config: Config, *, clock: Clock, metrics: LogMetrics, news: StoredNews) -> OpenLog:
+async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
     """
     Open the configured log.
 
@@ -59,20 +64,37 @@ async def open_log(config: Config, *, clock: Clock, metrics: LogMetrics, news: S
     """
     is_local = config.iggy.connection_string is None
     if is_local:
-        bare, run = await _open_local(config, clock, metrics, news)
+        bare, run = await _open_local(config, clock, metrics.log, news)
     else:
-        bare, run = _open_iggy(config, clock, metrics)
+        bare, run = _open_iggy(config, clock, metrics.log)
     # The embedded log tells the news by itself: of whatever is appended, in the order of its commits.
-    appender = BatchingAppender(bare, probe=bare, news=None if is_local else news)
+    own_news = None if is_local else news
     kept_topic = KeptTopic(TopicRef(config.log.stream, config.log.topic))
+    more: tuple[tuple[str, _Work], ...] = ()
+    if config.observe.tracing != _OTLP:
+        tracing = Tracing(is_on=config.observe.tracing == "propagate")
+        batching = BatchingAppender(bare, probe=bare, news=own_news)
+        appender: Appender = KeptAppender(batching, kept_topic)
+    else:
+        # Some 3 MB that nobody else needs.
+        from bridge.tracing import TracedAppender, TracedBatches, open_export  # noqa: PLC0415
+
+        spans, close = open_export(
+            system="local" if is_local else "iggy", failures=metrics.tasks.span_export_failures
+        )
+        metrics.log.on_read = spans.read
+        tracing, more = Tracing(spans=spans), (("spans", close),)
+        batching = BatchingAppender(TracedBatches(bare, spans), probe=bare, news=own_news)
+        appender = TracedAppender(KeptAppender(batching, kept_topic), spans)
     return OpenLog(
         log=KeptLog(bare, kept_topic),
-        appender=KeptAppender(appender, kept_topic),
+        appender=appender,
+        tracing=tracing,
         bare_log=bare,
         kept_topic=kept_topic,
         tells_all=is_local,
         run=run,
-        closers=(("appender", appender.close), ("log", bare.close)),
+        closers=(("appender", batching.close), ("log", bare.close), *more),
     )
 
 
@@ -132,5 +154,14 @@ def connection_string_is_one(config: Config) -> Iterator[ConfigFault]:
             yield ConfigFault((env,), fault.removeprefix(f"{env}: "))
 
 
+def spans_can_be_exported(config: Config) -> Iterator[ConfigFault]:
+    if config.observe.tracing == _OTLP and find_spec("opentelemetry") is None:
+        yield ConfigFault(("TRACING",), "otlp needs the extra that exports spans: pip install 'bridge[otlp]'")
+
+
 #: What `config` cannot check, since it knows no other room.
-WIRING_RULES: tuple[Rule, ...] = (names_are_names, connection_string_is_one)
+WIRING_RULES: tuple[Rule, ...] = (
+    names_are_names,
+    connection_string_is_one,
+    spans_can_be_exported,
+)

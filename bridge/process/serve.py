@@ -118,7 +118,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     metrics = context.metrics
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
-    opened = await open_log(config, clock=clock, metrics=metrics.log, news=news)
+    opened = await open_log(config, clock=clock, metrics=metrics, news=news)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:
@@ -171,7 +171,7 @@ async def _services(
         ),
         kept_topic=opened.kept_topic,
         limit_tables=context.limit_tables,
-        is_traced=config.observe.tracing != "off",
+        tracing=opened.tracing,
     )
 
 

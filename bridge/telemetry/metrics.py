@@ -97,6 +97,10 @@ class HttpMetrics:
         answered[1].observe(seconds)
 
 
+ReadListener: TypeAlias = Callable[[str, str, int, float], None]
+"""Stream, topic, messages, seconds."""
+
+
 class LogMetrics:
     """
     What the log does.
@@ -104,10 +108,12 @@ class LogMetrics:
     Attributes:
         own_stream: the bridge's own, whose messages are no user's: they are not counted; None where there is none.
         sent, received: messages acknowledged by the log, and read from it, since the start.
+        on_read: called with each read, in the task that it was for.
     """
 
     def __init__(self, topics_max: int = METRICS_TOPICS_MAX) -> None:
         self.own_stream: str | None = None
+        self.on_read: ReadListener | None = None
         self.connection = Gauge("bridge_connection_state", "State of the log, 1 for the present one", "state")
         self.breaker = Gauge("bridge_breaker_state", "State of the circuit breaker", "state")
         self.durability = Gauge(
@@ -176,6 +182,8 @@ class LogMetrics:
     def read(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
         """One read was answered."""
         self._read_s.observe(seconds)
+        if self.on_read is not None:
+            self.on_read(stream, topic, messages, seconds)
         if messages and stream != self.own_stream:
             self._received.value += messages
             row = self._topics.row((stream, topic))
@@ -243,6 +251,8 @@ class TaskMetrics:
     def __init__(self) -> None:
         self.loop_lag_s = Histogram("bridge_event_loop_lag_seconds", "Delay of the event loop", bounds=_LAG_S)
         self.failures = Counter("bridge_task_failures", "Failed steps of background tasks", "task", "code")
+        # Told by the one thread that exports.
+        self.span_export_failures = Counter("bridge_span_export_failures", "Exports of spans that failed")
 
 
 class WorkerProcessMetrics:

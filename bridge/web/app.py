@@ -21,6 +21,7 @@ from bridge.web.middleware.identity import identity
 from bridge.web.middleware.problem_boundary import problem_boundary
 from bridge.web.middleware.protocol import protocol
 from bridge.web.middleware.rate_limit import rate_limit
+from bridge.web.middleware.tracing import tracing
 from bridge.web.rules import RULES, Rules
 from bridge.web.wire.heavy_pages import judged
 
@@ -31,6 +32,7 @@ MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Gate | None]
 MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     answer_headers,  # outside everything: whatever the answer is
     identity,  # before the rest: every line of the log and every answer names the request
+    tracing,  # outside the log: its line names the trace that a span has begun
     access_log,  # outside the boundary: sees what was answered, not what was raised
     problem_boundary,  # outside everything that can fail
     deadline,  # the time runs from here, for refusals as well

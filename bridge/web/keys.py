@@ -19,6 +19,7 @@ from bridge.policy.cursors import Cursors
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.trace_context import TraceContext
+from bridge.telemetry.tracing import Tracing
 from bridge.web.live.heartbeats import Heartbeats, system_heartbeats
 from bridge.web.live.streams import LiveStreams
 from bridge.web.server.backstops import Backstops
@@ -97,8 +98,8 @@ class Services:
     )
     #: Where limits are counted, shared with other workers; None for tables of this process alone.
     limit_tables: LimitTables | None = None
-    #: Whether traces that callers name are read, logged, and kept in messages.
-    is_traced: bool = True
+    #: What becomes of the traces that requests belong to.
+    tracing: Tracing = field(default_factory=Tracing)
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.
     metrics_here: bool = True
     #: What topics over HTTP may have more of.

@@ -26,6 +26,8 @@ from bridge.messagelog import Durability, StoredNews, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.tracing import Tracing
+from bridge.tracing import Spans, TracedAppender, TracedBatches
 from bridge.web.app import build_app
 from bridge.web.keys import Services
 from bridge.web.server.outflow import Outflow, system_outflow
@@ -149,6 +151,8 @@ async def bridge_app(
     metrics_here: bool = True,
     outflow: Outflow | None = None,
     limit_tables: LimitTables | None = None,
+    tracing: Tracing | None = None,
+    spans: Spans | None = None,
 ) -> AsyncIterator[BridgeApp]:
     """The application over *log*, with its default stream and topic made; gone at the end, the log left open."""
     clock = SystemClock()
@@ -156,11 +160,13 @@ async def bridge_app(
     topic = TopicRef(defaults.stream, defaults.topic)
     await _make(log, topic, defaults.partitions, clock)
     news = StoredNews()
-    appender = BatchingAppender(log, probe=log, news=news)
+    batching = BatchingAppender(log if spans is None else TracedBatches(log, spans), probe=log, news=news)
+    appender = batching if spans is None else TracedAppender(batching, spans)
     # As on Iggy: others may append past this appender.
     tails = Tails(log, clock=clock, pushes=False)
     news.listen(tails.stored)
     metrics.log.own_stream = GroupsConfig().stream
+    metrics.log.on_read = None if spans is None else spans.read
     groups = Groups(log, appender, tails, config=GroupsConfig(), clock=clock, observer=metrics.groups)
     groups_running = asyncio.create_task(groups.run())
     services = Services(
@@ -179,6 +185,7 @@ async def bridge_app(
         metrics_here=metrics_here,
         outflow=system_outflow() if outflow is None else outflow,
         limit_tables=limit_tables,
+        tracing=tracing or Tracing(spans=spans),
     )
     services.lifecycle.started = True
     runner = await make_runner(build_app(services), services, shutdown_timeout_s=1)
@@ -194,4 +201,4 @@ async def bridge_app(
         with contextlib.suppress(asyncio.CancelledError):
             await groups_running
         await tails.close()
-        await appender.close()
+        await batching.close()

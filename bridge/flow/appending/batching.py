@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -33,7 +33,7 @@ from bridge.flow.appending.queues import Backlog, PartitionQueue, PendingAppend,
 from bridge.messagelog import (
     ByKey,
     HealthProbe,
-    MessageLog,
+    Messages,
     NewMessage,
     NewRecords,
     Placement,
@@ -45,13 +45,20 @@ from bridge.messagelog import (
 )
 from bridge.messagelog.bounds import check_append, check_placement
 
-__all__ = ("BatchingAppender",)
-
 _log = structlog.get_logger("bridge.flow")
 
 _COUNT_OF: Final = attrgetter("messages_count")
 # A look at one append's deadline takes 0.2 us: so much is waited for each between two looks at all.
 _LOOK_PAUSE_S: Final = 4e-6
+
+
+class BatchLog(Protocol):
+    """What a batching appender needs of a `MessageLog`."""
+
+    async def append(
+        self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
+    ) -> Receipt: ...
+    async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int: ...
 
 
 class BatchingAppender:
@@ -67,7 +74,7 @@ class BatchingAppender:
         news: told of every batch that was acknowledged; for a log that does not tell by itself.
     """
 
-    def __init__(self, log: MessageLog, *, probe: HealthProbe, news: StoredNews | None = None) -> None:
+    def __init__(self, log: BatchLog, *, probe: HealthProbe, news: StoredNews | None = None) -> None:
         self._log = log
         self._news = news or StoredNews()
         self._probe = probe

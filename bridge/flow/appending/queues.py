@@ -13,8 +13,6 @@ from bridge.clock import Deadline
 from bridge.errors import BridgeError
 from bridge.messagelog import Balanced, NewRecords, OpenBatch, Receipt, ToPartition, TopicRef
 
-__all__ = ("Backlog", "PartitionQueue", "PendingAppend", "QueueKey", "Weight", "fail", "fitting", "receipts")
-
 QueueKey: TypeAlias = tuple[TopicRef, int | None]
 """A partition of a topic; None: wherever the log puts it next."""
 

@@ -9,8 +9,6 @@ from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 
-__all__ = ("JsonAnswer", "answer", "created", "no_content")
-
 _JSON: Final = {hdrs.CONTENT_TYPE: "application/json"}
 
 

@@ -15,8 +15,6 @@ from bridge.web.wire.answers import batch_json, receipt_json
 from bridge.web.wire.queries import refuse_query
 from bridge.web.wire.submissions import batch_steps, message_steps, plain_message
 
-__all__ = ("send", "send_batch")
-
 
 async def send(request: web.Request) -> web.Response:
     """`POST .../messages`: one event, stored when the answer is 201; of other types, what `bulk` takes."""

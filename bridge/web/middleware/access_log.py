@@ -10,8 +10,6 @@ from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, TRACE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
-__all__ = ("CLIENT_GONE", "UNMATCHED", "access_log", "route_of")
-
 #: Stands for the route where no route was found; raw paths are no label.
 UNMATCHED: Final = "unmatched"
 #: The status that nginx writes where the client was gone before the answer.

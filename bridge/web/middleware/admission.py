@@ -14,8 +14,6 @@ from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.tickets import TICKET, overloaded
 
-__all__ = ("admission",)
-
 # As for the rate limit, and the figures by which an operator sees what is going on. None of them waits for anything.
 _EXEMPT: Final = frozenset(
     {(hdrs.METH_GET, "/health"), (hdrs.METH_GET, "/ready"), (hdrs.METH_GET, "/metrics")}

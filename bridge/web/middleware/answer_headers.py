@@ -7,8 +7,6 @@ from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import stamp
 
-__all__ = ("answer_headers",)
-
 
 def answer_headers(services: Services, _: Rules) -> Gate:
     """Stamp each answer; one that has begun in its handler was stamped there (`send_head`)."""

@@ -13,8 +13,6 @@ from bridge.web.keys import CLIENT, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
-__all__ = ("api_key",)
-
 _API_KEY: Final = istr("X-API-Key")
 # A key in a URL stands in every proxy's log; said once an hour, not for every request.
 _WARNING_INTERVAL_S: Final = 3600.0

@@ -7,8 +7,6 @@ from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
-__all__ = ("cors",)
-
 
 def cors(_: Services, rules: Rules) -> Gate | None:
     """Answer preflights, which carry no key; None where no other origin may call."""

@@ -15,8 +15,6 @@ from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS
 
-__all__ = ("deadline",)
-
 _REQUEST_TIMEOUT: Final = istr("X-Request-Timeout")
 _EFFECTIVE_TIMEOUT: Final = istr("X-Effective-Timeout")
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})

@@ -13,8 +13,6 @@ from bridge.web.middleware.gates import Gate
 from bridge.web.middleware.rate_limit import PROBES
 from bridge.web.rules import Rules
 
-__all__ = ("foreign_pages", "foreign_pages_of_figures")
-
 _FETCH_SITE: Final = istr("Sec-Fetch-Site")
 _API_KEY: Final = istr("X-API-Key")
 _NOTHING: Final = Forwarding()

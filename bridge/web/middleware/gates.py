@@ -8,8 +8,6 @@ from aiohttp.typedefs import Handler
 
 from bridge.errors import let_go
 
-__all__ = ("BEHIND_GATES", "Answered", "Check", "Failed", "Gate", "behind")
-
 #: What puts a handler behind the gates of its application.
 BEHIND_GATES: web.AppKey[Callable[[Handler], Handler]] = web.AppKey("behind_gates")
 

@@ -16,8 +16,6 @@ from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS, X_REQUEST_ID, own_headers
 
-__all__ = ("identity",)
-
 _TRACEPARENT: Final = istr(TRACEPARENT)
 _TRACESTATE: Final = istr(TRACESTATE)
 
@@ -25,7 +23,7 @@ _TRACESTATE: Final = istr(TRACESTATE)
 def identity(services: Services, rules: Rules) -> Gate:
     """Give every request its id, its client's address and its trace; all are in every log line that follows."""
     addresses, origins, clock = rules.addresses, rules.origins, services.clock
-    is_traced = services.is_traced
+    is_traced = services.tracing.is_on
     id_of = RequestIds(os.urandom).id_of
     log = structlog.get_logger("bridge.web")
     reminders = Reminders(interval_s=FORWARDED_TOLD_INTERVAL_S, keys_max=FORWARDED_TOLD_PEERS_MAX)

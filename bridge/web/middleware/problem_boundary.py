@@ -14,8 +14,6 @@ from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.wire.problems import problem_response, row_of
 
-__all__ = ("problem_boundary",)
-
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
 _OF_AIOHTTP: Final[dict[int, type[BridgeError]]] = {

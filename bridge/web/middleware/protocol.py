@@ -13,8 +13,6 @@ from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS
 from bridge.web.server.requests import MESSAGE, UNSPOKEN_VERSION
 
-__all__ = ("protocol",)
-
 # TRACE echoes what proxies added, CONNECT asks for a tunnel: no route may ever take them by accident.
 _NEVER: Final = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
 _EVER: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")

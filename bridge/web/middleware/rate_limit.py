@@ -14,8 +14,6 @@ from bridge.web.middleware.gates import Gate
 from bridge.web.rules import RateRule, Rules
 from bridge.web.server.answer_headers import ANSWER_HEADERS
 
-__all__ = ("PROBES", "policy_header", "rate_limit", "state_header")
-
 #: Whole targets, as they stand in the request line: a probe that is refused takes a healthy process out of service.
 #: They cost no more than a refusal would, so letting them through gives a flood nothing.
 PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})

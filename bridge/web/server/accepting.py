@@ -11,8 +11,6 @@ from aiohttp import web
 
 from bridge.limits import ACCEPT_REST_S, ACCEPTS_PER_TURN
 
-__all__ = ("PromptSite",)
-
 _log = structlog.get_logger("bridge.web")
 # The caller was gone again, or the network has a word; the next one may be well.
 _PASSING: Final = frozenset(

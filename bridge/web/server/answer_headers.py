@@ -8,16 +8,6 @@ from multidict import istr
 
 from bridge.web.keys import SERVICES, Lifecycle
 
-__all__ = (
-    "ANSWER_HEADERS",
-    "SERVER",
-    "X_REQUEST_ID",
-    "own_headers",
-    "send_head",
-    "stamp",
-    "vary_by",
-)
-
 #: Instead of the names and versions of Python and aiohttp, which tell a scanner what to try.
 SERVER: Final = "bridge"
 #: Names that every request is asked for: a plain text is made lower case at each look, 0.1 us.

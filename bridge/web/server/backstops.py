@@ -4,8 +4,6 @@ import asyncio
 import math
 from typing import Final
 
-__all__ = ("Backstops",)
-
 # How late a request may be ended: a fifth of what it is given beyond its deadline (`limits.DEADLINE_BACKSTOP_S`).
 _LOOK_S: Final = 0.1
 

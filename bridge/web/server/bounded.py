@@ -8,8 +8,6 @@ from bridge.limits import ADDRESS_SLOTS_ALPHA, RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import FairShare
 from bridge.policy.client_address import limit_key
 
-__all__ = ("Bounded",)
-
 
 class Bounded:
     """

@@ -14,8 +14,6 @@ from bridge.policy.slow_clients import MinimumRate
 from bridge.web.server.framed_protocol import FramedProtocol
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
 
-__all__ = ("BridgeProtocol", "ConnectionOwner")
-
 # "Not now": whoever asks again at once gets nothing but the same answer.
 _REFUSALS: Final = frozenset({429, 503})
 

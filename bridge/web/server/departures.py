@@ -7,8 +7,6 @@ from aiohttp import web
 
 from bridge.web.server.connection import BridgeProtocol
 
-__all__ = ("on_departure", "protocol_of")
-
 
 def protocol_of(request: web.Request) -> BridgeProtocol:
     """The connection of *request*."""

@@ -14,8 +14,6 @@ from aiohttp.http import RawRequestMessage
 
 from bridge.web.server.framing import Framing, TooMuchOverhead
 
-__all__ = ("INTERNALS_ARE_KNOWN", "FramedProtocol")
-
 _NAMES: Final = frozenset({"_messages", "_close", "_force_close", "_reading_paused", "_buffer_paused"})
 
 

@@ -7,8 +7,6 @@ from aiohttp.http import RawRequestMessage
 
 from bridge.limits import CHUNK_OVERHEAD_BYTES_FREE, CHUNK_OVERHEAD_PER_BYTE_MAX
 
-__all__ = ("HEAD_END", "Framing", "TooMuchOverhead", "Took", "is_parsed_upgrade")
-
 #: What a head ends with.
 HEAD_END: Final = b"\r\n\r\n"
 # Of these aiohttp's parser keeps what follows the request; of all others it forgets it.

@@ -18,8 +18,6 @@ from bridge.limits import (
 )
 from bridge.policy.slow_clients import MinimumRate, SlowReaders
 
-__all__ = ("Outflow", "Outlet", "bound_unsent", "system_outflow", "write_pace")
-
 # How late one is cut, and how often each is looked at while there is one.
 _LOOK_S: Final = 1.0
 _TOLD_INTERVAL_S: Final = 1.0

@@ -12,8 +12,6 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.framing import is_parsed_upgrade
 
-__all__ = ("EXPECTS_CONTINUE", "MESSAGE", "UNSPOKEN_VERSION", "RequestFactory", "request_factory")
-
 #: The caller waits for "100 Continue" before it sends the body.
 EXPECTS_CONTINUE = web.RequestKey("expects_continue", bool)
 #: The request line named a version that is not spoken here.

@@ -34,8 +34,6 @@ from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.requests import request_factory
 from bridge.web.wire.problems import problem_response
 
-__all__ = ("BridgeRunner", "check_parser", "make_runner")
-
 # What stands for the method where the request line could not be read; one label in the figures.
 _NO_METHOD: Final = "UNKNOWN"
 # Refused connections come by the thousand; one line for so many seconds.

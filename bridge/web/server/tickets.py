@@ -9,8 +9,6 @@ from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Ticket
 from bridge.web.keys import SERVICES
 
-__all__ = ("TICKET", "give_back", "hold_body", "overloaded", "take_place")
-
 #: What the request has taken of the room there is; missing where the application was built without `admission`.
 TICKET = web.RequestKey("ticket", Ticket)
 

@@ -7,8 +7,6 @@ from bridge.clock import Deadline
 from bridge.errors import DeadlineExceeded, Outcome
 from bridge.events import Steps
 
-__all__ = ("in_turns",)
-
 T = TypeVar("T")
 
 
