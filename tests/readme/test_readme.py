@@ -10,7 +10,20 @@ from bridge import limits
 from bridge.events.event import Event
 from bridge.process import shutdown
 from bridge.web.handlers.routes import ROUTES
-from bridge.web.wire import answers, groups, offsets, pages, submissions, topics
+from bridge.web.openapi.headers import ANSWER_HEADERS, REQUEST_HEADERS
+from bridge.web.wire import (
+    answers,
+    bulk,
+    cursors,
+    groups,
+    live,
+    offsets,
+    pages,
+    problems,
+    queries,
+    submissions,
+    topics,
+)
 from tests.readme.generated import DOCS, PARTS, ROOT, part_of
 from tests.readme.pages import PAGES
 
@@ -47,6 +60,10 @@ def test_every_route_is_told_with_its_method() -> None:
 @pytest.mark.parametrize(
     "title, body",
     [
+        ("Lines in", bulk.SendParameters),
+        ("Reading", queries.PollParameters),
+        ("Lines out", queries.BulkParameters),
+        ("All partitions", cursors.CursorParameters),
         ("One event", submissions.MessageBody),
         ("One event", Event),
         ("One event", answers.EventReceipt),
@@ -75,6 +92,7 @@ def test_every_route_is_told_with_its_method() -> None:
         ("Groups", groups.GroupAnswer),
         ("Groups", groups.PartitionOfGroup),
         ("Groups", groups.SeekAnswer),
+        ("Errors", problems.Problem),
         ("Probes and figures", answers.HealthAnswer),
         ("Probes and figures", answers.ReadyAnswer),
         ("Probes and figures", answers.StatsAnswer),
@@ -84,6 +102,18 @@ def test_every_field_of_a_body_and_of_an_answer_is_told(title: str, body: type[m
     text = section(title)
     names = [field.encode_name for field in msgspec.structs.fields(body)]
     assert [name for name in names if not re.search(rf'[`"]{name}[`"]', text)] == []
+
+
+def test_every_parameter_of_a_live_stream_is_told() -> None:
+    rows = (DOCS / "live.md").read_text()
+    assert [name for name in queries.names_of(live.LiveParameters) if f"`{name}`" not in rows] == []
+
+
+def test_every_header_is_told() -> None:
+    told = HTTP + (DOCS / "live.md").read_text()
+    handshake = re.compile("Upgrade|Connection|Sec-WebSocket-")  # what a library of RFC 6455 does
+    names = [name for name in (*REQUEST_HEADERS, *ANSWER_HEADERS) if not handshake.match(name)]
+    assert [name for name in names if f"`{name}" not in told] == []
 
 
 def test_the_concepts_are_twelve_words() -> None:
