@@ -162,7 +162,7 @@ class SickClient:
 
     target = Target("http://x", None)
 
-    async def ask(self, _: object) -> None:
+    async def ask_once(self, _: object) -> None:
         raise CommandFailed("not now")
 
 

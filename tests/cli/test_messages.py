@@ -139,6 +139,9 @@ async def test_a_reply_that_is_lost_while_sending_is_looked_for_and_nothing_is_t
         proxy.lose_reply_to = None
         proxy.cut()
         assert await asyncio.wait_for(sending.wait(), ENOUGH_S) == 0
+    assert sending.stdout is not None
+    # No word of the retry is among the results.
+    assert (await sending.stdout.read()).startswith(b"STORED      3,000\n")
     found = await asyncio.to_thread(cli.lines, "tail", "-t", topic, "--from", "first")
     assert [each["payload"]["n"] for each in found] == list(range(3_000))
 

@@ -22,7 +22,7 @@ async def answers(client: Client) -> dict[str, Any] | None:
     """What `/health` says; None where no bridge answers."""
     try:
         async with asyncio.timeout(_HEALTH_S):
-            found = await client.ask(Request("GET", "/health", again=True))
+            found = await client.ask_once(Request("GET", "/health", again=True))
     except (CommandFailed, TimeoutError):
         return None
     return found if isinstance(found, dict) and "log" in found else None
@@ -47,7 +47,7 @@ async def serving(client: Client, health: dict[str, Any]) -> AsyncIterator[Findi
 
 async def _key(client: Client) -> Finding:
     try:
-        await client.ask(Request("GET", "/streams", again=True))
+        await client.ask_once(Request("GET", "/streams", again=True))
     except CommandFailed as failure:
         if failure.code is ExitCode.AUTH:
             return Finding("key", Level.FAIL, failure.message, f"Set {KEY_VARIABLE} or give --key-file.")
@@ -59,7 +59,7 @@ async def _key(client: Client) -> Finding:
 
 async def _ready(client: Client) -> Finding:
     try:
-        await client.ask(Request("GET", "/ready"))
+        await client.ask_once(Request("GET", "/ready"))
     except CommandFailed as failure:
         return Finding(
             "ready",

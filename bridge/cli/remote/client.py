@@ -1,5 +1,6 @@
 """The client of a bridge (shell): one session, one place for the key, for what errors mean and for what is sent again."""
 
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -9,6 +10,7 @@ from typing import Any, Final, Self
 import aiohttp
 import orjson
 import stamina
+from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 import bridge
 from bridge.cli.remote.failures import CommandFailed, ExitCode, wait_before_again
@@ -21,12 +23,29 @@ _WHOLE_S: Final = 330.0
 _ATTEMPTS: Final = 6
 _WAIT_MAX_S: Final = 3.0
 _LINE_BYTES_MAX: Final = 64 * 1024 * 1024
+_TOO_MANY: Final = "429"
+_WORTH_TELLING_S: Final = 1.0
 _CODES: Final[dict[int, ExitCode]] = {
     HTTPStatus.UNAUTHORIZED: ExitCode.AUTH,
     HTTPStatus.FORBIDDEN: ExitCode.AUTH,
     HTTPStatus.NOT_FOUND: ExitCode.NOT_FOUND,
     HTTPStatus.SERVICE_UNAVAILABLE: ExitCode.NOT_REACHABLE,
 }
+
+
+def _tell(details: RetryDetails) -> None:
+    """What is tried again, on stderr; but for the rate limit, which is no fault, and what does not take long."""
+    error = details.caused_by
+    if (
+        isinstance(error, CommandFailed)
+        and error.status != _TOO_MANY
+        and details.wait_for >= _WORTH_TELLING_S
+    ):
+        sys.stderr.write(f"bridge: {error.message} Trying again in {details.wait_for:.0f} s.\n")
+
+
+# In place of the library's own, which tell it on stdout, among the results.
+set_on_retry_hooks((_tell,))
 
 
 class CurlPrinted(Exception):
