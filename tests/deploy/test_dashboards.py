@@ -79,11 +79,21 @@ def live(kind: str, directory: Path) -> Iterator[int]:
         yield port
 
 
-@pytest.fixture(params=["local", "iggy"], name="scraped")
-def scraped_labels(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, set[str]]:
-    """Label names of a live scrape by the names that PromQL has; declared ones where nothing was counted yet."""
+@pytest.fixture(params=["local", "iggy"], name="scrape")
+def live_scrape(request: pytest.FixtureRequest, tmp_path: Path) -> bytes:
     with live(request.param, tmp_path) as port:
-        _, scrape = get(port, "/metrics")
+        status, body = get(port, "/metrics")
+    assert status == 200
+    return body
+
+
+@needs("promtool")
+def test_promtool_finds_nothing_in_a_live_scrape(scrape: bytes) -> None:
+    assert checked("promtool", "check", "metrics", stdin=scrape) == ""
+
+
+def labels_of(scrape: bytes) -> dict[str, set[str]]:
+    """Label names by the names that PromQL has; declared ones where nothing was counted yet."""
     labels: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(scrape.decode()):
         shown = f"{family.name}_total" if family.type == "counter" else family.name
@@ -98,11 +108,13 @@ def scraped_labels(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, 
     return labels
 
 
-def test_every_query_names_metrics_and_labels_that_a_live_bridge_has(scraped: dict[str, set[str]]) -> None:
+def test_every_query_names_metrics_and_labels_that_a_live_bridge_has(scrape: bytes) -> None:
     # Those of workers are told where there are workers, and of a process where there is one.
     known = {name: set(labels) for name, labels in declared_labels().items() if "worker" in name}
     known |= (
-        {name: set() for name in declared_labels() if name.startswith("process_")} | scraped | {"up": set()}
+        {name: set() for name in declared_labels() if name.startswith("process_")}
+        | labels_of(scrape)
+        | {"up": set()}
     )
     wrong: list[tuple[str, ...]] = []
     for title, query in (*panel_queries(), *rule_queries()):
