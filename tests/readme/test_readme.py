@@ -116,6 +116,13 @@ def test_every_header_is_told() -> None:
     assert [name for name in names if f"`{name}" not in told] == []
 
 
+def test_the_recipes_begin_with_a_list_of_all() -> None:
+    text = (DOCS / "recipes.md").read_text()
+    listed = re.findall(r"\| \[[^]]+\]\(#([\w-]+)\) \|", text)
+    titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert listed == [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+
+
 def test_the_concepts_are_twelve_words() -> None:
     assert len(re.findall(r"^\| \*\*", (DOCS / "concepts.md").read_text(), re.MULTILINE)) == 12
 
