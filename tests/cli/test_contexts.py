@@ -68,5 +68,5 @@ def test_a_shell_is_told_which_commands_there_are(cli: Cli) -> None:
         0,
         True,
     )
-    asked = {"_BRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "bridge to", "COMP_CWORD": "1"}
+    asked = {"_BRIDGE_COMPLETE": "complete_bash", "COMP_WORDS": "bridge topi", "COMP_CWORD": "1"}
     assert cli.process(environ=asked).stdout.split() == ["topics"]
