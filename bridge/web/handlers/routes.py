@@ -56,6 +56,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", f"{_TOPIC}/messages/stream", live.stream, of_messages.STREAM_TOPIC),
     Route("POST", f"{_TOPIC}/messages/batch", sending.send_batch, of_messages.SEND_BATCH_TO_TOPIC),
     Route("GET", "/openapi.json", reference.openapi, service.DOCUMENT),
+    Route("GET", "/docs", reference.docs, service.REFERENCE),
     Route("GET", "/ws", sockets.socket, service.SOCKET),
     Route("GET", "/streams", topics.list_streams, of_topics.LIST_STREAMS),
     Route("POST", "/streams", topics.create_stream, of_topics.CREATE_STREAM),

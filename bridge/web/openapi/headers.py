@@ -46,6 +46,9 @@ ANSWER_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
         "Of lines of one partition: the offset behind the last line. None, no line.", _COUNT
     ),
     "X-End-Cursor": _answer("Of lines by cursor: where a reader stands who has them all."),
+    "Content-Security-Policy": _answer("What the page may run and load: what is in it, by hash."),
+    "Referrer-Policy": _answer("A key in the address goes nowhere.", {"const": "no-referrer"}),
+    "X-Content-Type-Options": _answer("It is what it says.", {"const": "nosniff"}),
     "X-Accel-Buffering": _answer("Of an event stream: tells nginx to hold nothing back.", {"const": "no"}),
     "Upgrade": _answer("The protocol that is spoken here.", {"const": "websocket"}),
     "Connection": _answer("Goes with `Upgrade`."),

@@ -71,6 +71,19 @@ SOCKET: Final = Operation(
     },
     errors=(errors.UpgradeRequired,),
 )
+REFERENCE: Final = Operation(
+    id="docs",
+    tag=_TAG,
+    summary="Show this document as a page",
+    description="For people, with Swagger UI. Everything is in the page; nothing else is fetched.",
+    replies={
+        200: Reply(
+            "The page.",
+            (Content("text/html", text="One page of HTML."),),
+            ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"),
+        )
+    },
+)
 DOCUMENT: Final = Operation(
     id="openapi",
     tag=_TAG,
