@@ -175,7 +175,8 @@ def _content(content: Content, schemas: Schemas) -> dict[str, Any]:
 
 def _text(content: Content) -> dict[str, Any]:
     least = {"minLength": content.bytes_min} if content.bytes_min else {}
-    return {"type": "string", "description": content.text, **least}
+    binary = {"format": "binary"} if content.media_type == "application/octet-stream" else {}
+    return {"type": "string", **binary, "description": content.text, **least}
 
 
 def _answered() -> Iterator[type[BridgeError]]:

@@ -1,5 +1,6 @@
 """Structs as JSON Schema (pure): what msgspec says of them, with the words that are for users."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -52,6 +53,7 @@ def parameters_of(queries: Iterable[type[msgspec.Struct]]) -> list[dict[str, Any
             if "$ref" in schema:
                 schema = {**_shown(components[schema["$ref"].rpartition("/")[2]]), **schema}
                 del schema["$ref"]
+            _told_default(schema)
             described = schema.pop("description", "")
             schema.pop("title", None)
             found.setdefault(
@@ -67,6 +69,21 @@ def parameters_of(queries: Iterable[type[msgspec.Struct]]) -> list[dict[str, Any
     return list(found.values())
 
 
+def _told_default(schema: dict[str, Any]) -> None:
+    """
+    Tell the default of *schema* in words instead.
+
+    Generated clients would always send it, though a query of another kind takes no such parameter, or ask for it.
+    """
+    default = schema.pop("default", None)
+    if default is not None:
+        told = (
+            f"Default: `{json.dumps(default)}`" if not isinstance(default, str) else f"Default: `{default}`"
+        )
+        described = schema.get("description")
+        schema["description"] = f"{described}. {told}" if described else told
+
+
 def first_paragraph(text: str) -> str:
     """What a docstring says to users, on one line; the rest is for readers of the code."""
     return " ".join(text.strip().split("\n\n", 1)[0].split())
@@ -75,6 +92,8 @@ def first_paragraph(text: str) -> str:
 def _shown(schema: dict[str, Any]) -> dict[str, Any]:
     if "description" in schema:
         schema["description"] = first_paragraph(schema["description"])
+    for field in schema.get("properties", {}).values():
+        _told_default(field)
     if "enum" in schema and all(isinstance(each, str) for each in schema["enum"]):
         schema["type"] = "string"
     return schema

@@ -66,17 +66,18 @@ class LiveParameters(msgspec.Struct, kw_only=True):
         | UnsetType
     ) = UNSET
     last_event_id: (
-        Annotated[str, Meta(description="`Last-Event-ID`, for who cannot set the header; for event streams")]
+        Annotated[
+            str,
+            Meta(
+                description="Event streams alone: `Last-Event-ID`, for who cannot set the header (`lastEventId` will do)"
+            ),
+        ]
         | UnsetType
     ) = UNSET
-    last_event_id_of_polyfills: (
-        Annotated[str, Meta(description="The same, as some libraries spell it")] | UnsetType
-    ) = msgspec.field(name="lastEventId", default=UNSET)
-    # `event-source-polyfill` adds it where it takes React Native for a browser that needs some.
-    padding: Annotated[str, Meta(description="Ignored; some libraries send it")] | UnsetType = UNSET
 
 
-_PARAMETERS: Final = names_of(LiveParameters) - _ID_PARAMETERS - {_EVENT_TYPE}
+# `event-source-polyfill` adds `padding=true` where it takes React Native for a browser that needs some; nothing is done.
+_PARAMETERS: Final = names_of(LiveParameters) - _ID_PARAMETERS - {_EVENT_TYPE} | {"padding"}
 
 
 class LastSeen(NamedTuple):

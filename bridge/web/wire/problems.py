@@ -104,6 +104,10 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
 ))  # fmt: skip
 
 
+def _items(name: str) -> dict[str, Any]:
+    return {"items": {"$ref": f"#/components/schemas/{name}"}}
+
+
 class Problem(msgspec.Struct):
     """An error (RFC 9457). That of an upload of lines also tells how far it came."""
 
@@ -129,8 +133,8 @@ class Problem(msgspec.Struct):
         Annotated[int, Meta(ge=1, description="The line to go on with; the first has number 1")] | UnsetType
     ) = UNSET
     failed: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
-    partitions: list[Any] | UnsetType = UNSET
-    errors: list[Any] | UnsetType = UNSET
+    partitions: Annotated[list[Any], Meta(extra_json_schema=_items("RangeOfLines"))] | UnsetType = UNSET
+    errors: Annotated[list[Any], Meta(extra_json_schema=_items("RefusedLine"))] | UnsetType = UNSET
     durability: str | UnsetType | None = UNSET
 
 
