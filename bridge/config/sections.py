@@ -282,6 +282,13 @@ class ObserveConfig:
         "as the OTEL_ variables say; off: read neither",
         choices=("propagate", "otlp", "off"),
     )
+    canary_per_minute: int = setting(
+        "CANARY_PER_MINUTE",
+        0,
+        "So often a message of the bridge's own is stored in GROUPS_STREAM and read back, for bridge_canary_*; 0: never",
+        minimum=0,
+        maximum=limits.CANARY_PER_MINUTE_MAX,
+    )
     metrics_port: int | None = setting(
         "METRICS_PORT",
         None,

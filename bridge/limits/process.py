@@ -7,6 +7,13 @@ from typing import Final
 METRICS_TOPICS_MAX: Final = 1_000
 # How often is looked which topics are still there: series of those that are not end so soon.
 METRICS_TIDY_INTERVAL_S: Final = 30.0
+# --- canary -----------------------------------------------------------------------------------------------------
+# Probes give up after a few seconds; what takes longer is no round trip that anybody would call well.
+CANARY_TIMEOUT_S: Final = 5.0
+# However many ask at `/ready?deep=1`, the log is asked once a second.
+CANARY_FRESH_S: Final = 1.0
+CANARY_RETENTION_AGE_S: Final = 3600
+CANARY_PER_MINUTE_MAX: Final = 60
 # An hour of these without use, and a topic's series make room for others where there is none: scrapes have seen them.
 METRICS_TOPIC_IDLE_ROUNDS: Final = 120
 # Groups likewise: nine series each.

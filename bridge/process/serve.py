@@ -25,6 +25,7 @@ from typing import Any, Final
 import structlog
 
 import bridge
+from bridge.background.canary import Canary
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
@@ -156,6 +157,7 @@ async def _services(
         appender=opened.appender,
         probe=opened.bare_log,
         stats=StatsCache(clock, config.log.stats_cache_ttl_s),
+        canary=Canary(opened.bare_log, config.groups.stream, clock=clock, metrics=context.metrics.canary),
         metrics=context.metrics,
         clock=clock,
         cursors=Cursors((await asyncio.to_thread(cursor_key_of, config)).encode()),

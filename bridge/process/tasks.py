@@ -68,6 +68,12 @@ def background_tasks(
         "figures-tidy",
         supervise("figures-tidy", tidy, pace=pace(METRICS_TIDY_INTERVAL_S), metrics=metrics.tasks),
     )
+    if config.observe.canary_per_minute:
+        interval_s = 60 / config.observe.canary_per_minute
+        yield (
+            "canary",
+            supervise("canary", services.canary.step, pace=pace(interval_s), metrics=metrics.tasks),
+        )
     yield "groups", services.groups.run()
     yield "loop-lag", watch_loop_lag(metrics.tasks, clock=clock, sleep=asyncio.sleep)
     default_topic = DefaultTopic(

@@ -255,6 +255,16 @@ class TaskMetrics:
         self.span_export_failures = Counter("bridge_span_export_failures", "Exports of spans that failed")
 
 
+class CanaryMetrics:
+    """Messages of the bridge's own that are stored and read back."""
+
+    def __init__(self) -> None:
+        self.round_trip_s = Histogram(
+            "bridge_canary_duration_seconds", "Time to store a message and read it back", bounds=_LOG_S
+        )
+        self.failures = Counter("bridge_canary_failures", "Messages that did not come back", "code")
+
+
 class WorkerProcessMetrics:
     """What each of several workers tells of its process, by its number."""
 
@@ -282,8 +292,10 @@ class Metrics(Collector):
         self.groups = GroupMetrics()
         self.live = LiveMetrics()
         self.tasks = TaskMetrics()
+        self.canary = CanaryMetrics()
         self.workers = WorkerProcessMetrics()
-        parts = (self.http, self.log, self.groups, self.live, self.tasks, *((self.workers,) * of_workers))
+        own = (self.http, self.log, self.groups, self.live, self.tasks, self.canary)
+        parts = (*own, *((self.workers,) * of_workers))
         self.families = tuple(family for part in parts for family in families_of(part))
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)

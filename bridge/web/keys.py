@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from bridge.background.canary import Canary
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, Deadline
 from bridge.config import HttpConfig, LogConfig
@@ -61,6 +62,8 @@ class Services:
     stats: StatsCache
     metrics: Metrics
     clock: Clock
+    #: Stores a message and reads it back.
+    canary: Canary
     #: Reads and makes positions in topics.
     cursors: Cursors
     #: The ends of partitions, for those who wait.

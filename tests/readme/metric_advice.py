@@ -48,6 +48,8 @@ ADVICE: Final = {
     "bridge_event_loop_lag_seconds": "How late the process is. Above 50 ms: it lacks CPU. Remove a CPU limit, add workers (on Iggy) or replicas.",
     "bridge_task_failures_total": "A background task could not do its step, and tries again. If it goes on: the log line `task_step_failed` has the reason.",
     "bridge_span_export_failures_total": "Spans were lost: the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names is away or refuses them. Messages are not concerned.",
+    "bridge_canary_duration_seconds": "What a message takes from being stored to being read, without HTTP and other people's load. Slow: as `bridge_append_duration_seconds`.",
+    "bridge_canary_failures_total": "A message of the bridge's own did not come back; `code` says why. Look at `bridge_connection_state`, then at the log's disk.",
     "bridge_worker_up": "0: a worker hangs or is gone. It is started again; if not, restart the process and keep its log.",
     "bridge_worker_cpu_seconds_total": "At one core: this worker is full. Add workers or replicas. One far above the others: a few connections carry the load.",
     "bridge_worker_peak_memory_bytes": "Compare with the memory limit divided by the workers. Near it: raise the limit or lower `MAX_IN_FLIGHT_BODY_BYTES`.",

@@ -16,7 +16,7 @@ PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 SECTIONS: Final = (
     ("Requests", r"bridge_(http_requests|http_request_duration|rate_limited|overloaded|auth_failures)"),
     ("Connections", r"bridge_(accept_failures|slow_clients)"),
-    ("Log", r"bridge_(connection|breaker|reconnects|append|read|log|embedded|durability)"),
+    ("Log", r"bridge_(connection|breaker|reconnects|append|read|log|embedded|durability|canary)"),
     ("Topics", r"bridge_(messages|payload)"),
     ("Groups", r"bridge_group"),
     ("Live reading", r"bridge_(live|long_polls|tails|feeds)"),

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from bridge.background.canary import Canary
 from bridge.background.stats_refresh import StatsCache, refresh_stats
 from bridge.clock import Deadline, SystemClock
 from bridge.config import GroupsConfig, HttpConfig, IggyConfig, LocalLogConfig, LogConfig
@@ -162,8 +163,7 @@ async def bridge_app(
     news = StoredNews()
     batching = BatchingAppender(log if spans is None else TracedBatches(log, spans), probe=log, news=news)
     appender = batching if spans is None else TracedAppender(batching, spans)
-    # As on Iggy: others may append past this appender.
-    tails = Tails(log, clock=clock, pushes=False)
+    tails = Tails(log, clock=clock, pushes=False)  # as on Iggy: others may append past this appender
     news.listen(tails.stored)
     metrics.log.own_stream = GroupsConfig().stream
     metrics.log.on_read = None if spans is None else spans.read
@@ -176,6 +176,7 @@ async def bridge_app(
         appender=appender,
         probe=log,
         stats=StatsCache(clock, ttl_s=5.0),
+        canary=Canary(log, GroupsConfig().stream, clock=clock, metrics=metrics.canary),
         metrics=metrics,
         clock=clock,
         cursors=Cursors(CURSOR_KEY),

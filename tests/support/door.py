@@ -52,6 +52,7 @@ def services_for(http: HttpConfig, clock: Clock | None = None) -> Services:
         appender=nobody,
         probe=nobody,
         stats=StatsCache(clock, ttl_s=5.0),
+        canary=nobody,
         metrics=Metrics(),
         clock=clock,
         cursors=Cursors(b"key of a test"),

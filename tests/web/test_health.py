@@ -1,6 +1,9 @@
 from datetime import datetime
 
+import pytest
+
 import bridge as package
+from bridge.errors import PollError
 from bridge.flow.kept_topic import KeptTopic
 from tests.support.bridge_app import BridgeApp
 
@@ -96,3 +99,31 @@ async def test_metrics_are_prometheus_text(bridge: BridgeApp) -> None:
     assert answer.status == 200
     assert answer.headers["Content-Type"].startswith("text/plain; version=")
     assert b"bridge_http_requests_total" in answer.body
+
+
+async def test_a_deep_probe_stores_a_message_and_reads_it_back(bridge: BridgeApp) -> None:
+    answer = await bridge.call("GET", "/ready?deep=1")
+    assert answer.status == 200, answer.json
+    check = answer.json["checks"]["round_trip"]
+    assert (check["ok"], check["detail"]) == (True, "")
+    assert 0 <= check["seconds"] < 10
+    assert "round_trip" not in (await bridge.call("GET", "/ready")).json["checks"]
+
+
+async def test_a_deep_probe_that_fails_is_not_ready(
+    bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise PollError
+
+    monkeypatch.setattr(bridge.log, "read", fails)
+    answer = await bridge.call("GET", "/ready?deep=1")
+    assert answer.status == 503
+    assert not answer.json["checks"]["round_trip"]["ok"]
+    assert answer.json["checks"]["log"]["ok"]
+
+
+async def test_a_depth_that_is_none_is_refused(bridge: BridgeApp) -> None:
+    for query in ("deep=2", "deep=", "deep=1&deep=1"):
+        answer = await bridge.call("GET", f"/ready?{query}")
+        assert (answer.status, answer.json["path"]) == (400, "deep")

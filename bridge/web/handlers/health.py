@@ -1,4 +1,4 @@
-"""Probes and figures (shell): answered from what is known, so that they never wait for the log."""
+"""Probes and figures (shell): answered from what is known, so that they never wait for the log unless they are asked to."""
 
 from aiohttp import web
 
@@ -6,6 +6,7 @@ from bridge.errors import NotFound
 from bridge.web.handlers.answers import answer
 from bridge.web.keys import SERVICES
 from bridge.web.wire.answers import health_json, ready_json, stats_json
+from bridge.web.wire.queries import is_deep
 
 # A probe asks again after seconds; the log may be back in one.
 _RETRY_AFTER_S = "1"
@@ -18,14 +19,20 @@ async def health(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """`GET /ready`: 200 if requests should be sent here, else 503; each check in the body."""
+    """
+    `GET /ready`: 200 if requests should be sent here, else 503; each check in the body.
+
+    With `deep=1` a message is stored and read back as well, at most once a second whoever asks.
+    """
     services = request.app[SERVICES]
+    deep = is_deep(request.query.items())
     is_ready, body = ready_json(
         services.probe.health(),
         started=services.lifecycle.started,
         topic_there=services.kept_topic is None or services.kept_topic.is_there,
         draining=services.lifecycle.draining,
         now_us=services.clock.now_us(),
+        round_trip=await services.canary.look() if deep else None,
     )
     if is_ready:
         return answer(body)

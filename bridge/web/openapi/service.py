@@ -6,6 +6,7 @@ from bridge import errors
 from bridge.web.openapi import examples
 from bridge.web.openapi.operation import JSON, Content, Operation, Reply, json_reply
 from bridge.web.wire.answers import HealthAnswer, ReadyAnswer, StatsAnswer
+from bridge.web.wire.queries import ReadyParameters
 
 _TAG: Final = "Service"
 _NOT_READY: Final = {
@@ -27,6 +28,8 @@ READY: Final = Operation(
     tag=_TAG,
     summary="Ask whether requests should be sent here",
     description="For readiness probes. Needs no key, unless AUTH_BYPASS_PATHS says otherwise.",
+    queries=(ReadyParameters,),
+    errors=(errors.BadRequest,),
     replies={
         200: json_reply("They should.", ReadyAnswer, examples.READY),
         503: json_reply(

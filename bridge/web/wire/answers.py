@@ -10,6 +10,7 @@ import orjson
 from msgspec import UNSET, Meta, UnsetType
 
 import bridge
+from bridge.background.canary import RoundTrip
 from bridge.background.stats_refresh import StatsSnapshot
 from bridge.messagelog import Durability, LogHealth, Receipt, StreamInfo, TopicInfo, TopicRef
 from bridge.web.wire.offsets import current_offset
@@ -111,6 +112,7 @@ class CheckAnswer(msgspec.Struct, omit_defaults=True):
     detail: Annotated[str, Meta(description="Why it is not; else empty")]
     state: Annotated[str, Meta(description="Of the log")] | UnsetType = UNSET
     warnings: Sequence[str] | UnsetType = UNSET
+    seconds: Annotated[float, Meta(ge=0, description="Of the round trip")] | UnsetType = UNSET
 
 
 class ReadyAnswer(msgspec.Struct):
@@ -245,7 +247,13 @@ def health_json(health: LogHealth, now_us: int) -> bytes:
 
 
 def ready_json(
-    health: LogHealth, *, started: bool, topic_there: bool, draining: bool, now_us: int
+    health: LogHealth,
+    *,
+    started: bool,
+    topic_there: bool,
+    draining: bool,
+    now_us: int,
+    round_trip: RoundTrip | None = None,
 ) -> tuple[bool, bytes]:
     """Whether requests should be sent here, and each check that says so or not."""
     checks = {
@@ -256,6 +264,9 @@ def ready_json(
         "not_draining": CheckAnswer(not draining, "The bridge is shutting down." if draining else ""),
         "log": CheckAnswer(health.ready, health.detail, health.state, health.warnings or UNSET),
     }
+    if round_trip is not None:
+        seconds = round(round_trip.seconds, 6)
+        checks["round_trip"] = CheckAnswer(round_trip.ok, round_trip.detail, seconds=seconds)
     ready = all(check.ok for check in checks.values())
     answer = ReadyAnswer("ready" if ready else "not_ready", checks, rfc3339(now_us))
     return ready, msgspec.json.encode(answer)

@@ -1,7 +1,7 @@
 """What `GET .../messages` asks for (pure): the query string of a page, or of a stream, as checked values."""
 
 from collections.abc import Iterable
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -83,6 +83,30 @@ class BulkParameters(ReadParameters, kw_only=True):
         ]
         | UnsetType
     ) = UNSET
+
+
+class ReadyParameters(msgspec.Struct, kw_only=True):
+    """What a readiness probe takes; others are passed over, since some probes add one of their own."""
+
+    deep: (
+        Annotated[
+            Literal["1"], Meta(description="Store a message and read it back as well, once a second at most")
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+def is_deep(pairs: Iterable[tuple[str, str]]) -> bool:
+    """
+    Whether a probe asks for a round trip.
+
+    Raises:
+        BadRequest: if `deep` is there and not once 1.
+    """
+    given = [value for name, value in pairs if name == "deep"]
+    if given and given != ["1"]:
+        raise BadRequest("The query parameter 'deep' takes 1, or is left out.", path="deep")
+    return bool(given)
 
 
 def names_of(parameters: type[msgspec.Struct]) -> frozenset[str]:
