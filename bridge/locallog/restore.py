@@ -113,11 +113,13 @@ def _copy(source: Path, target: Path, told: manifest.Manifest, progress: Progres
     """Copy a file, whose mode becomes 0600, and hold what was written against its manifest."""
     digest = hashlib.sha256()
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with source.open("rb", buffering=0) as reading, os.fdopen(fd, "wb", buffering=0) as writing:
+    # Buffered: an unbuffered write may take a part of a block, where a disk fills up, and call that done.
+    with source.open("rb", buffering=0) as reading, os.fdopen(fd, "wb") as writing:
         while block := reading.read(limits.BACKUP_BLOCK_BYTES):
             digest.update(block)
             writing.write(block)
             progress("copy", reading.tell(), told.size_bytes)
+        writing.flush()
         os.fsync(fd)
     if digest.hexdigest() != told.sha256:
         raise ConfigError((_DAMAGED,))

@@ -230,6 +230,30 @@ def test_a_copy_that_is_no_whole_backup_is_refused_with_78_and_what_is_wrong(
     assert restore(tmp_path / "copy", tmp_path / "again").returncode == 0
 
 
+def test_a_restore_that_a_disk_takes_only_in_part_is_none(tmp_path: Path, data_dir: Path) -> None:
+    assert backup(data_dir, tmp_path / "copy").returncode == 0
+    # A disk takes what it can of the last block, and says so with a number, not with an error.
+    bound_bytes = (tmp_path / "copy" / FILE).stat().st_size - 1
+    code = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, ({bound_bytes}, {bound_bytes}))
+from bridge.__main__ import main
+sys.exit(main())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "restore", str(tmp_path / "copy"), "--data-dir", str(tmp_path / "into")],
+        env=environment({}),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        cwd=ROOT,
+    )
+    assert ended.returncode == 69
+    assert "There is no space left for the copy." in ended.stderr
+    assert {path.name for path in (tmp_path / "into").iterdir()} == {"bridge.lock"}
+
+
 def test_nothing_is_written_over(tmp_path: Path, data_dir: Path) -> None:
     assert backup(data_dir, tmp_path / "copy").returncode == 0
     again = backup(data_dir, tmp_path / "copy")
