@@ -1,5 +1,6 @@
 """Which log stands behind the port, and what it needs to run (wiring)."""
 
+import os
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from bridge.telemetry.metrics import LogMetrics, Metrics
 from bridge.telemetry.tracing import Tracing
 
 _Work: TypeAlias = Callable[[], Awaitable[None]]
+# As the specification of OpenTelemetry has it.
+_SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 _OTLP: Final = "otlp"
 
 
@@ -71,8 +74,9 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
     own_news = None if is_local else news
     kept_topic = KeptTopic(TopicRef(config.log.stream, config.log.topic))
     more: tuple[tuple[str, _Work], ...] = ()
-    if config.observe.tracing != _OTLP:
-        tracing = Tracing(is_on=config.observe.tracing == "propagate")
+    # A tracer of an SDK that is switched off makes spans without ids.
+    if config.observe.tracing != _OTLP or os.environ.get(_SDK_DISABLED, "").strip().lower() == "true":
+        tracing = Tracing(is_on=config.observe.tracing != "off")
         batching = BatchingAppender(bare, probe=bare, news=own_news)
         appender: Appender = KeptAppender(batching, kept_topic)
     else:

@@ -107,3 +107,13 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(tmp_path: Path) -
         served.signal()
         assert served.ended() == 0
         assert not [line for line in served.lines if str(port) in json.dumps(line)]
+
+
+def test_what_switches_the_sdk_off_switches_off_spans_and_nothing_else(tmp_path: Path) -> None:
+    with BridgeProcess(tmp_path, {"TRACING": "otlp", "OTEL_SDK_DISABLED": "True"}) as served:
+        listening = served.started()
+        assert get(listening, "/health")[0] == 200
+        assert _post(listening) == 201
+        status, body = get(listening, "/messages?cursor=first")
+        assert status == 200
+        assert json.loads(body)["messages"][0]["headers"]["traceparent"].split("-")[1] == TRACE
