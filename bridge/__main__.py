@@ -28,6 +28,9 @@ def _open_standard_streams() -> None:
         except OSError:
             # The lowest number that is free is this one.
             os.open(os.devnull, os.O_RDWR)
+    # Of those Python has made no file when it started.
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 (as Python makes them)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 (as Python makes them)
 
 
 def main() -> NoReturn:

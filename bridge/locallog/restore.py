@@ -59,6 +59,9 @@ def restore(
 
 def _told(copy: Path) -> manifest.Manifest:
     try:
+        # To open anything else, a pipe for one, might wait for ever.
+        if not all((copy / name).is_file() for name in (manifest.MANIFEST_NAME, FILE_NAME)):
+            raise ConfigError((_NO_COPY,))
         with (copy / manifest.MANIFEST_NAME).open("rb") as file:
             return manifest.decode(file.read(limits.BACKUP_MANIFEST_BYTES_MAX))
     except OSError as error:

@@ -203,3 +203,58 @@ def test_a_reader_who_has_enough_ends_it_quietly(cli: Cli, topic: str) -> None:
         assert reading.wait(ENOUGH_S) == 0
         assert reading.stderr is not None
         assert reading.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    "arguments,environ",
+    [
+        (("pub", "x", "-H", "a b=c"), {}),
+        (("pub", "x", "-H", "\u00e9=c"), {}),
+        (("pub", "x", "-H", "a=c\r\nX: 1"), {}),
+        (("pub", "x", "-t", "../x"), {}),
+        (("topics", "ls"), {"BRIDGE_API_KEY": "k\r\nX: y"}),
+        (("topics", "ls", "--url", "http://exa..mple:1"), {}),
+        (("topics", "ls", "--url", f"http://{'a' * 64}.example:1"), {}),
+        (("topics", "ls", "--url", "http://a b:1"), {}),
+        (("topics", "ls", "--url", "http://127.0.0.1:1\n"), {}),
+    ],
+)
+def test_what_can_be_no_request_is_a_usage_error_in_a_line(
+    cli: Cli, arguments: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    ended = cli(*arguments, environ=environ)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("bridge: ")
+    assert "k\r\nX" not in ended.stderr
+
+
+def test_an_argument_that_is_no_text_is_stored_as_its_bytes(cli: Cli, topic: str) -> None:
+    assert cli("pub", "-t", topic, "\udcff\udcfe").returncode == 0
+    assert cli.lines("tail", "-t", topic)[0]["payload_base64"] == "//4="
+
+
+def test_where_nothing_can_be_shown_the_message_is_stored_and_that_is_told(cli: Cli, topic: str) -> None:
+    command = [sys.executable, "-m", "bridge", "pub", "-t", topic]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [*command, "a"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=cli.environ(),
+            cwd=ROOT,
+            timeout=ENOUGH_S,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == b"bridge: What was done cannot be written: No space left on device.\n"
+    closed = subprocess.run(
+        ["/bin/sh", "-c", 'exec "$@" >&-', "sh", *command, "b"],
+        stderr=subprocess.PIPE,
+        env=cli.environ(),
+        cwd=ROOT,
+        timeout=ENOUGH_S,
+        check=False,
+    )
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    assert payloads(cli, topic) == ["a", "b"]

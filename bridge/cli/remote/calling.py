@@ -158,5 +158,13 @@ def _ended(out: Output, work: Callable[[], None]) -> None:
         # Who read it has enough; nothing more is written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(ExitCode.OK) from None
+    except OSError as error:
+        # A full disk or a directory that may not be written, mostly; what was asked of the bridge before is done.
+        place = "" if error.filename is None else f" ({error.filename})"
+        with suppress(OSError):
+            out.note(f"bridge: What was done cannot be written: {os.strerror(error.errno or 0)}{place}.")
+        # Else what could not be written is tried once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(ExitCode.FAILED) from None
     except KeyboardInterrupt:
         raise typer.Exit(ExitCode.INTERRUPTED) from None

@@ -23,7 +23,7 @@ def split_topic(topic: str) -> tuple[str, str]:
         CommandFailed: if it is anything else.
     """
     stream, slash, name = topic.partition("/")
-    if not slash or not stream or not name or "/" in name:
+    if not slash or "/" in name or not {stream, name}.isdisjoint({"", ".", ".."}):
         raise CommandFailed("A topic is named STREAM/TOPIC.", ExitCode.USAGE)
     return stream, name
 

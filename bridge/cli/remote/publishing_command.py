@@ -1,6 +1,7 @@
 """`bridge pub` (shell): a message, or lines of a file or of stdin, each sent once."""
 
 import os
+import re
 import sys
 import uuid
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from bridge.cli.remote.rendering import Column, count_text
 from bridge.cli.remote.transfer_state import TransferState
 
 _NAMESPACE_BYTES: Final = 16
+# A token (RFC 9110, section 5.6.2): it goes out in the name of a field.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ONE: Final = (
     Column("id", "ID"),
     Column("partition_id", "PARTITION"),
@@ -91,7 +94,7 @@ async def _pub(
         place["partition_id"] = str(partition)
     path, headers = topic_path(topic), _headers(header)
     if message is not None:
-        await _send_one(call, path, message.encode(), place, headers)
+        await _send_one(call, path, os.fsencode(message), place, headers)
     elif file is None:
         await _send_lines(call, LineSource(sys.stdin.buffer, None, None), path, place, headers)
     else:
@@ -151,7 +154,9 @@ def _headers(given: list[str] | None) -> dict[str, str]:
     headers: dict[str, str] = {}
     for each in given or ():
         name, equals, value = each.partition("=")
-        if not equals or not name or not value:
-            raise CommandFailed("--header takes NAME=VALUE.", ExitCode.USAGE)
+        if not equals or not _HEADER_NAME.fullmatch(name) or not value or not value.isprintable():
+            raise CommandFailed(
+                "--header takes NAME=VALUE, the name of letters, digits and dashes.", ExitCode.USAGE
+            )
         headers[name] = value
     return headers

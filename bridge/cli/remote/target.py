@@ -44,8 +44,10 @@ def target_of(url: str | None, key_file: str | None, environ: Mapping[str, str])
         context = contexts.contexts.get(contexts.current or "")
     if key_file is not None:
         key: str | None = read_key(key_file)
-    elif environ.get(KEY_VARIABLE, "").strip():
-        key = environ[KEY_VARIABLE].strip()
+    elif named := environ.get(KEY_VARIABLE, "").strip():
+        if not named.isprintable():
+            raise CommandFailed(f"{KEY_VARIABLE} holds no key.", ExitCode.USAGE)
+        key = named
     else:
         key = read_key(context.key_file) if context is not None and context.key_file is not None else None
     return Target(checked_url(chosen or (context.url if context is not None else _DEFAULT_URL)), key)
@@ -60,7 +62,10 @@ def checked_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        # The name as a name server is asked for it; UnicodeError is a ValueError.
+        host = (parts.hostname or "").encode("idna")
+        is_one = parts.scheme in {"http", "https"} and host != b"" and parts.port != 0
+        good = is_one and url.isprintable() and " " not in url
     except ValueError:
         good = False
         parts = urlsplit("")

@@ -23,7 +23,7 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A line of `GET .../messages`; where it was, and when, is taken and not used."""
 
     id: UUID | UnsetType = UNSET
-    headers: dict[str, str | bool | int | float | dict[str, str]] | UnsetType = UNSET
+    headers: msgspec.Raw | UnsetType = UNSET
     event: msgspec.Raw | UnsetType = UNSET
     payload: msgspec.Raw | UnsetType = UNSET
     text: str | UnsetType = UNSET
@@ -40,6 +40,7 @@ class _Named(msgspec.Struct, gc=False):
 
 
 _LINE: Final = msgspec.json.Decoder(_Line)
+_HEADERS: Final = msgspec.json.Decoder(dict[str, str | bool | int | float | dict[str, str]])
 _NAMED: Final = msgspec.json.Decoder(_Named)
 
 
@@ -101,7 +102,8 @@ def _message(value: bytes) -> Steps[NewMessage]:
     payload: Any = given[0]
     if isinstance(payload, str):
         payload = payload.encode()
-    return NewMessage(payload, _id(line, payload), _headers(line))
+    headers = NO_HEADERS if isinstance(line.headers, UnsetType) else (yield from _headers(line.headers))
+    return NewMessage(payload, _id(line, payload), headers)
 
 
 def _raw(raw: msgspec.Raw | UnsetType, *, null_is_none: bool = False) -> bytes | UnsetType:
@@ -123,10 +125,14 @@ def _id(line: _Line, payload: bytes) -> int:
         return 0
 
 
-def _headers(line: _Line) -> Headers:
-    if isinstance(line.headers, UnsetType) or not line.headers:
-        return NO_HEADERS
-    return {name: _header(value) for name, value in line.headers.items()}
+def _headers(raw: msgspec.Raw) -> Steps[Headers]:
+    try:
+        # By itself, so that a name that is there twice is seen.
+        named = yield from outline_steps(bytes(raw), _HEADERS)
+    except SerializationError as error:
+        error.path = f"$.headers{(error.path or '$').removeprefix('$')}"
+        raise
+    return {name: _header(value) for name, value in named.items()}
 
 
 def _header(value: str | bool | float | dict[str, str]) -> HeaderValue:

@@ -1,6 +1,7 @@
 """A backup that is restored is served as the log that it was; what is no whole backup, or has no room, is refused."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -169,3 +170,10 @@ async def test_a_restore_that_is_ended_in_the_middle_leaves_no_half_a_log(tmp_pa
         await restored(copy, tmp_path / "again", progress=end)
     assert [path.name for path in (tmp_path / "again").iterdir()] == ["bridge.lock"]
     await restored(copy, tmp_path / "again")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", FILE])
+async def test_a_pipe_is_no_part_of_a_backup(tmp_path: Path, copy: Path, name: str) -> None:
+    (copy / name).unlink()
+    os.mkfifo(copy / name)
+    await refused(copy, tmp_path / "new", ConfigError)

@@ -13,3 +13,20 @@ def test_a_number_that_json_does_not_have_is_read_as_it_was_written() -> None:
     headers = found.messages[0].headers
     assert math.isnan(float(headers["n"]))
     assert headers["i"] == -math.inf
+
+
+def test_a_header_that_is_there_twice_is_a_fault_of_its_line() -> None:
+    line = b'{"text":"a","headers":{"a":"x","b":"y","a":"z"}}'
+    found = result_of(whole_steps(Lines([line], [7], [], 0), faults_told=1))
+    assert (found.messages, found.failed) == ([], 1)
+    (fault,) = found.faults
+    assert fault.line == 7
+    assert "$.headers" in fault.reason
+
+
+def test_headers_that_are_none_are_a_fault_of_their_line() -> None:
+    for headers in (b"1", b'"a"', b'{"a":null}', b'{"a":[1]}'):
+        line = b'{"text":"a","headers":%b}' % headers
+        found = result_of(whole_steps(Lines([line], [1], [], 0), faults_told=1))
+        assert found.failed == 1
+        assert "$.headers" in found.faults[0].reason
