@@ -63,7 +63,7 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
 
     Raises:
         StartupError: if the directory of the embedded log cannot be taken.
-        ConfigError: if the connection string cannot be used.
+        ConfigError: if the connection string, or what says where spans go, cannot be used.
     """
     is_local = config.iggy.connection_string is None
     if is_local:
@@ -83,9 +83,12 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
         # Some 3 MB that nobody else needs.
         from bridge.tracing import TracedAppender, TracedBatches, open_export  # noqa: PLC0415
 
-        spans, close = open_export(
-            system="local" if is_local else "iggy", failures=metrics.tasks.span_export_failures
-        )
+        failures = metrics.tasks.span_export_failures
+        try:
+            spans, close = open_export(system="local" if is_local else "iggy", failures=failures)
+        except ConfigError:
+            await bare.close()
+            raise
         metrics.log.on_read = spans.read
         tracing, more = Tracing(spans=spans), (("spans", close),)
         batching = BatchingAppender(TracedBatches(bare, spans), probe=bare, news=own_news)

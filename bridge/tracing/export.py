@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 import bridge
+from bridge.errors import ConfigError
 from bridge.limits import TRACE_EXPORT_TOLD_INTERVAL_S
 from bridge.telemetry.families import Counter
 from bridge.tracing.spans import Spans
@@ -73,14 +74,17 @@ def open_export(*, system: str, failures: Counter) -> tuple[Spans, Callable[[], 
     Args:
         system: as of `Spans`.
         failures: as of `CountedExporter`.
+
+    Raises:
+        ConfigError: if what the OTEL_ variables say cannot be used.
     """
     # Its lines name the address of the collector, each time.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
-    resource = Resource.create({SERVICE_VERSION: bridge.__version__})
-    if str(resource.attributes.get(SERVICE_NAME, _UNNAMED)).startswith(_UNNAMED):
-        resource = resource.merge(Resource({SERVICE_NAME: "bridge"}))
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(CountedExporter(OTLPSpanExporter(), failures)))
+    try:
+        provider = _provider(failures)
+    except ValueError as error:
+        # What it says may hold a value, and one of them is a secret (OTEL_EXPORTER_OTLP_HEADERS).
+        raise ConfigError(("TRACING: one of the OTEL_ variables cannot be used.",)) from error
 
     async def close() -> None:
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
@@ -96,3 +100,12 @@ def open_export(*, system: str, failures: Counter) -> tuple[Spans, Callable[[], 
         await ended.wait()
 
     return Spans(provider.get_tracer("bridge", bridge.__version__), system=system), close
+
+
+def _provider(failures: Counter) -> TracerProvider:
+    resource = Resource.create({SERVICE_VERSION: bridge.__version__})
+    if str(resource.attributes.get(SERVICE_NAME, _UNNAMED)).startswith(_UNNAMED):
+        resource = resource.merge(Resource({SERVICE_NAME: "bridge"}))
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(CountedExporter(OTLPSpanExporter(), failures)))
+    return provider

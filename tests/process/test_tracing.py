@@ -117,3 +117,20 @@ def test_what_switches_the_sdk_off_switches_off_spans_and_nothing_else(tmp_path:
         status, body = get(listening, "/messages?cursor=first")
         assert status == 200
         assert json.loads(body)["messages"][0]["headers"]["traceparent"].split("-")[1] == TRACE
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"OTEL_BSP_MAX_QUEUE_SIZE": "10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "100"},
+        {"OTEL_ATTRIBUTE_COUNT_LIMIT": "-1"},
+    ],
+)
+def test_a_setting_of_the_sdk_that_cannot_be_used_ends_the_process_as_any_other(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    with BridgeProcess(tmp_path, {"TRACING": "otlp", **settings}) as served:
+        assert served.ended() == 78
+        told = [line for line in served.lines if line["event"] == "configuration"]
+        assert "OTEL_" in told[-1]["detail"]
+        assert not [line for line in served.lines if "exception" in line or line["event"] == ""]
