@@ -47,6 +47,11 @@ def told_otherwise(copy: Path, **members: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **members}))
 
 
+def move(copy: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True)
+    copy.rename(place)
+
+
 async def test_what_is_restored_is_served_as_it_was(tmp_path: Path, copy: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     told = await restored(copy, tmp_path / "a" / "b", progress=lambda *step: steps.append(step))
@@ -177,3 +182,17 @@ async def test_a_pipe_is_no_part_of_a_backup(tmp_path: Path, copy: Path, name: s
     (copy / name).unlink()
     os.mkfifo(copy / name)
     await refused(copy, tmp_path / "new", ConfigError)
+
+
+async def test_a_manifest_that_cannot_be_read_is_none(tmp_path: Path, copy: Path) -> None:
+    (copy / "manifest.json").unlink()
+    # A file whose first byte nobody can read.
+    (copy / "manifest.json").symlink_to("/proc/self/mem")
+    await refused(copy, tmp_path / "new", ConfigError)
+
+
+async def test_a_database_that_sqlite_cannot_open_is_none(tmp_path: Path, copy: Path) -> None:
+    # SQLite takes no path of more than 512 bytes.
+    deep = tmp_path.joinpath(*("d" * 200,) * 3)
+    move(copy, deep)
+    await refused(deep, tmp_path / "new", ConfigError)
