@@ -3,18 +3,15 @@
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import stamina
-
-from bridge.cli.remote.failures import wait_before_again
 from bridge.cli.remote.messages import SeenMessage, seen_message
 from bridge.cli.remote.requests import Request
+from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
 
 _LINES: Final = {"Accept": "application/x-ndjson"}
-_ATTEMPTS: Final = 12
-_WAIT_S_MAX: Final = 20.0
+_WAIT_S: Final = 0.1
 
 
 class Span(NamedTuple):
@@ -43,13 +40,7 @@ async def read_span(client: "Client", path: str, span: Span) -> AsyncGenerator[t
     offset = span.begin
     while offset < span.end:
         begin = offset
-        attempts = stamina.retry_context(
-            on=wait_before_again,
-            attempts=_ATTEMPTS,
-            wait_max=_WAIT_S_MAX,
-            timeout=None,
-        )
-        async for attempt in attempts:
+        async for attempt in transfer_tries(wait_s=_WAIT_S):
             with attempt:
                 query = (
                     ("partition_id", str(span.partition_id)),

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
-import stamina
 
-from bridge.cli.remote.failures import wait_before_again
 from bridge.cli.remote.messages import seen_message
 from bridge.cli.remote.requests import Request
+from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
     from bridge.cli.remote.client import Client
@@ -27,9 +26,7 @@ BLOCK_BYTES: Final = 1024 * 1024
 _LINES: Final = {"Content-Type": "application/x-ndjson"}
 _READ: Final = {"Accept": "application/x-ndjson"}
 #: Half a minute to three minutes: a restart of the bridge fits in.
-_ATTEMPTS: Final = 12
 _WAIT_S: Final = 0.25
-_WAIT_S_MAX: Final = 20.0
 
 
 class Outgoing(NamedTuple):
@@ -143,14 +140,7 @@ class Sender:
         stored: list[Stored] = []
         left = list(block)
         looks = False
-        attempts = stamina.retry_context(
-            on=wait_before_again,
-            attempts=_ATTEMPTS,
-            wait_initial=_WAIT_S,
-            wait_max=_WAIT_S_MAX,
-            timeout=None,
-        )
-        async for attempt in attempts:
+        async for attempt in transfer_tries(wait_s=_WAIT_S):
             with attempt:
                 if looks:
                     left = await self.missing(left, cursor)
