@@ -1,8 +1,8 @@
 """The trace that a request belongs to (pure): W3C Trace Context, `traceparent` and `tracestate`."""
 
 import re
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from bridge.limits import TRACE_STATE_CHARS_MAX, TRACE_STATE_MEMBERS_MAX, TRACE_STATE_SPARED_CHARS
 
@@ -20,6 +20,9 @@ _MEMBER: Final = re.compile(
     r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _SAMPLED: Final = 0x01
+
+
+V = TypeVar("V")
 
 
 class TraceContext(NamedTuple):
@@ -46,6 +49,11 @@ class TraceContext(NamedTuple):
         """As the headers of a message, or of a request."""
         parent = f"00-{self.trace_id}-{self.span_id}-{self.flags}"
         return {TRACEPARENT: parent, TRACESTATE: self.state} if self.state else {TRACEPARENT: parent}
+
+
+def headers_with(trace: TraceContext | None, named: Mapping[str, V]) -> Mapping[str, V | str]:
+    """*named*, the headers of a message, with *trace*; a trace that they name themselves holds against it."""
+    return named if trace is None or TRACEPARENT in named else {**trace.headers(), **named}
 
 
 def trace_context(parents: Sequence[str], states: Sequence[str]) -> TraceContext | None:

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from bridge.errors import BadRequest, BridgeError, SerializationError
 from bridge.messagelog import Headers, NewMessage, TopicRef
 from bridge.policy.body_kinds import BodyKind
-from bridge.telemetry.trace_context import TRACEPARENT
+from bridge.telemetry.trace_context import headers_with
 from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.codings import inflater_of
 from bridge.web.bodies.line_intake import ChunkReader, LineIntake
@@ -52,9 +52,8 @@ async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web
 
 
 def _headers(request: web.Request) -> Headers:
-    """What every message gets; a trace that the caller names for the messages holds against that of his request."""
-    trace, named = request[TRACE], message_headers(request.headers.items())
-    return named if trace is None or TRACEPARENT in named else {**trace.headers(), **named}
+    """What every message gets."""
+    return headers_with(request[TRACE], message_headers(request.headers.items()))
 
 
 async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:

@@ -14,7 +14,6 @@ from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, InternalError, Outcome, PartitionNotFound, RequestError
 from bridge.limits import WS_PUBLISH_BYTES_MAX, WS_PUBLISHES_MAX, WS_PUBLISHES_OF_ALL_MAX
 from bridge.messagelog import (
-    NO_HEADERS,
     Appender,
     Balanced,
     ByKey,
@@ -29,7 +28,7 @@ from bridge.messagelog import (
     partition_of_key,
 )
 from bridge.policy.names import check_name
-from bridge.telemetry.trace_context import TRACEPARENT, trace_context
+from bridge.telemetry.trace_context import TraceContext, headers_with, trace_context
 from bridge.web.sockets.operations import Publish, Subscribe, base64_payload
 from bridge.web.wire.bulk import message_headers
 from bridge.web.wire.submissions import placement_of, read_message
@@ -211,7 +210,7 @@ def publication_of(asked: Publish, topic: TopicRef, *, accepted_us: int, deadlin
         submission = read_message(b'{"event":%b}' % bytes(asked.event))
         message_id, messages = submission.event_ids[0], submission.messages
         trace = _trace(asked)
-        messages = messages.under(trace) if trace else messages
+        messages = messages if trace is None else messages.under(trace.headers())
     else:
         made = uuid.uuid4()
         message_id = str(made)
@@ -254,11 +253,10 @@ def _headers(asked: Publish) -> Headers:
     except RequestError as error:
         error.path = "$.headers"
         raise
-    return named if TRACEPARENT in named else {**_trace(asked), **named}
+    return headers_with(_trace(asked), named)
 
 
-def _trace(asked: Publish) -> Headers:
+def _trace(asked: Publish) -> TraceContext | None:
     if asked.traceparent is None:
-        return NO_HEADERS
-    trace = trace_context((asked.traceparent,), (asked.tracestate,) if asked.tracestate else ())
-    return NO_HEADERS if trace is None else trace.headers()
+        return None
+    return trace_context((asked.traceparent,), (asked.tracestate,) if asked.tracestate else ())
