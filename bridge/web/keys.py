@@ -16,6 +16,7 @@ from bridge.flow.partition_room import PartitionRoom
 from bridge.groups.engine import Groups
 from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
 from bridge.messagelog import Appender, HealthProbe, MessageLog
+from bridge.policy.access import Principal
 from bridge.policy.cursors import Cursors
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
@@ -124,6 +125,8 @@ REQUEST_ID = web.RequestKey("request_id", str)
 DEADLINE = web.RequestKey("deadline", Deadline)
 #: The client's address after `TRUSTED_PROXIES`, for limits and logs.
 CLIENT = web.RequestKey("client", str)
+#: Who calls, and what they may.
+PRINCIPAL = web.RequestKey("principal", Principal)
 #: The trace that the request belongs to, at the span that is to be the parent of what follows from it; None for no trace.
 TRACE: web.RequestKey[TraceContext | None] = web.RequestKey("trace")
 #: The code of the error that the request ended with, for the log.
