@@ -20,6 +20,11 @@ METRICS_TOPIC_IDLE_ROUNDS: Final = 120
 METRICS_GROUPS_MAX: Final = 200
 LOOP_LAG_INTERVAL_S: Final = 0.25
 
+# --- reloads ----------------------------------------------------------------------------------------------------
+# How often the files are looked at that are read again when they change: a few calls of the kernel. One that changed is in
+# force after two looks, 10 s; a certificate is renewed days before it ends.
+RELOAD_LOOK_INTERVAL_S: Final = 5.0
+
 # --- default topic ----------------------------------------------------------------------------------------------
 # How often it is looked for, in case somebody deleted it past the bridge and nobody asks for it: one call of the log.
 DEFAULT_TOPIC_LOOK_S: Final = 5.0

@@ -39,6 +39,7 @@ from bridge.process.adapters import OpenLog, open_log
 from bridge.process.files import cursor_key_of
 from bridge.process.listeners import Listeners, ProcessContext
 from bridge.process.memory import freeze_start, keep_freed_blocks
+from bridge.process.reloads import Reloads, reloadable_files
 from bridge.process.shutdown import (
     EXIT_OK,
     EXIT_SOFTWARE,
@@ -114,9 +115,12 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
         StartupError: if the log or a port is not to be had.
         ExceptionGroup: of what background tasks raised.
     """
-    stop.listen()
-    clock = SystemClock()
     metrics = context.metrics
+    files = reloadable_files(config)
+    reloads = Reloads(files, metrics.reloads)
+    stop.listen(reload=reloads.ask if files else None)
+    await reloads.begin()
+    clock = SystemClock()
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
@@ -134,6 +138,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
             keep_freed_blocks()
             work = (
                 *background_tasks(config, services, opened),
+                *((("reloads", reloads.run()),) if files else ()),
                 *((name, do(stop)) for name, do in context.background),
             )
             await _until_stopped(config, services, work, listeners, stop, watchdog)

@@ -33,6 +33,8 @@ class Stop:
     Never haste is a SIGHUP, which says that a terminal is gone: the kernel and the shell each send one, and systemd another
     right behind its SIGTERM.
 
+    Where there is something to reload, a SIGHUP asks for that and for no end.
+
     Args:
         hurries: whether a further signal means haste. Not for a worker, who gets the same one twice where a whole group of
             processes is signalled, and is told by its parent.
@@ -42,20 +44,34 @@ class Stop:
         self._hurries = hurries
         self.asked = asyncio.Event()
         self.hurry = asyncio.Event()
+        self._reload: Callable[[], None] | None = None
 
-    def listen(self) -> None:
+    def listen(self, *, reload: Callable[[], None] | None = None) -> None:
         """
         Take SIGTERM, SIGINT and SIGHUP from now on, in the main thread's running loop.
 
         A SIGHUP that is ignored already stays so: this is how `nohup` asks that the end of the terminal be none of ours.
+
+        Args:
+            reload: what a SIGHUP means instead of the end, also where it was ignored; None where nothing can be reloaded.
         """
+        self._reload = reload
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self.signalled, number.name)
-        if _HANGUP is not None and signal.getsignal(_HANGUP) is not signal.SIG_IGN:
+        if _HANGUP is not None and (reload or signal.getsignal(_HANGUP) is not signal.SIG_IGN):
             loop.add_signal_handler(_HANGUP, self.signalled, _HANGUP.name)
 
+    def reload(self) -> None:
+        """As a SIGHUP where there is something to reload; else nothing."""
+        if self._reload is not None:
+            self._reload()
+
     def signalled(self, name: str) -> None:
+        if name == "SIGHUP" and self._reload is not None:
+            _log.info("signal", name=name, reload=True)
+            self._reload()
+            return
         hurry = self._hurries and self.asked.is_set() and name != "SIGHUP"
         _log.info("signal", name=name, hurry=hurry)
         if hurry:

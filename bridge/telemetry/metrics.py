@@ -255,6 +255,30 @@ class TaskMetrics:
         self.span_export_failures = Counter("bridge_span_export_failures", "Exports of spans that failed")
 
 
+class ReloadMetrics:
+    """Files that are read again while the bridge serves."""
+
+    def __init__(self) -> None:
+        self.reloads = Counter("bridge_reloads", "Times that files were read again", "what", "outcome")
+        self.stale = Gauge(
+            "bridge_reload_stale",
+            "1 where the last attempt failed, so that what was read before is still in force",
+            "what",
+            is_of_all=True,
+        )
+
+    def known(self, what: str) -> None:
+        """*what* can be reloaded; told from the start, since an alert on a series that is not there never fires."""
+        self.reloads.at(what, "ok")
+        self.reloads.at(what, "failed")
+        self.stale.set(0, what)
+
+    def done(self, what: str, *, ok: bool) -> None:
+        """One attempt is over."""
+        self.reloads.add(what, "ok" if ok else "failed")
+        self.stale.set(int(not ok), what)
+
+
 class CanaryMetrics:
     """Messages of the bridge's own that are stored and read back."""
 
@@ -293,8 +317,9 @@ class Metrics(Collector):
         self.live = LiveMetrics()
         self.tasks = TaskMetrics()
         self.canary = CanaryMetrics()
+        self.reloads = ReloadMetrics()
         self.workers = WorkerProcessMetrics()
-        own = (self.http, self.log, self.groups, self.live, self.tasks, self.canary)
+        own = (self.http, self.log, self.groups, self.live, self.tasks, self.canary, self.reloads)
         parts = (*own, *((self.workers,) * of_workers))
         self.families = tuple(family for part in parts for family in families_of(part))
         self._registry = CollectorRegistry(auto_describe=False)

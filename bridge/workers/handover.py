@@ -1,4 +1,4 @@
-"""What the parent tells a worker (shell over a pipe): first everything it needs, then when to end.
+"""What the parent tells a worker (shell over a pipe): first everything it needs, then when to reload and when to end.
 
 The pipe is the worker's standard input. Nothing of it shows in a list of processes or in an environment, and its end tells a
 worker that its parent is gone, however that happened.
@@ -14,6 +14,7 @@ from bridge.config import Config
 #: Messages that may follow, one byte each.
 DRAIN: Final = b"d"
 HURRY: Final = b"h"
+RELOAD: Final = b"r"
 _LENGTH_BYTES: Final = 8
 _READ_BYTES: Final = 65_536
 

@@ -30,6 +30,7 @@ from bridge.limits import (
 )
 from bridge.process.files import cursor_key_of
 from bridge.process.ports import take_ports
+from bridge.process.reloads import reloadable_files
 from bridge.process.shutdown import (
     EXIT_CONFIG,
     EXIT_OK,
@@ -40,7 +41,7 @@ from bridge.process.shutdown import (
     worst,
 )
 from bridge.telemetry.logs import configure
-from bridge.workers.handover import DRAIN, HURRY, Handover, write_handover
+from bridge.workers.handover import DRAIN, HURRY, RELOAD, Handover, write_handover
 from bridge.workers.memory import SharedMemory, make_memory_file
 
 
@@ -120,7 +121,7 @@ class _Supervisor:
         Raises:
             StartupError: if a port is not to be had.
         """
-        self._stop.listen()
+        self._stop.listen(reload=self._reload if reloadable_files(self._config) else None)
         http, metrics_port = self._config.http, self._config.observe.metrics_port
         self._ports = take_ports(http.host, http.port, self._count)
         try:
@@ -226,6 +227,10 @@ class _Supervisor:
         for slot, process in self._living.items():
             _log.error("worker_killed", killed=slot + 1, pid=process.pid)
             process.kill()
+
+    def _reload(self) -> None:
+        """Here nothing is read from those files."""
+        self._tell_all(RELOAD)
 
     def _tell_all(self, word: bytes) -> None:
         for process in self._living.values():

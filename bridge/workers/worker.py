@@ -15,7 +15,7 @@ from bridge.process.serve import LoopFactory, run_logged
 from bridge.process.shutdown import EXIT_SOFTWARE, Stop
 from bridge.telemetry.logs import configure
 from bridge.telemetry.worker_metrics import WorkerMetrics
-from bridge.workers.handover import HURRY, Handover, read_handover
+from bridge.workers.handover import HURRY, RELOAD, Handover, read_handover
 from bridge.workers.memory import SharedMemory
 
 _STDIN_FD: Final = 0
@@ -70,7 +70,7 @@ async def _publish(metrics: WorkerMetrics) -> NoReturn:
 
 
 async def _heed_parent(stop: Stop) -> None:
-    """Drain when the parent says so, or is gone."""
+    """Reload and drain when the parent says so; drain when it is gone."""
     loop = asyncio.get_running_loop()
     os.set_blocking(_STDIN_FD, False)
 
@@ -85,8 +85,11 @@ async def _heed_parent(stop: Stop) -> None:
             loop.remove_reader(_STDIN_FD)
             if not stop.asked.is_set():
                 _log.warning("parent_gone")
+        if RELOAD in said:
+            stop.reload()
         if HURRY in said:
             stop.hurry.set()
-        stop.asked.set()
+        if not said or said.strip(RELOAD):
+            stop.asked.set()
 
     loop.add_reader(_STDIN_FD, told)

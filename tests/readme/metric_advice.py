@@ -50,6 +50,8 @@ ADVICE: Final = {
     "bridge_span_export_failures_total": "Spans were lost: the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names is away or refuses them. Messages are not concerned.",
     "bridge_canary_duration_seconds": "What a message takes from being stored to being read, without HTTP and other people's load. Slow: as `bridge_append_duration_seconds`.",
     "bridge_canary_failures_total": "A message of the bridge's own did not come back; `code` says why. Look at `bridge_connection_state`, then at the log's disk.",
+    "bridge_reloads_total": "`failed` grows: a file that was renewed cannot be used, and the old one is still in force. The log line `reload_failed` says why; mend the file, the next change is tried by itself.",
+    "bridge_reload_stale": "1: as `failed` above, and not mended so far.",
     "bridge_worker_up": "0: a worker hangs or is gone. It is started again; if not, restart the process and keep its log.",
     "bridge_worker_cpu_seconds_total": "At one core: this worker is full. Add workers or replicas. One far above the others: a few connections carry the load.",
     "bridge_worker_peak_memory_bytes": "Compare with the memory limit divided by the workers. Near it: raise the limit or lower `MAX_IN_FLIGHT_BODY_BYTES`.",
