@@ -26,7 +26,7 @@ _DataDir = Annotated[
 ]
 _ConfigPath = Annotated[str | None, typer.Option("--config", metavar="PATH", help="TOML file with settings.")]
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_PHASES = {"copy": "copying", "check": "checking", "hash": "reading back"}
+_PHASES = {"copy": "copying", "check": "checking each page and message", "hash": "reading back"}
 _KIB = 1024
 
 
@@ -128,18 +128,25 @@ def _shown() -> Iterator["Progress"]:
         yield lambda _phase, _done, _total: None
         return
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+    from rich.filesize import decimal  # noqa: PLC0415
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
     from rich.progress import Progress as Bars  # noqa: PLC0415
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[size]}"),
+        TimeRemainingColumn(),
+    )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks = {
-            phase: bars.add_task(text, total=None, visible=False, start=False)
+            phase: bars.add_task(text, total=None, visible=False, start=False, size="")
             for phase, text in _PHASES.items()
         }
 
         def show(phase: str, done: int, total: int) -> None:
             bars.start_task(tasks[phase])
-            bars.update(tasks[phase], completed=done, total=total or None, visible=True)
+            size = f"{decimal(done)} of {decimal(total)}" if total else ""
+            bars.update(tasks[phase], completed=done, total=total or None, visible=True, size=size)
 
         yield show

@@ -53,6 +53,7 @@ _NO_LOG: Final = (
     " means."
 )
 _EXISTS: Final = "The target exists already, and nothing is written over: name one that is not there yet."
+_WITHIN: Final = "The target lies within DATA_DIR, which holds the log alone: name a place outside of it."
 _NO_PARENT: Final = "The directory that the target is to lie in does not exist: make it, or mount it, first."
 # A reader writes too: which moment it reads stands in a file beside the log.
 _NOT_OPENED: Final = (
@@ -83,6 +84,8 @@ def back_up(
         raise ConfigError((_NO_PARENT,))
     if not (data_dir / FILE_NAME).is_file():
         raise ConfigError((_NO_LOG,))
+    if target.parent.resolve().is_relative_to(data_dir.resolve()):
+        raise ConfigError((_WITHIN,))
     tuning = tuning or Tuning()
     with told_in_words(), closing(_reader(data_dir, tuning)) as source:
         # Before the log is looked at: what is acknowledged until now is in the copy.

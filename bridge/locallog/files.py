@@ -27,6 +27,9 @@ PARTIAL_NAME: Final = f"{FILE_NAME}.partial"
 _HALF_RESTORED: Final = (
     f"A restore into DATA_DIR did not finish: do it again, or remove {PARTIAL_NAME} to begin an empty log."
 )
+_LEADS_NOWHERE: Final = (
+    "DATA_DIR is a symbolic link to a directory that does not exist: make that one, or mount it, first."
+)
 
 
 class DirectoryLock:
@@ -44,6 +47,8 @@ class DirectoryLock:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if directory.is_symlink() and not directory.exists():
+                raise StartupError(_LEADS_NOWHERE) from error
             raise StartupError(f"DATA_DIR cannot be used: {os.strerror(error.errno or 0)}.") from error
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

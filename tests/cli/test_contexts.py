@@ -14,6 +14,7 @@ NO_URL = {"BRIDGE_URL": ""}
 def test_the_current_context_says_where_commands_go_and_where_the_key_is(cli: Cli, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text("a-key\n")
+    key_file.chmod(0o600)
     assert cli("context", "add", "here", cli.url + "/", "--key-file", str(key_file)).returncode == 0
     assert cli("context", "add", "away", "http://127.0.0.1:1").returncode == 0
     listed = json.loads(cli("context", "ls", "-o", "json").stdout)
@@ -39,7 +40,10 @@ def test_the_current_context_says_where_commands_go_and_where_the_key_is(cli: Cl
         (("context", "rm", "zzz"), 4, "`bridge context ls` lists all contexts."),
         (("context", "add", "x", "localhost:8000"), 2, "The address of a bridge is"),
         (("context", "add", "x", "http://x", "--key-file", "/nowhere"), 2, "The key file cannot be read"),
-        (("context", "add", "", "http://x"), 2, "A context has a name."),
+        *(
+            (("context", "add", name, "http://x"), 2, "The name of a context is 1 to 64 letters,")
+            for name in ("", "a" * 65, "a b", "a/b", "\u00e9", "a\n")
+        ),
     ],
 )
 def test_what_is_no_context_is_told(cli: Cli, arguments: tuple[str, ...], code: int, words: str) -> None:
@@ -60,6 +64,16 @@ def test_a_key_file_must_hold_a_key(cli: Cli, tmp_path: Path) -> None:
     path = tmp_path / "key"
     path.write_text(" \n")
     assert "holds no key" in cli("streams", "ls", "--key-file", str(path)).stderr
+
+
+def test_a_key_file_that_others_can_read_is_told_once_and_used(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("a-key\n")
+    for mode, told in ((0o600, ""), (0o640, "x"), (0o604, "x")):
+        path.chmod(mode)
+        done = cli("streams", "ls", "--key-file", str(path))
+        assert done.returncode == 0
+        assert done.stderr == (f"bridge: Others can read the key file: chmod 600 {path}\n" if told else "")
 
 
 def test_a_shell_is_told_which_commands_there_are(cli: Cli) -> None:

@@ -121,3 +121,19 @@ def test_offsets_are_stored_and_shown(cli: Cli, topic: str) -> None:
     assert cli("offsets", "get", topic, "reader").stdout.splitlines()[1].split() == ["0", "1", "2", "1"]
     refused = cli("offsets", "set", topic, "reader", "0=9")
     assert (refused.returncode, "beyond the newest message" in refused.stderr) == (1, True)
+
+
+def test_offsets_are_forgotten_of_a_partition_or_of_all(cli: Cli, topic: str) -> None:
+    def stored() -> list[int | None]:
+        return [each["offset"] for each in cli.json("offsets", "get", topic, "reader")]
+
+    cli.json("topics", "grow", topic, "-p", "3")
+    for partition in ("0", "1", "2"):
+        cli.json("pub", "-t", topic, "x", "--partition", partition)
+    cli.json("offsets", "set", topic, "reader", "0=0", "1=0", "2=0")
+    assert cli("offsets", "rm", topic, "reader").returncode == 2
+    assert stored() == [0, 0, 0]
+    removed = cli("offsets", "rm", topic, "reader", "--partition", "0", "--partition", "2", "--yes")
+    assert (removed.returncode, stored()) == (0, [None, 0, None])
+    assert cli("offsets", "rm", topic, "reader", "-y").returncode == 0
+    assert stored() == [None, None, None]

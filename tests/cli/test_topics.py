@@ -30,6 +30,37 @@ def test_a_topic_is_added_listed_shown_emptied_and_removed(cli: Cli) -> None:
     assert "shop" not in [each["name"] for each in cli.json("streams", "ls")]
 
 
+def test_how_long_a_topic_keeps_its_messages_is_changed_and_what_is_not_given_stays(
+    cli: Cli, topic: str
+) -> None:
+    def kept(*options: str) -> tuple[int | None, int | None]:
+        found = cli.json("topics", "set", topic, *options)["retention"]
+        return found["max_age_seconds"], found["max_bytes"]
+
+    assert kept("--max-age", "7d") == (604_800, None)
+    assert kept("--max-bytes", "1GiB") == (604_800, 1024**3)
+    assert kept("--max-age", "forever") == (None, 1024**3)
+    assert kept("--max-age", "1h", "--max-bytes", "all") == (3600, None)
+    assert cli.json("topics", "info", topic)["retention"] == {"max_age_seconds": 3600, "max_bytes": None}
+    assert cli("topics", "set", topic).returncode == 2
+    assert cli("topics", "set", topic, "--max-age", "soon").returncode == 2
+
+
+def test_a_topic_gets_more_partitions_and_never_fewer(cli: Cli, topic: str) -> None:
+    assert cli.json("topics", "grow", topic, "--partitions", "3")["partitions_count"] == 3
+    assert cli.json("topics", "grow", topic, "-p", "3")["partitions_count"] == 3
+    fewer = cli("topics", "grow", topic, "-p", "2")
+    assert (fewer.returncode, "has 3 partitions, and none can be removed" in fewer.stderr) == (2, True)
+    assert cli("topics", "grow", topic).returncode == 2
+    assert cli("topics", "grow", topic, "-p", "1001").returncode == 1
+
+
+def test_a_stream_is_shown(cli: Cli, topic: str) -> None:
+    stream = topic.split("/", maxsplit=1)[0]
+    assert (cli.json("streams", "info", stream))["topics_count"] == 1
+    assert cli("streams", "info", stream).stdout.splitlines()[0].split() == ["STREAM", stream]
+
+
 def test_what_cannot_be_undone_is_not_done_without_a_word_and_nobody_to_ask(cli: Cli, topic: str) -> None:
     for command in (
         ("topics", "rm", topic),
@@ -72,6 +103,7 @@ def test_a_failure_has_its_exit_code_and_says_what_to_do(
 def test_a_wrong_or_missing_key_is_3_and_a_key_is_never_shown(tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text("right-key\n")
+    key_file.chmod(0o600)
     with BridgeProcess(tmp_path / "data", {"API_KEY": "right-key"}) as bridge:
         cli = Cli(f"http://127.0.0.1:{bridge.started()}", tmp_path)
         missing = cli.process("topics", "ls")

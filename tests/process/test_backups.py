@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -285,5 +286,7 @@ def test_a_terminal_sees_how_far_it_is(tmp_path: Path, data_dir: Path) -> None:
         out, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
     assert b"copying" in seen
+    assert b"checking each page and message" in seen
+    assert b"?" not in re.sub(rb"\x1b\[[0-9;?]*[A-Za-z]", b"", seen)
     assert b"reading back" in seen
     assert b"messages 3," in out

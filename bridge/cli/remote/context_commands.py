@@ -1,6 +1,7 @@
 """`bridge context` (shell): bridges by name, so that no command has to say where it goes."""
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,6 +15,8 @@ from bridge.cli.remote.rendering import Column, Form, Output
 from bridge.cli.remote.target import checked_url, read_key
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.", show_default=False)]
+# As file names and shells take it everywhere.
+_CONTEXT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTEXTS: Final = (
     Column("current", "CURRENT"),
     Column("name", "NAME"),
@@ -44,8 +47,10 @@ def _add(
     ] = None,
 ) -> None:
     """Name a bridge, or change what a name stands for; the first one is current at once."""
-    if not name or not name.isprintable():
-        raise CommandFailed("A context has a name.", ExitCode.USAGE)
+    if not _CONTEXT_NAME.fullmatch(name):
+        raise CommandFailed(
+            "The name of a context is 1 to 64 letters, digits, dots, dashes and underscores.", ExitCode.USAGE
+        )
     context = Context(checked_url(url), None if key_file is None else str(key_file.expanduser().absolute()))
     if context.key_file is not None:
         read_key(context.key_file)

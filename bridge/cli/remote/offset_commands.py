@@ -5,7 +5,7 @@ from typing import Annotated, Final
 import orjson
 import typer
 
-from bridge.cli.remote.calling import Call, remote
+from bridge.cli.remote.calling import Call, Yes, confirm, remote
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.group_commands import offsets_of
 from bridge.cli.remote.names import topic_path
@@ -27,9 +27,12 @@ _PARTITIONS: Final = (
 
 def add_offsets(app: typer.Typer) -> None:
     """Add the commands."""
-    offsets = typer.Typer(help="Stored offsets of a consumer: show and store them.", no_args_is_help=True)
+    offsets = typer.Typer(
+        help="Stored offsets of a consumer: show, store, forget them.", no_args_is_help=True
+    )
     offsets.command("get")(remote(_get))
     offsets.command("set")(remote(_set))
+    offsets.command("rm")(remote(_remove))
     app.add_typer(offsets, name="offsets")
 
 
@@ -56,6 +59,28 @@ async def _set(
     body = orjson.dumps({"offsets": offsets_of(offset)})
     found = await call.client.ask(Request("PUT", _path(topic, consumer), (), body, _JSON, again=True))
     call.out.rows(_PARTITIONS, found["partitions"])
+
+
+async def _remove(
+    call: Call,
+    topic: TopicName,
+    consumer: _Consumer,
+    *,
+    partition: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--partition", min=0, help="Only of this partition; may be given again.", show_default=False
+        ),
+    ] = None,
+    yes: Yes = False,
+) -> None:
+    """Forget the stored offsets of a consumer; it begins at the oldest message again."""
+    path = _path(topic, consumer)
+    if not call.client.only_shows:
+        confirm(f"Forget the stored offsets of {consumer} in {topic}?", yes=yes)
+    for each in [path_of(str(one)) for one in partition] if partition else [""]:
+        await call.client.ask(Request("DELETE", f"{path}{each}", again=True))
+    call.out.note(f"Removed the offsets of {consumer}.")
 
 
 def _path(topic: str, consumer: str) -> str:

@@ -1,5 +1,8 @@
 """Which bridge a command talks to, and with which key (shell)."""
 
+import os
+import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -7,11 +10,13 @@ from urllib.parse import urlsplit
 
 from bridge.cli.remote.contexts import read_contexts
 from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.rendering import printable
 
 URL_VARIABLE: Final = "BRIDGE_URL"
 KEY_VARIABLE: Final = "BRIDGE_API_KEY"
 _DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _KEY_BYTES_MAX: Final = 64 * 1024
+_READ_BY_OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
 
 
 class Target(NamedTuple):
@@ -80,7 +85,7 @@ def checked_url(url: str) -> str:
 
 def read_key(path: str) -> str:
     """
-    The key in the file *path*, without the blanks around it.
+    The key in the file *path*, without the blanks around it; where others can read it too, that is told on stderr.
 
     Raises:
         CommandFailed: if there is none, or it is no text of one line.
@@ -88,10 +93,13 @@ def read_key(path: str) -> str:
     try:
         with Path(path).expanduser().open("rb") as file:
             key = file.read(_KEY_BYTES_MAX).decode().strip()
+            mode = os.fstat(file.fileno()).st_mode
     except (OSError, UnicodeDecodeError) as error:
         raise CommandFailed(
             f"The key file cannot be read: {type(error).__name__}.", ExitCode.USAGE, hint=f"See {path}."
         ) from None
     if not key or not key.isprintable():
         raise CommandFailed("The key file holds no key.", ExitCode.USAGE, hint=f"See {path}.")
+    if stat.S_ISREG(mode) and mode & _READ_BY_OTHERS:
+        sys.stderr.write(f"bridge: Others can read the key file: chmod 600 {printable(path)}\n")
     return key

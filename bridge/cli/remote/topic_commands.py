@@ -6,6 +6,7 @@ import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
 from bridge.cli.remote.rendering import Column, Form, age_text, count_text, size_text
 from bridge.cli.remote.requests import Request, path_of
@@ -13,6 +14,8 @@ from bridge.cli.remote.requests import Request, path_of
 TopicName = Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="The topic.", show_default=False)]
 _StreamName = Annotated[str, typer.Argument(metavar="STREAM", help="The stream.", show_default=False)]
 _JSON: Final = {"Content-Type": "application/json"}
+_FOR_EVER: Final = "forever"
+_ALL: Final = "all"
 
 
 def _retention_text(value: Any) -> str:
@@ -47,15 +50,20 @@ _STREAMS: Final = (
 
 def add_topics(app: typer.Typer) -> None:
     """Add `topics` and `streams`."""
-    topics = typer.Typer(help="Topics of the log: list, show, add, remove, empty.", no_args_is_help=True)
+    topics = typer.Typer(
+        help="Topics of the log: list, show, add, change, remove, empty.", no_args_is_help=True
+    )
     topics.command("ls")(remote(_list_topics))
     topics.command("info")(remote(_show_topic))
     topics.command("add")(remote(_add_topic))
+    topics.command("set")(remote(_set_topic))
+    topics.command("grow")(remote(_grow_topic))
     topics.command("rm")(remote(_remove_topic))
     topics.command("purge")(remote(_purge_topic))
     app.add_typer(topics, name="topics")
-    streams = typer.Typer(help="Streams, which hold topics: list, add, remove.", no_args_is_help=True)
+    streams = typer.Typer(help="Streams, which hold topics: list, show, add, remove.", no_args_is_help=True)
     streams.command("ls")(remote(_list_streams))
+    streams.command("info")(remote(_show_stream))
     streams.command("add")(remote(_add_stream))
     streams.command("rm")(remote(_remove_stream))
     app.add_typer(streams, name="streams")
@@ -122,6 +130,66 @@ async def _add_topic(
     call.out.one({"topic": topic, **found}, _TOPIC)
 
 
+async def _set_topic(
+    call: Call,
+    topic: TopicName,
+    *,
+    max_age: Annotated[
+        str | None,
+        typer.Option(help="How long messages are kept, as 7d, or forever.", show_default=False),
+    ] = None,
+    max_bytes: Annotated[
+        str | None, typer.Option(help="How much is kept, as 10GiB, or all.", show_default=False)
+    ] = None,
+) -> None:
+    """
+    Change how long a topic keeps its messages, or how many; what is not given stays as it is.
+
+    What is older, or more, is removed within minutes.
+    """
+    if max_age is None and max_bytes is None:
+        raise CommandFailed("Give --max-age or --max-bytes, or both.", ExitCode.USAGE)
+    given: dict[str, int | None] = {}
+    if max_age is not None:
+        given["max_age_seconds"] = None if max_age == _FOR_EVER else int(age_of(max_age).total_seconds())
+    if max_bytes is not None:
+        given["max_bytes"] = None if max_bytes == _ALL else size_of(max_bytes)
+    path = topic_path(topic)
+    if len(given) == 1:
+        given = {**(await call.client.ask(Request("GET", path, again=True)))["retention"], **given}
+    request = Request("PATCH", path, (), orjson.dumps({"retention": given}), _JSON, again=True)
+    found = await call.client.ask(request)
+    call.out.one({"topic": topic, **found}, _TOPIC)
+
+
+async def _grow_topic(
+    call: Call,
+    topic: TopicName,
+    *,
+    partitions: Annotated[
+        int,
+        typer.Option("--partitions", "-p", min=1, help="How many it has then, in all.", show_default=False),
+    ],
+) -> None:
+    """
+    Give a topic more partitions; it never has fewer again.
+
+    From then on keys may go to other partitions than before, so messages of one key keep their order only among those
+    before and among those after.
+    """
+    path = topic_path(topic)
+    found = await call.client.ask(Request("GET", path, again=True))
+    more = partitions - found["partitions_count"]
+    if more < 0:
+        raise CommandFailed(
+            f"The topic has {found['partitions_count']} partitions, and none can be removed.", ExitCode.USAGE
+        )
+    if more:
+        body = orjson.dumps({"count": more})
+        found = await call.client.ask(Request("POST", f"{path}/partitions", (), body, _JSON))
+    call.out.one({"topic": topic, **found}, _TOPIC)
+
+
 async def _remove_topic(call: Call, topic: TopicName, *, yes: Yes = False) -> None:
     """Remove a topic with its messages, offsets and groups."""
     await _asked(call, f"Remove the topic {topic} with all its messages?", topic, yes=yes)
@@ -147,6 +215,11 @@ async def _asked(call: Call, question: str, topic: str, *, yes: bool) -> None:
 async def _list_streams(call: Call) -> None:
     """List streams."""
     call.out.rows(_STREAMS, await call.client.ask(Request("GET", "/streams", again=True)))
+
+
+async def _show_stream(call: Call, stream: _StreamName) -> None:
+    """Show one stream."""
+    call.out.one(await call.client.ask(Request("GET", path_of("streams", stream), again=True)), _STREAMS)
 
 
 async def _add_stream(call: Call, stream: _StreamName) -> None:

@@ -126,6 +126,17 @@ async def test_a_backup_writes_over_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
+async def test_a_backup_is_not_made_within_the_log_it_saves(tmp_path: Path) -> None:
+    await filled(tmp_path / "data", count=0)
+    (tmp_path / "data" / "sub").mkdir()
+    (tmp_path / "other-name").symlink_to(tmp_path / "data")
+    for place in ("data", "data/sub", "other-name"):
+        told = await refused(tmp_path / "data", tmp_path / place / "copy", ConfigError)
+        assert "lies within DATA_DIR" in told
+    (tmp_path / "data-2").mkdir()
+    await backed_up(tmp_path / "data", tmp_path / "data-2" / "copy")
+
+
 async def test_a_target_that_somebody_makes_meanwhile_is_not_written_over(tmp_path: Path) -> None:
     await filled(tmp_path / "data")
 

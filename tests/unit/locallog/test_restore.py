@@ -96,6 +96,16 @@ async def test_a_directory_with_anything_in_it_is_refused_and_left_alone(tmp_pat
     )
 
 
+async def test_a_link_that_leads_nowhere_is_told_as_one(tmp_path: Path, copy: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "volume")
+    assert "a symbolic link to a directory that does not exist" in await refused(
+        copy, tmp_path / "link", StartupError
+    )
+    (tmp_path / "volume").mkdir()
+    await restored(copy, tmp_path / "link")
+    assert (tmp_path / "volume" / FILE).exists()
+
+
 async def test_a_directory_in_use_is_refused(tmp_path: Path, copy: Path) -> None:
     log = await open_log(tmp_path / "again")
     assert "in use by another bridge" in await refused(copy, tmp_path / "again", StartupError)
