@@ -27,6 +27,7 @@ from bridge.messagelog import (
     sealed,
 )
 from bridge.messagelog.bounds import check_append, check_placement
+from bridge.telemetry.exemplars import traced_batch
 from bridge.telemetry.metrics import LogMetrics
 
 
@@ -101,6 +102,7 @@ class Sender:
             messages=len(sent),
             payload_bytes=sent.payload_bytes,
             seconds=self._clock.monotonic_s() - begun_s,
+            traced=traced_batch(sent.headers, self._clock),
         )
         return Receipt(partition_id, offset, len(sent), known.durability)
 

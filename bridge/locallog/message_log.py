@@ -53,6 +53,7 @@ from bridge.messagelog import (
     check_append,
     sealed,
 )
+from bridge.telemetry.exemplars import traced_batch
 from bridge.telemetry.metrics import LogMetrics
 
 _LOG = structlog.get_logger("bridge.locallog")
@@ -216,6 +217,7 @@ class LocalMessageLog:
             messages=receipt.messages_count,
             payload_bytes=records.payload_bytes,
             seconds=self._clock.monotonic_s() - started_s,
+            traced=traced_batch(records.headers, self._clock),
         )
         self._news.stored(topic, receipt)
         return receipt

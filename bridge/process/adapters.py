@@ -93,6 +93,7 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
         tracing, more = Tracing(spans=spans), (("spans", close),)
         batching = BatchingAppender(TracedBatches(bare, spans), probe=bare, news=own_news)
         appender = TracedAppender(KeptAppender(batching, kept_topic), spans)
+    metrics.log.is_traced = tracing.is_on
     return OpenLog(
         log=KeptLog(bare, kept_topic),
         appender=appender,

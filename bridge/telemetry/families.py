@@ -8,11 +8,21 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    Exemplar,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from bridge.telemetry.exemplars import Traced
 
 Labels: TypeAlias = tuple[str, ...]
-#: A number; of a histogram, its observations by bucket and their sum.
-Plain: TypeAlias = int | float | tuple[list[int], float]
+#: The newest traced observation of each bucket that has one, by its place: when and of what trace, and its value.
+Exemplars: TypeAlias = dict[int, tuple[Traced, float]]
+#: A number; of a histogram, its observations by bucket, their sum, and those that stand for them.
+Plain: TypeAlias = int | float | tuple[list[int], float, Exemplars]
 
 #: The value of every label of whatever is beyond the bound on labels.
 OTHER: Final = "other"
@@ -38,35 +48,53 @@ class Number:
 
 
 class Buckets:
-    """One series of a histogram; *bounds* are inclusive upper bounds in ascending order, +Inf is added."""
+    """
+    One series of a histogram; *bounds* are inclusive upper bounds in ascending order, +Inf is added.
 
-    __slots__ = ("_bounds", "_counts", "_total")
+    Of observations that belong to a trace the newest in each bucket is kept, as its exemplar.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._total = 0.0
+        self._exemplars: Exemplars = {}
 
-    def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
+    def observe(self, value: float, traced: Traced | None = None) -> None:
+        place = bisect_left(self._bounds, value)
+        self._counts[place] += 1
         self._total += value
+        if traced is not None:
+            self._exemplars[place] = traced, value
 
     def plain(self) -> Plain:
-        return list(self._counts), self._total
+        return list(self._counts), self._total, dict(self._exemplars)
 
     def add(self, plain: Any) -> None:
         """Add what another one of the same bounds has observed: its `plain`."""
-        counts, total = plain
+        counts, total, exemplars = plain
         self._counts = [own + other for own, other in zip(self._counts, counts, strict=True)]
         self._total += total
+        for place, exemplar in exemplars.items():
+            self._exemplars[place] = max(exemplar, self._exemplars.get(place, exemplar))
 
-    def shown(self) -> tuple[list[tuple[str, float]], float]:
-        """Observations up to each bound, and their sum."""
+    def shown(self) -> tuple[list[tuple[str, float, Exemplar | None]], float]:
+        """Observations up to each bound, each with the exemplar of its bucket, and their sum."""
         seen, result = 0, []
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
+        bounds = (*map(str, self._bounds), "+Inf")
+        for place, (bound, count) in enumerate(zip(bounds, self._counts, strict=True)):
             seen += count
-            result.append((bound, float(seen)))
+            result.append((bound, float(seen), self._exemplar(place)))
         return result, self._total
+
+    def _exemplar(self, place: int) -> Exemplar | None:
+        found = self._exemplars.get(place)
+        if found is None:
+            return None
+        (at_s, trace_id), value = found
+        return Exemplar({"trace_id": trace_id}, value, at_s)
 
 
 Series = TypeVar("Series", Number, Buckets)

@@ -8,13 +8,14 @@ import platform
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import InfoMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 import bridge
 from bridge.limits import METRICS_TOPIC_IDLE_ROUNDS, METRICS_TOPICS_MAX
+from bridge.telemetry.exemplars import OPENMETRICS, Traced
 from bridge.telemetry.families import (
     OTHER,
     Buckets,
@@ -28,8 +29,6 @@ from bridge.telemetry.families import (
     Rows,
 )
 from bridge.telemetry.group_metrics import GroupMetrics
-
-CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 #: By family, each series as a plain value.
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, Plain]]]
@@ -78,12 +77,15 @@ class HttpMetrics:
         """A request was taken up; `request_finished` must follow."""
         self._in_flight.value += 1
 
-    def request_finished(self, method: str, route: str, status: int, seconds: float) -> None:
+    def request_finished(
+        self, method: str, route: str, status: int, seconds: float, traced: Traced | None = None
+    ) -> None:
         """
         A request was answered.
 
         Args:
             route: the route's template or "unmatched", never a path: paths are without bound.
+            traced: the trace it belonged to, if somebody keeps that.
         """
         self._in_flight.value -= 1
         if method not in _METHODS:
@@ -94,7 +96,7 @@ class HttpMetrics:
             answered = self.requests.at(method, route, str(status)), self.request_s.at(method, route)
             self._answered[key] = answered
         answered[0].value += 1
-        answered[1].observe(seconds)
+        answered[1].observe(seconds, traced)
 
 
 ReadListener: TypeAlias = Callable[[str, str, int, float], None]
@@ -109,11 +111,13 @@ class LogMetrics:
         own_stream: the bridge's own, whose messages are no user's: they are not counted; None where there is none.
         sent, received: messages acknowledged by the log, and read from it, since the start.
         on_read: called with each read, in the task that it was for.
+        is_traced: whether traces are looked for in what is written.
     """
 
     def __init__(self, topics_max: int = METRICS_TOPICS_MAX) -> None:
         self.own_stream: str | None = None
         self.on_read: ReadListener | None = None
+        self.is_traced = True
         self.connection = Gauge("bridge_connection_state", "State of the log, 1 for the present one", "state")
         self.breaker = Gauge("bridge_breaker_state", "State of the circuit breaker", "state")
         self.durability = Gauge(
@@ -169,9 +173,18 @@ class LogMetrics:
         self.messages.series.clear()
         self.size_bytes.series.clear()
 
-    def appended(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
+    def appended(
+        self,
+        stream: str,
+        topic: str,
+        *,
+        messages: int,
+        payload_bytes: int,
+        seconds: float,
+        traced: Traced | None = None,
+    ) -> None:
         """One write was acknowledged: *messages* in one go, *seconds* from handing over to the answer."""
-        self._append_s.observe(seconds)
+        self._append_s.observe(seconds, traced if self.is_traced else None)
         self._append_messages.observe(messages)
         if stream != self.own_stream:
             self._sent.value += messages
@@ -327,9 +340,10 @@ class Metrics(Collector):
         if not of_workers:
             ProcessCollector(registry=self._registry)
 
-    def render(self) -> tuple[bytes, str]:
-        """The text of a scrape and its content type."""
-        return generate_latest(self._registry), CONTENT_TYPE
+    def render(self, *, as_openmetrics: bool = False) -> tuple[bytes, str]:
+        """The text of a scrape and its content type; OpenMetrics has exemplars, Prometheus' own text has none."""
+        encode, content_type = choose_encoder(OPENMETRICS if as_openmetrics else "")
+        return encode(self._registry), content_type
 
     def message_totals(self) -> tuple[int, int]:
         """Messages sent and received since the start, of all workers."""

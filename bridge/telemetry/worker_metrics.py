@@ -56,8 +56,8 @@ class WorkerMetrics(Metrics):
     def message_totals(self) -> tuple[int, int]:
         return self._together(self.log.sent.name, self.log.received.name).message_totals()
 
-    def render(self) -> tuple[bytes, str]:
-        return self._together().render()
+    def render(self, *, as_openmetrics: bool = False) -> tuple[bytes, str]:
+        return self._together().render(as_openmetrics=as_openmetrics)
 
     def _together(self, *names: str) -> Metrics:
         """All workers' as one, or the families of these *names* alone; ours are left before they are shown."""

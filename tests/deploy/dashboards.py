@@ -72,13 +72,15 @@ _REQUESTS: Final = Row(
                 name: quantile(_SECONDS, at, selector=f'{OURS}, method="POST", route=~".*/messages"')
                 for name, at in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
             },
-            "From the request to the acknowledgement.",
+            "From the request to the acknowledgement; a dot is one request, with its trace.",
+            exemplars=True,
         ),
         Panel(
             "p99 by route",
             "s",
             {_ROUTE: quantile(_SECONDS, 0.99, "method, route", selector=ASKED)},
             "Reads that wait and streams last as long as their client wants.",
+            exemplars=True,
         ),
         Panel(
             "Refused for load, limit and key",
@@ -216,7 +218,8 @@ _LOG: Final = Row(
                 name: quantile("bridge_append_duration_seconds", at)
                 for name, at in (("p50", 0.5), ("p99", 0.99))
             },
-            "The log without HTTP: the disk's sync, or Iggy.",
+            "The log without HTTP: the disk's sync, or Iggy. A dot is one write, with a trace.",
+            exemplars=True,
         ),
         Panel(
             "Reads: duration",

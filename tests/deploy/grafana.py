@@ -16,12 +16,14 @@ class Panel(NamedTuple):
         unit: Grafana's own name of it.
         queries: PromQL by legend.
         advice: one sentence, shown where the reader points at the title.
+        exemplars: whether traces are shown beside it, where Prometheus keeps those of the histogram.
     """
 
     title: str
     unit: str
     queries: dict[str, str]
     advice: str
+    exemplars: bool = False
 
 
 class Row(NamedTuple):
@@ -65,7 +67,13 @@ def _panel(panel: Panel, number: int, x: int, y: int, width: int) -> dict[str, A
         },
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "targets": [
-            {"refId": chr(ord("A") + place), "datasource": source, "expr": query, "legendFormat": legend}
+            {
+                "refId": chr(ord("A") + place),
+                "datasource": source,
+                "expr": query,
+                "legendFormat": legend,
+                **({"exemplar": True} if panel.exemplars else {}),
+            }
             for place, (legend, query) in enumerate(panel.queries.items())
         ],
     }

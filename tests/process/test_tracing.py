@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.support.bridge_process import BridgeProcess, get
+from tests.support.bridge_process import BridgeProcess, connected, get
 from tests.support.events import user_event
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -134,3 +134,19 @@ def test_a_setting_of_the_sdk_that_cannot_be_used_ends_the_process_as_any_other(
         told = [line for line in served.lines if line["event"] == "configuration"]
         assert "OTEL_" in told[-1]["detail"]
         assert not [line for line in served.lines if "exception" in line or line["event"] == ""]
+
+
+def test_where_traces_are_off_no_figure_names_one(tmp_path: Path) -> None:
+    with BridgeProcess(tmp_path, {"TRACING": "off"}) as served:
+        port = served.started()
+        assert _post(port) == 201
+        named = {
+            "Message-Header-traceparent": f"00-{TRACE}-00f067aa0ba902b7-01",
+            "Content-Type": "text/plain",
+        }
+        with connected(port) as connection:
+            connection.request("POST", "/messages", b"text", named)
+            assert connection.getresponse().status == 201
+        body = get(port, "/metrics", {"Accept": "application/openmetrics-text"})[1]
+        assert b"bridge_append_duration_seconds_count 2.0" in body
+        assert TRACE.encode() not in body

@@ -55,7 +55,7 @@ class Prometheus(NamedTuple):
             time.sleep(POLL_S)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
 
@@ -67,12 +67,13 @@ def running_prometheus(directory: Path, *, port: int, rules: Path) -> Iterator[P
     assert binary is not None
     config = directory / "prometheus.yaml"
     config.write_text(CONFIG.format(port=port, rules=rules))
-    own_port = _free_port()
+    own_port = free_port()
     command = [
         binary,
         f"--config.file={config}",
         f"--storage.tsdb.path={directory / 'tsdb'}",
         f"--web.listen-address=127.0.0.1:{own_port}",
+        "--enable-feature=exemplar-storage",
     ]
     with (directory / "prometheus.log").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=directory)

@@ -6,6 +6,7 @@ import bridge as package
 from bridge.errors import PollError
 from bridge.flow.kept_topic import KeptTopic
 from tests.support.bridge_app import BridgeApp
+from tests.support.events import user_event
 
 
 async def test_health_is_200_and_says_what_the_original_said(bridge: BridgeApp) -> None:
@@ -127,3 +128,27 @@ async def test_a_depth_that_is_none_is_refused(bridge: BridgeApp) -> None:
     for query in ("deep=2", "deep=", "deep=1&deep=1"):
         answer = await bridge.call("GET", f"/ready?{query}")
         assert (answer.status, answer.json["path"]) == (400, "deep")
+
+
+async def test_whoever_accepts_openmetrics_gets_figures_with_the_traces_of_requests(
+    bridge: BridgeApp,
+) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    for flags in ("01", "00"):
+        traced = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-{flags}"}
+        await bridge.call("POST", "/messages", {"event": user_event()}, headers=traced)
+        trace_id = "a" * 32
+    accepts = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
+    answer = await bridge.call("GET", "/metrics", headers=accepts)
+    assert answer.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert answer.headers["Vary"] == "Accept"
+    assert answer.body.endswith(b"\n# EOF\n")
+    traced_lines = [line for line in answer.body.decode().splitlines() if " # {" in line]
+    assert {line.partition("_bucket{")[0] for line in traced_lines} == {
+        "bridge_http_request_duration_seconds",
+        "bridge_append_duration_seconds",
+    }
+    assert all('# {trace_id="4bf92f3577b34da6a3ce929d0e0e4736"} ' in line for line in traced_lines)
+    head = await bridge.call("HEAD", "/metrics", headers=accepts)
+    assert (head.status, head.headers["Content-Type"]) == (200, answer.headers["Content-Type"])
+    assert int(head.headers["Content-Length"]) >= len(answer.body)

@@ -1,10 +1,12 @@
 """Probes and figures (shell): answered from what is known, so that they never wait for the log unless they are asked to."""
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from bridge.errors import NotFound
 from bridge.web.handlers.answers import answer
 from bridge.web.keys import SERVICES
+from bridge.web.server.answer_headers import vary_by
+from bridge.web.wire.accept import wants_openmetrics
 from bridge.web.wire.answers import health_json, ready_json, stats_json
 from bridge.web.wire.queries import is_deep
 
@@ -57,7 +59,7 @@ async def stats(request: web.Request) -> web.Response:
 
 async def metrics(request: web.Request) -> web.Response:
     """
-    `GET /metrics`: Prometheus text.
+    `GET /metrics`: Prometheus' text, or OpenMetrics for whoever asks for that.
 
     Raises:
         NotFound: if it is served on its own port, or not at all.
@@ -65,5 +67,7 @@ async def metrics(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     if not services.metrics_here:
         raise NotFound
-    body, content_type = services.metrics.render()
+    vary_by(request, hdrs.ACCEPT)
+    as_openmetrics = wants_openmetrics(request.headers.getall(hdrs.ACCEPT, ()))
+    body, content_type = services.metrics.render(as_openmetrics=as_openmetrics)
     return web.Response(body=body, headers={"Content-Type": content_type})

@@ -5,6 +5,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from bridge.limits import LOG_FIELD_CHARS_MAX
+from bridge.telemetry.exemplars import traced
 from bridge.telemetry.logs import log_request
 from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, TRACE, Services
 from bridge.web.middleware.gates import Gate
@@ -41,7 +42,7 @@ def access_log(services: Services, _: Rules) -> Gate:
     def log(request: web.Request, status: int, body_bytes: int) -> None:
         seconds = clock.monotonic_s() - request[_STARTED_S]
         method, route, trace = request.method, route_of(request), request[TRACE]
-        metrics.request_finished(method, route, status, seconds)
+        metrics.request_finished(method, route, status, seconds, trace and traced(trace, clock))
         log_request(
             method,
             route,

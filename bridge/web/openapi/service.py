@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from bridge import errors
+from bridge.telemetry.exemplars import OPENMETRICS
 from bridge.web.openapi import examples
 from bridge.web.openapi.operation import JSON, Content, Operation, Reply, json_reply
 from bridge.web.wire.answers import HealthAnswer, ReadyAnswer, StatsAnswer
@@ -53,7 +54,16 @@ METRICS: Final = Operation(
     tag=_TAG,
     summary="Show figures for Prometheus",
     description="404 where METRICS_PORT moved them to a port of their own, or switched them off.",
-    replies={200: Reply("The figures.", (Content("text/plain", text="The text format of Prometheus."),))},
+    replies={
+        200: Reply(
+            "The figures.",
+            (
+                Content("text/plain", text="The text format of Prometheus."),
+                Content(OPENMETRICS, text="The text format of OpenMetrics 1.0, with the traces of requests."),
+            ),
+            ("Vary",),
+        )
+    },
     errors=(errors.NotFound,),
 )
 SOCKET: Final = Operation(

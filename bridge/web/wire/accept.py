@@ -1,14 +1,17 @@
 """What the caller would like to have (pure): `Accept` and `Accept-Encoding`."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from bridge.policy.body_kinds import Coding
+from bridge.telemetry.exemplars import OPENMETRICS
 
 _NDJSON: Final = "application/x-ndjson"
 _JSON: Final = "application/json"
 _EVENTS: Final = "text/event-stream"
+_TEXT: Final = "text/plain"
+_OPENMETRICS_VERSION: Final = "1.0.0"
 _WEIGHT: Final = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
 
@@ -24,6 +27,21 @@ def wants_events(accept: Sequence[str]) -> bool:
     weights = _weights(accept)
     events = weights.get(_EVENTS, 0.0)
     return events > 0 and events >= max(weights.get(_NDJSON, 0.0), weights.get(_JSON, 0.0))
+
+
+def wants_openmetrics(accept: Sequence[str]) -> bool:
+    """Whether these `Accept` fields name OpenMetrics 1.0.0, and plain text not with more weight; no wildcard means it."""
+    openmetrics = text = 0.0
+    for name, parameters, weight in _elements(accept):
+        if name == OPENMETRICS and _is_version(parameters.get("version")):
+            openmetrics = max(openmetrics, weight)
+        elif name == _TEXT:
+            text = max(text, weight)
+    return openmetrics > 0 and openmetrics >= text
+
+
+def _is_version(named: str | None) -> bool:
+    return named is None or named.strip('"') == _OPENMETRICS_VERSION
 
 
 def takes_events(accept: Sequence[str]) -> bool:
@@ -44,15 +62,16 @@ def preferred_coding(accept_encoding: Sequence[str]) -> Coding:
 
 
 def _weights(fields: Sequence[str]) -> dict[str, float]:
-    """The weight of each name, 1 where none is given, 0 where it cannot be read (RFC 9110, section 12.4.2)."""
-    weights: dict[str, float] = {}
+    return {name: weight for name, _, weight in _elements(fields)}
+
+
+def _elements(fields: Sequence[str]) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Each name, its parameters, and its weight: 1 where none is given, 0 where it cannot be read (RFC 9110, section 12.4.2)."""
     for element in ",".join(fields).split(","):
-        name, *parameters = element.split(";")
-        weight = 1.0
-        for parameter in parameters:
+        name, *rest = element.split(";")
+        parameters = {}
+        for parameter in rest:
             key, _, value = parameter.partition("=")
-            if key.strip().lower() == "q":
-                value = value.strip()
-                weight = float(value) if _WEIGHT.fullmatch(value) else 0.0
-        weights[name.strip().lower()] = weight
-    return weights
+            parameters[key.strip().lower()] = value.strip()
+        weight = parameters.get("q", "1")
+        yield name.strip().lower(), parameters, float(weight) if _WEIGHT.fullmatch(weight) else 0.0

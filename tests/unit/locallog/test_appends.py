@@ -26,6 +26,7 @@ from bridge.messagelog import (
     check_append,
     partition_of_key,
 )
+from bridge.telemetry.exemplars import Traced
 from bridge.telemetry.metrics import LogMetrics
 from tests.support.figures import by_label
 from tests.support.local_logs import FAST, TOPIC, Disk, messages, open_topic, soon
@@ -40,8 +41,18 @@ class Ears(LogMetrics):
         super().__init__()
         self.writes: list[int] = []
 
-    def appended(self, stream: str, topic: str, *, messages: int, payload_bytes: int, seconds: float) -> None:
+    def appended(
+        self,
+        stream: str,
+        topic: str,
+        *,
+        messages: int,
+        payload_bytes: int,
+        seconds: float,
+        traced: Traced | None = None,
+    ) -> None:
         assert (stream, topic) == TOPIC
+        assert traced is None
         assert payload_bytes >= messages
         assert seconds >= 0
         self.writes.append(messages)

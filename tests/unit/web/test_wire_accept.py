@@ -1,7 +1,13 @@
 import pytest
 
 from bridge.policy.body_kinds import Coding
-from bridge.web.wire.accept import preferred_coding, takes_events, wants_events, wants_ndjson
+from bridge.web.wire.accept import (
+    preferred_coding,
+    takes_events,
+    wants_events,
+    wants_ndjson,
+    wants_openmetrics,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +93,38 @@ def test_where_there_are_only_events_the_nearest_range_says_whether_they_are_tak
     accept: list[str], taken: bool
 ) -> None:
     assert takes_events(accept) is taken
+
+
+# What they send: Prometheus 2.42 and 3.5, and 2.20, which knows a draft alone.
+PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+PROMETHEUS_DRAFT = "application/openmetrics-text; version=0.0.1,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+
+@pytest.mark.parametrize(
+    "accept, wanted",
+    [
+        ([PROMETHEUS_2], True),
+        ([PROMETHEUS_3], True),
+        ([PROMETHEUS_DRAFT], False),
+        (["application/openmetrics-text"], True),
+        (['APPLICATION/OpenMetrics-Text ; Version="1.0.0"'], True),
+        (["text/plain;q=0.5", "application/openmetrics-text;q=0.6"], True),
+        (["text/plain, application/openmetrics-text"], True),
+        (["application/openmetrics-text;version=2.0.0"], False),
+        (["application/openmetrics-text;q=0"], False),
+        (["application/openmetrics-text;q=0.5, text/plain;q=0.6"], False),
+        (["*/*"], False),
+        (["application/*"], False),
+        (["text/plain"], False),
+        ([], False),
+    ],
+)
+def test_openmetrics_is_given_to_those_who_name_it(accept: list[str], wanted: bool) -> None:
+    assert wants_openmetrics(accept) is wanted
