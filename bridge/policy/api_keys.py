@@ -14,6 +14,8 @@ from limits.strategies import FixedWindowRateLimiter
 from bridge.clock import Clock
 from bridge.limits import FAILED_KEYS_BURST, FAILED_KEYS_BURST_S, FAILED_KEYS_PER_MINUTE
 
+_BEARER: Final = "bearer "
+
 
 class KeyVerdict(StrEnum):
     """What was found; the last two never tell the caller more than "401"."""
@@ -36,22 +38,40 @@ class ApiKeyRule:
     def __init__(self, key: str | None) -> None:
         self._digest = None if key is None else _digest(key)
 
-    def verdict(self, header: Sequence[str], query: Sequence[str] = ()) -> KeyVerdict:
+    def verdict(
+        self, header: Sequence[str] = (), bearer: Sequence[str] = (), query: Sequence[str] = ()
+    ) -> KeyVerdict:
         """
         What the key of a request is worth.
 
         Args:
             header: every `X-API-Key` line. Two of them are refused: a proxy in front may have checked the other one.
-            query: every `api_key` of the query; looked at only where there is no header.
+            bearer: as of `bearer_tokens`, likewise; beside a header it must be the same key.
+            query: every `api_key` of the query; looked at only where there is neither.
         """
         if self._digest is None:
             return KeyVerdict.OPEN
-        offered = header or query
+        offered = header or bearer or query
         if not any(offered):
             return KeyVerdict.MISSING
-        if len(offered) == 1 and hmac.compare_digest(_digest(offered[0]), self._digest):
+        if len(offered) > 1 or (header and bearer and header != bearer):
+            return KeyVerdict.WRONG
+        if hmac.compare_digest(_digest(offered[0]), self._digest):
             return KeyVerdict.RIGHT
         return KeyVerdict.WRONG
+
+
+def bearer_tokens(authorization: Sequence[str]) -> Sequence[str]:
+    """
+    The tokens in lines of `Authorization` (RFC 6750, section 2.1); none where the lines are of other schemes.
+
+    Several lines, one of them of this scheme, are given back as they are, so that they are refused as two keys are: the
+    field is allowed once (RFC 9110, section 11.6.2).
+    """
+    tokens = [
+        line[len(_BEARER) :].strip(" ") for line in authorization if line[: len(_BEARER)].lower() == _BEARER
+    ]
+    return authorization if tokens and len(authorization) > 1 else tokens
 
 
 def _digest(key: str) -> bytes:

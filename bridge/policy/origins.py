@@ -192,6 +192,7 @@ _METHODS: Final = "GET, HEAD, POST, PUT, PATCH, DELETE"
 _HEADERS: Final = (
     "Accept",
     "Accept-Encoding",
+    "Authorization",
     "Cache-Control",
     "Content-Encoding",
     "Content-Type",

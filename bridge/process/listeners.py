@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -13,12 +13,12 @@ from bridge.policy.limit_storage import LimitTables
 from bridge.process.ports import take_ports
 from bridge.process.shutdown import Stop
 from bridge.telemetry.metrics import Metrics
-from bridge.web.app import MIDDLEWARES, build_app
+from bridge.web.app import MIDDLEWARES, MiddlewareFactory, build_app
 from bridge.web.handlers.health import metrics
 from bridge.web.handlers.routes import Route
 from bridge.web.keys import Services
 from bridge.web.middleware.admission import admission
-from bridge.web.middleware.api_key import api_key
+from bridge.web.middleware.authentication import authentication, open_to_all
 from bridge.web.middleware.foreign_pages import foreign_pages, foreign_pages_of_figures
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.openapi import service
@@ -28,10 +28,12 @@ from bridge.web.server.runner import BridgeRunner, make_runner
 # Nobody waits for this but the end of the process.
 _IDLE_LOOK_S: Final = 0.01
 # A port of its own is kept from strangers by the network, and Prometheus comes without a key, at its own pace.
+_OF_FIGURES: Final[Mapping[MiddlewareFactory, MiddlewareFactory]] = {
+    foreign_pages: foreign_pages_of_figures,
+    authentication: open_to_all,
+}
 _METRICS_MIDDLEWARES: Final = tuple(
-    foreign_pages_of_figures if each is foreign_pages else each
-    for each in MIDDLEWARES
-    if each not in (admission, api_key, rate_limit)
+    _OF_FIGURES.get(each, each) for each in MIDDLEWARES if each not in (admission, rate_limit)
 )
 
 

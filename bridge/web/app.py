@@ -12,7 +12,7 @@ from bridge.web.live.streams import LiveKind
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.answer_headers import answer_headers
-from bridge.web.middleware.api_key import api_key
+from bridge.web.middleware.authentication import authentication
 from bridge.web.middleware.cors import cors
 from bridge.web.middleware.deadline import deadline
 from bridge.web.middleware.foreign_pages import foreign_pages
@@ -41,7 +41,7 @@ MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     protocol,  # before CORS and the key look at methods, paths and hosts
     foreign_pages,  # before the key is looked at: a page's guesses must not lock its reader out
     cors,  # before the key: a preflight cannot carry one
-    api_key,  # last: handlers need not ask who calls
+    authentication,  # last: handlers find out who calls, and need not ask
 )
 
 

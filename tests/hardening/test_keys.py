@@ -1,14 +1,18 @@
 """API keys, guesses at them, and forged addresses (shared trust, B60, B61)."""
 
+import json
 from collections.abc import MutableMapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.limits import FAILED_KEYS_BURST
+from bridge.web.keys import PRINCIPAL
 from tests.support.clock import FakeClock
-from tests.support.door import open_door
+from tests.support.door import Row, open_door
 from tests.support.raw_http import Answer, ask, request_bytes
 
 KEY = "ehb_right-key"
@@ -24,8 +28,17 @@ def without_ids(answer: Answer) -> tuple[object, ...]:
     return answer.status, told, answer.header("WWW-Authenticate")
 
 
-async def test_the_right_key_is_let_in_by_header_and_by_query() -> None:
+async def show_principal(request: web.Request) -> web.Response:
+    return web.json_response({"name": request[PRINCIPAL].name, "all": request[PRINCIPAL].unrestricted})
+
+
+WHO = Row("GET", "/who", show_principal)
+
+
+async def test_the_right_key_is_let_in_by_header_bearer_token_and_query() -> None:
     async with open_door(http=LOCKED) as door:
+        bearer = request_bytes("GET", "/things/a", f"Authorization: Bearer {KEY}")
+        assert (await ask(door.port, bearer)).status == 200
         assert (await ask(door.port, key(KEY))).status == 200
         assert (await ask(door.port, request_bytes("GET", f"/things/a?api_key={KEY}"))).status == 200
 
@@ -40,6 +53,10 @@ async def test_the_right_key_is_let_in_by_header_and_by_query() -> None:
         key("k" * 4000),
         key(KEY, "/things/a", "X-API-Key: other"),
         key("\xff\xfe"),
+        key(KEY, "/things/a", "Authorization: Bearer other"),
+        key("other", "/things/a", f"Authorization: Bearer {KEY}"),
+        request_bytes("GET", "/things/a", f"Authorization: Basic {KEY}"),
+        request_bytes("GET", "/things/a", f"Authorization: Bearer {KEY}", "Authorization: Basic YTpi"),
         request_bytes("GET", "/things/a?api_key=nope"),
         request_bytes("GET", f"/things/a?api_key=nope&api_key={KEY}"),
     ],
@@ -51,6 +68,10 @@ async def test_the_right_key_is_let_in_by_header_and_by_query() -> None:
         "long",
         "two headers",
         "no text",
+        "another bearer token",
+        "another key beside the bearer token",
+        "another scheme",
+        "two authorizations",
         "query",
         "two in the query",
     ],
@@ -60,8 +81,28 @@ async def test_b60_every_wrong_key_gets_the_same_answer(data: bytes) -> None:
         answer = await ask(door.port, data)
         assert without_ids(answer) == without_ids(await ask(door.port, key("wrong")))
         assert answer.status == 401
-        assert answer.header("WWW-Authenticate") is not None
+        assert answer.header("WWW-Authenticate") == 'Bearer realm="bridge"'
         assert door.seen == []
+
+
+@pytest.mark.parametrize(
+    "http,lines,name",
+    [
+        (HttpConfig(rate_limit_rps=0), (), "anonymous"),
+        (HttpConfig(rate_limit_rps=0), ("Authorization: Bearer abc", "X-API-Key: def"), "anonymous"),
+        (LOCKED, (f"X-API-Key: {KEY}",), "api-key"),
+        (LOCKED, (f"Authorization: bearer {KEY}",), "api-key"),
+        (LOCKED, (f"Authorization: Bearer {KEY}", f"X-API-Key: {KEY}"), "api-key"),
+        (replace(LOCKED, auth_bypass_paths=("/who",)), (), "anonymous"),
+        (replace(LOCKED, auth_bypass_paths=("/who",)), ("X-API-Key: wrong",), "anonymous"),
+    ],
+)
+async def test_each_request_that_is_let_in_has_its_principal(
+    http: HttpConfig, lines: tuple[str, ...], name: str
+) -> None:
+    async with open_door(WHO, http=http) as door:
+        answer = await ask(door.port, request_bytes("GET", "/who", *lines))
+        assert json.loads(answer.body) == {"name": name, "all": True}
 
 
 async def test_an_unknown_path_is_not_told_from_a_known_one_without_a_key() -> None:

@@ -168,12 +168,14 @@ async def test_a_foreign_page_that_guesses_keys_locks_nobody_out(tmp_path: Path)
         assert (await ask(port_of(bridge), request_bytes("GET", "/messages?api_key=wrong"))).status == 401
 
 
+@pytest.mark.parametrize(
+    "key", [f"X-API-Key: {KEYED.api_key}", f"Authorization: Bearer {KEYED.api_key}"], ids=["key", "bearer"]
+)
 @pytest.mark.parametrize("host", ["localhost", "bridge.example", "10.0.0.1"])
 async def test_a_key_in_its_header_opens_to_any_name_and_origin_since_no_page_can_send_it_unasked(
-    tmp_path: Path, host: str
+    tmp_path: Path, host: str, key: str
 ) -> None:
     async with running(tmp_path, KEYED) as bridge:
-        key = f"X-API-Key: {KEYED.api_key}"
         data = named(request_bytes("GET", "/messages", key, FOREIGN), host)
         assert (await ask(port_of(bridge), data)).status == 200
         # Who may not ask is not told to go on.
@@ -182,7 +184,7 @@ async def test_a_key_in_its_header_opens_to_any_name_and_origin_since_no_page_ca
             "/messages",
             FOREIGN,
             "Access-Control-Request-Method: GET",
-            "Access-Control-Request-Headers: x-api-key",
+            "Access-Control-Request-Headers: authorization, x-api-key",
         )
         refused = await ask(port_of(bridge), preflight)
         assert refused.status == 403

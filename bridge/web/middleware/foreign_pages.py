@@ -3,10 +3,11 @@
 from typing import Final
 
 from aiohttp import hdrs, web
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from bridge.config.rules import is_loopback
 from bridge.errors import Forbidden, MisdirectedRequest
+from bridge.policy.api_keys import bearer_tokens
 from bridge.policy.origins import AllowedHosts, Forwarding
 from bridge.web.keys import Services
 from bridge.web.middleware.gates import Gate
@@ -43,6 +44,13 @@ def foreign_pages_of_figures(services: Services, rules: Rules) -> Gate:
     )
 
 
+def _has_key(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether a page that sends this must have asked first. Browsers send Basic and Digest of themselves, no bearer token."""
+    return hdrs.UPGRADE not in headers and (
+        _API_KEY in headers or bool(bearer_tokens(headers.getall(hdrs.AUTHORIZATION, ())))
+    )
+
+
 def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
     origins, addresses = rules.origins, rules.addresses
 
@@ -76,7 +84,7 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
             )
         if not by_a_page:
             return
-        if keyed and _API_KEY in headers and hdrs.UPGRADE not in headers:
+        if keyed and _has_key(headers):
             return
         if not origins.may_call(named, fetch_site, said.site(host)):
             raise Forbidden(

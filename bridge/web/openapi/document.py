@@ -81,7 +81,7 @@ def document(routes: Sequence[DescribedRoute]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "Where this document is served"}],
-        "security": [{"Key": []}, {"KeyInQuery": []}],
+        "security": [{"Key": []}, {"Bearer": []}, {"KeyInQuery": []}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
@@ -91,6 +91,7 @@ def document(routes: Sequence[DescribedRoute]) -> dict[str, Any]:
             "responses": {f"Problem{status}": _problem(status) for status in _statuses(_answered())},
             "securitySchemes": {
                 "Key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "Bearer": {"type": "http", "scheme": "bearer", "description": "The same key, by RFC 6750."},
                 "KeyInQuery": {
                     "type": "apiKey",
                     "in": "query",

@@ -169,7 +169,7 @@ def problem_response(
     if retry_after_ms is not None:
         answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))
     if row.status == HTTPStatus.UNAUTHORIZED:
-        answer["WWW-Authenticate"] = 'ApiKey realm="bridge", header="X-API-Key"'
+        answer["WWW-Authenticate"] = 'Bearer realm="bridge"'
     if row.status == HTTPStatus.UPGRADE_REQUIRED:
         answer.update(_WEBSOCKET)
     response = web.Response(body=orjson.dumps(body), status=row.status, headers=answer)

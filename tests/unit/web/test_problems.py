@@ -124,7 +124,7 @@ def test_faults_of_the_configuration_and_of_the_start_stay_inside() -> None:
 
 def test_401_says_how_to_identify_oneself() -> None:
     response = problem_response(errors.Unauthorized(), request_id="r", instance="/")
-    assert "X-API-Key" in response.headers["WWW-Authenticate"]
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="bridge"'
 
 
 @pytest.mark.parametrize("error", sorted(tree(), key=str))

@@ -1,15 +1,16 @@
-"""Who may call (shell over `policy.api_keys` and `policy.api_keys`)."""
+"""Who calls (shell over `policy.api_keys`): every request that goes on from here has its principal."""
 
 from typing import Final
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from multidict import istr
 
 from bridge.errors import TooManyFailedKeys, Unauthorized
-from bridge.policy.api_keys import KeyVerdict
+from bridge.policy.access import ANONYMOUS, HOLDER_OF_API_KEY
+from bridge.policy.api_keys import KeyVerdict, bearer_tokens
 from bridge.policy.client_address import limit_key
-from bridge.web.keys import CLIENT, Services
+from bridge.web.keys import CLIENT, PRINCIPAL, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
@@ -18,25 +19,39 @@ _API_KEY: Final = istr("X-API-Key")
 _WARNING_INTERVAL_S: Final = 3600.0
 
 
-def api_key(services: Services, rules: Rules) -> Gate | None:
-    """Let through who has the key, and everyone to the bypass paths; None where no key is configured."""
-    if rules.key.verdict((), ()) is KeyVerdict.OPEN:
-        return None
+def open_to_all(_: Services, __: Rules) -> Gate:
+    """Whoever calls is anonymous, and may everything that is served here."""
+
+    def let_in(request: web.Request) -> None:
+        request[PRINCIPAL] = ANONYMOUS
+
+    return Gate(let_in)
+
+
+def authentication(services: Services, rules: Rules) -> Gate:
+    """Let through who has the key, and everyone to the bypass paths; where no key is configured, everyone everywhere."""
+    if rules.key.verdict() is KeyVerdict.OPEN:
+        return open_to_all(services, rules)
     judge, failed, metrics, clock = rules.key.verdict, rules.lockout.failed, services.metrics, services.clock
     bypass = frozenset(services.http.auth_bypass_paths)
     log = structlog.get_logger("bridge.web")
     warn_again_s = clock.monotonic_s()
 
-    def check_key(request: web.Request) -> None:
+    def authenticate(request: web.Request) -> None:
         nonlocal warn_again_s
         path, has_query, _ = request.raw_path.partition("?")
         if path in bypass:
+            request[PRINCIPAL] = ANONYMOUS
             return
-        header = request.headers.getall(_API_KEY, ())
+        headers = request.headers
+        header = headers.getall(_API_KEY, ())
+        authorization = headers.getall(hdrs.AUTHORIZATION, ())
+        bearer = bearer_tokens(authorization) if authorization else ()
         query = request.query.getall("api_key", ()) if has_query else ()
-        verdict = judge(header, query)
+        verdict = judge(header, bearer, query)
         if verdict is KeyVerdict.RIGHT:
-            if not header and clock.monotonic_s() >= warn_again_s:
+            request[PRINCIPAL] = HOLDER_OF_API_KEY
+            if not header and not bearer and clock.monotonic_s() >= warn_again_s:
                 warn_again_s = clock.monotonic_s() + _WARNING_INTERVAL_S
                 log.warning("key_in_query_is_deprecated", use="X-API-Key")
             return
@@ -46,4 +61,4 @@ def api_key(services: Services, rules: Rules) -> Gate | None:
             raise TooManyFailedKeys(retry_after_ms=wait_ms)
         raise Unauthorized
 
-    return Gate(check_key)
+    return Gate(authenticate)
