@@ -1,5 +1,6 @@
 """What becomes of the traces that requests belong to (leaf): kept in messages; spans, where somebody collects them."""
 
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,11 +26,33 @@ class RequestSpan(Protocol):
         ...
 
 
+class PublicationSpan(RequestSpan, Protocol):
+    """
+    The span of one message that a socket publishes, from its frame to its receipt.
+
+    It ends with the status that a POST of the message would have been answered with.
+    """
+
+    @property
+    def scope(self) -> Context:
+        """What is done for the publication runs in this; of the socket's own otherwise."""
+        ...
+
+
 class RequestSpans(Protocol):
-    """Makes the spans of requests."""
+    """Makes the spans of requests, and of what is asked on sockets."""
 
     def begin(self, method: str, route: str, parent: TraceContext | None) -> RequestSpan:
         """A request came; its span is the current one of the task that calls."""
+        ...
+
+    def publish(self, parent: TraceContext | None) -> PublicationSpan:
+        """
+        A socket publishes a message.
+
+        Args:
+            parent: as the message names it; without one it begins a trace, which is linked with the socket's.
+        """
         ...
 
 

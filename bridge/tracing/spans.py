@@ -1,17 +1,18 @@
 """
 Spans as OpenTelemetry has them (shell).
 
-A request has one, named by its method and route; below it one for each append, with the wait for its batch and the write
+A request has one, named by its method and route, and so has each message that a socket publishes; below it one for each append, with the wait for its batch and the write
 of that, and one for each read. Names and attributes are those of the semantic conventions for HTTP and messaging.
 """
 
 import asyncio
 import time
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from typing import Any, Final
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
+    Link,
     NonRecordingSpan,
     Span,
     SpanContext,
@@ -35,8 +36,8 @@ _SERVER_ERROR: Final = 500
 _NS_PER_S: Final = 1_000_000_000
 
 
-class _RequestSpan:
-    """As `telemetry.tracing.RequestSpan`."""
+class _Asked:
+    """What a caller asked for: the spans of its appends and reads are below this one."""
 
     __slots__ = ("context", "reads_left", "span", "task")
 
@@ -48,7 +49,6 @@ class _RequestSpan:
         self.reads_left = SPAN_READS_MAX
 
     def end(self, status: int, error_code: str | None) -> None:
-        self.span.set_attribute("http.response.status_code", status)
         if error_code is not None:
             self.span.set_attribute("error.type", error_code)
         if status >= _SERVER_ERROR:
@@ -56,7 +56,34 @@ class _RequestSpan:
         self.span.end()
 
 
-_CURRENT: Final[ContextVar[_RequestSpan | None]] = ContextVar("request_span", default=None)
+_CURRENT: Final[ContextVar[_Asked | None]] = ContextVar("asked", default=None)
+
+
+class _RequestSpan:
+    """As `telemetry.tracing.RequestSpan`."""
+
+    __slots__ = ("_asked", "context")
+
+    def __init__(self, asked: _Asked) -> None:
+        self._asked = asked
+        self.context = asked.context
+        _CURRENT.set(asked)
+
+    def end(self, status: int, error_code: str | None) -> None:
+        self._asked.span.set_attribute("http.response.status_code", status)
+        self._asked.end(status, error_code)
+
+
+class _PublicationSpan:
+    """As `telemetry.tracing.PublicationSpan`."""
+
+    __slots__ = ("context", "end", "scope")
+
+    def __init__(self, asked: _Asked) -> None:
+        self.context = asked.context
+        self.end = asked.end
+        self.scope = copy_context()
+        self.scope.run(_CURRENT.set, asked)
 
 
 class AppendSpan:
@@ -64,7 +91,7 @@ class AppendSpan:
 
     __slots__ = ("_begun_ns", "_key", "_span", "_spans", "_topic")
 
-    def __init__(self, spans: "Spans", parent: _RequestSpan, topic: TopicRef, messages_count: int) -> None:
+    def __init__(self, spans: "Spans", parent: _Asked, topic: TopicRef, messages_count: int) -> None:
         self._spans = spans
         self._topic = topic
         # Under which the batch that is sealed finds it.
@@ -127,9 +154,18 @@ class Spans:
             kind=SpanKind.SERVER,
             attributes=attributes,
         )
-        begun = _RequestSpan(span)
-        _CURRENT.set(begun)
-        return begun
+        return _RequestSpan(_Asked(span))
+
+    def publish(self, parent: TraceContext | None) -> _PublicationSpan:
+        socket = _CURRENT.get()
+        span = self._tracer.start_span(
+            "publish /ws",
+            context=_context_of(parent),
+            kind=SpanKind.SERVER,
+            attributes={"http.route": "/ws", "network.protocol.name": "websocket"},
+            links=() if socket is None else (Link(socket.span.get_span_context()),),
+        )
+        return _PublicationSpan(_Asked(span))
 
     def append(self, topic: TopicRef, messages_count: int) -> AppendSpan | None:
         """The span of an append that begins now; None where no request that is traced waits for it."""

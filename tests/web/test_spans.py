@@ -15,6 +15,8 @@ from bridge.telemetry.tracing import Tracing
 from bridge.tracing import Spans
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
 from tests.support.events import user_event
+from tests.support.turns import until
+from tests.support.ws_client import open_socket
 
 TRACE, CALLER_SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 CALLER = {"traceparent": f"00-{TRACE}-{CALLER_SPAN}-01", "tracestate": "congo=t61rcWkgMzE"}
@@ -164,6 +166,60 @@ async def test_each_batch_of_lines_has_its_append(bridge: BridgeApp, exported: I
     assert all(_is_within(span, request) for span in appends)
 
 
+async def test_a_publication_has_a_span_below_the_one_that_it_names_and_its_append_below_that(
+    bridge: BridgeApp, exported: InMemorySpanExporter
+) -> None:
+    async with open_socket(bridge.session, bridge.base) as client:
+        await client.ask("publish", "receipt", id="1", event=user_event(), partition_id=0, **CALLER)
+    page = await bridge.call("GET", "/messages?partition_id=0&from=first")
+    spans = exported.get_finished_spans()
+    publication, append = _named(spans, "publish"), _named(spans, "send")
+    assert publication.kind is SpanKind.SERVER
+    assert publication.parent is not None
+    assert (f"{publication.parent.trace_id:032x}", f"{publication.parent.span_id:016x}") == (
+        TRACE,
+        CALLER_SPAN,
+    )
+    assert _is_within(append, publication)
+    assert _is_within(_named(spans, "gather"), append)
+    assert _is_within(_named(spans, "write"), append)
+    carried = CALLER | {"traceparent": f"00-{TRACE}-{publication.context.span_id:016x}-01"}
+    assert page.json["messages"][0]["headers"] == carried
+
+
+async def test_a_publication_without_a_trace_begins_one_that_is_linked_with_its_socket(
+    bridge: BridgeApp, exported: InMemorySpanExporter
+) -> None:
+    async with open_socket(bridge.session, bridge.base) as client:
+        for number in "12":
+            await client.ask("publish", "receipt", id=number, text="t", partition_id=0)
+        await client.ws.close()
+    await until(lambda: any(span.name == "GET /ws" for span in exported.get_finished_spans()))
+    spans = exported.get_finished_spans()
+    (socket,) = (span for span in spans if span.name == "GET /ws")
+    one, two = (span for span in spans if span.name == "publish /ws")
+    assert one.parent is two.parent is None
+    assert len({each.context.trace_id for each in (socket, one, two)}) == 3
+    assert [link.context.span_id for link in (*one.links, *two.links)] == [socket.context.span_id] * 2
+
+
+async def test_a_publication_that_is_refused_or_fails_says_so_in_its_span(
+    bridge: BridgeApp, exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise SendError
+
+    async with open_socket(bridge.session, bridge.base) as client:
+        await client.refused(op="publish", id="1", payload_base64="", **CALLER)
+        monkeypatch.setattr(bridge.services.log, "append", fails)
+        await client.refused(op="publish", id="2", payload=1, partition_id=0, **CALLER)
+    refused, failed = (span for span in exported.get_finished_spans() if span.name == "publish /ws")
+    assert (refused.attributes or {})["error.type"] == "bad_request"
+    assert refused.status.status_code is StatusCode.UNSET, "a fault of the caller is none of the server"
+    assert (failed.attributes or {})["error.type"] == "send_error"
+    assert failed.status.status_code is StatusCode.ERROR
+
+
 async def test_where_tracing_is_off_no_trace_is_read(tmp_path: Path) -> None:
     metrics, off = Metrics(), Tracing(is_on=False)
     async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics, tracing=off) as app:
@@ -171,5 +227,8 @@ async def test_where_tracing_is_off_no_trace_is_read(tmp_path: Path) -> None:
             "POST", "/messages", {"event": user_event(), "partition_key": "k"}, headers=CALLER
         )
         page = await app.call("GET", f"/messages?partition_id={sent.json['partition_id']}&from=first")
-        assert "headers" not in page.json["messages"][0]
+        async with open_socket(app.session, app.base) as client:
+            await client.ask("publish", "receipt", id="1", text="t", partition_id=0, **CALLER)
+        published = await app.call("GET", "/messages?partition_id=0&from=first")
+        assert not any(each.json["messages"][-1].get("headers") for each in (page, published))
         assert "trace_id" not in (await app.call("GET", "/streams/none", headers=CALLER)).json

@@ -5,6 +5,8 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import structlog
@@ -28,12 +30,40 @@ from bridge.messagelog import (
     partition_of_key,
 )
 from bridge.policy.names import check_name
+from bridge.telemetry.logs import REQUEST_SCOPE
 from bridge.telemetry.trace_context import TraceContext, headers_with, trace_context
+from bridge.telemetry.tracing import PublicationSpan, Tracing
 from bridge.web.sockets.operations import Publish, Subscribe, base64_payload
 from bridge.web.wire.bulk import message_headers
+from bridge.web.wire.problems import row_of
 from bridge.web.wire.submissions import placement_of, read_message
 
 _log = structlog.get_logger("bridge.web")
+
+
+class TracedPublication(NamedTuple):
+    """
+    Attributes:
+        trace: goes into the headers of the message; None where it belongs to none.
+        span: None where nobody collects spans.
+    """
+
+    trace: TraceContext | None = None
+    span: PublicationSpan | None = None
+
+    @property
+    def scope(self) -> Context | None:
+        """What is done for it runs in this; None for that of the socket."""
+        return None if self.span is None else self.span.scope
+
+    def end(self, error: BridgeError | None) -> None:
+        """It is stored, or refused, or has failed."""
+        if self.span is None:
+            return
+        if error is None:
+            self.span.end(HTTPStatus.CREATED, None)
+        else:
+            self.span.end(row_of(type(error)).status, error.code)
 
 
 class Publication(NamedTuple):
@@ -45,6 +75,7 @@ class Publication(NamedTuple):
         message_id: as UUIDs are written.
         is_event: it was checked as one.
         accepted_us: when it came.
+        traced: ended with the answer.
     """
 
     operation_id: str
@@ -55,6 +86,7 @@ class Publication(NamedTuple):
     is_event: bool
     accepted_us: int
     deadline: Deadline
+    traced: TracedPublication
 
 
 OnAnswer: TypeAlias = Callable[[Publication, Receipt | BridgeError], None]
@@ -126,8 +158,8 @@ class Publisher:
         """Nobody is left to be told; until then this and who listens hold each other."""
         self._answered = _unheard
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work, name="publish")
+    def _start(self, work: Coroutine[Any, Any, None], scope: Context | None = None) -> None:
+        task = asyncio.create_task(work, name="publish", context=scope)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -140,7 +172,7 @@ class Publisher:
                 with suppress(Exception):  # The append looks again, and answers for it.
                     count = await self._log.partitions_count(publication.topic, deadline=publication.deadline)
                     placement = ToPartition(partition_of_key(placement.key, count))
-            self._start(self._append(publication, placement))
+            self._start(self._append(publication, placement), publication.traced.scope)
             self._coming.popleft()
 
     async def _append(self, publication: Publication, placement: Placement) -> None:
@@ -168,6 +200,7 @@ class Publisher:
             return
         self._bytes -= len(publication.messages.payloads[0])
         self._in_flight.count -= 1
+        publication.traced.end(answer if isinstance(answer, BridgeError) else None)
         self._answered(publication, answer)
 
 
@@ -196,7 +229,14 @@ def topic_of(operation: Publish | Subscribe, default: TopicRef) -> TopicRef:
     return TopicRef(operation.stream, operation.topic)
 
 
-def publication_of(asked: Publish, topic: TopicRef, *, accepted_us: int, deadline: Deadline) -> Publication:
+def publication_of(
+    asked: Publish,
+    topic: TopicRef,
+    *,
+    accepted_us: int,
+    deadline: Deadline,
+    traced: TracedPublication,
+) -> Publication:
     """
     The message that *asked* is about.
 
@@ -204,17 +244,16 @@ def publication_of(asked: Publish, topic: TopicRef, *, accepted_us: int, deadlin
         SerializationError: if its event is none; `path` says where.
         BadRequest: if it is empty, or its key or headers are out of bounds.
     """
-    placement = _placement(asked)
+    placement, trace = _placement(asked), traced.trace
     if asked.event is not UNSET:
         # As the body of a POST, whose paths are then right here as well.
         submission = read_message(b'{"event":%b}' % bytes(asked.event))
         message_id, messages = submission.event_ids[0], submission.messages
-        trace = _trace(asked)
         messages = messages if trace is None else messages.under(trace.headers())
     else:
         made = uuid.uuid4()
         message_id = str(made)
-        messages = NewRecords.of((NewMessage(_payload(asked), made.int, _headers(asked)),))
+        messages = NewRecords.of((NewMessage(_payload(asked), made.int, _headers(asked, trace)),))
     return Publication(
         operation_id=asked.id,
         topic=topic,
@@ -224,6 +263,7 @@ def publication_of(asked: Publish, topic: TopicRef, *, accepted_us: int, deadlin
         is_event=asked.event is not UNSET,
         accepted_us=accepted_us,
         deadline=deadline,
+        traced=traced,
     )
 
 
@@ -247,13 +287,25 @@ def _payload(asked: Publish) -> bytes:
     return payload
 
 
-def _headers(asked: Publish) -> Headers:
+def _headers(asked: Publish, trace: TraceContext | None) -> Headers:
     try:
         named = message_headers((_HEADER + name, value) for name, value in (asked.headers or {}).items())
     except RequestError as error:
         error.path = "$.headers"
         raise
-    return headers_with(_trace(asked), named)
+    return headers_with(trace, named)
+
+
+def traced_publication(asked: Publish, tracing: Tracing) -> TracedPublication:
+    """What *asked* says of a trace, and the span of it that begins now."""
+    trace = _trace(asked) if tracing.is_on else None
+    if tracing.spans is None:
+        return TracedPublication(trace)
+    span, asks = tracing.spans.publish(trace), REQUEST_SCOPE.get()
+    if asks is not None:
+        request_id, client, _ = asks
+        span.scope.run(REQUEST_SCOPE.set, (request_id, client, span.context.trace_id))
+    return TracedPublication(span.context, span)
 
 
 def _trace(asked: Publish) -> TraceContext | None:

@@ -58,7 +58,13 @@ from bridge.web.sockets.operations import (
     decode_operation,
     operation_id,
 )
-from bridge.web.sockets.publishing import Publication, Publisher, publication_of, topic_of
+from bridge.web.sockets.publishing import (
+    Publication,
+    Publisher,
+    publication_of,
+    topic_of,
+    traced_publication,
+)
 from bridge.web.sockets.socket import Socket
 from bridge.web.sockets.subscriptions import TopicSubscription
 from bridge.web.wire.answers import receipt_json
@@ -204,10 +210,17 @@ class Session:
                 self._acknowledge(operation)
 
     def _publish(self, asked: Publish) -> None:
-        self._count()
-        now_us = self._services.clock.now_us()
-        topic = self._topic_of(asked)
-        self._publisher.publish(publication_of(asked, topic, accepted_us=now_us, deadline=self._deadline()))
+        traced = traced_publication(asked, self._services.tracing)
+        try:
+            self._count()
+            now_us, topic = self._services.clock.now_us(), self._topic_of(asked)
+            publication = publication_of(
+                asked, topic, accepted_us=now_us, deadline=self._deadline(), traced=traced
+            )
+        except BridgeError as error:
+            traced.end(error)
+            raise
+        self._publisher.publish(publication)
 
     def _subscribe(self, asked: Subscribe) -> None:
         if asked.id in self._subscriptions:

@@ -24,7 +24,7 @@ from bridge.messagelog import (
     partition_of_key,
 )
 from bridge.web.sockets import publishing as ws_publishing
-from bridge.web.sockets.publishing import InFlight, Publication, Publisher
+from bridge.web.sockets.publishing import InFlight, Publication, Publisher, TracedPublication
 from tests.support.clock import FakeClock
 from tests.support.turns import until
 
@@ -88,7 +88,9 @@ class Publishing:
     def publish(self, *names: str, placement: Placement = FIRST) -> None:
         for name in names:
             messages = NewRecords.of((NewMessage(name.encode()),))
-            self.publisher.publish(Publication(name, TOPIC, placement, messages, name, False, 0, DEADLINE))
+            self.publisher.publish(
+                Publication(name, TOPIC, placement, messages, name, False, 0, DEADLINE, TracedPublication())
+            )
 
 
 async def test_every_publication_is_an_append_of_its_own_begun_in_their_order() -> None:
