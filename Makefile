@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header -q
 
-.PHONY: run test lint types rules unit fuzz fuzz-smoke bench lock clean
+.PHONY: run test lint types rules unit fuzz fuzz-smoke power-cut bench lock clean
 
 run: $(SERVES)
 	@$(BIN)/bridge serve
@@ -47,6 +47,9 @@ fuzz-smoke: $(STAMP)
 
 fuzz: $(STAMP)
 	$(BIN)/python fuzz/run.py --seconds 600
+
+power-cut: $(STAMP)
+	CRASH_POINTS=10000 $(BIN)/pytest -q -s tests/crash/test_power_cut.py
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench.run

@@ -12,7 +12,7 @@ from bridge.locallog import LocalMessageLog
 from bridge.messagelog import ByKey, NewMessage, TopicRef
 from bridge.telemetry.metrics import LogMetrics
 
-__all__ = ("PARTITIONS", "TOPIC", "WRITERS", "Acknowledged", "payload_of", "write_until_killed")
+__all__ = ("PARTITIONS", "TOPIC", "WRITERS", "Acknowledged", "id_of", "payload_of", "write_until_killed")
 
 TOPIC = TopicRef("crash", "topic")
 PARTITIONS = 3
@@ -28,6 +28,10 @@ class Acknowledged(msgspec.Struct, frozen=True, array_like=True):
     number: int
     count: int
     stored_offset: bool
+
+
+def id_of(round_number: int, writer: int, number: int) -> int:
+    return round_number << 48 | writer << 40 | number + 1
 
 
 def payload_of(round_number: int, writer: int, number: int) -> bytes:
@@ -52,7 +56,10 @@ async def _write(directory: str, round_number: int, said: Connection) -> None:
         for turn in itertools.count():
             count = 1 + (turn * 7 + writer) % 5
             messages = [
-                NewMessage(payload=payload_of(round_number, writer, number + index), id=number + index + 1)
+                NewMessage(
+                    payload=payload_of(round_number, writer, number + index),
+                    id=id_of(round_number, writer, number + index),
+                )
                 for index in range(count)
             ]
             deadline = Deadline.after(30, clock)
