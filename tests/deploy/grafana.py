@@ -1,11 +1,23 @@
 """What Grafana loads as a dashboard, from tables (pure)."""
 
 import json
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 _WIDTH: Final = 24
-_HEIGHT: Final = 8
-_COLUMNS: Final = 3
+#: By whether a row has many lines, which need room for the table of their names.
+_HEIGHT: Final = {False: 8, True: 10}
+_COLUMNS: Final = {False: 3, True: 2}
+_LIST: Final = {"displayMode": "list", "placement": "bottom"}
+#: The highest lines are on top, with their figures: a list would hide all but the first few names.
+_TABLE: Final = {
+    "displayMode": "table",
+    "placement": "bottom",
+    "calcs": ["lastNotNull", "max"],
+    "sortBy": "Max",
+    "sortDesc": True,
+}
+
+Scale = Literal["linear", "logarithmic", "stacked"]
 
 
 class Panel(NamedTuple):
@@ -17,6 +29,8 @@ class Panel(NamedTuple):
         queries: PromQL by legend.
         advice: one sentence, shown where the reader points at the title.
         exemplars: whether traces are shown beside it, where Prometheus keeps those of the histogram.
+        empty: what stands there where nothing was counted, as on a healthy bridge.
+        scale: logarithmic where lines differ by powers of ten; stacked where each adds to a whole.
     """
 
     title: str
@@ -24,11 +38,21 @@ class Panel(NamedTuple):
     queries: dict[str, str]
     advice: str
     exemplars: bool = False
+    empty: str = ""
+    scale: Scale = "linear"
 
 
 class Row(NamedTuple):
+    """
+    Panels that belong together.
+
+    Attributes:
+        many: whether they have a line for each route, topic or group, so that their names need a table.
+    """
+
     title: str
     panels: tuple[Panel, ...]
+    many: bool = False
 
 
 class Dashboard(NamedTuple):
@@ -52,7 +76,25 @@ def _variable(name: str, label: str) -> dict[str, Any]:
     }
 
 
-def _panel(panel: Panel, number: int, x: int, y: int, width: int) -> dict[str, Any]:
+def _field(panel: Panel) -> dict[str, Any]:
+    """How the values of a panel are shown."""
+    custom: dict[str, Any] = {"fillOpacity": 10}
+    defaults: dict[str, Any] = {"unit": panel.unit, "custom": custom}
+    if panel.scale == "logarithmic":
+        custom |= {"scaleDistribution": {"type": "log", "log": 10}, "fillOpacity": 0}
+    else:
+        defaults["min"] = 0
+    if panel.scale == "stacked":
+        custom["stacking"] = {"mode": "normal", "group": "A"}
+    if panel.unit == "short":
+        # Else Grafana draws an axis up to 100 for a count that was always 0.
+        custom["axisSoftMax"] = 1
+    if panel.empty:
+        defaults["noValue"] = panel.empty
+    return {"defaults": defaults, "overrides": []}
+
+
+def _panel(panel: Panel, number: int, x: int, y: int, *, many: bool) -> dict[str, Any]:
     source = {"type": "prometheus", "uid": "${datasource}"}
     return {
         "id": number,
@@ -60,12 +102,9 @@ def _panel(panel: Panel, number: int, x: int, y: int, width: int) -> dict[str, A
         "title": panel.title,
         "description": panel.advice,
         "datasource": source,
-        "gridPos": {"x": x, "y": y, "w": width, "h": _HEIGHT},
-        "fieldConfig": {
-            "defaults": {"unit": panel.unit, "min": 0, "custom": {"fillOpacity": 10}},
-            "overrides": [],
-        },
-        "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
+        "gridPos": {"x": x, "y": y, "w": _WIDTH // _COLUMNS[many], "h": _HEIGHT[many]},
+        "fieldConfig": _field(panel),
+        "options": {"legend": _TABLE if many else _LIST, "tooltip": {"mode": "multi", "sort": "desc"}},
         "targets": [
             {
                 "refId": chr(ord("A") + place),
@@ -82,8 +121,9 @@ def _panel(panel: Panel, number: int, x: int, y: int, width: int) -> dict[str, A
 def document(dashboard: Dashboard) -> dict[str, Any]:
     """What Grafana loads."""
     panels: list[dict[str, Any]] = []
-    y, width = 0, _WIDTH // _COLUMNS
+    y = 0
     for row in dashboard.rows:
+        columns, height = _COLUMNS[row.many], _HEIGHT[row.many]
         panels.append(
             {
                 "id": len(panels) + 1,
@@ -96,9 +136,9 @@ def document(dashboard: Dashboard) -> dict[str, Any]:
         )
         y += 1
         for place, panel in enumerate(row.panels):
-            column, line = place % _COLUMNS, place // _COLUMNS
-            panels.append(_panel(panel, len(panels) + 1, column * width, y + line * _HEIGHT, width))
-        y += -(-len(row.panels) // _COLUMNS) * _HEIGHT
+            x, below = place % columns * (_WIDTH // columns), place // columns * height
+            panels.append(_panel(panel, len(panels) + 1, x, y + below, many=row.many))
+        y += -(-len(row.panels) // columns) * height
     source = {"name": "datasource", "type": "datasource", "query": "prometheus", "current": {}}
     return {
         "uid": dashboard.uid,
@@ -108,6 +148,18 @@ def document(dashboard: Dashboard) -> dict[str, Any]:
         "editable": True,
         "time": {"from": "now-1h", "to": "now"},
         "refresh": "30s",
+        # One cross-hair for all panels: what else happened at that moment.
+        "graphTooltip": 1,
+        "links": [
+            {
+                "type": "dashboards",
+                "title": "Bridge",
+                "tags": ["bridge"],
+                "asDropdown": False,
+                "includeVars": True,
+                "keepTime": True,
+            }
+        ],
         "templating": {"list": [source, _variable("job", "job"), _variable("instance", "instance")]},
         "panels": panels,
     }

@@ -5,14 +5,14 @@ import json
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.deploy.dashboards import DASHBOARDS, FOLDER
-from tests.deploy.grafana import Dashboard, text
+from tests.deploy.grafana import Dashboard, Panel, text
 from tests.deploy.manifests import ROOT
 from tests.deploy.promql import names_of, with_variables
 from tests.readme.metrics_page import declared_labels
@@ -30,16 +30,28 @@ GROUP: Final = "/streams/sample-stream/topics/events/groups/mailer"
 EMPTY: Final = {
     "Errors by route (5xx)",
     "Connections refused or cut, tasks that fail",
+    "Canary: messages that did not come back",
     "Circuit breaker",
     "Writes that the log refused",
 }
 
 
-def panel_queries() -> Iterator[tuple[str, str]]:
+def panels() -> Iterator[Panel]:
     for dashboard in DASHBOARDS:
         for row in dashboard.rows:
-            for panel in row.panels:
-                yield from ((panel.title, with_variables(query)) for query in panel.queries.values())
+            yield from row.panels
+
+
+def panel_queries() -> Iterator[tuple[str, str]]:
+    for panel in panels():
+        yield from ((panel.title, with_variables(query)) for query in panel.queries.values())
+
+
+def written_panels() -> Iterator[dict[str, Any]]:
+    """What Grafana loads, without the titles of rows."""
+    for dashboard in DASHBOARDS:
+        document = json.loads((FOLDER / f"{dashboard.uid}.json").read_text())
+        yield from (panel for panel in document["panels"] if panel["type"] != "row")
 
 
 def rule_queries() -> Iterator[tuple[str, str]]:
@@ -165,9 +177,51 @@ def test_no_dashboard_is_left_over() -> None:
 
 
 def test_every_panel_says_what_its_reader_does_with_it() -> None:
-    panels = [panel for each in DASHBOARDS for row in each.rows for panel in row.panels]
-    assert all(panel.advice.endswith(".") for panel in panels)
-    assert len({panel.title for panel in panels}) == len(panels)
+    titles = [panel.title for panel in panels()]
+    assert all(panel.advice.endswith(".") for panel in panels())
+    assert len(set(titles)) == len(titles)
+
+
+def test_a_panel_that_may_be_empty_says_why_instead_of_no_data() -> None:
+    assert {panel.title for panel in panels() if panel.empty} >= EMPTY
+    shown = {panel["title"]: panel["fieldConfig"]["defaults"].get("noValue") for panel in written_panels()}
+    assert all(shown[panel.title] == (panel.empty or None) for panel in panels())
+
+
+def test_bytes_are_binary_everywhere_and_messages_are_called_so() -> None:
+    assert {panel.unit for panel in panels() if "ps" in panel.unit.lower()} == {
+        *("reqps", "mps", "eps", "wps", "binBps"),
+    }
+    assert {panel.unit for panel in panels() if "bytes" in panel.unit} == {"bytes"}
+
+
+def test_lines_that_a_legend_cannot_hold_are_named_in_a_table_with_the_highest_on_top() -> None:
+    for panel in written_panels():
+        names = {target["legendFormat"] for target in panel["targets"]}
+        if any(label in name for name in names for label in ("{{route}}", "{{topic}}", "{{group}}")):
+            legend = panel["options"]["legend"]
+            assert (legend["displayMode"], legend["sortDesc"]) == ("table", True), panel["title"]
+
+
+def test_durations_by_route_leave_out_what_its_client_ends() -> None:
+    (panel,) = (each for each in panels() if each.title == "p99 by route")
+    (query,) = panel.queries.values()
+    assert "|/ws|.*/stream" in query
+    (shown,) = (each for each in written_panels() if each["title"] == panel.title)
+    defaults = shown["fieldConfig"]["defaults"]
+    assert defaults["custom"]["scaleDistribution"]["type"] == "log"
+    assert "min" not in defaults, "a logarithm of 0"
+
+
+def test_panels_stand_beside_and_below_each_other_without_overlap() -> None:
+    for dashboard in DASHBOARDS:
+        taken: set[tuple[int, int]] = set()
+        for panel in json.loads((FOLDER / f"{dashboard.uid}.json").read_text())["panels"]:
+            x, y, w, h = (panel["gridPos"][name] for name in "xywh")
+            cells = {(column, line) for column in range(x, x + w) for line in range(y, y + h)}
+            assert x + w <= 24
+            assert not cells & taken, panel["title"]
+            taken |= cells
 
 
 @needs("promtool")
