@@ -5,6 +5,7 @@ from bridge.config.rules import ConfigFault, Rule
 from bridge.config.sections import (
     WORKERS_AUTO,
     Config,
+    EncryptionConfig,
     GroupsConfig,
     HttpConfig,
     IggyConfig,
@@ -21,6 +22,7 @@ __all__ = (
     "Config",
     "ConfigFault",
     "Effective",
+    "EncryptionConfig",
     "GroupsConfig",
     "HttpConfig",
     "IggyConfig",

@@ -263,6 +263,23 @@ class GroupsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncryptionConfig:
+    """What of the log is encrypted, and under which keys."""
+
+    keys: str | None = setting(
+        "ENCRYPTION_KEYS",
+        None,
+        "Keys for stored payloads, ID:BASE64 of 32 bytes each, comma-separated or a line each; new messages take the first",
+        secret=True,
+    )
+    topics: tuple[str, ...] = setting(
+        "ENCRYPTED_TOPICS",
+        (),
+        "Topics whose payloads are stored encrypted, STREAM/TOPIC with * for any characters, comma-separated; * for all",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObserveConfig:
     """Logs and metrics."""
 
@@ -307,4 +324,5 @@ class Config:
     iggy: IggyConfig = field(default_factory=IggyConfig)
     local: LocalLogConfig = field(default_factory=LocalLogConfig)
     groups: GroupsConfig = field(default_factory=GroupsConfig)
+    encryption: EncryptionConfig = field(default_factory=EncryptionConfig)
     observe: ObserveConfig = field(default_factory=ObserveConfig)

@@ -92,6 +92,7 @@ SECTION_TITLES = {
     "iggy": "Apache Iggy",
     "local": "Embedded log",
     "groups": "Groups",
+    "encryption": "Encryption of stored payloads",
     "observe": "Logs and metrics",
 }
 

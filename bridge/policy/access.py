@@ -34,12 +34,16 @@ class Reach(NamedTuple):
 
     Attributes:
         streams, topics: patterns of names, in which `*` stands for any characters, also none.
+        all_topics: every topic of a stream that matches is meant, those to come too.
     """
 
     streams: re.Pattern[str]
     topics: re.Pattern[str]
-    #: Whether every topic of a stream that matches is meant, those to come too.
     all_topics: bool
+
+    def has(self, stream: str, topic: str) -> bool:
+        """Whether it is for this topic."""
+        return self.streams.fullmatch(stream) is not None and self.topics.fullmatch(topic) is not None
 
 
 class Permission(NamedTuple):
@@ -52,8 +56,11 @@ class Permission(NamedTuple):
 
 # A `*` in a name's place is the only wildcard: no classes, no `?`, so that a pattern reads like a name.
 _PATTERN: Final = r"[A-Za-z0-9._*-]{1,255}"
-_PERMISSION: Final = re.compile(
-    rf"(?P<scope>{'|'.join(Scope)})(?::(?:(?P<all>\*)|(?P<stream>{_PATTERN})/(?P<topic>{_PATTERN})))?"
+_REACH: Final = re.compile(rf"(?P<stream>{_PATTERN})/(?P<topic>{_PATTERN})")
+_PERMISSION: Final = re.compile(rf"(?P<scope>{'|'.join(Scope)})(?::(?P<reach>.+))?")
+_FORM: Final = (
+    "a permission is produce, consume, admin or metrics, and where it is not for all topics "
+    "a colon, a stream and a topic, as in produce:orders/*"
 )
 _ANY: Final = re.compile(r".*", re.DOTALL)
 _EVERYWHERE: Final = Reach(_ANY, _ANY, all_topics=True)
@@ -67,6 +74,23 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
+def parse_reach(text: str) -> Reach:
+    """
+    The topics that `*` or `STREAM/TOPIC` is for.
+
+    Raises:
+        ValueError: if *text* is neither.
+    """
+    if text == "*":
+        return _EVERYWHERE
+    match = _REACH.fullmatch(text)
+    if match is None:
+        raise ValueError(
+            "topics are * for all, or a stream and a topic, in which * stands for any characters: orders/*"
+        )
+    return Reach(_matcher(match["stream"]), _matcher(match["topic"]), all_topics=match["topic"] == "*")
+
+
 def parse_permission(text: str) -> Permission:
     """
     What `SCOPE`, `SCOPE:*` or `SCOPE:STREAM/TOPIC` allows; the first two mean all topics of all streams.
@@ -76,18 +100,14 @@ def parse_permission(text: str) -> Permission:
     """
     match = _PERMISSION.fullmatch(text) if len(text) <= PERMISSION_CHARS_MAX else None
     if match is None:
-        raise ValueError(
-            "a permission is produce, consume, admin or metrics, and where it is not for all topics "
-            "a colon, a stream and a topic, as in produce:orders/*"
-        )
-    scope = Scope(match["scope"])
-    if match["stream"] is None:
-        return Permission(scope, _EVERYWHERE, text)
-    if scope is Scope.METRICS:
+        raise ValueError(_FORM)
+    scope, reach = Scope(match["scope"]), match["reach"] or "*"
+    if scope is Scope.METRICS and reach != "*":
         raise ValueError("figures are of the whole bridge: metrics takes no topics")
-    return Permission(
-        scope, Reach(_matcher(match["stream"]), _matcher(match["topic"]), match["topic"] == "*"), text
-    )
+    try:
+        return Permission(scope, parse_reach(reach), text)
+    except ValueError:
+        raise ValueError(_FORM) from None
 
 
 def parse_permissions(texts: Iterable[str]) -> tuple[Permission, ...]:
@@ -129,10 +149,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def may(self, scope: Scope, stream: str, topic: str) -> bool:
         """Whether *scope* holds for this topic."""
         return self.unrestricted or any(
-            each.scope is scope
-            and each.reach.streams.fullmatch(stream) is not None
-            and each.reach.topics.fullmatch(topic) is not None
-            for each in self.permissions
+            each.scope is scope and each.reach.has(stream, topic) for each in self.permissions
         )
 
     def may_whole(self, scope: Scope, stream: str) -> bool:
@@ -149,10 +166,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def sees(self, stream: str, topic: str) -> bool:
         """Whether the topic is there for this caller: whatever they may not see does not exist for them."""
         return self.unrestricted or any(
-            each.scope is not Scope.METRICS
-            and each.reach.streams.fullmatch(stream) is not None
-            and each.reach.topics.fullmatch(topic) is not None
-            for each in self.permissions
+            each.scope is not Scope.METRICS and each.reach.has(stream, topic) for each in self.permissions
         )
 
     def sees_stream(self, stream: str) -> bool:

@@ -8,13 +8,14 @@ from importlib.util import find_spec
 from typing import Final, Protocol, TypeAlias
 
 from bridge.clock import Clock
-from bridge.config import Config, ConfigFault, Rule
+from bridge.config import Config, ConfigFault, EncryptionConfig, Rule
 from bridge.errors import BadRequest, ConfigError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
 from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
+from bridge.policy.access import parse_reach
 from bridge.policy.names import check_name
-from bridge.telemetry.metrics import LogMetrics, Metrics
+from bridge.telemetry.metrics import EncryptionMetrics, LogMetrics, Metrics
 from bridge.telemetry.tracing import Tracing
 
 _Work: TypeAlias = Callable[[], Awaitable[None]]
@@ -94,8 +95,11 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
         batching = BatchingAppender(TracedBatches(bare, spans), probe=bare, news=own_news)
         appender = TracedAppender(KeptAppender(batching, kept_topic), spans)
     metrics.log.is_traced = tracing.is_on
+    log: MessageLog = bare
+    if config.encryption.keys is not None:
+        log, appender = _encrypted(config.encryption, bare, appender, metrics.encryption)
     return OpenLog(
-        log=KeptLog(bare, kept_topic),
+        log=KeptLog(log, kept_topic),
         appender=appender,
         tracing=tracing,
         bare_log=bare,
@@ -103,6 +107,26 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
         tells_all=is_local,
         run=run,
         closers=(("appender", batching.close), ("log", bare.close), *more),
+    )
+
+
+def _encrypted(
+    config: EncryptionConfig, log: MessageLog, appender: Appender, metrics: EncryptionMetrics
+) -> tuple[MessageLog, Appender]:
+    # 5 MB of a native library that nobody else needs.
+    from bridge.encryption import (  # noqa: PLC0415
+        DataKeys,
+        DecryptingLog,
+        EncryptingAppender,
+        Payloads,
+        parse_keys,
+    )
+
+    payloads = Payloads(DataKeys(parse_keys(config.keys or ""), os.urandom))
+    reaches = tuple(map(parse_reach, config.topics))
+    count = metrics.unopened.add
+    return DecryptingLog(log, payloads, lambda reason, number: count(reason, by=number)), EncryptingAppender(
+        appender, payloads, lambda topic: any(reach.has(*topic) for reach in reaches)
     )
 
 
@@ -167,9 +191,30 @@ def spans_can_be_exported(config: Config) -> Iterator[ConfigFault]:
         yield ConfigFault(("TRACING",), "otlp needs the extra that exports spans: pip install 'bridge[otlp]'")
 
 
+def payloads_can_be_encrypted(config: Config) -> Iterator[ConfigFault]:
+    for topics in config.encryption.topics:
+        try:
+            parse_reach(topics)
+        except ValueError as error:
+            yield ConfigFault(("ENCRYPTED_TOPICS",), str(error))
+    if config.encryption.keys is None:
+        if config.encryption.topics:
+            yield ConfigFault(
+                ("ENCRYPTED_TOPICS", "ENCRYPTION_KEYS"), "topics are encrypted under keys: set some"
+            )
+        return
+    from bridge.encryption import parse_keys  # noqa: PLC0415 (as above)
+
+    try:
+        parse_keys(config.encryption.keys)
+    except ValueError as error:
+        yield ConfigFault(("ENCRYPTION_KEYS",), str(error))
+
+
 #: What `config` cannot check, since it knows no other room.
 WIRING_RULES: tuple[Rule, ...] = (
     names_are_names,
     connection_string_is_one,
     spans_can_be_exported,
+    payloads_can_be_encrypted,
 )

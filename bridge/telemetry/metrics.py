@@ -302,6 +302,15 @@ class CanaryMetrics:
         self.failures = Counter("bridge_canary_failures", "Messages that did not come back", "code")
 
 
+class EncryptionMetrics:
+    """What came of payloads that are stored encrypted."""
+
+    def __init__(self) -> None:
+        self.unopened = Counter(
+            "bridge_payloads_not_decrypted", "Payloads read and given as ciphertext", "reason"
+        )
+
+
 class WorkerProcessMetrics:
     """What each of several workers tells of its process, by its number."""
 
@@ -330,9 +339,19 @@ class Metrics(Collector):
         self.live = LiveMetrics()
         self.tasks = TaskMetrics()
         self.canary = CanaryMetrics()
+        self.encryption = EncryptionMetrics()
         self.reloads = ReloadMetrics()
         self.workers = WorkerProcessMetrics()
-        own = (self.http, self.log, self.groups, self.live, self.tasks, self.canary, self.reloads)
+        own = (
+            self.http,
+            self.log,
+            self.groups,
+            self.live,
+            self.tasks,
+            self.canary,
+            self.encryption,
+            self.reloads,
+        )
         parts = (*own, *((self.workers,) * of_workers))
         self.families = tuple(family for part in parts for family in families_of(part))
         self._registry = CollectorRegistry(auto_describe=False)
