@@ -6,7 +6,7 @@ import xxhash
 from apache_iggy import IggyClient
 
 from bridge.clock import Clock, Deadline
-from bridge.errors import BridgeError, DeadlineExceeded, NotFound, Outcome, SendError, TopicNotFound
+from bridge.errors import DeadlineExceeded, LogError, NotFound, Outcome, SendError, TopicNotFound
 from bridge.iggy.catalogue import TopicCatalogue, check_names
 from bridge.iggy.faults import Operation, telling
 from bridge.iggy.pool import Lane
@@ -52,7 +52,7 @@ class Sender:
         check_placement(placement)
         try:
             return await self._append(topic, placement, messages, deadline)
-        except BridgeError as error:
+        except LogError as error:
             self._observer.append_failures.add(error.code)
             raise
 

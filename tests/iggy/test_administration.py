@@ -7,8 +7,9 @@ import pytest
 
 from bridge import limits
 from bridge.clock import SystemClock
-from bridge.errors import DeadlineExceeded, Outcome, PartitionNotFound
+from bridge.errors import DeadlineExceeded, NotFound, Outcome, PartitionNotFound
 from bridge.messagelog import ByKey, First, NewMessage, Retention, ToPartition, TopicRef, partition_of_key
+from tests.support.figures import WatchedLog, by_label
 from tests.support.iggy_log import IggyLogs, soon, unique
 from tests.support.iggy_server import IggyServer
 
@@ -104,3 +105,16 @@ async def test_a_partition_that_is_not_emptied_in_time_leaves_a_doubt(
     assert caught.value.outcome in (None, Outcome.UNKNOWN)
     await log.purge_topic(topic, deadline=soon())
     await log._admin._emptied(topic, 0, soon())
+
+
+async def test_a_write_to_a_place_that_is_not_there_is_no_refusal_of_the_log(
+    server: IggyServer, logs: IggyLogs
+) -> None:
+    # `bridge_append_failures_total` wakes somebody up (BridgeAppendsFail); a client's wrong name must not.
+    observer = WatchedLog()
+    log = await logs.open(server.connection_string, observer=observer)
+    topic = await logs.topic(log)
+    for place, partition_id in ((topic._replace(topic="none"), 0), (topic, 7)):
+        with pytest.raises(NotFound):
+            await log.append(place, ToPartition(partition_id), messages(b"x"), deadline=soon())
+    assert by_label(observer.append_failures) == {}
