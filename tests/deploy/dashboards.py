@@ -126,6 +126,7 @@ _RESOURCES: Final = Row(
                 "{{instance}}": f"{gauge('process_open_fds', 'instance')} / {gauge('process_max_fds', 'instance')}"
             },
             "Beyond the limit no connection is taken.",
+            empty="Told of one process, not of workers",
         ),
         Panel(
             "Connections refused or cut, tasks that fail",

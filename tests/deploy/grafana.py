@@ -16,6 +16,8 @@ _TABLE: Final = {
     "sortBy": "Max",
     "sortDesc": True,
 }
+#: What an axis reaches at least, by unit: Grafana draws one up to 100 (10,000 %) for what was always 0.
+_SOFT_MAX: Final = {"short": 1.0, "percentunit": 1.0, "reqps": 0.01, "wps": 0.01, "eps": 0.01, "mps": 0.01}
 
 Scale = Literal["linear", "logarithmic", "stacked"]
 
@@ -69,10 +71,8 @@ def _variable(name: str, label: str) -> dict[str, Any]:
         "datasource": {"type": "prometheus", "uid": "${datasource}"},
         "query": {"query": f"label_values(bridge_build_info{selector}, {label})", "refId": name},
         "refresh": 2,
-        "includeAll": name != "job",
-        "multi": name != "job",
-        "allValue": ".*" if name != "job" else None,
         "current": {},
+        **({} if name == "job" else {"includeAll": True, "multi": True, "allValue": ".*"}),
     }
 
 
@@ -86,9 +86,8 @@ def _field(panel: Panel) -> dict[str, Any]:
         defaults["min"] = 0
     if panel.scale == "stacked":
         custom["stacking"] = {"mode": "normal", "group": "A"}
-    if panel.unit == "short":
-        # Else Grafana draws an axis up to 100 for a count that was always 0.
-        custom["axisSoftMax"] = 1
+    if panel.unit in _SOFT_MAX:
+        custom["axisSoftMax"] = _SOFT_MAX[panel.unit]
     if panel.empty:
         defaults["noValue"] = panel.empty
     return {"defaults": defaults, "overrides": []}

@@ -213,6 +213,13 @@ def test_durations_by_route_leave_out_what_its_client_ends() -> None:
     assert "min" not in defaults, "a logarithm of 0"
 
 
+def test_what_was_always_0_is_not_drawn_on_an_axis_of_100() -> None:
+    for panel in written_panels():
+        defaults = panel["fieldConfig"]["defaults"]
+        if defaults["unit"] not in {"s", "dtdhms", "bytes", "binBps"}:
+            assert 0 < defaults["custom"]["axisSoftMax"] <= 1, panel["title"]
+
+
 def test_panels_stand_beside_and_below_each_other_without_overlap() -> None:
     for dashboard in DASHBOARDS:
         taken: set[tuple[int, int]] = set()
