@@ -12,6 +12,7 @@ from bridge.config.sections import (
     LocalLogConfig,
     LogConfig,
     ObserveConfig,
+    TlsConfig,
 )
 from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting
 
@@ -33,5 +34,6 @@ __all__ = (
     "Rule",
     "SecretFile",
     "Setting",
+    "TlsConfig",
     "parse",
 )

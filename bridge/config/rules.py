@@ -152,6 +152,17 @@ def the_ledger_has_a_stream_of_its_own(config: Config) -> Iterator[ConfigFault]:
         )
 
 
+def tls_has_a_certificate(config: Config) -> Iterator[ConfigFault]:
+    tls = config.tls
+    if tls.cert_file is not None:
+        return
+    for env, path in (("TLS_KEY_FILE", tls.key_file), ("TLS_CLIENT_CA_FILE", tls.client_ca_file)):
+        if path is not None:
+            yield ConfigFault(
+                (env, "TLS_CERT_FILE"), "without TLS_CERT_FILE the port speaks no TLS: set both"
+            )
+
+
 RULES: tuple[Rule, ...] = (
     host_can_be_listened_on,
     anonymous_is_asked_for,
@@ -165,6 +176,7 @@ RULES: tuple[Rule, ...] = (
     ports_differ,
     one_process_writes_the_embedded_log,
     the_ledger_has_a_stream_of_its_own,
+    tls_has_a_certificate,
 )
 
 

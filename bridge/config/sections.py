@@ -155,6 +155,32 @@ class HttpConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """TLS of the main port; used only when *cert_file* is set. The port of the metrics speaks plain HTTP."""
+
+    cert_file: str | None = setting(
+        "TLS_CERT_FILE",
+        None,
+        "PEM file of the certificate and those between it and the root: the main port speaks TLS; read again when it changes",
+    )
+    key_file: str | None = setting(
+        "TLS_KEY_FILE",
+        None,
+        "PEM file of its key, without a passphrase; where it is not set, the key is in TLS_CERT_FILE",
+    )
+    client_ca_file: str | None = setting(
+        "TLS_CLIENT_CA_FILE", None, "PEM file of the authorities whose client certificates are believed"
+    )
+    client_auth: str = setting(
+        "TLS_CLIENT_AUTH",
+        "required",
+        "With TLS_CLIENT_CA_FILE: required, or optional for clients that may come without a certificate",
+        choices=("required", "optional"),
+    )
+    version_min: str = setting("TLS_VERSION_MIN", "1.2", "Oldest TLS that is spoken", choices=("1.2", "1.3"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogConfig:
     """What both logs need: the default topic and what an acknowledgement means."""
 
@@ -320,6 +346,7 @@ class Config:
     """The whole configuration; only the wiring sees it."""
 
     http: HttpConfig = field(default_factory=HttpConfig)
+    tls: TlsConfig = field(default_factory=TlsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     iggy: IggyConfig = field(default_factory=IggyConfig)
     local: LocalLogConfig = field(default_factory=LocalLogConfig)

@@ -88,6 +88,7 @@ def _settings() -> Iterator[Setting]:
 #: How sections are headed, for people.
 SECTION_TITLES = {
     "http": "HTTP",
+    "tls": "TLS",
     "log": "Default topic",
     "iggy": "Apache Iggy",
     "local": "Embedded log",

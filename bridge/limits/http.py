@@ -38,6 +38,19 @@ BODY_TIMEOUT_MAX_S: Final = 30.0
 LINGER_S: Final = 2.0
 CONNECTIONS_MAX: Final = 10_000
 CONNECTIONS_PER_ADDRESS_MAX: Final = 1_000
+# From the connection on. A handshake takes two round trips and a few milliseconds of a core; who needs longer is no client.
+TLS_HANDSHAKE_TIMEOUT_S: Final = 10.0
+# For the client's own goodbye, which says nothing that is needed.
+TLS_SHUTDOWN_TIMEOUT_S: Final = 2.0
+# Handshakes that are under way when the port is closed; their clients come to the end of a request by then or ask elsewhere.
+TLS_HANDSHAKE_DRAIN_S: Final = 1.0
+# Handshakes fail by the thousand where somebody scans ports; one line for so many seconds.
+TLS_FAILURE_TOLD_INTERVAL_S: Final = 10.0
+# A chain of four certificates of 16 kbit keys stays below; more is the wrong file, /dev/zero for one.
+TLS_FILE_BYTES_MAX: Final = 1024 * 1024
+# Names of one client certificate that are looked at, and the characters of each (a SPIFFE id has 2,048 at most).
+CLIENT_CERTIFICATE_NAMES_MAX: Final = 16
+CLIENT_CERTIFICATE_NAME_CHARS_MAX: Final = 2048
 # Callers who come at once, before they are taken; one more waits a second for its next try. The kernel cuts it to its own bound.
 LISTEN_BACKLOG: Final = 4096
 # RFC 7239 lists grow by one entry a proxy; nobody has ten.

@@ -211,10 +211,24 @@ def payloads_can_be_encrypted(config: Config) -> Iterator[ConfigFault]:
         yield ConfigFault(("ENCRYPTION_KEYS",), str(error))
 
 
+def tls_files_can_be_used(config: Config) -> Iterator[ConfigFault]:
+    if config.tls.cert_file is None:
+        return
+    from bridge.process.tls import load_tls  # noqa: PLC0415 (as above)
+
+    try:
+        load_tls(config.tls)
+    except ConfigError as error:
+        for fault in error.faults:
+            env, _, text = fault.partition(": ")
+            yield ConfigFault(tuple(env.split(" / ")), text)
+
+
 #: What `config` cannot check, since it knows no other room.
 WIRING_RULES: tuple[Rule, ...] = (
     names_are_names,
     connection_string_is_one,
     spans_can_be_exported,
     payloads_can_be_encrypted,
+    tls_files_can_be_used,
 )

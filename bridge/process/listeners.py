@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -23,6 +24,7 @@ from bridge.web.middleware.foreign_pages import foreign_pages, foreign_pages_of_
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.openapi import service
 from bridge.web.server.accepting import PromptSite
+from bridge.web.server.handshakes import Handshakes
 from bridge.web.server.runner import BridgeRunner, make_runner
 
 # Nobody waits for this but the end of the process.
@@ -60,6 +62,9 @@ class Listeners:
     """
     The main port, and the one of the metrics where that is set.
 
+    Args:
+        tls: gives what connections of the main port are accepted with; None for plain HTTP.
+
     Attributes:
         port: the port taken, 0 before.
         metrics_port: likewise; None without one of its own.
@@ -72,6 +77,7 @@ class Listeners:
         context: ProcessContext,
         *,
         shutdown_timeout_s: float,
+        tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self.port = 0
         self.metrics_port: int | None = None
@@ -79,6 +85,7 @@ class Listeners:
         self._observe = observe
         self._context = context
         self._shutdown_timeout_s = shutdown_timeout_s
+        self._tls = tls
         self._runners: list[BridgeRunner] = []
 
     async def open(self) -> None:
@@ -90,7 +97,13 @@ class Listeners:
         """
         metrics_port = self._observe.metrics_port
         here = replace(self._services, metrics_here=metrics_port is None)
-        self.port = await self._listen(here, build_app(here), here.http.port, self._context.port_sockets)
+        handshakes = None
+        if self._tls is not None:
+            failed = here.metrics.tls.handshake_failures.add
+            handshakes = Handshakes(self._tls, clock=here.clock, failed=failed)
+        self.port = await self._listen(
+            here, build_app(here), here.http.port, self._context.port_sockets, handshakes
+        )
         if metrics_port:
             there = replace(self._services, metrics_here=True)
             app = build_app(
@@ -101,14 +114,20 @@ class Listeners:
             self.metrics_port = await self._listen(there, app, metrics_port, self._context.metrics_sockets)
 
     async def _listen(
-        self, services: Services, app: web.Application, port: int, sockets: Sequence[socket.socket] | None
+        self,
+        services: Services,
+        app: web.Application,
+        port: int,
+        sockets: Sequence[socket.socket] | None,
+        handshakes: Handshakes | None = None,
     ) -> int:
         runner = await make_runner(app, services, shutdown_timeout_s=self._shutdown_timeout_s)
         self._runners.append(runner)
         if sockets is None:
             (sockets,) = await asyncio.to_thread(take_ports, services.http.host, port, 1)
         for each in sockets:
-            await PromptSite(runner, each, failed=services.metrics.http.accept_failures.add).start()
+            failed = services.metrics.http.accept_failures.add
+            await PromptSite(runner, each, failed=failed, handshakes=handshakes).start()
         return int(sockets[0].getsockname()[1])
 
     async def stop_accepting(self) -> None:

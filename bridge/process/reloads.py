@@ -15,13 +15,15 @@ import structlog
 from bridge.config import Config
 from bridge.errors import BridgeError
 from bridge.limits import RELOAD_LOOK_INTERVAL_S
-from bridge.telemetry.metrics import ReloadMetrics
+from bridge.telemetry.process_metrics import ReloadMetrics
 
 Reload: TypeAlias = Callable[[], Awaitable[None]]
 _FilesOf: TypeAlias = Callable[[Config], Iterable[str | None]]
 
 #: By what is reloaded, the files that it is made of; a new kind of file is one row here and one `Reloads.add`.
-_RELOADABLE: Final[Mapping[str, _FilesOf]] = {}
+_RELOADABLE: Final[Mapping[str, _FilesOf]] = {
+    "tls": lambda config: (config.tls.cert_file, config.tls.key_file, config.tls.client_ca_file),
+}
 
 _log = structlog.get_logger("bridge.serve")
 

@@ -51,6 +51,7 @@ from bridge.process.shutdown import (
     leaves,
 )
 from bridge.process.tasks import background_tasks
+from bridge.process.tls import PortTls
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Services
 
@@ -121,6 +122,10 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     stop.listen(reload=reloads.ask if files else None)
     await reloads.begin()
     clock = SystemClock()
+    tls = None if config.tls.cert_file is None else PortTls(config.tls, metrics.tls, clock)
+    if tls is not None:
+        await tls.load()
+        reloads.add("tls", tls.load)
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
@@ -129,7 +134,11 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     try:
         services = await _services(config, context, opened, tails, clock)
         listeners = Listeners(
-            services, config.observe, context, shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE
+            services,
+            config.observe,
+            context,
+            shutdown_timeout_s=_cut_timeout_s(config) * _CUT_WAIT_SHARE,
+            tls=None if tls is None else tls.context,
         )
         try:
             await listeners.open()
@@ -244,5 +253,6 @@ def _banner(config: Config, services: Services, listeners: Listeners) -> None:
         metrics_port=listeners.metrics_port,
         log=health.kind,
         durability=str(health.durability),
+        tls=config.tls.cert_file is not None,
         authenticated=config.http.api_key is not None,
     )

@@ -1,6 +1,6 @@
 """Every metric, declared once (shell): its name, help, labels and buckets stand where it is made, and nowhere else.
 
-Those of groups are in `group_metrics.py`.
+Those of groups are in `group_metrics.py`, those of TLS and of renewed files in `process_metrics.py`.
 What records it calls the family by its attribute, or a method here where several are told together.
 """
 
@@ -29,6 +29,7 @@ from bridge.telemetry.families import (
     Rows,
 )
 from bridge.telemetry.group_metrics import GroupMetrics
+from bridge.telemetry.process_metrics import ReloadMetrics, TlsMetrics
 
 #: By family, each series as a plain value.
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, Plain]]]
@@ -268,30 +269,6 @@ class TaskMetrics:
         self.span_export_failures = Counter("bridge_span_export_failures", "Exports of spans that failed")
 
 
-class ReloadMetrics:
-    """Files that are read again while the bridge serves."""
-
-    def __init__(self) -> None:
-        self.reloads = Counter("bridge_reloads", "Times that files were read again", "what", "outcome")
-        self.stale = Gauge(
-            "bridge_reload_stale",
-            "1 where the last attempt failed, so that what was read before is still in force",
-            "what",
-            is_of_all=True,
-        )
-
-    def known(self, what: str) -> None:
-        """*what* can be reloaded; told from the start, since an alert on a series that is not there never fires."""
-        self.reloads.at(what, "ok")
-        self.reloads.at(what, "failed")
-        self.stale.set(0, what)
-
-    def done(self, what: str, *, ok: bool) -> None:
-        """One attempt is over."""
-        self.reloads.add(what, "ok" if ok else "failed")
-        self.stale.set(int(not ok), what)
-
-
 class CanaryMetrics:
     """Messages of the bridge's own that are stored and read back."""
 
@@ -334,6 +311,7 @@ class Metrics(Collector):
 
     def __init__(self, *, of_workers: bool = False) -> None:
         self.http = HttpMetrics()
+        self.tls = TlsMetrics()
         self.log = LogMetrics()
         self.groups = GroupMetrics()
         self.live = LiveMetrics()
@@ -344,6 +322,7 @@ class Metrics(Collector):
         self.workers = WorkerProcessMetrics()
         own = (
             self.http,
+            self.tls,
             self.log,
             self.groups,
             self.live,

@@ -12,6 +12,8 @@ ADVICE: Final = {
     "bridge_overloaded_total": "Clients got 503 `overloaded`. Add replicas or workers; look at the loop lag and the log's durations for the reason.",
     "bridge_accept_failures_total": "The process ran out of what a connection needs. `EMFILE`: raise the limit of open files. `ENOMEM`, `ENOBUFS`: give it memory.",
     "bridge_slow_clients_cut_total": "`too_slow`: a client or its network does not take what it asked for. `budget`: all slow clients together held 128 MiB; find who reads too much and too slowly.",
+    "bridge_tls_certificate_not_after_seconds": "Less than 14 days from now: whoever renews the certificate does not, or the new one cannot be used; see `bridge_reload_stale`. No series: no TLS.",
+    "bridge_tls_handshake_failures_total": "`plain_http`: a client or probe speaks `http://` to this port. `no_certificate`, `certificate_refused`: a client has none, or not one of `TLS_CLIENT_CA_FILE`. `refused_by_client`: it does not believe ours. `protocol`: it is too old, see `TLS_VERSION_MIN`. `timeout`, `left`: mostly scanners and probes of a port.",
     "bridge_auth_failures_total": "`missing` or `wrong` after a deployment: a client has an old key. `locked_out`, or a rate that grows without a deployment: somebody guesses keys; the access log has the address.",
     "bridge_connection_state": "`connected` (Iggy) and `open` (embedded log) are well. `connecting`, `reconnecting`: check Iggy, then the network, then the credentials. `full`: free space on the disk of `DATA_DIR`. `exhausted`: the process ends with 69.",
     "bridge_breaker_state": "`open`: calls to Iggy failed in a row and requests are refused at once. It tries again by itself; look at Iggy. The embedded log has no breaker.",

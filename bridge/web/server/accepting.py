@@ -9,7 +9,9 @@ from typing import Final
 import structlog
 from aiohttp import web
 
-from bridge.limits import ACCEPT_REST_S, ACCEPTS_PER_TURN
+from bridge.limits import ACCEPT_REST_S, ACCEPTS_PER_TURN, TLS_HANDSHAKE_DRAIN_S
+from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.handshakes import Handshakes
 
 _log = structlog.get_logger("bridge.web")
 # The caller was gone again, or the network has a word; the next one may be well.
@@ -30,15 +32,24 @@ class PromptSite(web.BaseSite):
     Args:
         sock: listens and does not block; closed by `stop`.
         failed: told the name of each error that made it rest.
+        handshakes: of a port that speaks TLS.
     """
 
-    __slots__ = ("_failed", "_loop", "_opening", "_resting", "_sock", "_web_runner")
+    __slots__ = ("_failed", "_handshakes", "_loop", "_opening", "_resting", "_sock", "_web_runner")
 
-    def __init__(self, runner: web.BaseRunner, sock: socket.socket, *, failed: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        runner: web.BaseRunner,
+        sock: socket.socket,
+        *,
+        failed: Callable[[str], None],
+        handshakes: Handshakes | None = None,
+    ) -> None:
         super().__init__(runner)
         self._web_runner = runner
         self._sock = sock
         self._failed = failed
+        self._handshakes = handshakes
         self._loop = asyncio.get_running_loop()
         self._opening: set[asyncio.Task[object]] = set()
         self._resting: asyncio.TimerHandle | None = None
@@ -63,13 +74,17 @@ class PromptSite(web.BaseSite):
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         if self._opening:
-            await asyncio.wait(self._opening)
+            _, late = await asyncio.wait(self._opening, timeout=TLS_HANDSHAKE_DRAIN_S)
+            for each in late:
+                each.cancel()
+            if late:
+                await asyncio.wait(late)
         await super().stop()
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
             try:
-                connection, _ = self._sock.accept()
+                connection, address = self._sock.accept()
             except BlockingIOError:
                 return
             except OSError as error:
@@ -78,14 +93,19 @@ class PromptSite(web.BaseSite):
                 self._rest(error)
                 return
             connection.setblocking(False)
-            opening = self._loop.create_task(self._open(connection))
+            opening = self._loop.create_task(self._open(connection, str(address[0])))
             self._opening.add(opening)
             opening.add_done_callback(self._opening.discard)
 
-    async def _open(self, connection: socket.socket) -> None:
+    async def _open(self, connection: socket.socket, peer: str) -> None:
         server = self._web_runner.server
         try:
-            if server is not None:
+            if server is not None and self._handshakes is not None:
+                protocol = server()
+                if isinstance(protocol, BridgeProtocol) and protocol.admit(peer):
+                    await self._handshakes.shake(protocol, connection)
+                    return
+            elif server is not None:
                 await self._loop.connect_accepted_socket(server, connection)
                 return
         except OSError:

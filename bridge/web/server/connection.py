@@ -10,6 +10,7 @@ from aiohttp import web
 
 from bridge import limits
 from bridge.errors import let_go
+from bridge.policy.client_certificates import ClientCertificate, client_certificate
 from bridge.policy.slow_clients import MinimumRate
 from bridge.web.server.framed_protocol import FramedProtocol
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
@@ -26,7 +27,7 @@ class ConnectionOwner(Protocol):
     #: Is told when the connection is full.
     outflow: Outflow
 
-    def admit(self, transport: asyncio.BaseTransport) -> str | None: ...
+    def admit(self, peer: str) -> str | None: ...
     def release(self, counted_as: str) -> None: ...
     async def rest(self) -> None: ...
     def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response: ...
@@ -41,6 +42,7 @@ class BridgeProtocol(FramedProtocol):
         on_lost: called once when the connection has ended, or its client may have left; set by `departures` while a
             request waits for long.
         on_writable: called when a connection that was full takes something again; set by a WebSocket.
+        client_certificate: of a client whose certificate was verified.
         also_held_bytes: as of an `Outlet`; set by who writes page after page.
     """
 
@@ -52,12 +54,14 @@ class BridgeProtocol(FramedProtocol):
         "_ended",
         "_head_due_s",
         "_heard",
+        "_is_encrypted",
         "_owner",
         "_pace",
         "_room",
         "_serving",
         "_sink",
         "also_held_bytes",
+        "client_certificate",
         "half_closed",
         "on_lost",
         "on_writable",
@@ -90,6 +94,8 @@ class BridgeProtocol(FramedProtocol):
         # Also while aiohttp, which has closed it, has forgotten it, and something still waits to be taken.
         self._sink: asyncio.Transport | None = None
         self._pace: MinimumRate | None = None
+        self._is_encrypted = False
+        self.client_certificate: ClientCertificate | None = None
         self.half_closed = False
         self.also_held_bytes = 0
         self.on_lost: Callable[[], None] | None = None
@@ -98,7 +104,9 @@ class BridgeProtocol(FramedProtocol):
     # --- in -----------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._counted_as = self._owner.admit(transport)
+        if self._counted_as is None:
+            peername = transport.get_extra_info("peername")
+            self._counted_as = self._owner.admit(str(peername[0]) if peername else "")
         if self._counted_as is None:
             # No answer: whoever opens too many connections reads none, and writing one could block. Nobody asks what
             # kind of transport it is: uvloop's are none of asyncio's classes.
@@ -106,7 +114,26 @@ class BridgeProtocol(FramedProtocol):
             return
         super().connection_made(transport)
         self._sink = self.transport
+        self._is_encrypted = transport.get_extra_info("sslcontext") is not None
+        verified = transport.get_extra_info("peercert")
+        if verified:
+            self.client_certificate = client_certificate(verified)
         bound_unsent(transport)
+
+    def admit(self, peer: str) -> bool:
+        """Count it now, before there is a connection to its *peer*: who may have no other gets no handshake either."""
+        self._counted_as = self._owner.admit(peer)
+        return self._counted_as is not None
+
+    def given_up(self) -> None:
+        """It is not counted any more if it has come to no connection."""
+        if self._sink is None:
+            self._release()
+
+    def _release(self) -> None:
+        if self._counted_as is not None:
+            self._owner.release(self._counted_as)
+            self._counted_as = None
 
     def heard(self) -> None:
         self._heard = self._serving is None
@@ -136,9 +163,10 @@ class BridgeProtocol(FramedProtocol):
         The client sends nothing more; whether the connection stays open, until what came whole is answered.
 
         Some end their side with the last request and read on (RFC 9112, section 9.6). Others have left, which looks
-        the same: so a body that is not whole, and a WebSocket, end here, and nobody waits for long any more.
+        the same: so a body that is not whole, and a WebSocket, end here, and nobody waits for long any more. With TLS no event
+        loop keeps one side open.
         """
-        if self.on_writable is not None or self._is_body_unfinished():
+        if self._is_encrypted or self.on_writable is not None or self._is_body_unfinished():
             return False
         self.half_closed = True
         self._tell_departure()
@@ -163,14 +191,14 @@ class BridgeProtocol(FramedProtocol):
         return self.half_closed or self.transport is None
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 (see below)
-        if self._counted_as is not None:
-            self._owner.release(self._counted_as)
-            self._counted_as = None
+        self._release()
         # Not with *exc*: aiohttp would give it to the future that a writer waits for, and writer, future and error would
         # hold each other. Who writes on is told.
         super().connection_lost(None)
+        # First, since asyncio's of TLS cannot be asked any more.
+        self._sink = None
         self._owner.outflow.freed(self)
-        self._serving = self.on_writable = self._sink = None
+        self._serving = self.on_writable = None
         self._let_writer_go_on()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
@@ -268,7 +296,8 @@ class BridgeProtocol(FramedProtocol):
         """Say that this was all, and take what still comes for a while: a close with bytes unread takes the answer away."""
         if self.transport is None:
             return
-        self.transport.write_eof()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
         self._ended = self._bridge_loop.create_future()
         with suppress(TimeoutError):
             async with asyncio.timeout(limits.LINGER_S):

@@ -9,6 +9,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from bridge.policy.client_certificates import ClientCertificate
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.framing import is_parsed_upgrade
 
@@ -16,6 +17,8 @@ from bridge.web.server.framing import is_parsed_upgrade
 EXPECTS_CONTINUE = web.RequestKey("expects_continue", bool)
 #: The request line named a version that is not spoken here.
 UNSPOKEN_VERSION = web.RequestKey("unspoken_version", bool)
+#: Whose certificate was verified in the handshake; not there where the client showed none.
+CLIENT_CERTIFICATE = web.RequestKey("client_certificate", ClientCertificate)
 #: What was parsed; only of requests with chunks or an upgrade, of which aiohttp's request does not tell all.
 MESSAGE = web.RequestKey("message", RawRequestMessage)
 
@@ -50,6 +53,8 @@ def request_factory(stock: RequestFactory) -> RequestFactory:
         request = stock(message, payload, protocol, writer, task)
         if isinstance(protocol, BridgeProtocol):
             protocol.request_begun(request)
+            if protocol.client_certificate is not None:
+                request[CLIENT_CERTIFICATE] = protocol.client_certificate
         if message.upgrade or message.chunked:
             request[MESSAGE] = message
         if unspoken:

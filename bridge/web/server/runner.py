@@ -142,16 +142,18 @@ class BridgeServer(web.Server):
             else None
         )
 
-    def admit(self, transport: asyncio.BaseTransport) -> str | None:
+    def admit(self, peer: str) -> str | None:
         """
         Count a new connection.
+
+        Args:
+            peer: its address.
 
         Returns:
             What it is counted as, for `release`; None where there may be no other: in all, or from its address.
             A trusted proxy stands for many clients, so only the total holds for it.
         """
-        peername = transport.get_extra_info("peername")
-        peer = self._rules.addresses.peer(str(peername[0]) if peername else "")
+        peer = self._rules.addresses.peer(peer)
         counted_as = "" if self._rules.addresses.is_trusted(peer) else limit_key(peer)
         if self._open_count >= limits.CONNECTIONS_MAX or (
             counted_as and self._by_address[counted_as] >= limits.CONNECTIONS_PER_ADDRESS_MAX

@@ -250,7 +250,7 @@ class Socket:
             self._look_timer.cancel()
         try:
             async with asyncio.timeout(WS_CLOSE_TIMEOUT_S):
-                if self._deaf and not self.gone:
+                if self._deaf and not self.gone and self._transport.can_write_eof():
                     # All of it is read and dropped until the client has left too: closing on something unread would
                     # reset the connection, and our last word be lost.
                     self._transport.write_eof()

@@ -9,7 +9,7 @@ from bridge.config import Config
 from bridge.errors import ConfigError
 from bridge.process.reloads import Reloads, reloadable_files
 from bridge.process.shutdown import Stop
-from bridge.telemetry.metrics import ReloadMetrics
+from bridge.telemetry.process_metrics import ReloadMetrics
 from tests.support.figures import figure
 
 FAR_S = 3600.0
