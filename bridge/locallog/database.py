@@ -15,14 +15,23 @@ from bridge.locallog import schema
 from bridge.locallog.catalog import Catalog, KeyRange, PartitionState, StreamState, TopicState, Watermarks
 from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space, StatVfs
+from bridge.locallog.wal import lost_commits
 from bridge.messagelog import Retention
 
 _LOG = structlog.get_logger("bridge.locallog")
 
 FILE_NAME: Final = "messages.db"
 
+# Checked page by page at the start, where a lost row would be a topic or a consumer's place that nobody misses: 5 ms for
+# 100,000 places (measured). Chunks have checksums, and are checked as they are read.
+_SMALL: Final = ("streams", "topics", "extensions", "trims", "stored_offsets", "purges")
+
 DAMAGED: Final = (
     "The embedded log in DATA_DIR is damaged; restore it from a copy, or set DATA_DIR to an empty directory."
+)
+_LOST: Final = (
+    "The write-ahead log of the embedded log in DATA_DIR is damaged, and the newest messages are lost with it. Restore a copy;"
+    " or take what is left with `bridge backup`, and restore that into another directory."
 )
 _UNUSABLE: Final = "The embedded log in DATA_DIR cannot be used: its disk fails."
 _NO_SPACE: Final = "There is no space left for the embedded log in DATA_DIR: free some, 1 MiB at least."
@@ -115,7 +124,8 @@ def stored_version(connection: apsw.Connection) -> int | None:
         return version
     if application_id or version or connection.execute("select count(*) from sqlite_schema").get:
         return None
-    return 0
+    # Of a file that is shorter than the shortest page SQLite makes a new database.
+    return None if connection.pragma("page_count") == 0 < Path(connection.filename).stat().st_size else 0
 
 
 def load_catalog(connection: apsw.Connection) -> Catalog:
@@ -126,8 +136,12 @@ def load_catalog(connection: apsw.Connection) -> Catalog:
         StartupError: if the database is damaged.
     """
     try:
+        for table in _SMALL:
+            if connection.pragma("quick_check", table) != "ok":
+                raise StartupError(DAMAGED)
         return _load(connection)
-    except (apsw.Error, KeyError) as error:
+    # A value that is none where the tables are strict is a damaged row.
+    except (apsw.Error, KeyError, TypeError) as error:
         raise StartupError(DAMAGED) from error
 
 
@@ -136,6 +150,11 @@ def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning, space
     # What SQLite keeps of a statement while it runs belongs on no disk, least of all a full one.
     connection.pragma("temp_store", "memory")
     version = _own_version(connection)
+    frames_count, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+    if lost_commits(directory / f"{FILE_NAME}-wal", max(0, frames_count)):
+        # Else closing would move what SQLite took of it into the database, and delete the rest.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        raise StartupError(_LOST)
     if connection.pragma("journal_mode", "wal") != "wal":
         raise StartupError("The file system of DATA_DIR cannot hold the embedded log; use a local disk.")
     connection.pragma("synchronous", tuning.synchronous)
@@ -170,6 +189,8 @@ def _own_version(connection: apsw.Connection) -> int:
         raise StartupError(FOREIGN)
     if version > schema.SCHEMA_VERSION:
         raise StartupError(NEWER)
+    if version < 0:
+        raise StartupError(DAMAGED)
     return version
 
 

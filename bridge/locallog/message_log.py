@@ -27,7 +27,7 @@ from bridge.locallog.database import Tuning
 from bridge.locallog.faults import DiskFull, LocalLogFailed
 from bridge.locallog.files import Files, open_files
 from bridge.locallog.hot_reads import HotReads
-from bridge.locallog.reader import Readers
+from bridge.locallog.reader import Readers, damaged
 from bridge.locallog.retention import Trim
 from bridge.locallog.transaction import Append, StoreOffset
 from bridge.locallog.writer import FULL_ADVICE, LogState, Writer
@@ -244,6 +244,8 @@ class LocalMessageLog:
                 )
                 self._check_still_there(topic, state)
                 if partition.successor is partition:
+                    if read.lost:
+                        raise damaged()
                     found = read.records
                     self._hot_reads.offer(partition, marks, position, count, read)
                 else:

@@ -7,7 +7,7 @@ import apsw
 
 from bridge.limits import PAGE_BYTES_MAX
 from bridge.locallog.catalog import Watermarks
-from bridge.locallog.chunks import Chunk, decode
+from bridge.locallog.chunks import Chunk, DamagedChunk, decode
 from bridge.locallog.schema import chunk_key, offset_of
 from bridge.messagelog import (
     NO_RECORDS,
@@ -26,12 +26,20 @@ _FOLLOWING: Final = _CHUNKS + "where key >= ? and key < ? order by key limit 1"
 # A chunk may be 64 MB: the running total keeps one that cannot fit the page from being loaded at all.
 _REST: Final = _CHUNKS + "where key > ? and key < ? and bytes_end <= ? order by key limit ?"
 
+_TRIMMED: Final = "select first_offset from trims where partition_key = ?"
+
 
 class Found(NamedTuple):
-    """A page, and the whole chunks that it lies in."""
+    """
+    A page, and the whole chunks that it lies in.
+
+    Attributes:
+        lost: the message that it was to begin with should be there and is not; unless all of its partition is going.
+    """
 
     records: Records
     chunks: Sequence[Records]
+    lost: bool = False
 
 
 _NOTHING: Final = Found(NO_RECORDS, ())
@@ -68,7 +76,12 @@ def _start(
 def messages_from(
     connection: apsw.Connection, partition_key: int, marks: Watermarks, start: int, count: int
 ) -> Found:
-    """Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`."""
+    """
+    Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
+
+    Raises:
+        DamagedChunk: if a stored row is not what was written, or one in between is missing.
+    """
     if start >= marks.next_offset:
         return _NOTHING
     end_key = chunk_key(partition_key, marks.next_offset)
@@ -79,23 +92,38 @@ def messages_from(
         or connection.execute(_FOLLOWING, (start_key, end_key)).fetchone()
     )
     if row is None:
-        return _NOTHING
+        return _NOTHING._replace(lost=not _removed(connection, partition_key, start))
     first = Chunk(*row)
     chunks = [decode(first)]
     at = max(start - offset_of(first.key), 0)
+    if at >= first.messages_count:
+        # What is removed goes from the oldest on: nothing is missing behind a chunk that is there.
+        raise DamagedChunk
+    lost = first.key > start_key and not _removed(connection, partition_key, start)
+    next_key = first.key + first.messages_count
     runs = [chunks[0].part(at, at + count)]
     left = count - len(runs[0])
     if left > 0:
         bytes_end_max = first.bytes_end - len(first.body) + PAGE_BYTES_MAX
         rest = connection.execute(_REST, (first.key, end_key, bytes_end_max, left))
         for row in rest:
-            chunks.append(decode(Chunk(*row)))
+            chunk = Chunk(*row)
+            if chunk.key != next_key:
+                raise DamagedChunk
+            next_key += chunk.messages_count
+            chunks.append(decode(chunk))
             runs.append(chunks[-1].part(0, left))
             left -= len(runs[-1])
             if left <= 0:
                 rest.close()
                 break
-    return Found(Records.joined(runs), chunks)
+    return Found(Records.joined(runs), chunks, lost)
+
+
+def _removed(connection: apsw.Connection, partition_key: int, offset: int) -> bool:
+    """Whether retention took it by now."""
+    row = connection.execute(_TRIMMED, (partition_key,)).fetchone()
+    return row is not None and offset < row[0]
 
 
 def first_offset_since(

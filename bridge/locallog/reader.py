@@ -75,8 +75,7 @@ class Readers:
                 try:
                     value = query(connection)
                 except DamagedChunk:
-                    _LOG.error("stored messages are damaged")
-                    error = PollError("The messages stored here are damaged.")
+                    error = damaged()
                 except Exception as cause:  # noqa: BLE001 (whatever it is, somebody waits for an answer)
                     _LOG.exception("read failed")
                     error = PollError("The stored messages could not be read.")
@@ -92,6 +91,12 @@ class Readers:
             future.set_exception(error)
         else:
             future.set_result(value)
+
+
+def damaged() -> PollError:
+    """What is told of messages that are not as they were written; the log says so too."""
+    _LOG.error("stored messages are damaged")
+    return PollError("The messages stored here are damaged.")
 
 
 def _expire(future: asyncio.Future[Any]) -> None:

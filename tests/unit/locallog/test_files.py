@@ -7,6 +7,7 @@ import pytest
 
 from bridge.errors import StartupError
 from bridge.messagelog import First, ToPartition
+from tests.support.copies import changed
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
 
 FILE = "messages.db"
@@ -54,6 +55,36 @@ async def test_a_database_of_another_program_is_refused_and_left_alone(
 async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"not a database at all" * 100)
     assert "no log of a bridge" in await refused(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"S", b"SQLite format 3\0" + bytes(495)])
+async def test_a_file_shorter_than_any_database_is_not_taken_for_an_empty_one(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    assert "no log of a bridge" in await refused(tmp_path)
+    assert (tmp_path / FILE).read_bytes() == content
+
+
+async def test_a_version_that_there_never_was_is_damage(tmp_path: Path) -> None:
+    await (await open_topic(tmp_path)).close()
+    changed(tmp_path / FILE, "pragma user_version = -2")
+    assert "damaged" in await refused(tmp_path)
+
+
+async def test_a_row_that_is_lost_from_a_small_table_is_found_at_the_start(tmp_path: Path) -> None:
+    log = await open_topic(tmp_path)
+    await log.append(TOPIC, ToPartition(0), messages(b"x"), deadline=soon())
+    for consumer in ("first", "second"):
+        await log.store_offset(TOPIC, 0, consumer, 0, deadline=soon())
+    await log.close()
+    content = bytearray((tmp_path / FILE).read_bytes())
+    (page,) = {content.rindex(name) // 4096 for name in (b"first", b"second")}
+    count = page * 4096 + 4
+    assert content[count] == 2
+    content[count] = 1
+    (tmp_path / FILE).write_bytes(content)
+    assert "damaged" in await refused(tmp_path)
 
 
 async def test_a_refused_directory_is_not_held(tmp_path: Path) -> None:

@@ -20,7 +20,16 @@ from bridge.errors import (
 from bridge.locallog import queries, reader
 from bridge.locallog.catalog import Watermarks
 from bridge.locallog.schema import chunk_key
-from bridge.messagelog import Balanced, ByKey, First, FromOffset, FromTimestamp, ToPartition, partition_of_key
+from bridge.messagelog import (
+    NO_RECORDS,
+    Balanced,
+    ByKey,
+    First,
+    FromOffset,
+    FromTimestamp,
+    ToPartition,
+    partition_of_key,
+)
 from tests.support.clock import FakeClock
 from tests.support.local_logs import TOPIC, Disk, messages, open_topic, soon
 
@@ -47,6 +56,28 @@ async def test_a_damaged_chunk_is_reported_and_the_others_are_readable(tmp_path:
     assert (await log.read(TOPIC, 0, First(), count=1, deadline=soon())).messages[0].payload == b"one"
     assert (await log.read(TOPIC, 0, FromOffset(2), count=9, deadline=soon())).messages[0].payload == b"three"
     assert log.health().ready
+    await log.close()
+
+
+@pytest.mark.parametrize("gone, told", [(0, {0}), (1, {0, 1}), (2, {2})])
+async def test_a_message_that_is_gone_is_told_and_never_passed_over(
+    tmp_path: Path, gone: int, told: set[int]
+) -> None:
+    log = await open_topic(tmp_path)
+    for payload in (b"one", b"two", b"three"):
+        await log.append(TOPIC, ToPartition(0), messages(payload), deadline=soon())
+    outside = apsw.Connection(str(tmp_path / FILE))
+    outside.execute("delete from chunks where key = ?", (chunk_key(0, gone),))
+    outside.close()
+    found = set()
+    for offset in range(3):
+        try:
+            page = await log.read(TOPIC, 0, FromOffset(offset), count=9, deadline=soon())
+        except PollError:
+            found.add(offset)
+        else:
+            assert page.messages[0].offset == offset
+    assert found == told
     await log.close()
 
 
@@ -165,11 +196,13 @@ async def test_a_read_whose_chunks_were_removed_meanwhile_begins_with_what_is_le
     marks = log._catalog.topic(TOPIC).partitions[0].marks
     connection = apsw.Connection(str(tmp_path / FILE))
     connection.execute("delete from chunks where key < ?", (chunk_key(0, 4),))
-    found = queries.messages_from(connection, 0, marks, 0, 10).records
-    assert [message.offset for message in found] == [4, 5]
+    connection.execute("insert into trims values (0, 4, 0, 0)")
+    found = queries.messages_from(connection, 0, marks, 0, 10)
+    assert [message.offset for message in found.records] == [4, 5]
+    assert not found.lost
     assert queries.first_offset_since(connection, 0, marks, 0) == 4
     connection.execute("delete from chunks")
-    assert queries.messages_from(connection, 0, marks, 0, 10).records == ()
+    assert queries.messages_from(connection, 0, marks, 0, 10) == (NO_RECORDS, (), False)
     assert queries.first_offset_since(connection, 0, Watermarks(0, 6, 0, 0, 0), 0) == 6
     connection.close()
     await log.close()
