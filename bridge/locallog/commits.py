@@ -116,7 +116,10 @@ class Commits:
 
     def close(self, *, failed: bool) -> None:
         """Move the write-ahead log into the database, unless that *failed*, and let go of it."""
-        if not failed:
+        if failed:
+            # By itself SQLite would move it now: sync anew what could not be synced, and delete the only whole copy of it.
+            self._connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        else:
             try:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             except apsw.Error:

@@ -5,11 +5,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from bridge.errors import StartupError
+from bridge.errors import ConnectionFailed, StartupError
 from bridge.locallog.wal import lost_commits
 from bridge.messagelog import First, ToPartition
 from tests.support.copies import backed_up, restored
-from tests.support.local_logs import TOPIC, messages, open_log, open_topic, soon
+from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
 
 FILE, WAL = "messages.db", "messages.db-wal"
 FRAME = 24 + 4096
@@ -120,3 +120,15 @@ async def test_a_process_that_reads_while_the_bridge_starts_again_is_no_damage(t
     assert [message.payload for message in page.messages] == [b"kept"]
     await log.close()
     reader.close()
+
+
+async def test_a_log_that_failed_leaves_its_write_ahead_log_as_it_is(tmp_path: Path) -> None:
+    disk = Disk()
+    log = await open_topic(tmp_path, tuning=disk.tuning())
+    await log.append(TOPIC, ToPartition(0), messages(b"acknowledged"), deadline=soon())
+    before = (tmp_path / WAL).read_bytes()
+    disk.failing["commit"] = apsw.IOError
+    with pytest.raises(ConnectionFailed):
+        await log.append(TOPIC, ToPartition(0), messages(b"unknown"), deadline=soon())
+    await log.close()
+    assert (tmp_path / WAL).read_bytes() == before
