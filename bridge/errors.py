@@ -5,7 +5,7 @@
     |- StartupError                     exit 69: the operator looks at what cannot be reached
     |- RequestError                     the caller changes the request; never retried as it is
     |  |- BadRequest  SerializationError
-    |  |- Unauthorized  Forbidden  TooManyFailedKeys(retry later)  RateLimited(retry later)
+    |  |- Unauthorized  Forbidden  SigningKeysUnavailable(retry later)  TooManyFailedKeys(retry later)  RateLimited(retry later)
     |  |- NotFound -> StreamNotFound  TopicNotFound  PartitionNotFound
     |  |- AlreadyExists
     |  |- MethodNotAllowed  NotAcceptable  RequestBodyTimeout  PayloadTooLarge  UnsupportedMediaType
@@ -191,6 +191,13 @@ class HttpVersionNotSupported(RequestError):
     """Only HTTP/1.0 and HTTP/1.1 are spoken here."""
 
     code = "http_version_not_supported"
+
+
+class SigningKeysUnavailable(RequestError):
+    """Tokens cannot be checked now: the identity provider's keys are not to be had."""
+
+    code = "signing_keys_unavailable"
+    retryable = True
 
 
 class RateLimited(RequestError):

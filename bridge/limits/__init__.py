@@ -11,3 +11,4 @@ from bridge.limits.http import *
 from bridge.limits.live import *
 from bridge.limits.log import *
 from bridge.limits.process import *
+from bridge.limits.tokens import *

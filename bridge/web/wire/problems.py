@@ -52,6 +52,8 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     _row(errors.SerializationError, 400, "Body not understood"),
     # Never out: whether the key was missing, wrong, or close; whether the path exists.
     _row(errors.Unauthorized, 401, "API key required"),
+    # Never out: who the provider is, where its keys are, or whether the token names one of them.
+    _row(errors.SigningKeysUnavailable, 503, "Tokens cannot be checked"),
     # Never out: what would be allowed, and to whom.
     _row(errors.Forbidden, 403, "Forbidden"),
     # Never out: the path or name that was asked for; the caller knows it, a log or page that shows it should not.
