@@ -52,11 +52,11 @@ def anonymous_is_asked_for(config: Config) -> Iterator[ConfigFault]:
     http = config.http
     if not _HOST.fullmatch(http.host):
         return
-    if http.api_key is None and not http.allow_anonymous and not is_loopback(http.host):
+    if not http.asks_for_keys and not http.allow_anonymous and not is_loopback(http.host):
         yield ConfigFault(
             ("HOST", "API_KEY", "ALLOW_ANONYMOUS"),
             "without an API key everybody who reaches this address may read and write: "
-            "set API_KEY or API_KEY_FILE, or ALLOW_ANONYMOUS=true if that is meant",
+            "set API_KEY, API_KEY_FILE or KEYS_FILE, or ALLOW_ANONYMOUS=true if that is meant",
         )
 
 
@@ -128,6 +128,12 @@ def cursor_key_is_hard_to_guess(config: Config) -> Iterator[ConfigFault]:
         yield ConfigFault(("CURSOR_KEY",), f"must have {_KEY_CHARS_ADVISED} characters or more")
 
 
+def keys_pepper_is_hard_to_guess(config: Config) -> Iterator[ConfigFault]:
+    pepper = config.http.keys_pepper
+    if pepper is not None and len(pepper) < _KEY_CHARS_ADVISED:
+        yield ConfigFault(("KEYS_PEPPER",), f"must have {_KEY_CHARS_ADVISED} characters or more")
+
+
 def ports_differ(config: Config) -> Iterator[ConfigFault]:
     if config.observe.metrics_port and config.observe.metrics_port == config.http.port:
         yield ConfigFault(
@@ -173,6 +179,7 @@ RULES: tuple[Rule, ...] = (
     allowed_hosts_are_hosts,
     origins_are_origins,
     cursor_key_is_hard_to_guess,
+    keys_pepper_is_hard_to_guess,
     ports_differ,
     one_process_writes_the_embedded_log,
     the_ledger_has_a_stream_of_its_own,
@@ -187,10 +194,12 @@ def advice(config: Config) -> Iterator[str]:
         yield f"API_KEY has fewer than {_KEY_CHARS_ADVISED} characters and can be guessed"
     if config.iggy.connection_string is None and config.log.durability != "persisted":
         yield "DURABILITY is for Iggy; the embedded log always syncs"
-    if key is None and not is_loopback(config.http.host) and not config.http.allowed_hosts:
+    if config.http.keys_pepper is not None and config.http.keys_file is None:
+        yield "KEYS_PEPPER is of no use without KEYS_FILE"
+    if not config.http.asks_for_keys and not is_loopback(config.http.host) and not config.http.allowed_hosts:
         yield (
             "without API_KEY only requests to an address or to localhost are served: name in ALLOWED_HOSTS what else "
             "callers use, such as the name of a service"
         )
-    if config.http.cors_allowed_origins == ("*",) and key is None:
+    if config.http.cors_allowed_origins == ("*",) and not config.http.asks_for_keys:
         yield "CORS_ALLOWED_ORIGINS=* without an API key lets every web page use this bridge"

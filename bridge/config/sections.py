@@ -111,6 +111,17 @@ class HttpConfig:
         "Networks (CIDR) whose X-Forwarded-For, X-Real-IP and Forwarded are believed, comma-separated",
     )
     api_key: str | None = setting("API_KEY", None, "The key that callers must send as X-API-Key", secret=True)
+    keys_file: str | None = setting(
+        "KEYS_FILE",
+        None,
+        "File of keys that each may do what it says, made by `bridge keys add`; read again when it changes",
+    )
+    keys_pepper: str | None = setting(
+        "KEYS_PEPPER",
+        None,
+        "Secret under which keys are hashed (HMAC-SHA-256) where `bridge keys add` is given it; 16 characters or more",
+        secret=True,
+    )
     cursor_key: str | None = setting(
         "CURSOR_KEY",
         None,
@@ -152,6 +163,11 @@ class HttpConfig:
         minimum=0,
         maximum=60,
     )
+
+    @property
+    def asks_for_keys(self) -> bool:
+        """Whether callers must show one."""
+        return self.api_key is not None or self.keys_file is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

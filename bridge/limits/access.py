@@ -9,3 +9,18 @@ from bridge.limits.log import NAME_CHARS_MAX
 PERMISSION_CHARS_MAX: Final = len("produce:/") + 2 * NAME_CHARS_MAX
 # Of one key or token: each is tried in its turn for every request. One that needs more wants patterns.
 PERMISSIONS_MAX: Final = 64
+
+# --- keys -------------------------------------------------------------------------------------------------------
+# Two for each of some thousand tenants; they take 3 s to read, in a thread.
+KEYS_MAX: Final = 10_000
+# Beyond it the file is the wrong one: so many keys with a handful of permissions each.
+KEYS_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
+# Faults of a file that are told: who has more of them has one cause.
+KEYS_FILE_FAULTS_TOLD_MAX: Final = 50
+KEY_NAME_CHARS_MAX: Final = 64
+# Each is tried in its turn for every request.
+KEY_NETWORKS_MAX: Final = 32
+KEY_REQUESTS_PER_S_MAX: Final = 1_000_000
+KEY_BYTES_PER_S_MAX: Final = 2**40
+# By so much at most a key may be behind with its bytes, after a body that was longer than what it may send in that time.
+KEY_DEBT_S_MAX: Final = 3_600.0

@@ -20,6 +20,9 @@ METRICS_TOPIC_IDLE_ROUNDS: Final = 120
 METRICS_GROUPS_MAX: Final = 200
 LOOP_LAG_INTERVAL_S: Final = 0.25
 
+# Keys that have figures of their own; the others share one series.
+METRICS_KEYS_MAX: Final = 1_000
+
 # --- reloads ----------------------------------------------------------------------------------------------------
 # How often the files are looked at that are read again when they change: a few calls of the kernel. One that changed is in
 # force after two looks, 10 s; a certificate is renewed days before it ends.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from fnmatch import translate
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -91,6 +92,8 @@ def parse_reach(text: str) -> Reach:
     return Reach(_matcher(match["stream"]), _matcher(match["topic"]), all_topics=match["topic"] == "*")
 
 
+# Of some thousand keys most have the permissions of others.
+@lru_cache(4096)
 def parse_permission(text: str) -> Permission:
     """
     What `SCOPE`, `SCOPE:*` or `SCOPE:STREAM/TOPIC` allows; the first two mean all topics of all streams.

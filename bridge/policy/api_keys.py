@@ -1,9 +1,7 @@
-"""Whether a request carries the right API key, and when wrong ones are answered with "later" (pure)."""
+"""How keys come in, what is said of them, and when wrong ones are answered with "later" (pure)."""
 
-import hmac
 from collections.abc import Sequence
 from enum import StrEnum
-from hashlib import sha256
 from math import ceil
 from typing import Final
 
@@ -18,47 +16,14 @@ _BEARER: Final = "bearer "
 
 
 class KeyVerdict(StrEnum):
-    """What was found; the last two never tell the caller more than "401"."""
+    """Why a key is refused, for figures alone: the caller is told "401" each time."""
 
-    #: No key is configured: everyone may.
-    OPEN = "open"
-    RIGHT = "right"
     MISSING = "missing"
     WRONG = "wrong"
-
-
-class ApiKeyRule:
-    """
-    One key, kept as its digest only.
-
-    Digests of equal length are compared in constant time, so neither length nor a common prefix of the key shows
-    in the time an answer takes.
-    """
-
-    def __init__(self, key: str | None) -> None:
-        self._digest = None if key is None else _digest(key)
-
-    def verdict(
-        self, header: Sequence[str] = (), bearer: Sequence[str] = (), query: Sequence[str] = ()
-    ) -> KeyVerdict:
-        """
-        What the key of a request is worth.
-
-        Args:
-            header: every `X-API-Key` line. Two of them are refused: a proxy in front may have checked the other one.
-            bearer: as of `bearer_tokens`, likewise; beside a header it must be the same key.
-            query: every `api_key` of the query; looked at only where there is neither.
-        """
-        if self._digest is None:
-            return KeyVerdict.OPEN
-        offered = header or bearer or query
-        if not any(offered):
-            return KeyVerdict.MISSING
-        if len(offered) > 1 or (header and bearer and header != bearer):
-            return KeyVerdict.WRONG
-        if hmac.compare_digest(_digest(offered[0]), self._digest):
-            return KeyVerdict.RIGHT
-        return KeyVerdict.WRONG
+    #: These three are for who has shown the right key.
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+    NETWORK = "network"
 
 
 def bearer_tokens(authorization: Sequence[str]) -> Sequence[str]:
@@ -72,11 +37,6 @@ def bearer_tokens(authorization: Sequence[str]) -> Sequence[str]:
         line[len(_BEARER) :].strip(" ") for line in authorization if line[: len(_BEARER)].lower() == _BEARER
     ]
     return authorization if tokens and len(authorization) > 1 else tokens
-
-
-def _digest(key: str) -> bytes:
-    # Header bytes that are no UTF-8 arrive as lone surrogates; they are wrong, not an error.
-    return sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 _ITEMS: Final[tuple[RateLimitItem, ...]] = (

@@ -15,6 +15,7 @@ from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
 from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.access import parse_reach
 from bridge.policy.names import check_name
+from bridge.process.keys import keys_can_be_used
 from bridge.telemetry.metrics import EncryptionMetrics, LogMetrics, Metrics
 from bridge.telemetry.tracing import Tracing
 
@@ -231,4 +232,5 @@ WIRING_RULES: tuple[Rule, ...] = (
     spans_can_be_exported,
     payloads_can_be_encrypted,
     tls_files_can_be_used,
+    keys_can_be_used,
 )

@@ -26,12 +26,23 @@ _TOML_BYTES_MAX: Final = 1024 * 1024
 _log = structlog.get_logger("bridge.serve")
 
 
-def _read(path: str, bytes_max: int) -> tuple[str, int]:
+def read_bytes(path: str, bytes_max: int) -> tuple[bytes, int]:
+    """
+    What the file at *path* holds, and its mode.
+
+    Raises:
+        OSError: if it cannot be read, or is larger than *bytes_max*.
+    """
     with Path(path).open("rb") as file:
         data = file.read(bytes_max + 1)
         mode = os.fstat(file.fileno()).st_mode
     if len(data) > bytes_max:
         raise OSError(0, f"larger than {bytes_max} bytes")
+    return data, mode
+
+
+def _read(path: str, bytes_max: int) -> tuple[str, int]:
+    data, mode = read_bytes(path, bytes_max)
     return data.decode(), mode
 
 

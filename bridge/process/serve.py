@@ -29,14 +29,17 @@ from bridge.background.canary import Canary
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
+from bridge.errors import ConfigError
 from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.messagelog import StoredNews
 from bridge.policy.cursors import Cursors
+from bridge.policy.key_ring import KeyRing
 from bridge.process.adapters import OpenLog, open_log
 from bridge.process.files import cursor_key_of
+from bridge.process.keys import key_ring
 from bridge.process.listeners import Listeners, ProcessContext
 from bridge.process.memory import freeze_start, keep_freed_blocks
 from bridge.process.reloads import Reloads, reloadable_files
@@ -102,9 +105,10 @@ def _told(error: BaseException) -> int:
         _log.error("failed", exit_code=code, exc_info=error)
         return code
     for cause in leaves(error):
-        _log.error(
-            "unavailable" if code == EXIT_UNAVAILABLE else "configuration", detail=str(cause), exit_code=code
-        )
+        for detail in cause.faults if isinstance(cause, ConfigError) else (str(cause),):
+            _log.error(
+                "unavailable" if code == EXIT_UNAVAILABLE else "configuration", detail=detail, exit_code=code
+            )
     return code
 
 
@@ -126,13 +130,14 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     if tls is not None:
         await tls.load()
         reloads.add("tls", tls.load)
+    ring = await key_ring(config, clock, reloads, metrics.keys)
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:
-        services = await _services(config, context, opened, tails, clock)
+        services = await _services(config, context, opened, tails, clock, ring)
         listeners = Listeners(
             services,
             config.observe,
@@ -162,7 +167,12 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
 
 
 async def _services(
-    config: Config, context: ProcessContext, opened: OpenLog, tails: Tails, clock: SystemClock
+    config: Config,
+    context: ProcessContext,
+    opened: OpenLog,
+    tails: Tails,
+    clock: SystemClock,
+    ring: KeyRing | None,
 ) -> Services:
     return Services(
         http=config.http,
@@ -188,6 +198,7 @@ async def _services(
         kept_topic=opened.kept_topic,
         limit_tables=context.limit_tables,
         tracing=opened.tracing,
+        key_ring=ring,
     )
 
 
@@ -254,5 +265,6 @@ def _banner(config: Config, services: Services, listeners: Listeners) -> None:
         log=health.kind,
         durability=str(health.durability),
         tls=config.tls.cert_file is not None,
-        authenticated=config.http.api_key is not None,
+        authenticated=config.http.asks_for_keys,
+        keys=None if services.key_ring is None else services.key_ring.in_force(services.clock.now_us() / 1e6),
     )

@@ -21,6 +21,8 @@ _SECRET_NAME = re.compile(
 _ITEMS_MAX = 50
 # Credentials inside a text: the user part of a URL, and the key that the original's clients put into a query.
 _URL_CREDENTIALS = re.compile(r"://[^/@\s]*@")
+# A key in whole or in part, wherever it stands; its id tells which, and is no secret.
+_KEY = re.compile(r"(brk_[a-z0-9]{8}_)[A-Za-z0-9_]+")
 _QUERY_KEY = re.compile(r"(?i:(api_key=))[^&\s\"']*")
 
 
@@ -37,6 +39,8 @@ def _escaped(match: re.Match[str]) -> str:
 def _without_credentials(text: str) -> str:
     if "://" in text:
         text = _URL_CREDENTIALS.sub(f"://{HIDDEN}@", text)
+    if "brk_" in text:
+        text = _KEY.sub(rf"\1{HIDDEN}", text)
     if "=" in text:
         text = _QUERY_KEY.sub(rf"\1{HIDDEN}", text)
     return text

@@ -177,6 +177,7 @@ def log_request(
     quiet: bool,
     error: str | None = None,
     trace_id: str | None = None,
+    key_id: str | None = None,
 ) -> None:
     """
     One request was answered: a line to the same sink, with the same rules, as any other, by a shorter way.
@@ -191,9 +192,10 @@ def log_request(
         quiet: for "debug" only.
         error: code of what it was refused for, or failed by; one of ours.
         trace_id: of the trace it belongs to.
+        key_id: of the key that was shown, where it has one.
     """
     repeated = ("debug" if quiet else "info", client, method, route, path)
-    told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error, trace_id)
+    told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error, trace_id, key_id)
     setup = _setup
     # A test's `capture_logs` changes the list that structlog was given.
     if setup is None or setup.sink.is_closed or setup.chain[0] is not setup.processor:
@@ -215,6 +217,7 @@ def _request(
     request_id: str,
     error: str | None,
     trace_id: str | None,
+    key_id: str | None,
 ) -> _Rendered:
     fields = {
         "timestamp": now,
@@ -228,6 +231,8 @@ def _request(
         fields["error"] = error
     if trace_id is not None:
         fields["trace_id"] = trace_id
+    if key_id is not None:
+        fields["key_id"] = key_id
     return render(fields)
 
 

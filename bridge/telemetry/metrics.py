@@ -29,6 +29,7 @@ from bridge.telemetry.families import (
     Rows,
 )
 from bridge.telemetry.group_metrics import GroupMetrics
+from bridge.telemetry.key_metrics import KeyMetrics
 from bridge.telemetry.process_metrics import ReloadMetrics, TlsMetrics
 
 #: By family, each series as a plain value.
@@ -319,19 +320,11 @@ class Metrics(Collector):
         self.canary = CanaryMetrics()
         self.encryption = EncryptionMetrics()
         self.reloads = ReloadMetrics()
+        self.keys = KeyMetrics()
         self.workers = WorkerProcessMetrics()
-        own = (
-            self.http,
-            self.tls,
-            self.log,
-            self.groups,
-            self.live,
-            self.tasks,
-            self.canary,
-            self.encryption,
-            self.reloads,
-        )
-        parts = (*own, *((self.workers,) * of_workers))
+        of_requests = (self.http, self.tls, self.log, self.groups, self.live)
+        of_work = (self.tasks, self.canary, self.encryption, self.reloads, self.keys)
+        parts = (*of_requests, *of_work, *((self.workers,) * of_workers))
         self.families = tuple(family for part in parts for family in families_of(part))
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -349,6 +342,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         self.live.ask()
+        self.keys.ask()
         build = {"version": bridge.__version__, "python": platform.python_version()}
         yield InfoMetricFamily("bridge_build", "What is running", build)
         for family in self.families:
@@ -358,6 +352,7 @@ class Metrics(Collector):
     def plain(self) -> Snapshot:
         """Everything as plain values, by family."""
         self.live.ask()
+        self.keys.ask()
         return {family.name: family.plain() for family in self.families}
 
     def absorb(self, other: Snapshot, *, alive: bool) -> None:

@@ -18,6 +18,7 @@ from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
 from bridge.messagelog import Appender, HealthProbe, MessageLog
 from bridge.policy.access import Principal
 from bridge.policy.cursors import Cursors
+from bridge.policy.key_ring import KeyRing
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.trace_context import TraceContext
@@ -102,6 +103,8 @@ class Services:
     )
     #: Where limits are counted, shared with other workers; None for tables of this process alone.
     limit_tables: LimitTables | None = None
+    #: The keys of a file; None where none is configured.
+    key_ring: KeyRing | None = None
     #: What becomes of the traces that requests belong to.
     tracing: Tracing = field(default_factory=Tracing)
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.

@@ -10,8 +10,9 @@ from bridge.config import HttpConfig
 from bridge.config.rules import is_loopback
 from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
 from bridge.policy.admission import Admission
-from bridge.policy.api_keys import ApiKeyRule, Lockout
+from bridge.policy.api_keys import Lockout
 from bridge.policy.client_address import ClientAddresses
+from bridge.policy.key_ring import Credentials, KeyRing
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
 from bridge.policy.rate_limits import TokenBucketRateLimiter
@@ -44,19 +45,26 @@ class Rules:
     addresses: ClientAddresses
     origins: Origins
     hosts: AllowedHosts | None
-    key: ApiKeyRule
+    credentials: Credentials
     lockout: Lockout
     rate: RateRule | None
     timeout_ms: int
     admission: Admission
 
     @classmethod
-    def of(cls, config: HttpConfig, clock: Clock, tables: LimitTables | None = None) -> "Rules":
+    def of(
+        cls,
+        config: HttpConfig,
+        clock: Clock,
+        tables: LimitTables | None = None,
+        key_ring: KeyRing | None = None,
+    ) -> "Rules":
         """
         The rules that *config* asks for.
 
         Args:
             tables: where limits are counted; None for tables of their own.
+            key_ring: None where there is no file of keys.
 
         Raises:
             ValueError: if a trusted proxy is no network.
@@ -77,8 +85,8 @@ class Rules:
         return cls(
             addresses=ClientAddresses(config.trusted_proxies),
             origins=Origins(config.cors_allowed_origins),
-            hosts=cls.hosts_of(config) if config.api_key is None or config.allowed_hosts else None,
-            key=ApiKeyRule(config.api_key),
+            hosts=cls.hosts_of(config) if not config.asks_for_keys or config.allowed_hosts else None,
+            credentials=Credentials(config.api_key, key_ring),
             lockout=Lockout(tables.failures, clock),
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),

@@ -14,6 +14,7 @@ from bridge.flow.following.follow import Feeds
 from bridge.flow.following.tails import Tails
 from bridge.groups.engine import Groups
 from bridge.policy.cursors import Cursors
+from bridge.policy.key_ring import KeyRing
 from bridge.telemetry.group_metrics import GroupMetrics
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
@@ -41,7 +42,7 @@ class Door(NamedTuple):
     seen: list[tuple[dict[str, str], bytes]]
 
 
-def services_for(http: HttpConfig, clock: Clock | None = None) -> Services:
+def services_for(http: HttpConfig, clock: Clock | None = None, key_ring: KeyRing | None = None) -> Services:
     clock = clock or SystemClock()
     nobody = cast("Any", None)
     tails = Tails(nobody, clock=clock, pushes=True)
@@ -54,6 +55,7 @@ def services_for(http: HttpConfig, clock: Clock | None = None) -> Services:
         stats=StatsCache(clock, ttl_s=5.0),
         canary=nobody,
         metrics=Metrics(),
+        key_ring=key_ring,
         clock=clock,
         cursors=Cursors(b"key of a test"),
         tails=tails,
@@ -67,10 +69,11 @@ async def open_door(
     *rows: Row,
     http: HttpConfig | None = None,
     clock: Clock | None = None,
+    key_ring: KeyRing | None = None,
     middlewares: Sequence[Any] | None = None,
 ) -> AsyncIterator[Door]:
     """Serves `GET /health`, `GET /ready`, `GET|POST /things/{name}` and *rows* on 127.0.0.1."""
-    services = services_for(http or HttpConfig(rate_limit_rps=0), clock)
+    services = services_for(http or HttpConfig(rate_limit_rps=0), clock, key_ring)
     seen: list[tuple[dict[str, str], bytes]] = []
 
     async def show(request: web.Request) -> web.StreamResponse:

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from bridge.limits import LOG_FIELD_CHARS_MAX
 from bridge.telemetry.exemplars import traced
 from bridge.telemetry.logs import log_request
-from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, TRACE, Services
+from bridge.web.keys import CLIENT, ERROR_CODE, PRINCIPAL, REQUEST_ID, TRACE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
@@ -56,6 +56,8 @@ def access_log(services: Services, _: Rules) -> Gate:
             # A look for what is not there is an error that Python makes and catches: 1 us.
             error=request.get(ERROR_CODE) if status >= _CLIENT_ERROR else None,
             trace_id=trace and trace.trace_id,
+            # As of an error: of what was refused nobody knows who sent it.
+            key_id=request[PRINCIPAL].key_id if PRINCIPAL in request else None,
         )
 
     def answered(request: web.Request, answer: web.StreamResponse) -> None:

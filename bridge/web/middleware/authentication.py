@@ -1,4 +1,4 @@
-"""Who calls (shell over `policy.api_keys`): every request that goes on from here has its principal."""
+"""Who calls (shell over `policy.key_ring`): every request that goes on from here has its principal."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from multidict import istr
 
 from bridge.errors import TooManyFailedKeys, Unauthorized
-from bridge.policy.access import ANONYMOUS, HOLDER_OF_API_KEY
+from bridge.policy.access import ANONYMOUS
 from bridge.policy.api_keys import KeyVerdict, bearer_tokens
 from bridge.policy.client_address import limit_key
 from bridge.web.keys import CLIENT, PRINCIPAL, Services
@@ -17,6 +17,7 @@ from bridge.web.rules import Rules
 _API_KEY: Final = istr("X-API-Key")
 # A key in a URL stands in every proxy's log; said once an hour, not for every request.
 _WARNING_INTERVAL_S: Final = 3600.0
+_US_PER_S: Final = 1_000_000
 
 
 def open_to_all(_: Services, __: Rules) -> Gate:
@@ -30,9 +31,10 @@ def open_to_all(_: Services, __: Rules) -> Gate:
 
 def authentication(services: Services, rules: Rules) -> Gate:
     """Let through who has the key, and everyone to the bypass paths; where no key is configured, everyone everywhere."""
-    if rules.key.verdict() is KeyVerdict.OPEN:
+    if rules.credentials.is_open:
         return open_to_all(services, rules)
-    judge, failed, metrics, clock = rules.key.verdict, rules.lockout.failed, services.metrics, services.clock
+    judge, failed = rules.credentials.judge, rules.lockout.failed
+    metrics, keys, clock = services.metrics.http, services.metrics.keys, services.clock
     bypass = frozenset(services.http.auth_bypass_paths)
     log = structlog.get_logger("bridge.web")
     warn_again_s = clock.monotonic_s()
@@ -48,15 +50,17 @@ def authentication(services: Services, rules: Rules) -> Gate:
         authorization = headers.getall(hdrs.AUTHORIZATION, ())
         bearer = bearer_tokens(authorization) if authorization else ()
         query = request.query.getall("api_key", ()) if has_query else ()
-        verdict = judge(header, bearer, query)
-        if verdict is KeyVerdict.RIGHT:
-            request[PRINCIPAL] = HOLDER_OF_API_KEY
+        found = judge(header, bearer, query, client=request[CLIENT], now_s=clock.now_us() / _US_PER_S)
+        if not isinstance(found, KeyVerdict):
+            request[PRINCIPAL] = found
+            if found.key_id is not None:
+                keys.let_in(found.key_id)
             if not header and not bearer and clock.monotonic_s() >= warn_again_s:
                 warn_again_s = clock.monotonic_s() + _WARNING_INTERVAL_S
                 log.warning("key_in_query_is_deprecated", use="X-API-Key")
             return
-        wait_ms = failed(limit_key(request[CLIENT])) if verdict is KeyVerdict.WRONG else 0
-        metrics.http.auth_failures.add("locked_out" if wait_ms else verdict.value)
+        wait_ms = failed(limit_key(request[CLIENT])) if found is KeyVerdict.WRONG else 0
+        metrics.auth_failures.add("locked_out" if wait_ms else found.value)
         if wait_ms:
             raise TooManyFailedKeys(retry_after_ms=wait_ms)
         raise Unauthorized

@@ -29,7 +29,7 @@ def foreign_pages(services: Services, rules: Rules) -> Gate:
     purged (403). For what needs a header of the page's own they ask first (`cors`), so a key in its header shows that
     they did, or that there is no browser. Requests without `Origin` and `Sec-Fetch-Site` come from programs.
     """
-    return _gate(rules, rules.hosts, keyed=services.http.api_key is not None)
+    return _gate(rules, rules.hosts, keyed=services.http.asks_for_keys)
 
 
 def foreign_pages_of_figures(services: Services, rules: Rules) -> Gate:

@@ -68,6 +68,7 @@ def test_an_ordinary_field_is_shown(name: str) -> None:
     [
         "cannot reach iggy://user:hunter2@host:8090",
         "GET /messages?api_key=hunter2&count=1 HTTP/1.1",
+        "no such key: brk_a1b2c3d4_hunter2_0aZ9xY",
         "GET /messages?API_KEY=hunter2",
         "x" * 250 + " iggy://user:hunter2@host",
     ],

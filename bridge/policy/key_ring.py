@@ -1,0 +1,175 @@
+"""The keys in force, and what a request that shows one is worth (pure)."""
+
+import hmac
+from collections.abc import Collection, Iterable, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Final, NamedTuple
+
+import msgspec
+
+from bridge.policy.access import HOLDER_OF_API_KEY, Principal
+from bridge.policy.api_keys import KeyVerdict
+from bridge.policy.client_address import parsed_address
+from bridge.policy.key_texts import claimed_id, peppered_digest, plain_digest
+
+
+class KeyLimits(NamedTuple):
+    """What its holders may take together, all of them, wherever they are; None for no limit of its own."""
+
+    requests_per_s: int | None = None
+    #: Requests at once.
+    burst: int = 0
+    bytes_per_s: int | None = None
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    One key.
+
+    Attributes:
+        digest: of its text; under the pepper where *is_peppered*.
+        networks: from where it may be used; empty for anywhere.
+    """
+
+    principal: Principal
+    digest: bytes
+    is_peppered: bool = False
+    is_revoked: bool = False
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    limits: KeyLimits = KeyLimits()
+
+    def is_in_force(self, now_s: float) -> bool:
+        """Whether it may be used, by who is where they should be."""
+        expires_at_s = self.principal.expires_at_s
+        return not self.is_revoked and (expires_at_s is None or now_s < expires_at_s)
+
+    def is_from(self, client: str) -> bool:
+        """Whether *client*, an address, may use it."""
+        if not self.networks:
+            return True
+        address = parsed_address(client)
+        return address is not None and any(
+            address.version == network.version and address in network for network in self.networks
+        )
+
+
+# Compared with where there is no key of an id. Nothing has a digest of zeros that anybody could find.
+_NOBODY: Final = Key(principal=Principal(name="nobody"), digest=bytes(32))
+_NO_DIGEST: Final = b""
+
+
+class KeyRing:
+    """
+    The keys of a file, replaced as a whole when the file is read again.
+
+    A key is looked up by its id; whether there is one, and whether its text is right, takes the same steps: the same
+    hashes, and one comparison in constant time.
+
+    Args:
+        pepper: under which some or all keys were hashed.
+    """
+
+    def __init__(self, keys: Iterable[Key] = (), *, pepper: bytes | None = None) -> None:
+        self._pepper = pepper
+        self.replace(keys)
+
+    def replace(self, keys: Iterable[Key]) -> None:
+        """From now on these are in force, and no others."""
+        self._keys = {each.principal.key_id or "": each for each in keys}
+        peppered = {each.is_peppered for each in self._keys.values()} or {self._pepper is not None}
+        self._hashes_plain = False in peppered
+        self._hashes_peppered = True in peppered
+        self._nobody = msgspec.structs.replace(_NOBODY, is_peppered=self._hashes_peppered)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def in_force(self, now_s: float) -> int:
+        """How many may be used now."""
+        return sum(each.is_in_force(now_s) for each in self._keys.values())
+
+    @property
+    def ids(self) -> Collection[str]:
+        """Of all keys, revoked or not."""
+        return self._keys.keys()
+
+    def key(self, key_id: str | None) -> Key | None:
+        """The key of this id, revoked or not; None where there is none, or no more."""
+        return self._keys.get(key_id or "")
+
+    def judge(self, text: str, client: str, now_s: float) -> Principal | KeyVerdict:
+        """
+        Who shows *text*, or why it is refused to *client*, an address; *now_s* is seconds since 1970.
+
+        Only who has the right text can find out that its key was revoked, has expired, or is for elsewhere.
+        """
+        key = self._keys.get(claimed_id(text) or "", self._nobody)
+        plain = plain_digest(text) if self._hashes_plain else _NO_DIGEST
+        peppered = (
+            peppered_digest(text, self._pepper)
+            if self._hashes_peppered and self._pepper is not None
+            else _NO_DIGEST
+        )
+        if not hmac.compare_digest(peppered if key.is_peppered else plain, key.digest):
+            return KeyVerdict.WRONG
+        if key.is_revoked:
+            return KeyVerdict.REVOKED
+        expires_at_s = key.principal.expires_at_s
+        if expires_at_s is not None and expires_at_s <= now_s:
+            return KeyVerdict.EXPIRED
+        if not key.is_from(client):
+            return KeyVerdict.NETWORK
+        return key.principal
+
+
+class Credentials:
+    """
+    All that a caller may show: the one key that opens everything, and keys of a file.
+
+    Of the one key a digest alone is kept. Digests of equal length are compared in constant time, so neither its length nor
+    a common beginning shows in the time that an answer takes.
+
+    Args:
+        api_key: None where there is none.
+        ring: None where there is no file of keys; without either everyone may.
+    """
+
+    def __init__(self, api_key: str | None, ring: KeyRing | None = None) -> None:
+        self._digest = None if api_key is None else plain_digest(api_key)
+        self.ring = ring
+        #: Whether nothing is asked for.
+        self.is_open = api_key is None and ring is None
+
+    def judge(
+        self,
+        header: Sequence[str] = (),
+        bearer: Sequence[str] = (),
+        query: Sequence[str] = (),
+        *,
+        client: str = "",
+        now_s: float = 0.0,
+    ) -> Principal | KeyVerdict:
+        """
+        Who sends a request with these, or why it is refused; not to be asked where everyone may.
+
+        Args:
+            header: every `X-API-Key` line. Two of them are refused: a proxy in front may have checked the other one.
+            bearer: as of `bearer_tokens`, likewise; beside a header it must be the same key.
+            query: every `api_key` of the query; looked at only where there is neither.
+            client: its address.
+            now_s: seconds since 1970.
+        """
+        offered = header or bearer or query
+        if not any(offered):
+            return KeyVerdict.MISSING
+        if len(offered) > 1 or (header and bearer and header != bearer):
+            return KeyVerdict.WRONG
+        text = offered[0]
+        found = KeyVerdict.WRONG if self.ring is None else self.ring.judge(text, client, now_s)
+        if (
+            found is KeyVerdict.WRONG
+            and self._digest is not None
+            and hmac.compare_digest(plain_digest(text), self._digest)
+        ):
+            return HOLDER_OF_API_KEY
+        return found
