@@ -351,7 +351,7 @@ class ObserveConfig:
     metrics_port: int | None = setting(
         "METRICS_PORT",
         None,
-        "Serve /metrics on this port instead, without a key; 0 switches it off",
+        "Serve /metrics on this port instead, without a key, /health and /ready there as well; 0 switches it off",
         minimum=0,
         maximum=65535,
     )

@@ -15,7 +15,7 @@ from bridge.process.ports import take_ports
 from bridge.process.shutdown import Stop
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import MIDDLEWARES, MiddlewareFactory, build_app
-from bridge.web.handlers.health import metrics
+from bridge.web.handlers import health
 from bridge.web.handlers.routes import Route
 from bridge.web.keys import Services
 from bridge.web.middleware.admission import admission
@@ -36,6 +36,13 @@ _OF_FIGURES: Final[Mapping[MiddlewareFactory, MiddlewareFactory]] = {
 }
 _METRICS_MIDDLEWARES: Final = tuple(
     _OF_FIGURES.get(each, each) for each in MIDDLEWARES if each not in (admission, rate_limit)
+)
+
+# Probes too: they can show no client certificate, which the main port may ask for.
+_METRICS_ROUTES: Final = (
+    Route("GET", "/metrics", health.metrics, service.METRICS),
+    Route("GET", "/health", health.health, service.HEALTH),
+    Route("GET", "/ready", health.ready, service.READY),
 )
 
 
@@ -109,7 +116,7 @@ class Listeners:
             app = build_app(
                 there,
                 middlewares=_METRICS_MIDDLEWARES,
-                routes=(Route("GET", "/metrics", metrics, service.METRICS),),
+                routes=_METRICS_ROUTES,
             )
             self.metrics_port = await self._listen(there, app, metrics_port, self._context.metrics_sockets)
 

@@ -105,6 +105,18 @@ def test_of_several_errors_the_gravest_decides_the_exit_code(error: BaseExceptio
         ({"HOST": "::"}, "http://[::1]:8000"),
         ({"HOST": "::1"}, "http://[::1]:8000"),
         ({"HOST": "10.0.0.5"}, "http://10.0.0.5:8000"),
+        ({"TLS_CERT_FILE": "x"}, "https://127.0.0.1:8000"),
+        ({"TLS_CERT_FILE": "x", "TLS_CLIENT_CA_FILE": "y"}, "https://127.0.0.1:8000"),
+        ({"TLS_CERT_FILE": "x", "TLS_CLIENT_CA_FILE": "y", "METRICS_PORT": "9"}, "http://127.0.0.1:9"),
+        (
+            {
+                "TLS_CERT_FILE": "x",
+                "TLS_CLIENT_CA_FILE": "y",
+                "TLS_CLIENT_AUTH": "optional",
+                "METRICS_PORT": "9",
+            },
+            "https://127.0.0.1:8000",
+        ),
     ],
 )
 def test_the_probe_asks_where_the_bridge_of_this_environment_listens(
@@ -149,7 +161,7 @@ def test_only_a_200_is_well(answering: tuple[str, list[bytes]], answer: bytes, c
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "https://localhost", "http://", "http://localhost:x", "http://[::"]
+    "url", ["", "localhost:8000", "ftp://localhost", "http://", "http://localhost:x", "http://[::"]
 )
 def test_an_address_that_is_none_is_not_well(url: str) -> None:
     assert probe(url, ready=False) == 1

@@ -14,7 +14,7 @@ DOCUMENT: Final = Path(__file__).resolve().parents[2] / "docs" / "cli.md"
 _BEGIN: Final = "<!-- commands -->\n"
 _END: Final = "<!-- /commands -->"
 #: Told once, or by the page about the configuration.
-_SHARED: Final = frozenset({"url", "key_file", "output", "curl", "help"})
+_SHARED: Final = frozenset({"url", "key_file", "ca_file", "cert", "cert_key", "output", "curl", "help"})
 _ELSEWHERE: Final = frozenset({"serve", "config", "health", "openapi", "completion", "backup", "restore"})
 
 

@@ -9,7 +9,16 @@ import typer
 
 from bridge.cli.doctor.findings import Finding, Level
 from bridge.cli.health import own_url
-from bridge.cli.remote.calling import KeyFileOption, OutputOption, UrlOption, local
+from bridge.cli.remote.calling import (
+    CaFileOption,
+    CertKeyOption,
+    CertOption,
+    KeyFileOption,
+    OutputOption,
+    UrlOption,
+    local,
+)
+from bridge.cli.remote.encryption import AS_USUAL, TlsFiles
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.rendering import Form, Output
 
@@ -33,6 +42,9 @@ def _doctor(
     ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
+    ca_file: CaFileOption = None,
+    cert: CertOption = None,
+    cert_key: CertKeyOption = None,
     output: OutputOption = Form.TABLE,
 ) -> None:
     """
@@ -42,7 +54,8 @@ def _doctor(
     that bridge, as it looks from here.
     """
     out = Output(output)
-    found = asyncio.run(_shown(out, _found(url, key_file, config_path)))
+    tls = TlsFiles(ca_file, cert, cert_key)
+    found = asyncio.run(_shown(out, _found(url, key_file, tls, config_path)))
     if output is Form.JSON:
         out.json([each._asdict() for each in found])
     counts = {level: sum(each.level is level for each in found) for level in Level}
@@ -69,7 +82,9 @@ async def _shown(out: Output, findings: AsyncIterator[Finding]) -> list[Finding]
     return found
 
 
-async def _found(url: str | None, key_file: str | None, config_path: str | None) -> AsyncIterator[Finding]:
+async def _found(
+    url: str | None, key_file: str | None, tls: TlsFiles, config_path: str | None
+) -> AsyncIterator[Finding]:
     from bridge.cli.doctor.serving_bridge import answers, serving  # noqa: PLC0415 (the client takes half a second)
     from bridge.cli.remote.client import Client  # noqa: PLC0415
     from bridge.cli.remote.target import target_of  # noqa: PLC0415
@@ -78,7 +93,9 @@ async def _found(url: str | None, key_file: str | None, config_path: str | None)
         for finding in _settings(config_path):
             yield finding
     asked = url or _own_url()
-    async with Client(target_of(asked or _NOWHERE, key_file, os.environ)) as client:
+    if url is None and tls.or_of(os.environ) == AS_USUAL:
+        tls = _own_tls()
+    async with Client(target_of(asked or _NOWHERE, key_file, os.environ, tls)) as client:
         health = await answers(client) if asked else None
         if health is not None:
             async for finding in serving(client, health):
@@ -95,6 +112,12 @@ def _own_url() -> str:
     """Where the bridge of this environment would listen; nothing where nobody knows, as with a port of 0."""
     port = os.environ.get("PORT", "").strip() or "8000"
     return own_url(os.environ) if port.isdecimal() and 0 < int(port) <= _PORT_MAX else ""
+
+
+def _own_tls() -> TlsFiles:
+    """How the bridge of this environment is believed: by its very certificate, where that can be read."""
+    path = os.environ.get("TLS_CERT_FILE", "").strip()
+    return TlsFiles(ca=path, is_own=True) if path and os.access(path, os.R_OK) else AS_USUAL
 
 
 def _settings(config_path: str | None) -> Iterable[Finding]:
@@ -123,6 +146,8 @@ def _machine(config_path: str | None, *, serves: bool) -> Iterable[Finding]:
         return
     if not serves:
         yield machine.port(config)
+    if config.tls.cert_file is not None:
+        yield machine.certificate(config)
     if config.iggy.connection_string is None:
         yield machine.disk(config)
         yield machine.sync_speed(config)

@@ -1,7 +1,8 @@
 """What was looked at, how it is, and what to do (leaf)."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class Level(StrEnum):
@@ -25,3 +26,20 @@ class Finding(NamedTuple):
     level: Level
     found: str
     cure: str = ""
+
+
+#: As the alert BridgeCertificateEnds has it.
+_CERTIFICATE_DAYS: Final = 14
+_DAY_S: Final = 86_400
+
+
+def certificate_ends(not_after_s: float, now_s: float) -> Finding:
+    """How long a certificate lasts that ends at *not_after_s*, as Unix time."""
+    days = (not_after_s - now_s) / _DAY_S
+    ends = datetime.fromtimestamp(not_after_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    if days <= 0:
+        return Finding("certificate", Level.FAIL, f"It ended at {ends}.", "Renew TLS_CERT_FILE.")
+    told = f"It ends at {ends}, in {days:.0f} days."
+    if days < _CERTIFICATE_DAYS:
+        return Finding("certificate", Level.WARN, told, "See that somebody renews TLS_CERT_FILE.")
+    return Finding("certificate", Level.OK, told)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge import limits
-from bridge.cli.doctor.findings import Finding, Level
+from bridge.cli.doctor.findings import Finding, Level, certificate_ends
 from bridge.config import Config
 from bridge.errors import StartupError
 from bridge.process.ports import take_ports
@@ -42,6 +42,13 @@ def port(config: Config) -> Finding:
             "port", Level.FAIL, str(error), "End who listens there (`ss -ltnp`), or set PORT or HOST."
         )
     return Finding("port", Level.OK, f"{host}:{number} is free.")
+
+
+def certificate(config: Config) -> Finding:
+    """How long the certificate in the file lasts; the settings are good, so it can be read."""
+    from bridge.process.tls import load_tls  # noqa: PLC0415 (megabytes of a library)
+
+    return certificate_ends(load_tls(config.tls).not_after_s, time.time())
 
 
 def _directory(config: Config) -> Path:

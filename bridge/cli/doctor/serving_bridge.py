@@ -1,16 +1,20 @@
 """A bridge that serves, as it tells of itself (shell)."""
 
 import asyncio
+import socket
+import ssl
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import bridge
-from bridge.cli.doctor.findings import Finding, Level
+from bridge.cli.doctor.findings import Finding, Level, certificate_ends
 from bridge.cli.remote.client import Client
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.requests import Request
-from bridge.cli.remote.target import KEY_VARIABLE
+from bridge.cli.remote.target import KEY_VARIABLE, Target
 
 #: Who takes longer is no bridge, or none that serves.
 _HEALTH_S: Final = 5.0
@@ -36,6 +40,8 @@ async def serving(client: Client, health: dict[str, Any]) -> AsyncIterator[Findi
     else:
         told = f"Version {version} answers, and this command line is {bridge.__version__}."
         yield Finding("bridge", Level.WARN, told, "Use the command line of the bridge's version.")
+    if client.target.url.startswith("https:"):
+        yield certificate_ends(await asyncio.to_thread(_certificate_ends_s, client.target), time.time())
     yield await _key(client)
     yield await _ready(client)
     yield _log(health["log"])
@@ -43,6 +49,19 @@ async def serving(client: Client, health: dict[str, Any]) -> AsyncIterator[Findi
     yield _clock(health["timestamp"])
     for warning in health["log"].get("warnings", ()):
         yield Finding("log", Level.WARN, warning, "See docs/operations.md.")
+
+
+def _certificate_ends_s(target: Target) -> float:
+    """When the certificate that is shown ends, as Unix time; it has just been believed."""
+    parts = urlsplit(target.url)
+    context = target.tls.context() or ssl.create_default_context()
+    host = parts.hostname or ""
+    with (
+        socket.create_connection((host, parts.port or 443), _HEALTH_S) as plain,
+        context.wrap_socket(plain, server_hostname=host) as encrypted,
+    ):
+        shown: Any = encrypted.getpeercert()
+        return float(ssl.cert_time_to_seconds(shown["notAfter"]))
 
 
 async def _key(client: Client) -> Finding:

@@ -40,12 +40,45 @@ KeyFileOption = Annotated[
         show_default=False,
     ),
 ]
+CaFileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ca-file",
+        metavar="PATH",
+        help="Authorities (PEM) that an https bridge must have its certificate from. [dim]BRIDGE_CA_FILE, else the system's[/]",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+CertOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cert",
+        metavar="PATH",
+        help="Client certificate (PEM) to show. [dim]else BRIDGE_CERT_FILE[/]",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+CertKeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cert-key",
+        metavar="PATH",
+        help="Its key, where that is not in the same file. [dim]else BRIDGE_CERT_KEY_FILE[/]",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
 OutputOption = Annotated[
     Form, typer.Option("-o", "--output", help="How results are shown.", rich_help_panel=_PANEL)
 ]
 _OPTIONS: Final = {
     "url": UrlOption,
     "key_file": KeyFileOption,
+    "ca_file": CaFileOption,
+    "cert": CertOption,
+    "cert_key": CertKeyOption,
     "output": OutputOption,
     "curl": Annotated[
         bool,
@@ -56,7 +89,7 @@ _OPTIONS: Final = {
         ),
     ],
 }
-_DEFAULTS: Final = {"url": None, "key_file": None, "output": Form.TABLE, "curl": False}
+_DEFAULTS: Final = dict.fromkeys(_OPTIONS) | {"output": Form.TABLE, "curl": False}
 
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -77,15 +110,19 @@ def remote(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """
 
     @functools.wraps(command)
-    def run(*, url: str | None, key_file: str | None, output: Form, curl: bool, **given: Any) -> None:
+    def run(*, output: Form, curl: bool, **given: Any) -> None:
         out = Output(output)
+        url, key_file, *tls_files = (
+            given.pop(each) for each in ("url", "key_file", "ca_file", "cert", "cert_key")
+        )
 
         async def go() -> None:
             # Here: aiohttp takes half a second, and `--help` needs none of it.
             from bridge.cli.remote.client import Client, CurlPrinted  # noqa: PLC0415
+            from bridge.cli.remote.encryption import TlsFiles  # noqa: PLC0415
             from bridge.cli.remote.target import target_of  # noqa: PLC0415
 
-            target = target_of(url, key_file, os.environ)
+            target = target_of(url, key_file, os.environ, TlsFiles(*tls_files))
             with suppress(CurlPrinted):
                 async with Client(target, show_curl=out.text if curl else None) as client:
                     try:

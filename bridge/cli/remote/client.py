@@ -1,5 +1,6 @@
 """The client of a bridge (shell): one session, one place for the key, for what errors mean and for what is sent again."""
 
+import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 import bridge
+from bridge.cli.remote.encryption import CA_VARIABLE
 from bridge.cli.remote.failures import CommandFailed, ExitCode, wait_before_again
 from bridge.cli.remote.requests import Request, as_curl
 from bridge.cli.remote.target import KEY_VARIABLE, Target
@@ -68,7 +70,9 @@ class Client:
         headers = {"User-Agent": f"bridge-cli/{bridge.__version__}"}
         if target.key is not None:
             headers["X-API-Key"] = target.key
+        context = target.tls.context()
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=True if context is None else context),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=_WHOLE_S, sock_connect=_CONNECT_S),
             read_bufsize=256 * 1024,
@@ -143,7 +147,7 @@ class Client:
         self, request: Request, *, streams: bool = False
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         if self._show_curl is not None:
-            self._show_curl(as_curl(request, self.target.url, with_key=self.target.key is not None))
+            self._show_curl(as_curl(request, self.target))
             raise CurlPrinted
         timeout = aiohttp.ClientTimeout(total=None if streams else _WHOLE_S, sock_connect=_CONNECT_S)
         try:
@@ -159,6 +163,12 @@ class Client:
                 if response.status >= HTTPStatus.MULTIPLE_CHOICES:
                     raise self._refused(response.status, await response.read(), request.path)
                 yield response
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            raise CommandFailed(
+                f"There is no TLS with {self.target.url}: {_tls_fault(error)}.",
+                ExitCode.NOT_REACHABLE,
+                hint=f"Give its authority with --ca-file or {CA_VARIABLE}; is it https at all?",
+            ) from None
         except aiohttp.ClientConnectorError:
             raise CommandFailed(
                 f"No bridge answers at {self.target.url}.",
@@ -200,6 +210,18 @@ class Client:
             status=str(status),
             fault_at=str(problem.get("path", "")),
         )
+
+
+def _tls_fault(error: aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError) -> str:
+    cause = (
+        error.certificate_error
+        if isinstance(error, aiohttp.ClientConnectorCertificateError)
+        else error.os_error
+    )
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return cause.verify_message
+    reason = cause.reason if isinstance(cause, ssl.SSLError) else None
+    return (reason or type(cause).__name__).replace("_", " ").lower()
 
 
 def _may_go_again(error: Exception, request: Request) -> bool:

@@ -70,7 +70,11 @@ async def _copy(
     split_topic(target)
     if to_url is None and source == target:
         raise CommandFailed("A topic is not copied into itself.", ExitCode.USAGE)
-    other = call.client.target if to_url is None else target_of(to_url, to_key_file, _WITHOUT_KEY)
+    other = (
+        call.client.target
+        if to_url is None
+        else target_of(to_url, to_key_file, _WITHOUT_KEY, call.client.target.tls)
+    )
     async with Client(other) as to:
         found = await call.client.ask(Request("GET", topic_path(source), again=True))
         await _prepare(to, target, found, add=add, spread=spread)

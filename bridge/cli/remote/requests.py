@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from bridge.cli.remote.target import KEY_VARIABLE
+from bridge.cli.remote.target import KEY_VARIABLE, Target
 
 _NDJSON: Final = "application/x-ndjson"
 _EVENTS: Final = "text/event-stream"
@@ -39,15 +39,16 @@ def path_of(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-def as_curl(request: Request, url: str, *, with_key: bool) -> str:
-    """The command that sends *request* to the bridge at *url*; the key stays in its variable."""
+def as_curl(request: Request, target: Target) -> str:
+    """The command that sends *request* to *target*; the key stays in its variable."""
     words = ["curl", "-sS"]
     if request.headers.get("Accept") in {_NDJSON, _EVENTS}:
         words.append("-N")
     if request.method != ("GET" if request.body is None else "POST"):
         words += ["-X", request.method]
-    words.append(shlex.quote(url + request.target))
-    if with_key:
+    words.append(shlex.quote(target.url + request.target))
+    words += map(shlex.quote, target.tls.curl_words)
+    if target.key is not None:
         words += ["-H", f'"X-API-Key: ${KEY_VARIABLE}"']
     for name, value in request.headers.items():
         words += ["-H", shlex.quote(f"{name}: {value}")]

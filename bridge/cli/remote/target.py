@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from bridge.cli.remote.contexts import read_contexts
+from bridge.cli.remote.encryption import AS_USUAL, TlsFiles
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.rendering import printable
 
@@ -30,9 +31,12 @@ class Target(NamedTuple):
 
     url: str
     key: str | None
+    tls: TlsFiles = AS_USUAL
 
 
-def target_of(url: str | None, key_file: str | None, environ: Mapping[str, str]) -> Target:
+def target_of(
+    url: str | None, key_file: str | None, environ: Mapping[str, str], tls: TlsFiles = AS_USUAL
+) -> Target:
     """
     The bridge that is meant: by the flag, else `BRIDGE_URL`, else the current context, else port 8000 of this machine.
 
@@ -55,7 +59,8 @@ def target_of(url: str | None, key_file: str | None, environ: Mapping[str, str])
         key = named
     else:
         key = read_key(context.key_file) if context is not None and context.key_file is not None else None
-    return Target(checked_url(chosen or (context.url if context is not None else _DEFAULT_URL)), key)
+    where = checked_url(chosen or (context.url if context is not None else _DEFAULT_URL))
+    return Target(where, key, tls.or_of(environ))
 
 
 def checked_url(url: str) -> str:
