@@ -8,7 +8,6 @@ Source: apache/iggy core/binary_protocol, `requests/messages/send_messages.rs`, 
 `responses/messages/send_messages.rs`; foreign/python `user_headers.rs` for the kinds of plain values.
 """
 
-import math
 import struct
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -136,8 +135,6 @@ def _whole_number(value: int) -> tuple[int, bytes]:
 
 
 def _number(value: float) -> tuple[int, bytes]:
-    if not math.isfinite(value):
-        raise BadRequest("A header number must be finite.")
     try:
         narrow = _FLOAT32.pack(value)
     except OverflowError:

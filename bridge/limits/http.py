@@ -77,8 +77,11 @@ JSON_FAST_BRACKETS_MAX: Final = 16_384
 JSON_STEP_BYTES: Final = 128 * 1024
 # Numbers of more than 200 digits or beyond 1e299 in a body of more than that; each is looked at in Python, at 2 us.
 JSON_WIDE_NUMBERS_MAX: Final = 10_000
-# One line of an NDJSON body, without the LF or CRLF that ends it; what is larger is sent by itself.
+# One line of an NDJSON body, without the LF or CRLF that ends it; what is larger is sent by itself, or as a whole message.
 NDJSON_LINE_BYTES_MAX: Final = 1024 * 1024
+# A line that is a whole message may hold, beside what MAX_REQUEST_BODY_SIZE is in base64: the headers, all of them escaped
+# (6 characters for one), and where the message was.
+NDJSON_WHOLE_LINE_SPARE_BYTES: Final = 1024 * 1024
 # Lines that are committed together, and their payloads; with what fills meanwhile, a body holds three times this.
 NDJSON_BATCH_MESSAGES: Final = 1_000
 NDJSON_BATCH_BYTES: Final = 1024 * 1024

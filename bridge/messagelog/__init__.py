@@ -1,6 +1,6 @@
 """The port: what any log must promise, and the values that cross it (pure)."""
 
-from bridge.messagelog.bounds import check_append, check_placement
+from bridge.messagelog.bounds import check_append, check_message, check_placement
 from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.port import (
     Appender,
@@ -88,6 +88,7 @@ __all__ = (
     "TopicInfo",
     "TopicRef",
     "check_append",
+    "check_message",
     "check_placement",
     "partition_of_key",
     "sealed",

@@ -1,5 +1,6 @@
 """What every log refuses before it writes anything (pure)."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -37,7 +38,8 @@ def check_append(messages: Sequence[NewMessage]) -> int:
         raise BadRequest("An append needs at least one message.")
     sizes = list(map(len, records.payloads))
     if not min(sizes) or max(sizes) > MESSAGE_PAYLOAD_BYTES_MAX:
-        raise _refused(sizes)
+        index = next(at for at, size in enumerate(sizes) if not 1 <= size <= MESSAGE_PAYLOAD_BYTES_MAX)
+        raise _refused(records.payloads[index], index)
     total_bytes = sum(sizes) + len(sizes) * APPEND_MESSAGE_OVERHEAD_BYTES
     if records.headers:
         total_bytes += sum(headers_bytes(headers, index) for index, headers in records.headers.items())
@@ -49,14 +51,31 @@ def check_append(messages: Sequence[NewMessage]) -> int:
     return total_bytes
 
 
-def _refused(sizes_bytes: Sequence[int]) -> BridgeError:
-    """Why the first of them that is out of bounds is."""
-    index = next(at for at, size in enumerate(sizes_bytes) if not 1 <= size <= MESSAGE_PAYLOAD_BYTES_MAX)
-    if not sizes_bytes[index]:
-        return BadRequest(f"Message {index} has an empty payload.")
+def check_message(message: NewMessage) -> None:
+    """
+    What `check_append` refuses of one message whose id is in bounds, told as of the only one there is.
+
+    Raises:
+        BadRequest: if its payload is empty, or a header is out of bounds.
+        PayloadTooLarge: if its payload is too large.
+    """
+    if not 1 <= len(message.payload) <= MESSAGE_PAYLOAD_BYTES_MAX:
+        raise _refused(message.payload, None)
+    headers_bytes(message.headers, None)
+
+
+def _refused(payload: bytes, index: int | None) -> BridgeError:
+    """Why it is out of bounds."""
+    if not payload:
+        return BadRequest(f"The payload of {_name_of(index)} is empty.")
     return PayloadTooLarge(
-        f"Message {index} is larger than {MESSAGE_PAYLOAD_BYTES_MAX} bytes.", limit=MESSAGE_PAYLOAD_BYTES_MAX
+        f"The payload of {_name_of(index)} is larger than {MESSAGE_PAYLOAD_BYTES_MAX} bytes.",
+        limit=MESSAGE_PAYLOAD_BYTES_MAX,
     )
+
+
+def _name_of(index: int | None) -> str:
+    return "the message" if index is None else f"message {index}"
 
 
 def check_placement(placement: Placement) -> None:
@@ -88,9 +107,12 @@ def check_added_partitions(present: int, count: int) -> None:
         )
 
 
-def headers_bytes(headers: Mapping[str, HeaderValue], index: int) -> int:
+def headers_bytes(headers: Mapping[str, HeaderValue], index: int | None) -> int:
     """
-    Size in bytes of the headers of message *index*, as Iggy frames them; numbers count 8 bytes.
+    Size in bytes of the headers of a message, as Iggy frames them; numbers count 8 bytes.
+
+    Args:
+        index: of the message, for a fault to name it; None for the only one.
 
     Raises:
         BadRequest: if a key, a value or the whole is out of bounds.
@@ -100,38 +122,41 @@ def headers_bytes(headers: Mapping[str, HeaderValue], index: int) -> int:
         key_bytes = _text_bytes(key, index)
         if not 1 <= key_bytes <= HEADER_KEY_BYTES_MAX:
             raise BadRequest(
-                f"A header key of message {index} does not have 1 to {HEADER_KEY_BYTES_MAX} bytes.",
+                f"A header key of {_name_of(index)} does not have 1 to {HEADER_KEY_BYTES_MAX} bytes.",
                 limit=HEADER_KEY_BYTES_MAX,
             )
         total_bytes += _HEADER_FRAME_BYTES + key_bytes + _value_bytes(value, index)
     if total_bytes > HEADERS_BYTES_MAX:
         raise BadRequest(
-            f"The headers of message {index} are larger than {HEADERS_BYTES_MAX} bytes together.",
+            f"The headers of {_name_of(index)} are larger than {HEADERS_BYTES_MAX} bytes together.",
             limit=HEADERS_BYTES_MAX,
         )
     return total_bytes
 
 
-def _value_bytes(value: HeaderValue, index: int) -> int:
+def _value_bytes(value: HeaderValue, index: int | None) -> int:
     match value:
         case str() | bytes():
             value_bytes = len(value) if isinstance(value, bytes) else _text_bytes(value, index)
             if not 1 <= value_bytes <= HEADER_VALUE_BYTES_MAX:
                 raise BadRequest(
-                    f"A header value of message {index} does not have 1 to {HEADER_VALUE_BYTES_MAX} bytes.",
+                    f"A header value of {_name_of(index)} does not have 1 to {HEADER_VALUE_BYTES_MAX} bytes.",
                     limit=HEADER_VALUE_BYTES_MAX,
                 )
             return value_bytes
         case int():
             if not _INT_MIN <= value <= _INT_MAX:
-                raise BadRequest(f"A header number of message {index} is outside -2^63 to 2^64-1.")
+                raise BadRequest(f"A header number of {_name_of(index)} is outside -2^63 to 2^64-1.")
             return _NUMBER_BYTES
         case _:
+            if not math.isfinite(value):
+                # Iggy refuses them.
+                raise BadRequest(f"A header number of {_name_of(index)} is not finite.")
             return _NUMBER_BYTES
 
 
-def _text_bytes(text: str, index: int) -> int:
+def _text_bytes(text: str, index: int | None) -> int:
     try:
         return len(text.encode())
     except UnicodeEncodeError:
-        raise BadRequest(f"A header of message {index} is no Unicode text.") from None
+        raise BadRequest(f"A header of {_name_of(index)} is no Unicode text.") from None

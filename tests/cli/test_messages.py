@@ -94,7 +94,7 @@ def test_a_line_that_is_refused_is_named_by_its_number_in_the_file(
     path.write_text("\n".join(["1", "2", "[" * 70 + "]" * 70, "4"]))
     done = cli("pub", "-t", topic, "--file", str(path))
     assert done.returncode == 1
-    assert "That is line 3 of what was given; the lines before it are stored." in done.stderr
+    assert "That is line 3 of what was given; all before it are stored." in done.stderr
     assert payloads(cli, topic) == [1, 2]
     path.write_text("1\n2\n3\n4\n")
     changed = cli("pub", "-t", topic, "--file", str(path))

@@ -76,7 +76,7 @@ async def outcome_of(chunks: Sequence[bytes], *, coding: Coding, on_error: OnErr
     writer = BulkWriter(
         appender, TopicRef("s", "t"), Balanced(), headers={}, clock=SystemClock(), batch_timeout_s=30.0
     )
-    intake = LineIntake(writer, inflater_of(coding), on_error=on_error)
+    intake = LineIntake(writer, inflater_of(coding), on_error=on_error, line_bytes_max=LINE_BYTES_MAX)
     refusal: BridgeError | None = None
     try:
         try:
@@ -180,10 +180,7 @@ def check(data: bytes) -> None:
         packed = gzip.compress(body, 1, mtime=0)
     elif coding is Coding.ZSTD and not pretended:
         packed = zstd.compress(body)
-    with (
-        patch("bridge.web.bodies.line_intake.NDJSON_LINE_BYTES_MAX", LINE_BYTES_MAX),
-        patch("bridge.web.bodies.bulk_writer.NDJSON_BATCH_MESSAGES", BATCH_MESSAGES),
-    ):
+    with patch("bridge.web.bodies.bulk_writer.NDJSON_BATCH_MESSAGES", BATCH_MESSAGES):
         outcome = asyncio.run(outcome_of(_cut(packed, sizes), coding=coding, on_error=on_error))
     if not pretended:
         _check_whole(body, outcome, on_error)

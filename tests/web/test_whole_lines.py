@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 
 from bridge.errors import SendError
-from bridge.messagelog import NewMessage, ToPartition
+from bridge.messagelog import HeaderValue, NewMessage, ToPartition
+from bridge.web.bodies.whole_messages import whole_line_bytes_max
+from bridge.web.rules import RULES
 from tests.support.bridge_app import BridgeApp
 from tests.support.bulk import SpyAppender, in_chunks, post, stored
 from tests.support.events import user_event
 
+NIL = "00000000-0000-0000-0000-000000000000"
 ID = "7f2c1a52-6c1f-4d0e-9a3b-0f5a3c0d9e11"
 
 
@@ -77,7 +80,7 @@ async def test_headers_of_the_request_are_given_to_each_line_that_does_not_have_
     [
         ({}, "A message is one of 'event', 'payload', 'text' and 'payload_base64'."),
         ({"text": "a", "payload": 1}, "A message is one of"),
-        ({"text": ""}, "empty payload"),
+        ({"text": ""}, "The payload of the message is empty."),
         ({"text": "a", "id": "7f2c"}, "Invalid UUID"),
         ({"text": "a", "token": "x"}, "no field"),
         ({"payload_base64": "%"}, "base64"),
@@ -86,6 +89,19 @@ async def test_headers_of_the_request_are_given_to_each_line_that_does_not_have_
         ({"text": "a", "headers": {"x": {}}}, "A header is text"),
         ({"text": "a", "headers": {"": "x"}}, "header key"),
         ({"text": "a", "headers": {"x": "y" * 256}}, "header value"),
+        *(
+            (
+                {"text": "a", "headers": {"x": {"number": number}}},
+                "A header number of the message is not finite.",
+            )
+            for number in ("NaN", "nan", "inf", "-inf")
+        ),
+        (
+            {"text": "a", "headers": {str(n): "y" * 255 for n in range(400)}},
+            "The headers of the message are larger",
+        ),
+        ({"text": "a", "id": NIL}, "must not be the nil UUID; who gives none gets a random one. ($.id)"),
+        ({"event": {"id": NIL}}, "must not be the nil UUID; who gives none gets a random one. ($.event.id)"),
         ([1], "object"),
     ],
 )
@@ -137,3 +153,58 @@ async def test_what_lines_are_is_values_or_messages(bridge: BridgeApp) -> None:
     assert (await post(bridge, b"1\n", "?lines=values")).status == 201
     wanted = base64.b64encode(b"x").decode()
     assert (await post(bridge, lines_of({"payload_base64": wanted}), "?lines=messages")).status == 201
+
+
+async def test_headers_of_the_request_that_do_not_fit_beside_its_own_are_a_fault_of_the_line(
+    bridge: BridgeApp,
+) -> None:
+    own = {f"{n:03}": "y" * 255 for n in range(373)}
+    body = lines_of({"text": "a"}, {"text": "b", "headers": own})
+    assert (await post(bridge, body, "?partition_id=0&lines=messages")).status == 201
+    answer = await post(bridge, body, "?partition_id=1&lines=messages", Message_Header_x="z" * 255)
+    assert (answer.status, answer.json["path"], answer.json["stored_lines"]) == (400, "line 2", 1)
+    assert "The headers of the message are larger" in answer.json["detail"]
+
+
+async def test_the_largest_message_there_can_be_is_read_as_a_line_and_sent_as_a_line(
+    bridge: BridgeApp,
+) -> None:
+    largest = bridge.services.http.request_body_bytes_max
+    headers: dict[str, HeaderValue] = {f"{n:03}" + "\x01" * 252: "\x01" * 255 for n in range(188)}
+    sent = [
+        NewMessage(b"\xff" * largest, 2**128 - 1, headers),
+        NewMessage(b'"' + b"a" * (largest - 2) + b'"', 2),
+        NewMessage(b"small", 3),
+    ]
+    for each in sent:
+        await bridge.log.append(bridge.topic, ToPartition(0), (each,), deadline=bridge.deadline())
+    body = await read_lines(bridge, "?partition_id=0&offset=0")
+    assert len(body) > 2 * largest
+    answer = await post(bridge, in_chunks(body, 100_000), "?partition_id=1&lines=messages")
+    assert (answer.status, answer.json["stored"]) == (201, 3)
+    found = await stored(bridge, 1)
+    assert [(each.id, each.headers) for each in found] == [(each.id, each.headers) for each in sent]
+    assert [each.payload for each in found] == [each.payload for each in sent]
+
+
+async def test_a_longer_line_is_named_and_the_others_are_stored(bridge: BridgeApp) -> None:
+    longest = whole_line_bytes_max(bridge.services.http.request_body_bytes_max)
+    body = lines_of({"text": "a"}, {"text": "b" * longest}, {"text": "c"})
+    answer = await post(bridge, in_chunks(body, 100_000), "?partition_id=0&lines=messages&on_error=skip")
+    assert (answer.status, answer.json["stored"]) == (207, 2)
+    assert answer.json["errors"] == [{"line": 2, "reason": f"The line is longer than {longest} bytes."}]
+
+
+async def test_where_too_much_is_held_already_a_long_line_is_refused_and_a_short_one_is_not(
+    bridge: BridgeApp,
+) -> None:
+    held, admission = bridge.services.http.in_flight_body_bytes_max, bridge.runner.app[RULES].admission
+    assert admission.hold("198.51.100.7", held)
+    short = lines_of({"text": "a" * 1_000_000})
+    answer = await post(bridge, in_chunks(short * 3, 100_000), "?partition_id=0&lines=messages")
+    assert (answer.status, answer.json["stored"]) == (201, 3)
+    long = lines_of({"text": "a" * 2_000_000})
+    answer = await post(bridge, in_chunks(short + long, 100_000), "?partition_id=0&lines=messages")
+    assert (answer.status, answer.json["error"], answer.json["stored_lines"]) == (503, "overloaded", 1)
+    admission.release("198.51.100.7", held)
+    assert (await post(bridge, in_chunks(long, 100_000), "?partition_id=0&lines=messages")).status == 201

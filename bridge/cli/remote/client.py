@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from io import BytesIO
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -16,6 +17,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 import bridge
 from bridge.cli.remote.encryption import CA_VARIABLE
 from bridge.cli.remote.failures import CommandFailed, ExitCode, wait_before_again
+from bridge.cli.remote.messages import LINE_BYTES_MAX
 from bridge.cli.remote.requests import Request, as_curl
 from bridge.cli.remote.target import KEY_VARIABLE, Target
 
@@ -24,7 +26,6 @@ _CONNECT_S: Final = 5.0
 _WHOLE_S: Final = 330.0
 _ATTEMPTS: Final = 6
 _WAIT_MAX_S: Final = 3.0
-_LINE_BYTES_MAX: Final = 64 * 1024 * 1024
 _TOO_MANY: Final = "429"
 _WORTH_TELLING_S: Final = 1.0
 _CODES: Final[dict[int, ExitCode]] = {
@@ -154,7 +155,8 @@ class Client:
             async with self._session.request(
                 request.method,
                 self.target.url + request.target,
-                data=request.body,
+                # aiohttp sends what it can read in pieces.
+                data=None if request.body is None else BytesIO(request.body),
                 headers=request.headers,
                 timeout=timeout,
                 allow_redirects=False,
@@ -229,13 +231,22 @@ def _may_go_again(error: Exception, request: Request) -> bool:
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length up to `_LINE_BYTES_MAX`; `StreamReader.readline` has a bound of its buffer's size."""
-    rest = b""
+    """Lines of any length up to `LINE_BYTES_MAX`; `StreamReader.readline` has a bound of its buffer's size."""
+    # In pieces: to join a line of many MiB anew at each chunk takes seconds.
+    begun: list[bytes] = []
+    begun_bytes = 0
     while chunk := await content.readany():
-        *lines, rest = (rest + chunk).split(b"\n")
+        first, feed, rest = chunk.partition(b"\n")
+        begun.append(first)
+        begun_bytes += len(first)
+        if begun_bytes > LINE_BYTES_MAX:
+            raise CommandFailed("A line of the answer is longer than any message may be.")
+        if not feed:
+            continue
+        yield b"".join(begun).removesuffix(b"\r")
+        *lines, last = rest.split(b"\n")
         for line in lines:
             yield line.removesuffix(b"\r")
-        if len(rest) > _LINE_BYTES_MAX:
-            raise CommandFailed("A line of the answer is longer than any message may be.")
-    if rest:
-        yield rest
+        begun, begun_bytes = [last], len(last)
+    if line := b"".join(begun):
+        yield line

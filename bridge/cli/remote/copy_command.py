@@ -196,7 +196,8 @@ class _Copy:
         async with aclosing(read_span(self._call.client, self._source, span)) as messages:
             async for message, line in messages:
                 partition_id = None if self._spread else message.partition_id
-                block.append(Outgoing(message.id, line, partition_id, message.size))
+                place = f"message {message.partition_id}:{message.offset} of the source"
+                block.append(Outgoing(message.id, line, partition_id, message.size, place))
                 tally, offset = tally.plus(message.id, message.size), message.offset + 1
                 if len(block) >= BLOCK_MESSAGES or tally.size_bytes >= BLOCK_BYTES:
                     yield block, tally, offset

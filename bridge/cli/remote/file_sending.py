@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from bridge.cli.remote.calling import Call
 from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.messages import LINE_BYTES_MAX
 from bridge.cli.remote.progress import bar
 from bridge.cli.remote.tallies import Tally
 from bridge.cli.remote.transfer_state import TransferState
@@ -85,7 +86,7 @@ async def send_lines(
             if source.state is not None:
                 source.state.write(kept)
             left = await sender.missing(block.messages, kept["cursor"]) if resumed else block.messages
-            for each in await _sent(sender, block, left, kept["cursor"]):
+            for each in await sender.send(left, kept["cursor"]) if left else ():
                 durability = each.durability
                 for one in each.receipts:
                     partitions[one["partition_id"]] += one["count"]
@@ -97,19 +98,6 @@ async def send_lines(
             shown.at(block.end_byte, f"{block.end_line:,} lines")
     tally = Tally.of(kept["tally"])
     return Sent(kept["line"], tally, kept["found"], dict(partitions), durability, kept["start"])
-
-
-async def _sent(sender: "Sender", block: "_Block", left: "list[Outgoing]", cursor: str) -> list[Any]:
-    """What was told of *left*; a fault names the line of the file."""
-    try:
-        return list(await sender.send(left, cursor)) if left else []
-    except CommandFailed as failure:
-        word, _, number = failure.fault_at.partition(" ")
-        if word == "line" and number.isdecimal() and len({each.partition_id for each in left}) == 1:
-            faulty = left[int(number) - 1]
-            line = block.numbers[next(at for at, each in enumerate(block.messages) if each is faulty)]
-            failure.hint = f"That is line {line:,} of what was given; the lines before it are stored."
-        raise
 
 
 def _begin(call: Call, source: LineSource) -> dict[str, Any]:
@@ -131,12 +119,11 @@ def _begin(call: Call, source: LineSource) -> dict[str, Any]:
 
 
 class _Block(NamedTuple):
-    """Some lines: up to where, the messages in them, and the number of the line of each."""
+    """Some lines: up to where, and the messages in them."""
 
     end_line: int
     end_byte: int
     messages: "list[Outgoing]"
-    numbers: list[int]
 
 
 def _blocks(
@@ -146,19 +133,27 @@ def _blocks(
     from bridge.cli.remote.sending import BLOCK_BYTES, BLOCK_MESSAGES  # noqa: PLC0415
 
     number = uuid.UUID(session).int
-    while True:
+    text = b""
+    while len(text) < LINE_BYTES_MAX:
         messages: list[Outgoing] = []
-        numbers: list[int] = []
         at_byte, size = byte, 0
-        while len(messages) < BLOCK_MESSAGES and size < BLOCK_BYTES and (text := file.readline()):
+        while (
+            len(messages) < BLOCK_MESSAGES and size < BLOCK_BYTES and (text := file.readline(LINE_BYTES_MAX))
+        ):
+            if len(text) == LINE_BYTES_MAX:
+                break
             line, byte = line + 1, byte + len(text)
             payload = text.strip(b" \t\r\n")
             if payload:
                 size += len(payload)
                 # The session is random and the line is not: distinct within it, and as random between two.
-                messages.append(outgoing(payload, str(uuid.UUID(int=number ^ line))))
-                numbers.append(line)
+                message = outgoing(payload, str(uuid.UUID(int=number ^ line)))
+                messages.append(message._replace(place=f"line {line:,} of what was given"))
         if messages:
-            yield _Block(line, byte, messages, numbers)
+            yield _Block(line, byte, messages)
         elif at_byte == byte:
-            return
+            break
+    if len(text) == LINE_BYTES_MAX:
+        raise CommandFailed(
+            f"Line {line + 1:,} is longer than any message may be.", hint="All before it are stored."
+        )

@@ -1,6 +1,7 @@
 """Messages as a bridge gives them (pure): JSON lines to values, and to a line for people."""
 
-from typing import Any, NamedTuple
+from base64 import b64encode
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -42,6 +43,12 @@ class _Page(msgspec.Struct, gc=False):
     messages: list[msgspec.Raw]
 
 
+#: Of a line with the largest message that any log takes, six characters for each of its bytes, and what stands around it.
+LINE_BYTES_MAX: Final = 400 * 1024 * 1024
+# What a bridge takes of any line.
+_LINE_BYTES_SURE: Final = 1024 * 1024
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_TEXT = msgspec.json.Decoder(str)
 _SEEN = msgspec.json.Decoder(SeenMessage)
 _PAGE = msgspec.json.Decoder(_Page)
 
@@ -65,6 +72,25 @@ def messages_of(page: bytes) -> list[tuple[SeenMessage, bytes]]:
     """
     lines = map(bytes, _PAGE.decode(page).messages)
     return [(seen_message(line), line) for line in lines]
+
+
+def packed(line: bytes) -> bytes:
+    """
+    *line*, as `lines=messages` takes it, with its text as base64 where it is long and that is shorter.
+
+    A bridge takes what its largest message needs in base64; text that must be escaped may need six times its bytes.
+    """
+    if len(line) <= _LINE_BYTES_SURE:
+        return line
+    try:
+        fields = _FIELDS.decode(line)
+        text = _TEXT.decode(fields.pop("text"))
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+        # There is none; or the bridge says what is wrong with it.
+        return line
+    fields["payload_base64"] = msgspec.Raw(b'"%b"' % b64encode(text.encode()))
+    shorter = msgspec.json.encode(fields)
+    return shorter if len(shorter) < len(line) else line
 
 
 def line_of(message: SeenMessage, headers: dict[str, Any]) -> bytes:

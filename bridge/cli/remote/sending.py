@@ -12,7 +12,8 @@ from uuid import UUID
 
 import orjson
 
-from bridge.cli.remote.messages import seen_message
+from bridge.cli.remote.failures import CommandFailed
+from bridge.cli.remote.messages import packed, seen_message
 from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tries import transfer_tries
 
@@ -38,12 +39,14 @@ class Outgoing(NamedTuple):
         line: the message as `lines=messages` takes it, with this id.
         partition_id: where it must go; None for anywhere.
         size_bytes: of its payload, 0 where nobody counts.
+        place: where it came from, for people; nothing where they know.
     """
 
     id: str
     line: bytes
     partition_id: int | None = None
     size_bytes: int = 0
+    place: str = ""
 
     @classmethod
     def of(cls, payload: bytes, id_: str) -> "Outgoing":
@@ -145,15 +148,20 @@ class Sender:
                 if looks:
                     left = await self.missing(left, cursor)
                 looks = True
-                for partition_id, run in _runs(left):
-                    stored.append(await self._send(run, partition_id))
+                runs = _runs(left)
+                for partition_id, run in runs:
+                    try:
+                        stored.append(await self._send(run, partition_id))
+                    except CommandFailed as failure:
+                        failure.hint = failure.hint or _fault_told(run, failure, alone=len(runs) == 1)
+                        raise
         return stored
 
     async def _send(self, run: Iterable[Outgoing], partition_id: int | None) -> Stored:
         query = (*self._query, ("lines", "messages"))
         if partition_id is not None:
             query = (("partition_id", str(partition_id)), *query)
-        body = b"\n".join([each.line for each in run])
+        body = b"\n".join([packed(each.line) for each in run])
         answer = await self._client.ask_once(
             Request("POST", self._path, query, body, {**_LINES, **self._headers})
         )
@@ -166,6 +174,15 @@ def _runs(block: Sequence[Outgoing]) -> list[tuple[int | None, list[Outgoing]]]:
     for each in block:
         runs.setdefault(each.partition_id, []).append(each)
     return list(runs.items())
+
+
+def _fault_told(run: Sequence[Outgoing], failure: CommandFailed, *, alone: bool) -> str:
+    """Which message of *run* is at fault, as the one who sends it knows it; nothing where none is."""
+    word, _, number = failure.fault_at.partition(" ")
+    if word != "line" or not number.isdecimal() or not run[int(number) - 1].place:
+        return ""
+    before = "all before it are stored" if alone else "those before it that go to its partition are stored"
+    return f"That is {run[int(number) - 1].place}; {before}."
 
 
 def _event_id(value: Any) -> str:

@@ -20,7 +20,7 @@ class BulkWriter:
     As much again waits; whoever adds more waits for room, and so does the sender of the body in the end.
 
     Args:
-        headers: of every message, but where it has one of that name.
+        headers: of every message that has none of its own.
         batch_timeout_s: for each batch by itself.
 
     Attributes:
@@ -155,7 +155,4 @@ class BulkWriter:
             return NewRecords.unnamed(self._payloads[:count], self._headers)
         batch = NewRecords.of(self._messages[:count])
         del self._messages[:count]
-        if not self._headers:
-            return batch
-        headers = {index: {**self._headers, **batch.headers.get(index, {})} for index in range(count)}
-        return NewRecords(batch.payloads, batch.ids, headers)
+        return batch

@@ -2,7 +2,7 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from aiohttp import web
@@ -10,7 +10,7 @@ from aiohttp import web
 from bridge import limits
 from bridge.errors import ConnectionFailed, Outcome, RequestBodyTimeout, SerializationError
 from bridge.limits import INFLATE_PIECE_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
-from bridge.messagelog import NewMessage
+from bridge.messagelog import NO_HEADERS, Headers, NewMessage
 from bridge.policy.slow_clients import MinimumRate
 from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.codings import Inflater
@@ -98,6 +98,11 @@ class LineIntake:
     """
     Holds one chunk, one run of lines and one unfinished line, whatever the body's length.
 
+    Args:
+        line_bytes_max: of a line without its end.
+        headers: of whole messages, but where they have one of that name.
+        hold: told how many bytes more are held, where a line is longer than `NDJSON_LINE_BYTES_MAX`; the longest counts.
+
     Attributes:
         failed: faulty lines so far.
         faults: the first `NDJSON_FAULTS_TOLD` of them.
@@ -110,10 +115,17 @@ class LineIntake:
         *,
         on_error: OnError,
         line_kind: LineKind = LineKind.VALUES,
+        line_bytes_max: int = NDJSON_LINE_BYTES_MAX,
+        headers: Headers = NO_HEADERS,
+        hold: Callable[[int], None] | None = None,
     ) -> None:
         self._writer = writer
         self._inflater = inflater
-        self._splitter = LineSplitter(line_bytes_max=NDJSON_LINE_BYTES_MAX)
+        self._splitter = LineSplitter(line_bytes_max=line_bytes_max)
+        self._line_bytes_max = line_bytes_max
+        self._headers = headers
+        self._hold = hold
+        self._held_bytes = NDJSON_LINE_BYTES_MAX
         self._on_error = on_error
         self._line_kind = line_kind
         self.failed = 0
@@ -136,7 +148,9 @@ class LineIntake:
                 if not waited:
                     await asyncio.sleep(0)
                 waited = False
-                await self._take(self._splitter.feed(piece[start : start + _STEP]))
+                found = self._splitter.feed(piece[start : start + _STEP])
+                self._hold_line()
+                await self._take(found)
 
     async def end(self) -> None:
         """
@@ -149,12 +163,18 @@ class LineIntake:
         self._inflater.end()
         await self._take(self._splitter.end())
 
+    def _hold_line(self) -> None:
+        more = self._splitter.held_bytes - self._held_bytes
+        if more > 0 and self._hold is not None:
+            self._hold(more)
+            self._held_bytes += more
+
     async def _take(self, found: list[Run | LongLine]) -> None:
         for run in found:
             stops = self._on_error is OnError.STOP
             steps = line_steps(
                 run,
-                line_bytes_max=NDJSON_LINE_BYTES_MAX,
+                line_bytes_max=self._line_bytes_max,
                 faults_told=1 if stops else NDJSON_FAULTS_TOLD - len(self.faults),
             )
             # The request's time holds for every batch by itself.
@@ -169,9 +189,9 @@ class LineIntake:
             await self._add(lines.payloads, lines.numbers)
 
     async def _take_whole(self, lines: Lines, *, stops: bool) -> None:
+        faults_told = 1 if stops else NDJSON_FAULTS_TOLD - len(self.faults)
         found = await in_turns(
-            whole_steps(lines, faults_told=1 if stops else NDJSON_FAULTS_TOLD - len(self.faults)),
-            deadline=None,
+            whole_steps(lines, faults_told=faults_told, headers=self._headers), deadline=None
         )
         messages, numbers = found.messages, found.numbers
         if found.failed and stops:

@@ -7,7 +7,7 @@ import msgspec
 
 from bridge.errors import SerializationError
 from bridge.events import Steps, are_surely_safe, check_json, fault_of, json_steps
-from bridge.limits import NDJSON_FAULTS_TOLD
+from bridge.limits import JSON_STEP_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
 
 
 class Run(NamedTuple):
@@ -44,6 +44,11 @@ class LineSplitter:
         # Grown in place: a line that comes byte by byte is not copied at each.
         self._rest = bytearray()
         self._passing = False
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the unfinished line."""
+        return len(self._rest)
 
     def feed(self, chunk: bytes) -> list[Run | LongLine]:
         """What became whole by *chunk*, in order; runs are as long as chunks are."""
@@ -152,6 +157,9 @@ def line_steps(
 def _plain(run: Run, line_bytes_max: int) -> list[bytes] | None:
     """The values of lines that hold one each, 1 us a line; None where that is not plain to see."""
     text = run.text
+    if len(text) > NDJSON_LINE_BYTES_MAX + JSON_STEP_BYTES:
+        # A long line among them, which takes more than one turn.
+        return None
     try:
         if not text.isascii():
             text.decode()

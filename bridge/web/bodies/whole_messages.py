@@ -10,7 +10,8 @@ from msgspec import UNSET, UnsetType
 
 from bridge.errors import BridgeError, SerializationError
 from bridge.events import Steps
-from bridge.messagelog import NO_HEADERS, Headers, HeaderValue, NewMessage, check_append
+from bridge.limits import NDJSON_WHOLE_LINE_SPARE_BYTES
+from bridge.messagelog import NO_HEADERS, Headers, HeaderValue, NewMessage, check_message
 from bridge.web.bodies.ndjson import LineFault, Lines
 from bridge.web.wire.envelopes import outline_steps
 
@@ -61,13 +62,19 @@ class WholeLines(NamedTuple):
     failed: int
 
 
-def whole_steps(lines: Lines, *, faults_told: int) -> Steps[WholeLines]:
+def whole_line_bytes_max(payload_bytes_max: int) -> int:
+    """How long a line may be, so that a message of so many bytes fits, whatever they are, as reads give it."""
+    return -(-payload_bytes_max // 3) * 4 + NDJSON_WHOLE_LINE_SPARE_BYTES
+
+
+def whole_steps(lines: Lines, *, faults_told: int, headers: Headers = NO_HEADERS) -> Steps[WholeLines]:
     """
     The messages that the values of *lines* spell, and the faults of *lines* with those found here, in their order.
 
     Args:
         lines: every value is JSON that was checked.
         faults_told: so many faults are explained.
+        headers: of every message, but where it has one of that name.
     """
     messages: list[NewMessage] = []
     numbers: list[int] = []
@@ -76,8 +83,8 @@ def whole_steps(lines: Lines, *, faults_told: int) -> Steps[WholeLines]:
         if number % _LINES_PER_STEP == 0:
             yield
         try:
-            message = yield from _message(value)
-            check_append((message,))
+            message = yield from _message(value, headers)
+            check_message(message)
         except BridgeError as error:
             path = getattr(error, "path", None)
             faults.append(LineFault(number, f"{error.detail} ({path})" if path else error.detail))
@@ -88,7 +95,7 @@ def whole_steps(lines: Lines, *, faults_told: int) -> Steps[WholeLines]:
     return WholeLines(messages, numbers, sorted(faults)[:faults_told], failed)
 
 
-def _message(value: bytes) -> Steps[NewMessage]:
+def _message(value: bytes, of_all: Headers) -> Steps[NewMessage]:
     line = yield from outline_steps(value, _LINE)
     given = [
         each
@@ -102,7 +109,9 @@ def _message(value: bytes) -> Steps[NewMessage]:
     payload: Any = given[0]
     if isinstance(payload, str):
         payload = payload.encode()
-    headers = NO_HEADERS if isinstance(line.headers, UnsetType) else (yield from _headers(line.headers))
+    headers = of_all
+    if not isinstance(line.headers, UnsetType):
+        headers = {**of_all, **(yield from _headers(line.headers))}
     return NewMessage(payload, _id(line, payload), headers)
 
 
@@ -114,15 +123,20 @@ def _raw(raw: msgspec.Raw | UnsetType, *, null_is_none: bool = False) -> bytes |
 
 
 def _id(line: _Line, payload: bytes) -> int:
-    """The id that the line gives, else that of its event."""
-    if not isinstance(line.id, UnsetType):
-        return line.id.int
-    if isinstance(line.event, UnsetType):
-        return 0
-    try:
-        return _NAMED.decode(payload).id.int
-    except msgspec.DecodeError:
-        return 0
+    """The id that the line gives, else that of its event; 0 where there is none, for a random one."""
+    id_, path = line.id, "$.id"
+    if isinstance(id_, UnsetType):
+        if isinstance(line.event, UnsetType):
+            return 0
+        try:
+            id_, path = _NAMED.decode(payload).id, "$.event.id"
+        except msgspec.DecodeError:
+            return 0
+    if not id_.int:
+        raise SerializationError(
+            "The id must not be the nil UUID; who gives none gets a random one.", path=path
+        )
+    return id_.int
 
 
 def _headers(raw: msgspec.Raw) -> Steps[Headers]:

@@ -1,11 +1,13 @@
 """Messages in as they are (shell): a body that is one message, or one message a line."""
 
 import uuid
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 from bridge.errors import BadRequest, BridgeError, SerializationError
+from bridge.limits import NDJSON_LINE_BYTES_MAX
 from bridge.messagelog import Headers, NewMessage, TopicRef
 from bridge.policy.body_kinds import BodyKind
 from bridge.telemetry.trace_context import headers_with
@@ -13,9 +15,11 @@ from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.codings import inflater_of
 from bridge.web.bodies.line_intake import ChunkReader, LineIntake
 from bridge.web.bodies.whole import check_coding, invite, read_any
+from bridge.web.bodies.whole_messages import whole_line_bytes_max
 from bridge.web.handlers.answers import answer, created
 from bridge.web.keys import CLIENT, DEADLINE, SERVICES, TRACE
 from bridge.web.server.answer_headers import ANSWER_HEADERS
+from bridge.web.server.tickets import hold_body
 from bridge.web.wire.bulk import (
     LineKind,
     message_headers,
@@ -60,7 +64,8 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
     """
     NDJSON: each line's value is a message, as its own bytes, under a random id; committed in batches, in order.
 
-    With `lines=messages` each line is an object as `GET` gives it, and the message in it keeps its id and headers.
+    With `lines=messages` each line is an object as `GET` gives it, and the message in it keeps its id and headers. Such a
+    line is as long as a message of `MAX_REQUEST_BODY_SIZE` needs; of a long one no more is held than of other bodies.
 
     201 if every line is stored. A faulty line stops everything after it (`on_error=stop`: 400, and what was stored
     before it is told), or is passed over (`on_error=skip`: 207, or 400 where nothing was left). The request's time
@@ -82,7 +87,16 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
             clock=services.clock,
             batch_timeout_s=request[DEADLINE].remaining_s(),
         )
-        intake = LineIntake(writer, inflater, on_error=query.on_error, line_kind=query.line_kind)
+        whole_bytes_max = whole_line_bytes_max(request.client_max_size)
+        intake = LineIntake(
+            writer,
+            inflater,
+            on_error=query.on_error,
+            line_kind=query.line_kind,
+            line_bytes_max=whole_bytes_max if copied else NDJSON_LINE_BYTES_MAX,
+            headers=headers,
+            hold=partial(hold_body, request),
+        )
         services.lifecycle.backstops.lift()
         try:
             await _read_lines(request, writer, intake)

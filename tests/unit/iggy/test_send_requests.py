@@ -1,4 +1,3 @@
-import math
 import struct
 
 import pytest
@@ -110,7 +109,7 @@ def test_headers_are_in_order_of_their_keys() -> None:
     assert body.index(b"\x00a\x03") < body.index(b"\x00b\x03") < body.index("\x00é\x03".encode())
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, 2**64, -(2**63) - 1])
+@pytest.mark.parametrize("value", [2**64, -(2**63) - 1])
 def test_a_number_that_iggy_has_no_kind_for_is_refused(value: HeaderValue) -> None:
     with pytest.raises(BadRequest):
         send_request(TOPIC, 9, NewRecords.of([NewMessage(b"p", 1, {"k": value})]), 1)

@@ -53,6 +53,8 @@ def test_headers_count_with_the_frame_that_iggy_puts_around_them() -> None:
         with_header("k", "ü" * 128),
         with_header("k", 2**64),
         with_header("k", -(2**63) - 1),
+        with_header("k", float("nan")),
+        with_header("k", float("inf")),
         with_header("k", "\ud800"),
         with_header("\ud800", "v"),
     ],
@@ -84,7 +86,6 @@ def test_the_first_message_that_is_out_of_bounds_is_named() -> None:
         with_header("k", 2**64 - 1),
         with_header("k", -(2**63)),
         with_header("k", True),
-        with_header("k", float("inf")),
     ],
 )
 def test_what_lies_on_the_bound_is_let_through(messages: list[NewMessage]) -> None:
