@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from bridge.clock import Clock, Deadline
-from bridge.errors import AlreadyExists, BridgeError, NotFound, PollError
+from bridge.errors import BridgeError, NotFound, PollError
 from bridge.limits import CANARY_FRESH_S, CANARY_RETENTION_AGE_S, CANARY_TIMEOUT_S
 from bridge.messagelog import (
     FromOffset,
@@ -17,6 +17,7 @@ from bridge.messagelog import (
     Retention,
     ToPartition,
     TopicRef,
+    ensure_topic,
 )
 from bridge.telemetry.metrics import CanaryMetrics
 
@@ -98,7 +99,13 @@ class Canary:
         try:
             receipt = await self._store(message, deadline)
         except NotFound:
-            await self._make_topic(deadline)
+            await ensure_topic(
+                self._log,
+                self._topic,
+                retention=Retention(age_s=CANARY_RETENTION_AGE_S),
+                with_stream=True,
+                deadline=deadline,
+            )
             receipt = await self._store(message, deadline)
         # Iggy may confirm without saying where.
         place = Last() if receipt.offset is None else FromOffset(receipt.offset)
@@ -108,15 +115,3 @@ class Canary:
 
     async def _store(self, message: NewMessage, deadline: Deadline) -> Receipt:
         return await self._log.append(self._topic, ToPartition(0), (message,), deadline=deadline)
-
-    async def _make_topic(self, deadline: Deadline) -> None:
-        # Others may be making the same.
-        with suppress(AlreadyExists):
-            await self._log.create_stream(self._topic.stream, deadline=deadline)
-        with suppress(AlreadyExists):
-            await self._log.create_topic(
-                self._topic,
-                partitions_count=1,
-                retention=Retention(age_s=CANARY_RETENTION_AGE_S),
-                deadline=deadline,
-            )

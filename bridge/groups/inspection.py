@@ -46,6 +46,7 @@ def group_info(context: Context, scope: Scope, info: TopicInfo) -> GroupInfo:
             for each in info.partitions
         ),
         group.used_us,
+        dead_letter_topic(scope).topic,
     )
 
 

@@ -7,12 +7,11 @@ order is the one: bridges that start at once agree by that.
 """
 
 import secrets
-from contextlib import suppress
 from typing import Final, NamedTuple
 
 from bridge import limits
 from bridge.clock import Deadline
-from bridge.errors import AlreadyExists, NotFound, TopicError
+from bridge.errors import NotFound, TopicError
 from bridge.groups.ledger import LedgerState, piece_of, restored
 from bridge.groups.tokens import TOKEN_KEY_BYTES
 from bridge.messagelog import (
@@ -25,6 +24,7 @@ from bridge.messagelog import (
     Retention,
     ToPartition,
     TopicRef,
+    ensure_topic,
 )
 
 LEDGER: Final = "ledger"
@@ -62,17 +62,12 @@ class LedgerTopics(NamedTuple):
     @classmethod
     async def ensure(cls, log: MessageLog, stream: str, *, deadline: Deadline) -> "LedgerTopics":
         """The topics in *stream*; made, with the stream, where they are missing."""
-        try:
-            for name in _RETENTIONS:
-                await log.partitions_count(TopicRef(stream, name), deadline=deadline)
-        except NotFound:
-            with suppress(AlreadyExists):
-                await log.create_stream(stream, deadline=deadline)
-            for name, retention in _RETENTIONS.items():
-                with suppress(AlreadyExists):
-                    await log.create_topic(
-                        TopicRef(stream, name), partitions_count=1, retention=retention, deadline=deadline
-                    )
+        for name, retention in _RETENTIONS.items():
+            topic = TopicRef(stream, name)
+            try:
+                await log.partitions_count(topic, deadline=deadline)
+            except NotFound:
+                await ensure_topic(log, topic, retention=retention, with_stream=True, deadline=deadline)
         found = await cls.find(log, stream, deadline=deadline)
         if found is None:
             raise NotFound

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import structlog
 
 from bridge import limits
 from bridge.clock import Deadline
-from bridge.errors import AlreadyExists, BridgeError, NotFound
+from bridge.errors import BridgeError, NotFound
 from bridge.groups.dead_letters import dead_letter, dead_letter_topic
 from bridge.groups.records import (
     AckKind,
@@ -24,7 +23,7 @@ from bridge.groups.records import (
 from bridge.groups.served_groups import Context, Reservation, ServedGroup, ServedGroups
 from bridge.groups.tokens import Token
 from bridge.groups.values import Delivery
-from bridge.messagelog import Appender, Message, NewMessage, ToPartition, TopicRef
+from bridge.messagelog import Appender, Message, NewMessage, ToPartition, TopicRef, ensure_topic
 from bridge.telemetry.group_metrics import GroupMetrics
 
 _log = structlog.get_logger("bridge.groups")
@@ -268,8 +267,8 @@ class Receiving:
         try:
             await self._appender.append(topic, ToPartition(0), letters, deadline=deadline)
         except NotFound:
-            with suppress(AlreadyExists):
-                await self._context.log.create_topic(topic, partitions_count=1, deadline=deadline)
+            # Not with its stream: who removed that wants no letters in a new one.
+            await ensure_topic(self._context.log, topic, with_stream=False, deadline=deadline)
             await self._appender.append(topic, ToPartition(0), letters, deadline=deadline)
 
     def _aside_deadline(self) -> Deadline:

@@ -63,13 +63,14 @@ class GroupInfo(NamedTuple):
     A group; *members* are the processes that have receivers for it, or had within 10 s.
 
     While no group at all is used nobody says that he is there: a process that is killed then stands among them until 10 s
-    after the next use.
+    after the next use. The dead-letter topic is in the stream of the group's own, and there once a message is given up.
     """
 
     name: str
     members: tuple[str, ...]
     partitions: tuple[GroupPartition, ...]
     used_at_us: int
+    dead_letter_topic: str
 
     @property
     def lag(self) -> int:

@@ -1,6 +1,7 @@
 """The port: what any log must promise, and the values that cross it (pure)."""
 
 from bridge.messagelog.bounds import check_append, check_message, check_placement
+from bridge.messagelog.ensuring import ensure_topic
 from bridge.messagelog.hot_pages import HotPages
 from bridge.messagelog.port import (
     Appender,
@@ -90,6 +91,7 @@ __all__ = (
     "check_append",
     "check_message",
     "check_placement",
+    "ensure_topic",
     "partition_of_key",
     "sealed",
 )

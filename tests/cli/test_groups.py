@@ -96,6 +96,25 @@ def test_dead_letters_are_listed_and_sent_back_once(cli: Cli, topic: str, port: 
     assert len(cli.lines("tail", "-t", topic)) == 4
 
 
+def test_the_letters_of_a_group_with_a_very_long_name_are_found(cli: Cli, topic: str, port: int) -> None:
+    stream, group = topic.split("/", maxsplit=1)[0], f"g{'1' * 190}"
+    long_topic = f"{stream}/t{'2' * 200}"
+    assert cli("topics", "add", long_topic).returncode == 0
+    cli.json("pub", "-t", long_topic, "lost")
+    give_up(port, long_topic, group, 1)
+    assert [each["came_from"] for each in cli.json("groups", "dlq", "ls", long_topic, group)] == ["0:0"]
+    assert cli.json("groups", "dlq", "redrive", long_topic, group, "-y") == {"sent": 1, "found": 0}
+    told = cli.json("groups", "info", long_topic, group)["dead_letter_topic"]
+    assert told in [each["name"] for each in cli.json("topics", "ls", stream)]
+
+
+def test_letters_outlive_their_group(cli: Cli, topic: str, port: int) -> None:
+    cli.json("pub", "-t", topic, "lost")
+    give_up(port, topic, "workers", 1)
+    assert cli("groups", "rm", topic, "workers", "-y").returncode == 0
+    assert len(cli.json("groups", "dlq", "ls", topic, "workers")) == 1
+
+
 def test_a_redrive_that_was_cut_before_it_settled_sends_nothing_twice(
     cli: Cli, topic: str, port: int
 ) -> None:

@@ -1,7 +1,18 @@
+import asyncio
+
 import pytest
 
 from bridge.errors import AlreadyExists, BadRequest, StreamNotFound, TopicNotFound
-from bridge.messagelog import Durability, First, NewMessage, PartitionInfo, Retention, ToPartition, TopicRef
+from bridge.messagelog import (
+    Durability,
+    First,
+    NewMessage,
+    PartitionInfo,
+    Retention,
+    ToPartition,
+    TopicRef,
+    ensure_topic,
+)
 from tests.support.log_backends import AnyLog, Backend, soon
 
 
@@ -106,3 +117,28 @@ async def test_a_topic_counts_by_partition(log: AnyLog, topic: TopicRef) -> None
     assert found.partitions[1].end_offset == 5
     assert found.partitions[1].size_bytes >= 500
     assert found.messages_count == 5
+
+
+async def test_a_topic_is_made_once_however_many_see_to_it(log: AnyLog, stream: str) -> None:
+    for name, with_stream in ((stream, False), (f"{stream}-own", True)):
+        ref, kept = TopicRef(name, "seen-to"), Retention(age_s=3600)
+        await asyncio.gather(
+            *(
+                ensure_topic(log, ref, retention=kept, with_stream=with_stream, deadline=soon())
+                for _ in range(4)
+            )
+        )
+        await log.append(ref, ToPartition(0), [NewMessage(b"x")], deadline=soon())
+        await ensure_topic(log, ref, with_stream=with_stream, deadline=soon())
+        found = await log.topic(ref, deadline=soon())
+        assert (found.messages_count, found.partitions_count, found.retention) == (1, 1, kept)
+
+
+async def test_a_topic_is_not_seen_to_without_its_stream_unless_that_is_asked_for(
+    log: AnyLog, stream: str
+) -> None:
+    ref = TopicRef(f"{stream}-none", "x")
+    with pytest.raises(StreamNotFound):
+        await ensure_topic(log, ref, with_stream=False, deadline=soon())
+    with pytest.raises(StreamNotFound):
+        await log.stream(ref.stream, deadline=soon())

@@ -17,7 +17,7 @@ from bridge.cli.remote.following import partition_ids
 from bridge.cli.remote.messages import SeenMessage, line_of, messages_of, seen_message
 from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.rendering import Column
-from bridge.cli.remote.requests import Request
+from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def add_dead_letters(groups: typer.Typer) -> None:
 
 async def _list(call: Call, topic: TopicName, group: _Group) -> None:
     """List the dead letters of a group that were not sent back."""
-    path = topic_path(_letters_of(topic, group))
+    path = topic_path(await _letters_of(call, topic, group))
     begin: dict[int, int] = {}
     try:
         redriven = await call.client.ask(Request("GET", f"{path}/groups/{_REDRIVE}", again=True))
@@ -94,7 +94,7 @@ async def _redrive(call: Call, topic: TopicName, group: _Group, *, yes: Yes = Fa
     """
     from bridge.cli.remote.sending import Sender  # noqa: PLC0415 (the client takes half a second)
 
-    source, path = topic_path(_letters_of(topic, group)), topic_path(topic)
+    source, path = topic_path(await _letters_of(call, topic, group)), topic_path(topic)
     if not call.client.only_shows:
         await call.client.ask(Request("GET", source, again=True))
         confirm(f"Send the dead letters of {group} back to {topic}?", yes=yes)
@@ -145,6 +145,14 @@ def _outgoing(letter: SeenMessage) -> "Outgoing":
     return Outgoing(letter.id, line_of(letter, headers), letter.headers[f"{_OURS}partition"])
 
 
-def _letters_of(topic: str, group: str) -> str:
+async def _letters_of(call: Call, topic: str, group: str) -> str:
+    """The dead-letter topic, as the bridge says; as such topics are mostly named, where the group was removed since."""
     stream, name = split_topic(topic)
-    return f"{stream}/{name}.{group}.dlq"
+    try:
+        path = f"{topic_path(topic)}{path_of('groups', group)}"
+        found = await call.client.ask(Request("GET", path, again=True))
+    except CommandFailed as failure:
+        if failure.code is not ExitCode.NOT_FOUND:
+            raise
+        return f"{stream}/{name}.{group}.dlq"
+    return f"{stream}/{found['dead_letter_topic']}"

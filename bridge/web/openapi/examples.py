@@ -122,6 +122,7 @@ GROUP: Final = {
     "in_flight": 1,
     "partitions_count": 1,
     "used_at": _TIME,
+    "dead_letter_topic": "events.mailer.dlq",
     "partitions": [
         {
             "partition_id": 0,

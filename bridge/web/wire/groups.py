@@ -139,6 +139,9 @@ class GroupRow(msgspec.Struct):
     in_flight: Annotated[int, Meta(ge=0, description="Messages out under a lease")]
     partitions_count: Annotated[int, Meta(ge=0)]
     used_at: Time
+    dead_letter_topic: Annotated[
+        str, Meta(description="Name, in the same stream, of the topic that gets what it gives up")
+    ]
 
 
 class PartitionOfGroup(msgspec.Struct):
@@ -342,7 +345,7 @@ def groups_json(groups: Sequence[GroupInfo]) -> bytes:
     return msgspec.json.encode([GroupRow(*_row(each)) for each in groups])
 
 
-def _row(group: GroupInfo) -> tuple[str, Sequence[str], int, int, int, str]:
+def _row(group: GroupInfo) -> tuple[str, Sequence[str], int, int, int, str, str]:
     """The fields of `GroupRow`."""
     return (
         group.name,
@@ -351,6 +354,7 @@ def _row(group: GroupInfo) -> tuple[str, Sequence[str], int, int, int, str]:
         group.in_flight,
         len(group.partitions),
         rfc3339(group.used_at_us),
+        group.dead_letter_topic,
     )
 
 
