@@ -6,10 +6,12 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bridge.cli.remote import merged_reading
 from tests.support.bridge_cli import Cli
 from tests.support.bridge_process import ROOT, BridgeProcess
 from tests.support.tcp_proxy import fault_proxy
@@ -125,6 +127,25 @@ async def test_a_file_whose_sending_was_killed_is_sent_on_with_nothing_lost_and_
     assert [each["payload"]["n"] for each in found] == list(range(5_000))
     assert max(Counter(each["id"] for each in found).values()) == 1
     assert not list((tmp_path / "state" / "bridge").iterdir())
+
+
+@pytest.mark.parametrize("ahead_bytes", [merged_reading._AHEAD_BYTES, 1_000])
+def test_what_is_kept_of_several_partitions_is_shown_in_the_order_it_came(
+    cli: Cli, topic: str, ahead_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(merged_reading, "_AHEAD_BYTES", ahead_bytes)
+    monkeypatch.setattr(merged_reading, "_AHEAD_BYTES_MIN", 100)
+    cli.json("topics", "grow", topic, "-p", "4")
+    begun = datetime.now(UTC).isoformat()
+    for number in range(24):
+        partition = str((number * number + number // 5) % 3)
+        cli.json("pub", "-t", topic, str(number), "--partition", partition)
+    for place in (("--from", "first"), ("--since", "1h"), ("--from", begun)):
+        found = cli.lines("tail", "-t", topic, *place)
+        assert [each["payload"] for each in found] == list(range(24))
+        assert {each["partition_id"] for each in found} == {0, 1, 2}
+    assert len(cli.lines("tail", "-t", topic, "--from", "first", "-c", "7")) == 7
+    assert cli.lines("tail", "-t", topic, "--from", datetime.now(UTC).isoformat()) == []
 
 
 async def test_a_reply_that_is_lost_while_sending_is_looked_for_and_nothing_is_twice(

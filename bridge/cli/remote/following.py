@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -84,9 +84,9 @@ def _told(event: ServerEvent, out: Output) -> float:
     return float(told.get("retry_ms", 0)) / 1000 if event.name in {"bye", "open"} else 0.0
 
 
-async def partition_ids(client: "Client", path: str) -> list[int]:
+async def topic_told(client: "Client", path: str) -> dict[str, Any]:
     """
-    The partitions of the topic at *path*, of the default topic too.
+    The topic at *path*, the default topic too, as the bridge tells of it.
 
     Raises:
         CommandFailed: if there is no such topic.
@@ -98,8 +98,18 @@ async def partition_ids(client: "Client", path: str) -> list[int]:
                 named = orjson.loads(event.data)
                 path = f"/streams/{named['stream']}/topics/{named['topic']}"
                 break
-    topic = await client.ask(Request("GET", path, again=True))
-    return [partition["id"] for partition in topic["partitions"]]
+    topic: dict[str, Any] = await client.ask(Request("GET", path, again=True))
+    return topic
+
+
+async def partition_ids(client: "Client", path: str) -> list[int]:
+    """
+    The partitions of the topic at *path*, of the default topic too.
+
+    Raises:
+        CommandFailed: if there is no such topic.
+    """
+    return [partition["id"] for partition in (await topic_told(client, path))["partitions"]]
 
 
 async def newest(client: "Client", path: str, count: int) -> list[tuple[SeenMessage, bytes]]:

@@ -8,7 +8,8 @@ import typer
 
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.following import Start, follow, newest, partition_ids
+from bridge.cli.remote.following import Start, follow, newest
+from bridge.cli.remote.merged_reading import read_merged
 from bridge.cli.remote.messages import messages_of, seen_message
 from bridge.cli.remote.names import place_of, topic_path
 from bridge.cli.remote.requests import Request, path_of
@@ -47,7 +48,6 @@ _Count = Annotated[
     int | None, typer.Option("--count", "-c", min=1, help="End after so many messages.", show_default=False)
 ]
 _PAGE: Final = 100
-_LINES: Final = {"Accept": "application/x-ndjson"}
 _WAIT_MS: Final = 20_000
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -103,11 +103,7 @@ async def _tail(
     where: _Where = None,
     count: _Count = None,
 ) -> None:
-    """
-    Show the newest messages, or those since a time; with -f go on with what comes.
-
-    Without -f what is since a time is shown partition by partition.
-    """
+    """Show the newest messages, or those since a time, in the order they came; with -f go on with what comes."""
     path, show = topic_path(topic), Screen(call.out, _event_types(where), count)
     if from_ is None and since is None:
         cursor = await _end_of(call.client, path) if on else ""
@@ -115,9 +111,10 @@ async def _tail(
             show.message(message, line)
         start = Start((("cursor", cursor),), show.event_types)
     else:
-        start = Start((_place(from_, since),), show.event_types)
+        place = _place(from_, since)
+        start = Start((place,), show.event_types)
         if not on:
-            await _show_kept(call.client, path, start.parameters, show)
+            await _show_kept(call.client, path, place, show)
     if on:
         await _show_live(call, path, start, show)
 
@@ -152,16 +149,13 @@ async def _show_live(call: Call, path: str, start: "Start", show: "Screen") -> N
                 return
 
 
-async def _show_kept(client: "Client", path: str, place: tuple[tuple[str, str], ...], show: "Screen") -> None:
+async def _show_kept(client: "Client", path: str, place: tuple[str, str], show: "Screen") -> None:
     """What is there now, from *place* on."""
-    for partition_id in await partition_ids(client, path):
-        query = (("partition_id", str(partition_id)), *place)
-        request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
-        async with client.lines(request) as (lines, _):
-            async for line in lines:
-                if show.is_full:
-                    return
-                show.message(seen_message(line), line)
+    async with aclosing(read_merged(client, path, place)) as messages:
+        async for message, line in messages:
+            show.message(message, line)
+            if show.is_full:
+                return
 
 
 async def _work(call: Call, path: str, count: int | None) -> None:
