@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header -q
 
-.PHONY: run test lint types rules unit fuzz fuzz-smoke power-cut bench lock clean
+.PHONY: run test lint types rules unit fuzz fuzz-smoke power-cut bench generated lock clean
 
 run: $(SERVES)
 	@$(BIN)/bridge serve
@@ -53,6 +53,9 @@ power-cut: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench.run
+
+generated: $(STAMP)
+	$(BIN)/python -m tests.generated
 
 # Writes the three lock files: hashes, every extra that one package asks of another, no index address. Needs `uv` on PATH.
 lock:

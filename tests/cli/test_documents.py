@@ -53,7 +53,7 @@ def test_every_command_that_is_shown_runs(cli: Cli, tmp_path: Path, monkeypatch:
 
 def test_the_list_of_commands_is_that_of_the_code() -> None:
     document = DOCUMENT.read_text()
-    assert document == with_commands(document), "python -m tests.readme.generated_cli"
+    assert document == with_commands(document), "python -m tests.generated"
 
 
 def test_every_exit_code_is_told() -> None:

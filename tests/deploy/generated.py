@@ -1,4 +1,4 @@
-"""What under `deploy/` is made from something else (shell). `python -m tests.deploy.generated` writes it."""
+"""What under `deploy/` is made from something else (shell). `python -m tests.generated` writes it."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.deploy.manifests import CHART, KUBERNETES, ROOT, settings
 
 _RULES: Final = (ROOT / "deploy" / "prometheus" / "bridge.rules.yaml").read_text()
 _PROMETHEUS_RULE: Final = """\
-# Made from deploy/prometheus/bridge.rules.yaml by `python -m tests.deploy.generated`.
+# Made from deploy/prometheus/bridge.rules.yaml by `python -m tests.generated`.
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:

@@ -69,7 +69,7 @@ def plain(document: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", list(MADE), ids=lambda path: path.name)
 def test_what_is_made_is_the_newest(path: Path) -> None:
-    assert path.read_text() == MADE[path], "run: python -m tests.deploy.generated"
+    assert path.read_text() == MADE[path], "run: python -m tests.generated"
 
 
 @needs("helm")

@@ -1,4 +1,4 @@
-"""The parts of the documents that are made from the code (shell). `python -m tests.readme.generated` writes them anew."""
+"""The parts of the documents that are made from the code (shell). `python -m tests.generated` writes them anew."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The part of docs/cli.md that is made from the code (shell). `python -m tests.readme.generated_cli` writes it anew."""
+"""The part of docs/cli.md that is made from the code (shell). `python -m tests.generated` writes it anew."""
 
 import asyncio
 import re
@@ -68,5 +68,9 @@ def with_commands(document: str) -> str:
     return f"{before}{_BEGIN}{commands()}{_END}{rest.partition(_END)[2]}"
 
 
-if __name__ == "__main__":
+def write() -> None:
     DOCUMENT.write_text(with_commands(DOCUMENT.read_text()))
+
+
+if __name__ == "__main__":
+    write()

@@ -1,4 +1,4 @@
-"""The table of `docs/metrics.md`, made from the code and the advice (shell). `python -m tests.readme.metrics_page` writes it."""
+"""The table of `docs/metrics.md`, made from the code and the advice (shell). `python -m tests.generated` writes it."""
 
 import re
 from collections.abc import Iterator
@@ -69,5 +69,9 @@ def with_table(page: str) -> str:
     return f"{page[: place.end(1)]}{metrics_table()}\n{page[place.start(3) :]}"
 
 
-if __name__ == "__main__":
+def write() -> None:
     PAGE.write_text(with_table(PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    write()

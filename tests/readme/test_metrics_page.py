@@ -11,7 +11,7 @@ def test_there_is_advice_for_every_metric_and_for_nothing_else() -> None:
 
 
 def test_the_page_is_the_newest() -> None:
-    assert with_table(PAGE.read_text()) == PAGE.read_text(), "run: python -m tests.readme.metrics_page"
+    assert with_table(PAGE.read_text()) == PAGE.read_text(), "run: python -m tests.generated"
 
 
 def test_advice_names_only_metrics_that_there_are() -> None:

@@ -38,7 +38,7 @@ def section(title: str) -> str:
 @pytest.mark.parametrize("name", sorted(PARTS))
 def test_a_part_that_is_made_from_the_code_is_the_newest(name: str) -> None:
     page, text = PARTS[name]
-    assert part_of(page.read_text(), name).strip() == text.strip(), "run: python -m tests.readme.generated"
+    assert part_of(page.read_text(), name).strip() == text.strip(), "run: python -m tests.generated"
 
 
 def test_every_exit_code_is_told() -> None:
