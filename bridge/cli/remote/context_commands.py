@@ -8,13 +8,17 @@ from typing import Annotated, Final
 import typer
 
 from bridge.cli.remote.calling import OutputOption, local
+from bridge.cli.remote.completing import contexts_like
 from bridge.cli.remote.contexts import Context, read_contexts, write_contexts
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import did_you_mean
 from bridge.cli.remote.rendering import Column, Form, Output
 from bridge.cli.remote.target import checked_url, read_key
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.", show_default=False)]
+_Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="The context.", show_default=False, autocompletion=contexts_like),
+]
 # As file names and shells take it everywhere.
 _CONTEXT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTEXTS: Final = (

@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, remote
+from bridge.cli.remote.completing import other_topics_like, topics_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
@@ -42,8 +43,18 @@ def add_copy(app: typer.Typer) -> None:
 
 async def _copy(
     call: Call,
-    source: Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="From here.", show_default=False)],
-    target: Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="To here.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="STREAM/TOPIC", help="From here.", show_default=False, autocompletion=topics_like
+        ),
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="STREAM/TOPIC", help="To here.", show_default=False, autocompletion=other_topics_like
+        ),
+    ],
     *,
     to_url: Annotated[
         str | None,

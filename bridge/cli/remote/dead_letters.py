@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.completing import groups_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.following import partition_ids
 from bridge.cli.remote.messages import SeenMessage, line_of, messages_of, seen_message
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 
 _Group = Annotated[
-    str, typer.Argument(metavar="GROUP", help="The group that gave them up.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="GROUP", help="The group that gave them up.", show_default=False, autocompletion=groups_like
+    ),
 ]
 _REDRIVE: Final = "redrive"
 _OURS: Final = "dead-letter-"

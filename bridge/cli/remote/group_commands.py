@@ -6,6 +6,7 @@ import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.completing import groups_like
 from bridge.cli.remote.dead_letters import add_dead_letters
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import place_of, topic_path
@@ -13,7 +14,9 @@ from bridge.cli.remote.rendering import Column, Form, count_text
 from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
-GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="The group.", show_default=False)]
+GroupName = Annotated[
+    str, typer.Argument(metavar="GROUP", help="The group.", show_default=False, autocompletion=groups_like)
+]
 _JSON: Final = {"Content-Type": "application/json"}
 
 

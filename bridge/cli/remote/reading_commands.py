@@ -7,6 +7,7 @@ import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, remote
+from bridge.cli.remote.completing import groups_like, topics_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.following import Start, follow, newest
 from bridge.cli.remote.merged_reading import read_merged
@@ -27,6 +28,7 @@ TopicOption = Annotated[
         metavar="STREAM/TOPIC",
         help="[dim]default: that of the bridge[/]",
         show_default=False,
+        autocompletion=topics_like,
     ),
 ]
 _From = Annotated[
@@ -71,6 +73,7 @@ async def _sub(
             metavar="NAME",
             help="Share the work with all who name it, and settle what is shown.",
             show_default=False,
+            autocompletion=groups_like,
         ),
     ] = None,
     count: _Count = None,

@@ -6,13 +6,20 @@ import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.completing import streams_like, topics_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
 from bridge.cli.remote.rendering import Column, Form, age_text, count_text, size_text
 from bridge.cli.remote.requests import Request, path_of
 
-TopicName = Annotated[str, typer.Argument(metavar="STREAM/TOPIC", help="The topic.", show_default=False)]
-_StreamName = Annotated[str, typer.Argument(metavar="STREAM", help="The stream.", show_default=False)]
+TopicName = Annotated[
+    str,
+    typer.Argument(metavar="STREAM/TOPIC", help="The topic.", show_default=False, autocompletion=topics_like),
+]
+_StreamName = Annotated[
+    str,
+    typer.Argument(metavar="STREAM", help="The stream.", show_default=False, autocompletion=streams_like),
+]
 _JSON: Final = {"Content-Type": "application/json"}
 _FOR_EVER: Final = "forever"
 _ALL: Final = "all"
@@ -72,7 +79,13 @@ def add_topics(app: typer.Typer) -> None:
 async def _list_topics(
     call: Call,
     stream: Annotated[
-        str | None, typer.Argument(metavar="[STREAM]", help="Only of this stream.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="[STREAM]",
+            help="Only of this stream.",
+            show_default=False,
+            autocompletion=streams_like,
+        ),
     ] = None,
 ) -> None:
     """List topics, of one stream or of all."""
