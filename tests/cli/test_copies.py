@@ -17,7 +17,9 @@ KEPT = ("id", "headers", "size", "event", "payload", "text", "payload_base64", "
 
 
 def messages(cli: Cli, topic: str) -> list[dict[str, Any]]:
+    """Of each partition in its order, which is all that a copy keeps."""
     found = cli.lines("tail", "-t", topic, "--from", "first")
+    found.sort(key=lambda each: (each["partition_id"], each["offset"]))
     return [{name: each.get(name) for name in KEPT} for each in found]
 
 
