@@ -77,6 +77,7 @@ def test_a_control_character_does_not_reach_the_terminal(cli: Cli, topic: str) -
         (("pub", "x", "-H", "name"), "--header takes NAME=VALUE"),
         (("pub", ""), "at least one byte"),
         (("pub", "--file", "/nowhere"), "The file cannot be read"),
+        (("tail", "--from", "last"), "What comes next is shown with -f."),
         (("tail", "--from", "first", "--since", "1m"), "Give --from or --since"),
         (("tail", "--from", "2026-01-02T03:04:05"), "A time has a zone"),
         (("tail", "--where", "colour=red"), "--where takes type=TYPE"),

@@ -150,13 +150,15 @@ def _outgoing(letter: SeenMessage) -> "Outgoing":
 
 
 async def _letters_of(call: Call, topic: str, group: str) -> str:
-    """The dead-letter topic, as the bridge says; as such topics are mostly named, where the group was removed since."""
+    """The dead-letter topic, as the bridge says; else, where the group was removed since, as they are mostly named."""
     stream, name = split_topic(topic)
+    mostly = f"{name}.{group}.dlq"
     try:
         path = f"{topic_path(topic)}{path_of('groups', group)}"
         found = await call.client.ask(Request("GET", path, again=True))
     except CommandFailed as failure:
         if failure.code is not ExitCode.NOT_FOUND:
             raise
-        return f"{stream}/{name}.{group}.dlq"
-    return f"{stream}/{found['dead_letter_topic']}"
+        found = {}
+    # A bridge of an older version does not tell.
+    return f"{stream}/{found.get('dead_letter_topic', mostly)}"

@@ -117,6 +117,8 @@ async def _tail(
         place = _place(from_, since)
         start = Start((place,), show.event_types)
         if not on:
+            if place == ("from", "last"):
+                raise CommandFailed("What comes next is shown with -f.", ExitCode.USAGE)
             await _show_kept(call.client, path, place, show)
     if on:
         await _show_live(call, path, start, show)
