@@ -221,13 +221,14 @@ class Maintenance:
         rest_s = limits.GROUP_STATS_INTERVAL_S
         while True:
             await asyncio.sleep(rest_s)
-            began_s = self._context.clock.monotonic_s()
+            began_s, share = self._context.clock.monotonic_s(), limits.GROUP_STATS_SHARE
             try:
                 await self.measure_once()
             except BridgeError as error:
+                share = limits.GROUP_STATS_FAILED_SHARE
                 _log.debug("group_standing_not_known", code=error.code)
             took_s = self._context.clock.monotonic_s() - began_s
-            rest_s = max(limits.GROUP_STATS_INTERVAL_S, took_s / limits.GROUP_STATS_SHARE)
+            rest_s = max(limits.GROUP_STATS_INTERVAL_S, took_s / share)
 
     async def measure_once(self) -> None:
         """Tell how every group stands, whoever uses it or not, and end those that nobody used for long."""

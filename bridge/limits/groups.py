@@ -59,6 +59,9 @@ GROUP_IDLE_S: Final = 60.0
 # How often it is looked at how groups stand, for the figures; where that takes long, so that it is a tenth of the time.
 GROUP_STATS_INTERVAL_S: Final = 5.0
 GROUP_STATS_SHARE: Final = 0.1
+# After a look that failed it rests as long as that took, GROUP_STATS_TIMEOUT_S where the log is away: a tenth would leave
+# alerts without figures for five minutes after the log is back.
+GROUP_STATS_FAILED_SHARE: Final = 1.0
 # For one such look: a thousand groups of as many topics, each asked for in a millisecond or some.
 GROUP_STATS_TIMEOUT_S: Final = 30.0
 # For the age of groups: partitions with unsettled messages whose first one is remembered (2 MB), groups beyond them have no
