@@ -22,7 +22,16 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 HERE: Final = Path(__file__).resolve().parent
-TARGETS: Final = ("bulk_in", "configuration", "events", "names", "stored_records", "websocket")
+TARGETS: Final = (
+    "bulk_in",
+    "configuration",
+    "events",
+    "found_on_disk",
+    "handed_back",
+    "names",
+    "stored_records",
+    "websocket",
+)
 CANARY: Final = "canary"
 #: What start-up, the seeds and a last slow input may take beyond the time asked for.
 CHILD_EXTRA_S: Final = 60

@@ -10,7 +10,7 @@ from bridge.errors import RequestError
 from bridge.messagelog import TopicRef
 from bridge.web.sockets.framing import CloseCode, Frame, FrameFault, FrameReader, Opcode
 from bridge.web.sockets.operations import Publish, decode_operation, operation_id
-from bridge.web.sockets.publishing import publication_of
+from bridge.web.sockets.publishing import TracedPublication, publication_of
 
 __all__ = ("check",)
 
@@ -53,7 +53,10 @@ def taken(message: bytes) -> tuple[bytes, bytes | None] | None:
         payload = None
         if isinstance(operation, Publish):
             deadline = Deadline.after(1, SystemClock())
-            payload = publication_of(operation, TOPIC, accepted_us=0, deadline=deadline).messages.payloads[0]
+            publication = publication_of(
+                operation, TOPIC, accepted_us=0, deadline=deadline, traced=TracedPublication()
+            )
+            payload = publication.messages.payloads[0]
     except RequestError:
         return None
     return msgspec.json.encode(operation), payload

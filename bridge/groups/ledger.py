@@ -320,5 +320,5 @@ def restored(payloads: Sequence[bytes], made_us: int) -> LedgerState | None:
         return None
     try:
         return _decoder.decode(b"".join(each.body for each in pieces))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -172,7 +172,7 @@ def decoded(payload: bytes) -> Record | None:
         return None
     try:
         record = _decoder.decode(memoryview(payload)[len(_FORMAT) :])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return record if _is_bounded(record) else None
 

@@ -60,6 +60,9 @@ class Tokens:
             raw = bytes.fromhex(text)
         except ValueError:
             raw = b""
+        if raw.hex() != text:
+            # Capitals and spaces would make a second name of the same message.
+            raw = b""
         form = raw[: _FORM.size]
         if not hmac.compare_digest(raw[_FORM.size :], self._signature(form)):
             raise BadRequest("This is no token of a message of this group.", path=path)

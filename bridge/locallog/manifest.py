@@ -57,5 +57,5 @@ def decode(content: bytes) -> Manifest:
         if msgspec.json.decode(content, type=_Head).format > FORMAT:
             raise ConfigError((_NEWER,))
         return msgspec.json.decode(content, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError((_DAMAGED,)) from error

@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 
 from tests.outage.conftest import Call, Start
-from tests.outage.traffic import Caller, Place, Producers, Watch, stored_messages
+from tests.outage.traffic import Caller, Producers, Watch, stored_events
 from tests.outage.watched import WatchedBridge
+from tests.support.checker import Account
 from tests.support.iggy_server import IggyServer
 
 pytestmark = pytest.mark.iggy
@@ -22,13 +23,11 @@ WARM, TURNED_AWAY = 400, 20
 CYCLES = 4
 
 
-async def _written_everywhere(caller: Caller) -> None:
+async def _written_everywhere(caller: Caller, account: Account) -> None:
     """Killed before a partition has its files, server 0.9.0-edge.5 does not start again."""
-    reached: set[int] = set()
-    while len(reached) < PARTITIONS:
-        _, answer = await caller.produce()
-        assert answer.status == 201
-        reached.add(answer.body["partition_id"])
+    load = Producers(caller, account)
+    while len({place.partition_id for place in load.acknowledged.values()}) < PARTITIONS:
+        await load.one(-1, 1, timeout_ms=PATIENT_MS)
 
 
 async def _cycle(caller: Caller, bridge: WatchedBridge, server: IggyServer, load: Producers) -> None:
@@ -53,13 +52,13 @@ async def test_a_server_killed_under_load_loses_nothing_and_leaves_nothing_over(
     port = bridge.started()
     before = None
     sent, answers, outages = 0, Counter[tuple[int, str, str]](), list[float]()
-    acknowledged: dict[str, Place] = {}
+    account = Account("none")
     refused: dict[str, str] = {}
     slowest_s: list[tuple[float, float]] = []
     for cycle in range(CYCLES):
         async with call(port) as caller:
-            await _written_everywhere(caller)
-            load, watch = Producers(caller), Watch(caller)
+            await _written_everywhere(caller, account)
+            load, watch = Producers(caller, account), Watch(caller)
             async with asyncio.TaskGroup() as group:
                 group.create_task(watch.run())
                 await _cycle(caller, bridge, server, load)
@@ -68,7 +67,6 @@ async def test_a_server_killed_under_load_loses_nothing_and_leaves_nothing_over(
         assert load.sent == (PATIENT + HASTY) * REQUESTS
         assert watch.states == {"healthy", "degraded"}
         slowest_s.append((load.slowest_s, watch.slowest_s))
-        acknowledged |= load.acknowledged
         refused |= load.refused
         sent, outages = sent + load.sent, outages + watch.not_ready_s
         answers += load.answers
@@ -78,19 +76,17 @@ async def test_a_server_killed_under_load_loses_nothing_and_leaves_nothing_over(
     after = await asyncio.to_thread(bridge.no_more_than, before)
 
     async with call(port) as caller:
-        stored = await stored_messages(caller, PARTITIONS)
-    copies = Counter(stored.values())
-    assert {event_id for event_id, place in acknowledged.items() if stored.get(place) != event_id} == set()
+        stored = await stored_events(caller, PARTITIONS)
     # Nobody here sends twice, so a second copy would be a retry behind the caller's back.
-    assert {event_id for event_id, count in copies.items() if count > 1} == set()
-    assert {event_id for event_id in refused if refused[event_id] == "not_written"} & copies.keys() == set()
+    account.check(stored)
+    there = {message.id for messages in stored.values() for message in messages}
     assert {answer[0] for answer in answers} <= {503, 504}
     assert answers[503, "disconnected", "not_written"] >= TURNED_AWAY
     for name, value in (
         ("sent", sent),
-        ("acknowledged", len(acknowledged)),
+        ("acknowledged", account.acknowledged_count),
         ("refused", {f"{status} {code} {outcome}": n for (status, code, outcome), n in answers.items()}),
-        ("unknown but stored", sum(event_id in copies for event_id in refused)),
+        ("unknown but stored", sum(event_id in there for event_id in refused)),
         ("not ready, s", [round(each, 2) for each in outages]),
         ("slowest message and /health, s", [(round(one, 2), round(two, 3)) for one, two in slowest_s]),
         ("before, after", [tuple(before), tuple(after)]),

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.outage.conftest import Call, Start
-from tests.outage.traffic import HANG_MARGIN_S, Answer, Caller, Producers, stored_messages
+from tests.outage.traffic import HANG_MARGIN_S, Answer, Caller, Producers, stored_events
 from tests.support.iggy_server import IggyServer
 
 pytestmark = pytest.mark.iggy
@@ -94,12 +94,6 @@ async def test_what_a_paused_server_answers_late_ends_nothing_else(
                 await asyncio.to_thread(bridge.until, "iggy_connection", state="connected")
         # `Producers` takes no other answer than 201, 503 and 504.
         assert load.sent == SENDERS * REQUESTS
-        stored = await stored_messages(caller, 3)
-    assert {event_id: stored.get(place) for event_id, place in load.acknowledged.items()} == {
-        event_id: event_id for event_id in load.acknowledged
-    }
-    not_written = {event_id for event_id, outcome in load.refused.items() if outcome == "not_written"}
-    assert not_written & set(stored.values()) == set()
-    assert len(set(stored.values())) == len(stored)
+        load.account.check(await stored_events(caller, 3))
     bridge.signal()
     assert bridge.ended() == 0

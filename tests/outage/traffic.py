@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from tests.outage.watched import PAUSE_S, WAIT_S
+from tests.support.checker import Account, Stored
 from tests.support.events import generic_event
 
 __all__ = (
@@ -24,6 +25,7 @@ __all__ = (
     "Watch",
     "calling",
     "repeated",
+    "stored_events",
     "stored_messages",
 )
 
@@ -137,12 +139,14 @@ class Producers:
     Many callers at once, each with a bounded number of requests.
 
     Attributes:
+        account: what they sent and were told.
         acknowledged: id of the event -> where its receipt says it is.
         refused: id -> outcome of those that failed.
         answers: how many of each (status, code, outcome).
     """
 
     caller: Caller
+    account: Account = field(default_factory=lambda: Account("none"))
     acknowledged: dict[str, Place] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     answers: Counter[tuple[int, str, str]] = field(default_factory=Counter)
@@ -157,7 +161,12 @@ class Producers:
         """Send *requests* messages one after the other; every answer must be one that the contract allows."""
         for number in range(requests):
             key = {"partition_key": f"key-{name}"} if number % 2 else {}
-            event_id, answer = await self.caller.produce(timeout_ms=timeout_ms, **key)
+            event_id = str(uuid.uuid4())
+            event = generic_event({"n": number}, id=event_id)
+            self.account.send(event_id, canonical(event), writer=name)
+            answer = await self.caller.ask(
+                "POST", "/messages", {"event": event, **key}, timeout_ms=timeout_ms
+            )
             self.slowest_s = max(self.slowest_s, answer.seconds)
             async with self.news:
                 self._take(event_id, answer)
@@ -167,13 +176,15 @@ class Producers:
         if answer.status == 201:
             assert answer.body["event_id"] == event_id
             assert answer.body["durability"] == "persisted"
-            self.acknowledged[event_id] = Place(answer.body["partition_id"], answer.body["offset"])
+            place = self.acknowledged[event_id] = Place(answer.body["partition_id"], answer.body["offset"])
+            self.account.acknowledge(event_id, *place)
             return
         assert answer.status in (503, 504), answer
         assert answer.outcome in ("not_written", "unknown"), answer
         if answer.status == 503:
             assert int(answer.headers["Retry-After"]) >= 1, answer
         self.refused[event_id] = answer.outcome
+        (self.account.refuse if answer.outcome == "not_written" else self.account.doubt)(event_id)
         self.answers[answer.status, answer.body["error"], answer.outcome] += 1
 
     async def acknowledged_more(self, count: int) -> None:
@@ -253,19 +264,33 @@ async def calling(port: int, texts: list[str]) -> AsyncIterator[Caller]:
         yield Caller(f"http://127.0.0.1:{port}", session, texts)
 
 
-async def stored_messages(caller: Caller, partitions: int) -> dict[Place, str]:
-    """Every message of the default topic by its place: the id of its event, which is also that of the message."""
-    found: dict[Place, str] = {}
+def canonical(event: Any) -> bytes:
+    """An event as bytes, whatever the order of its fields."""
+    return json.dumps(event, sort_keys=True).encode()
+
+
+async def stored_events(caller: Caller, partitions: int) -> dict[int, list[Stored]]:
+    """Every event of the default topic, by partition."""
+    found: dict[int, list[Stored]] = {}
     for partition_id in range(partitions):
-        offset = 0
+        stored = found[partition_id] = []
         while True:
-            query = f"partition_id={partition_id}&offset={offset}&count=1000&consumer_id=7"
+            query = f"partition_id={partition_id}&offset={len(stored)}&count=1000&consumer_id=7"
             page = await caller.ask("GET", f"/messages?{query}")
             assert page.status == 200, page
             for message in page.body["messages"]:
                 assert message["id"] == message["event"]["id"]
-                found[Place(partition_id, message["offset"])] = message["id"]
-                offset = message["offset"] + 1
+                stored.append(Stored(message["offset"], message["id"], canonical(message["event"])))
             if not page.body["messages"]:
                 break
     return found
+
+
+async def stored_messages(caller: Caller, partitions: int) -> dict[Place, str]:
+    """Every message of the default topic by its place: the id of its event, which is also that of the message."""
+    stored = await stored_events(caller, partitions)
+    return {
+        Place(partition_id, message.offset): str(message.id)
+        for partition_id, messages in stored.items()
+        for message in messages
+    }

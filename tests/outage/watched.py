@@ -29,8 +29,8 @@ listen = Stop.listen
 def census():
     gc.collect()
     structlog.get_logger("census").info("census", tasks=len(asyncio.all_tasks()))
-def listen_and_count(self):
-    listen(self)
+def listen_and_count(self, **more):
+    listen(self, **more)
     asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, census)
 Stop.listen = listen_and_count
 from bridge.__main__ import main

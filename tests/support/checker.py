@@ -47,11 +47,13 @@ class Account:
         seed: shown with every failure, to run the same again.
         acknowledged: id of a message -> where each of its receipts says it is.
         refused: ids that were told as not written.
+        doubtful: ids of which nobody knows: a write that was given up may be stored late, behind what came after it.
     """
 
     seed: object
     acknowledged: dict[Hashable, list[_Place]] = field(default_factory=dict)
     refused: set[Hashable] = field(default_factory=set)
+    doubtful: set[Hashable] = field(default_factory=set)
     _attempts: dict[Hashable, _Attempt] = field(default_factory=dict)
     _copies: Counter[Hashable] = field(default_factory=Counter)
     _ends: dict[int, int] = field(default_factory=dict)
@@ -74,6 +76,10 @@ class Account:
     def refuse(self, message_id: Hashable) -> None:
         """It was told that nothing was written."""
         self.refused.add(message_id)
+
+    def doubt(self, message_id: Hashable) -> None:
+        """It was told that its outcome is unknown."""
+        self.doubtful.add(message_id)
 
     def check(
         self,
@@ -143,7 +149,7 @@ class Account:
             if attempt is None or message.id in seen:
                 continue
             seen.add(message.id)
-            if self._copies[message.id] == 1:
+            if self._copies[message.id] == 1 and message.id not in self.doubtful:
                 if attempt.number < newest.get(attempt.writer, -1):
                     yield f"{message.id!r} at {partition_id}/{message.offset} is behind what was sent later"
                 newest[attempt.writer] = attempt.number

@@ -80,6 +80,8 @@ class Senders:
             return
         if answer.get("outcome") == "not_written":
             self.account.refuse(text)
+        else:
+            self.account.doubt(text)
         self.without_wait += status == 503 and "Retry-After" not in headers
         self.answers[status, answer["error"], answer.get("outcome", "")] += 1
 

@@ -1,10 +1,45 @@
-"""A proxy on loopback that loses replies or breaks connections when told to."""
+"""A proxy on loopback that loses replies, breaks connections, or is slow, when told to."""
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
-__all__ = ("FaultProxy", "fault_proxy")
+__all__ = ("FaultProxy", "Toxic", "fault_proxy")
+
+_READ_BYTES = 65_536
+#: A narrow line passes what it carries in so much time at once.
+_NARROW_S = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toxic:
+    """
+    What a bad network does to every connection, each way.
+
+    Attributes:
+        latency_s, jitter_s: how long what was sent is on its way.
+        bytes_per_s: how much passes, 0 for all.
+        slice_bytes: the largest piece in which it arrives.
+        cut_after_bytes: a connection is reset once so much has passed, 0 for never.
+    """
+
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    bytes_per_s: int = 0
+    slice_bytes: int = _READ_BYTES
+    cut_after_bytes: int = 0
+
+    @property
+    def piece_bytes(self) -> int:
+        narrow = int(self.bytes_per_s * _NARROW_S) or _READ_BYTES
+        return max(1, min(self.slice_bytes, narrow, self.cut_after_bytes or _READ_BYTES))
+
+    def wait_s(self, size: int, rng: random.Random) -> float:
+        """How long a piece of *size* bytes is on its way."""
+        jitter_s = rng.uniform(-self.jitter_s, self.jitter_s)
+        return self.latency_s + jitter_s + (size / self.bytes_per_s if self.bytes_per_s else 0.0)
 
 
 class FaultProxy:
@@ -13,9 +48,12 @@ class FaultProxy:
 
     Attributes:
         address: host:port to connect to.
+        toxic: from now on, on new connections and on those that are open.
+        flowing: while it is cleared nothing arrives, and nobody is told.
         lose_reply_to: the connection over which these bytes are requested hears nothing any more; by the request and
             not by time, since clients also send heartbeats.
         swallowed: set when a reply was thrown away for it.
+        connections: how many there have been.
     """
 
     def __init__(self, target: str) -> None:
@@ -23,9 +61,14 @@ class FaultProxy:
         self._target = (host, int(port))
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._rng = random.Random(1)
         self.address = ""
+        self.toxic = Toxic()
+        self.flowing = asyncio.Event()
+        self.flowing.set()
         self.lose_reply_to: bytes | None = None
         self.swallowed = asyncio.Event()
+        self.connections = 0
 
     def cut(self) -> None:
         """Reset every connection."""
@@ -33,6 +76,7 @@ class FaultProxy:
             writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         task = asyncio.current_task()
         if task is not None:
             self._tasks.add(task)
@@ -62,16 +106,29 @@ class FaultProxy:
         *,
         replies: bool,
     ) -> None:
+        passed = 0
         with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
+            while data := await reader.read(self.toxic.piece_bytes):
                 if replies and deaf.is_set():
                     self.swallowed.set()
                     continue
                 if not replies and self.lose_reply_to is not None and self.lose_reply_to in data:
                     deaf.set()
-                writer.write(data)
-                await writer.drain()
+                passed += len(data)
+                if not await self._passes(data, passed, writer):
+                    break
         writer.transport.abort()
+
+    async def _passes(self, data: bytes, passed: int, writer: asyncio.StreamWriter) -> bool:
+        """Bring *data* over; whether the connection goes on."""
+        await self.flowing.wait()
+        toxic = self.toxic
+        wait_s = toxic.wait_s(len(data), self._rng)
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        writer.write(data)
+        await writer.drain()
+        return not 0 < toxic.cut_after_bytes <= passed
 
     async def close(self) -> None:
         self.cut()

@@ -87,6 +87,13 @@ def test_whatever_else_stands_in_the_topic_is_no_record_or_one_that_can_be_told_
     assert record is None or decoded(encoded(record)) == record
 
 
+def test_a_name_that_is_no_text_makes_no_record() -> None:
+    # MessagePack takes any bytes for a string; what reads it raises another error for them than for the rest.
+    whole = encoded(DeleteGroup(1, Scope("stream", "topic", "group")))
+    assert decoded(whole) is not None
+    assert decoded(whole.replace(b"group", b"gr\xffup")) is None
+
+
 def test_a_record_of_another_version_or_cut_or_too_long_is_none() -> None:
     whole = encoded(RECORDS[1])
     assert decoded(b"BGL2" + whole[4:]) is None

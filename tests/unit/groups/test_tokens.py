@@ -68,3 +68,11 @@ def test_a_token_of_another_version_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         text = OURS.text(Token(1, 2, 3))
     with pytest.raises(BadRequest, match="version"):
         OURS.read(text, path="token")
+
+
+def test_a_message_has_one_token_and_not_another_in_capitals_or_with_spaces() -> None:
+    text = OURS.text(Token(1, 2, 0xABCDEF))
+    assert OURS.read(text, path="$") == Token(1, 2, 0xABCDEF)
+    for other in (text.upper(), f"{text} ", f"{text[:2]} {text[2:]}"):
+        with pytest.raises(BadRequest):
+            OURS.read(other, path="$")

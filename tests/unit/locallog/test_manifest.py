@@ -36,6 +36,8 @@ def test_a_member_of_a_later_bridge_is_no_fault() -> None:
         encode(MADE).replace(b"555", b"xyz"),
         encode(MADE).replace(b'"messages_count": 3', b'"messages_count": -3'),
         encode(MADE).replace(b'"format": 1', b'"format": "1"'),
+        encode(MADE).replace(b'made_at": "', b'made_at": "\xff'),
+        encode(MADE).replace(b"{", b'{"also": ' + b"[" * 50_000, 1),
     ],
 )
 def test_what_is_no_manifest_is_damaged(content: bytes) -> None:
