@@ -24,3 +24,7 @@ KEY_REQUESTS_PER_S_MAX: Final = 1_000_000
 KEY_BYTES_PER_S_MAX: Final = 2**40
 # By so much at most a key may be behind with its bytes, after a body that was longer than what it may send in that time.
 KEY_DEBT_S_MAX: Final = 3_600.0
+# A key that ended stays in the file so long, so that whoever still shows it is seen to show an old one.
+KEY_KEPT_AFTER_END_DAYS: Final = 90
+# Two commands that change the file wait for each other: a change takes milliseconds.
+KEYS_FILE_LOCK_WAIT_S: Final = 5.0

@@ -1,0 +1,1 @@
+"""`bridge keys`: the file of keys made and changed on this machine (wiring)."""

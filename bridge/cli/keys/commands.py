@@ -1,0 +1,279 @@
+"""`bridge keys` (wiring): keys made, listed, rotated and revoked in a file on this machine."""
+
+import os
+import secrets
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+
+import typer
+
+from bridge.cli.remote.calling import OutputOption, local
+from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.names import age_of
+from bridge.cli.remote.rendering import Column, Form, Output
+
+if TYPE_CHECKING:
+    from bridge.policy.keys_file import StoredKey
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.", show_default=False)]
+_File = Annotated[
+    Path | None,
+    typer.Option("--file", metavar="PATH", help="File of keys; KEYS_FILE when left out.", show_default=False),
+]
+_ConfigPath = Annotated[
+    str | None, typer.Option("--config", metavar="PATH", help="TOML file with settings, as serve takes it.")
+]
+_Expires = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="90d, 12h, or a time such as 2027-01-31T00:00:00Z.", show_default=False
+    ),
+]
+_Allow = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PERMISSION",
+        help="produce, consume, admin or metrics, and where it is not for all topics which, as in "
+        "produce:orders/*; may be given again.",
+        show_default=False,
+    ),
+]
+_KEYS: Final = (
+    Column("id", "ID"),
+    Column("name", "NAME"),
+    Column("state", "STATE"),
+    Column("permissions", "PERMISSIONS", text=" ".join),
+    Column("expires_at", "EXPIRES"),
+    Column("networks", "NETWORKS", text=lambda value: " ".join(value) or "-"),
+    Column("requests_per_s", "REQUESTS/S", right=True),
+    Column("bytes_per_s", "BYTES/S", right=True),
+    Column("created", "CREATED"),
+)
+
+
+def add_keys(app: typer.Typer) -> None:
+    """Add the commands."""
+    keys = typer.Typer(
+        help="The keys of callers, in a file that holds their hashes alone. A bridge that serves it takes each change "
+        "within 10 seconds, or at once on SIGHUP.",
+        no_args_is_help=True,
+    )
+    keys.command("add")(local(_add))
+    keys.command("list")(local(_list))
+    keys.command("rotate")(local(_rotate))
+    keys.command("revoke")(local(_revoke))
+    app.add_typer(keys, name="keys")
+
+
+class _Store(NamedTuple):
+    path: Path
+    pepper: str | None
+
+
+def _store(file: Path | None, config_path: str | None) -> _Store:
+    """The file that is meant, and what its keys are hashed under."""
+    from bridge.config import Inputs, parse  # noqa: PLC0415
+    from bridge.errors import ConfigError  # noqa: PLC0415
+    from bridge.process.files import read_secret, read_toml  # noqa: PLC0415
+
+    flags = {} if file is None else {"KEYS_FILE": str(file)}
+    try:
+        toml_text = None if config_path is None else read_toml(config_path)
+        # Without the rule that the file can be used: it may not be there yet.
+        http = parse(
+            Inputs(flags=flags, environ=os.environ, toml_text=toml_text, read_secret=read_secret)
+        ).config.http
+    except ConfigError as error:
+        raise CommandFailed("; ".join(error.faults), ExitCode.USAGE) from None
+    if http.keys_file is None:
+        raise CommandFailed(
+            "Which file of keys?", ExitCode.USAGE, hint="Name it with --file, or set KEYS_FILE."
+        )
+    return _Store(Path(http.keys_file), http.keys_pepper)
+
+
+def _add(
+    name: _Name,
+    *,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="admin, editor, viewer or auditor; may be given again.", show_default=False),
+    ] = None,
+    allow: _Allow = None,
+    expires: _Expires = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CIDR", help="Only from there; may be given again.", show_default=False),
+    ] = None,
+    requests_per_second: Annotated[
+        int | None, typer.Option(metavar="N", help="For all who have the key together.", show_default=False)
+    ] = None,
+    burst: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Requests at once; one second's when left out.", show_default=False),
+    ] = None,
+    bytes_per_second: Annotated[
+        int | None, typer.Option(metavar="N", help="Of what is sent with the key.", show_default=False)
+    ] = None,
+    file: _File = None,
+    config_path: _ConfigPath = None,
+    output: OutputOption = Form.TABLE,
+) -> None:
+    """Make a key, and show it this once on stdout: the file keeps its hash alone."""
+    from bridge.cli.keys.store import change_stored  # noqa: PLC0415
+    from bridge.policy.access import ROLES  # noqa: PLC0415
+    from bridge.policy.key_changes import KeyChangeRefused, added, hashed  # noqa: PLC0415
+    from bridge.policy.key_texts import new_key  # noqa: PLC0415
+    from bridge.policy.keys_file import StoredKey  # noqa: PLC0415
+
+    unknown = [each for each in role or () if each not in ROLES]
+    if unknown or not (role or allow):
+        raise CommandFailed(
+            "What may it?", ExitCode.USAGE, hint=f"--role {'|'.join(ROLES)}, or --allow produce:orders/*."
+        )
+    permissions = [text for each in role or () for text in ROLES[each]] + (allow or [])
+    store, now, made = _store(file, config_path), _now(), new_key(secrets.randbelow)
+    key = StoredKey(
+        id=made.id,
+        name=name,
+        permissions=list(dict.fromkeys(permissions)),
+        created=now,
+        expires_at=_end(expires, now),
+        networks=network or [],
+        requests_per_s=requests_per_second,
+        burst=burst,
+        bytes_per_s=bytes_per_second,
+    )
+    key = hashed(key, made.text, store.pepper)
+    try:
+        change_stored(store.path, lambda keys: (added(keys, key, now), None), makes=True)
+    except KeyChangeRefused as error:
+        raise CommandFailed(str(error), hint="`bridge keys list` lists all keys.") from None
+    _show_new(Output(output), key, made.text)
+
+
+def _list(*, file: _File = None, config_path: _ConfigPath = None, output: OutputOption = Form.TABLE) -> None:
+    """List the keys, those that have ended too; neither they nor their hashes are shown."""
+    from bridge.cli.keys.store import read_stored  # noqa: PLC0415
+
+    now = _now()
+    keys = sorted(read_stored(_store(file, config_path).path), key=lambda each: (each.name, each.created))
+    Output(output).rows(_KEYS, [_row(each, now) for each in keys])
+
+
+def _rotate(
+    name: _Name,
+    *,
+    grace: Annotated[
+        str, typer.Option(metavar="TIME", help="How long the keys there are still hold.")
+    ] = "24h",
+    expires: _Expires = None,
+    file: _File = None,
+    config_path: _ConfigPath = None,
+    output: OutputOption = Form.TABLE,
+) -> None:
+    """Make a second key that may the same, show it this once on stdout, and give the first one an end."""
+    from bridge.cli.keys.store import change_stored  # noqa: PLC0415
+    from bridge.policy.key_changes import NoSuchKey, rotated  # noqa: PLC0415
+    from bridge.policy.key_texts import new_key  # noqa: PLC0415
+
+    store, now, made = _store(file, config_path), _now(), new_key(secrets.randbelow)
+    lasts, expires_at = age_of(grace), _end(expires, now)
+    ends = _later(now, lasts)
+    try:
+        key = change_stored(
+            store.path,
+            lambda keys: rotated(
+                keys, name, made, pepper=store.pepper, grace=lasts, expires_at=expires_at, now=now
+            ),
+        )
+    except NoSuchKey as error:
+        raise _no_such_key(error) from None
+    out = Output(output)
+    out.note(f"The keys of {name} that there were hold until {_shown(ends)} at most.")
+    _show_new(out, key, made.text)
+
+
+def _revoke(
+    named: Annotated[
+        str, typer.Argument(metavar="NAME|ID", help="All keys of this name, or one.", show_default=False)
+    ],
+    *,
+    file: _File = None,
+    config_path: _ConfigPath = None,
+) -> None:
+    """End a key for good: nobody is let in with it any more, and what is open with it is closed."""
+    from bridge.cli.keys.store import change_stored  # noqa: PLC0415
+    from bridge.policy.key_changes import NoSuchKey, revoked  # noqa: PLC0415
+
+    now = _now()
+    try:
+        ended = change_stored(_store(file, config_path).path, lambda keys: revoked(keys, named, now))
+    except NoSuchKey as error:
+        raise _no_such_key(error) from None
+    for each in ended:
+        Output(Form.TABLE).note(f"Revoked {each.id}, of {each.name}.")
+
+
+def _no_such_key(error: Exception) -> CommandFailed:
+    return CommandFailed(str(error), ExitCode.NOT_FOUND, hint="`bridge keys list` lists all keys.")
+
+
+def _show_new(out: Output, key: "StoredKey", text: str) -> None:
+    if out.form is not Form.TABLE:
+        out.one({"id": key.id, "name": key.name, "key": text}, ())
+        return
+    out.note(f"{key.name}, id {key.id}: {' '.join(key.permissions)}. It is shown this once:")
+    out.text(text)
+
+
+def _row(key: "StoredKey", now: datetime) -> dict[str, Any]:
+    state = "in force"
+    if key.revoked_at is not None:
+        state = "revoked"
+    elif key.ended(now):
+        state = "expired"
+    return {
+        "id": key.id,
+        "name": key.name,
+        "state": state,
+        "permissions": key.permissions,
+        "expires_at": _shown(key.expires_at),
+        "networks": key.networks,
+        "requests_per_s": key.requests_per_s,
+        "burst": key.burst,
+        "bytes_per_s": key.bytes_per_s,
+        "created": _shown(key.created),
+        "revoked_at": _shown(key.revoked_at),
+    }
+
+
+def _shown(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _end(text: str | None, now: datetime) -> datetime | None:
+    """When a key ends: so long from now, or at a time that is to come."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = _later(now, age_of(text))
+    if moment.tzinfo is None:
+        raise CommandFailed("A time has a zone: 2027-01-31T00:00:00Z.", ExitCode.USAGE)
+    if moment - now < timedelta(seconds=1):
+        raise CommandFailed("This key would have ended already.", ExitCode.USAGE)
+    return moment
+
+
+def _later(now: datetime, length: timedelta) -> datetime:
+    try:
+        return now + length
+    except OverflowError:
+        raise CommandFailed("The length of time is too long.", ExitCode.USAGE) from None
