@@ -81,6 +81,18 @@ def test_what_is_wrong_is_told_and_what_to_do(secure: Cli, mutual: Mutual, tmp_p
     )
 
 
+def test_names_are_completed_over_tls_too(secure: Cli, mutual: Mutual) -> None:
+    for options, offered in ((" ".join(mutual.options), ["sample-stream"]), (f"--ca-file {mutual.ca}", [])):
+        line = f"bridge streams info {options} sam"
+        asked = {
+            "_BRIDGE_COMPLETE": "complete_bash",
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(line.count(" ")),
+        }
+        done = secure.process(environ=asked)
+        assert (done.stdout.split(), done.stderr) == (offered, "")
+
+
 def test_a_key_with_a_passphrase_asks_nobody(tmp_path: Path) -> None:
     certificate, key = AUTHORITY.issue("x", passphrase=b"secret").write(tmp_path)
     with pytest.raises(CommandFailed, match="passphrase"):

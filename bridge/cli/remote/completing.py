@@ -15,6 +15,7 @@ import orjson
 import typer
 
 from bridge.cli.remote.contexts import read_contexts
+from bridge.cli.remote.encryption import TlsFiles
 from bridge.cli.remote.failures import CommandFailed
 from bridge.cli.remote.names import topic_path
 from bridge.cli.remote.requests import path_of
@@ -79,10 +80,11 @@ def _groups(ask: Ask, topic: str | None) -> Iterator[str]:
 def _target(ctx: typer.Context, *, to: bool = False) -> Target | None:
     """The bridge that the command would ask; not a word where that cannot be told."""
     given = ctx.params
+    tls = TlsFiles(given.get("ca_file"), given.get("cert"), given.get("cert_key"))
     with suppress(CommandFailed), redirect_stderr(io.StringIO()):
         if to and given.get("to_url"):
-            return target_of(given["to_url"], given.get("to_key_file"), {})
-        return target_of(given.get("url"), given.get("key_file"), os.environ)
+            return target_of(given["to_url"], given.get("to_key_file"), {}, tls.or_of(os.environ))
+        return target_of(given.get("url"), given.get("key_file"), os.environ, tls)
     return None
 
 
@@ -115,8 +117,10 @@ def _good(names: list[str], incomplete: str) -> list[str]:
 def _connection(target: Target) -> HTTPConnection:
     # Not the client of the commands: to load that alone takes half a second at each press of the key.
     parts = urlsplit(target.url)
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-    return kind(parts.hostname or "", parts.port, timeout=_PATIENCE_S)
+    host = parts.hostname or ""
+    if parts.scheme == "https":
+        return HTTPSConnection(host, parts.port, timeout=_PATIENCE_S, context=target.tls.context())
+    return HTTPConnection(host, parts.port, timeout=_PATIENCE_S)
 
 
 def _answer(connection: HTTPConnection, target: Target, path: str, until_s: float) -> Any:
