@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header -q
 
-.PHONY: run test lint types rules unit fuzz fuzz-smoke power-cut bench generated lock clean
+.PHONY: run test lint types rules unit fuzz fuzz-smoke power-cut soak bench generated lock clean
 
 run: $(SERVES)
 	@$(BIN)/bridge serve
@@ -50,6 +50,9 @@ fuzz: $(STAMP)
 
 power-cut: $(STAMP)
 	CRASH_POINTS=10000 $(BIN)/pytest -q -s tests/crash/test_power_cut.py
+
+soak: $(STAMP)
+	SOAK_SECS=$${SOAK_SECS:-600} $(BIN)/pytest -q -s tests/process/test_soak.py
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench.run

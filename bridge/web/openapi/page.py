@@ -8,7 +8,7 @@ is all that has to be let in, and the page works where there is no other network
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import distribution
 from pathlib import Path
@@ -78,7 +78,7 @@ class Page(NamedTuple):
     policy: str
 
 
-@cache
+@lru_cache(maxsize=1)
 def reference_page(document_json: bytes) -> Page:
     """The page of the OpenAPI document that *document_json* spells, made once."""
     script, style = _carried(_SCRIPT), _carried(_STYLE)
