@@ -52,8 +52,14 @@ class TraceContext(NamedTuple):
 
 
 def headers_with(trace: TraceContext | None, named: Mapping[str, V]) -> Mapping[str, V | str]:
-    """*named*, the headers of a message, with *trace*; a trace that they name themselves holds against it."""
-    return named if trace is None or TRACEPARENT in named else {**trace.headers(), **named}
+    """
+    *named*, the headers of a message, with *trace*; a trace that they name themselves holds against it.
+
+    A state belongs to its parent (section 3.3): that of one trace never stands beside the parent of another.
+    """
+    if trace is None or TRACEPARENT in named:
+        return named
+    return {**{name: value for name, value in named.items() if name != TRACESTATE}, **trace.headers()}
 
 
 def trace_context(parents: Sequence[str], states: Sequence[str]) -> TraceContext | None:

@@ -62,6 +62,31 @@ async def test_a_trace_that_is_named_for_the_message_holds_against_that_of_the_r
     assert message["headers"] == {"traceparent": named}
 
 
+async def test_the_state_of_one_trace_never_stands_beside_the_parent_of_another(bridge: BridgeApp) -> None:
+    text = {"Content-Type": "text/plain"}
+    own_state = {"Message-Header-tracestate": "own=1", "Message-Header-kind": "note"}
+    stateless = {**CALLER}
+    del stateless["tracestate"]
+    await _sent(bridge, "/messages?partition_id=0", b"text", **own_state, **text)
+    answer = await bridge.call(
+        "POST", "/messages?partition_id=0", b"text", headers=stateless | own_state | text
+    )
+    assert answer.status == 201
+    async with open_socket(bridge.session, bridge.base) as client:
+        named = {"tracestate": "own=1", "kind": "note"}
+        await client.ask("publish", "receipt", id="1", text="t", headers=named, partition_id=0, **stateless)
+    first, second, third = await _polled(bridge, 0)
+    assert first["headers"] == CALLER | {"kind": "note"}
+    assert second["headers"] == third["headers"] == stateless | {"kind": "note"}
+
+
+async def test_a_state_that_is_named_for_a_message_of_no_trace_is_a_header_as_any(bridge: BridgeApp) -> None:
+    own = {"Message-Header-tracestate": "own=1", "Content-Type": "text/plain"}
+    assert (await bridge.call("POST", "/messages?partition_id=0", b"text", headers=own)).status == 201
+    (message,) = await _polled(bridge, 0)
+    assert message["headers"] == {"tracestate": "own=1"}
+
+
 async def test_a_copy_keeps_the_trace_of_the_first_message(bridge: BridgeApp) -> None:
     line = json.dumps({"payload": 1, "id": "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f11", "headers": {}}).encode()
     await _sent(

@@ -161,7 +161,9 @@ def _reply(reply: Reply, schemas: Schemas) -> dict[str, Any]:
 
 
 def _headers(names: Iterable[str]) -> dict[str, Any]:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*EVERY_ANSWER, *names)}
+    return {
+        name.partition(".")[0]: {"$ref": f"#/components/headers/{name}"} for name in (*EVERY_ANSWER, *names)
+    }
 
 
 def _contents(contents: Iterable[Content], schemas: Schemas) -> dict[str, Any]:

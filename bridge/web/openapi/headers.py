@@ -26,12 +26,19 @@ def _request(
     }
 
 
-#: By name: what an answer may carry.
+#: By name: what an answer may carry. What stands behind a dot tells apart two of one name.
 ANSWER_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
     "X-Request-Id": _answer(
         "The id of the request: the caller's, or one made for it. Logs have it.", always=True
     ),
     "Cache-Control": _answer("Nobody on the way may keep an answer.", {"const": "no-store"}, always=True),
+    "Cache-Control.checked": _answer(
+        "Whoever asked may keep it, and asks each time whether it still holds.",
+        {"const": "private, no-cache"},
+        always=True,
+    ),
+    "ETag": _answer("Of these bytes; `If-None-Match` takes it.", always=True),
+    "Content-Encoding": _answer("The answer is packed.", {"const": "gzip"}),
     "X-Effective-Timeout": _answer("The time that the request had, in milliseconds.", _COUNT),
     "RateLimit-Policy": _answer("Requests in so many seconds (IETF draft); not where the limit is off."),
     "RateLimit": _answer("Requests left, and seconds until all are back; not where the limit is off."),
@@ -87,6 +94,9 @@ REQUEST_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
         "W3C Trace Context: goes into the headers of every message that the request sends. A broken one is as none.",
     ),
     "tracestate": _request("tracestate", "Goes with `traceparent`."),
+    "If-None-Match": _request(
+        "If-None-Match", "ETags of what the caller has: where one is that of the answer, it is 304."
+    ),
     "Last-Event-ID": _request(
         "Last-Event-ID", "Event streams alone: the id of the last event; holds against `cursor` and `from`."
     ),

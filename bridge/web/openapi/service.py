@@ -84,17 +84,22 @@ SOCKET: Final = Operation(
     },
     errors=(errors.UpgradeRequired,),
 )
+_CHECKED: Final = ("Cache-Control.checked", "ETag", "Vary")
+_OF_PAGE: Final = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options")
+_NOT_MODIFIED: Final = "The caller has it."
 REFERENCE: Final = Operation(
     id="docs",
     tag=_TAG,
     summary="Show this document as a page",
     description="For people, with Swagger UI. Everything is in the page; nothing else is fetched.",
+    headers=("If-None-Match",),
     replies={
         200: Reply(
             "The page.",
             (Content("text/html", text="One page of HTML."),),
-            ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options"),
-        )
+            (*_CHECKED, "Content-Encoding", *_OF_PAGE),
+        ),
+        304: Reply(_NOT_MODIFIED, headers=(*_CHECKED, *_OF_PAGE)),
     },
 )
 DOCUMENT: Final = Operation(
@@ -102,10 +107,13 @@ DOCUMENT: Final = Operation(
     tag=_TAG,
     summary="Show this document",
     description="OpenAPI 3.1. `bridge openapi` prints the same.",
+    headers=("If-None-Match",),
     replies={
         200: Reply(
             "The document.",
             (Content(JSON, (dict[str, Any],), examples={"document": {"openapi": "3.1.0", "paths": {}}}),),
-        )
+            (*_CHECKED, "Content-Encoding"),
+        ),
+        304: Reply(_NOT_MODIFIED, headers=_CHECKED),
     },
 )

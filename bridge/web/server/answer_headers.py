@@ -31,6 +31,11 @@ def vary_by(request: web.Request, fields: str) -> None:
     headers[hdrs.VARY] = _both(fields, headers.get(hdrs.VARY))
 
 
+def keep_checked(request: web.Request) -> None:
+    """The answer to *request* may be kept by whoever asked, who asks each time whether it still holds; its errors may not."""
+    request[ANSWER_HEADERS][hdrs.CACHE_CONTROL] = "private, no-cache"
+
+
 def stamp(request: web.Request, response: web.StreamResponse, lifecycle: Lifecycle) -> None:
     """Write them into an answer, before its head is sent."""
     own = response.headers

@@ -1,7 +1,7 @@
 """What the caller would like to have (pure): `Accept` and `Accept-Encoding`."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from bridge.policy.body_kinds import Coding
@@ -51,14 +51,25 @@ def takes_events(accept: Sequence[str]) -> bool:
     return not any(accept) or next(named, 0.0) > 0
 
 
+def takes_gzip(accept_encoding: Sequence[str]) -> bool:
+    """Whether these `Accept-Encoding` fields name gzip, and `identity` not with more weight; no wildcard means it."""
+    weights = _weights(accept_encoding)
+    gzip = _gzip_weight(weights)
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
 def preferred_coding(accept_encoding: Sequence[str]) -> Coding:
     """What these `Accept-Encoding` fields name with most weight, zstd before gzip; no wildcard means either."""
     weights = _weights(accept_encoding)
     zstd = weights.get("zstd", 0.0)
-    gzip = max(weights.get("gzip", 0.0), weights.get("x-gzip", 0.0))
+    gzip = _gzip_weight(weights)
     if zstd > 0 and zstd >= gzip:
         return Coding.ZSTD
     return Coding.GZIP if gzip > 0 else Coding.IDENTITY
+
+
+def _gzip_weight(weights: Mapping[str, float]) -> float:
+    return max(weights.get("gzip", 0.0), weights.get("x-gzip", 0.0))
 
 
 def _weights(fields: Sequence[str]) -> dict[str, float]:

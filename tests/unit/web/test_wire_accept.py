@@ -4,6 +4,7 @@ from bridge.policy.body_kinds import Coding
 from bridge.web.wire.accept import (
     preferred_coding,
     takes_events,
+    takes_gzip,
     wants_events,
     wants_ndjson,
     wants_openmetrics,
@@ -128,3 +129,22 @@ PROMETHEUS_DRAFT = "application/openmetrics-text; version=0.0.1,text/plain;versi
 )
 def test_openmetrics_is_given_to_those_who_name_it(accept: list[str], wanted: bool) -> None:
     assert wants_openmetrics(accept) is wanted
+
+
+@pytest.mark.parametrize(
+    "accept_encoding, taken",
+    [
+        (["gzip, deflate, br, zstd"], True),
+        (["x-gzip"], True),
+        (["br", "gzip;q=0.1"], True),
+        (["identity, gzip"], True),
+        (["identity;q=1, gzip;q=0.5"], False),
+        (["gzip;q=0"], False),
+        (["zstd"], False),
+        (["*"], False),
+        ([""], False),
+        ([], False),
+    ],
+)
+def test_gzip_is_given_to_those_who_name_it(accept_encoding: list[str], taken: bool) -> None:
+    assert takes_gzip(accept_encoding) is taken
