@@ -10,12 +10,13 @@ from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 
 import bridge
 from bridge.limits import METRICS_TOPIC_IDLE_ROUNDS, METRICS_TOPICS_MAX
-from bridge.telemetry.exemplars import OPENMETRICS, Traced
+from bridge.telemetry.exemplars import Traced
 from bridge.telemetry.families import (
     OTHER,
     Buckets,
@@ -333,8 +334,13 @@ class Metrics(Collector):
 
     def render(self, *, as_openmetrics: bool = False) -> tuple[bytes, str]:
         """The text of a scrape and its content type; OpenMetrics has exemplars, Prometheus' own text has none."""
-        encode, content_type = choose_encoder(OPENMETRICS if as_openmetrics else "")
-        return encode(self._registry), content_type
+        if not as_openmetrics:
+            return generate_latest(self._registry), CONTENT_TYPE_PLAIN_0_0_4
+        # No name needs to be escaped. To look for what does takes 18 of 46 ms at a thousand topics, in which nothing is served.
+        text: bytes = openmetrics.generate_latest(  # type: ignore[no-untyped-call]
+            self._registry, escaping=openmetrics.ALLOWUTF8
+        )
+        return text, openmetrics.CONTENT_TYPE_LATEST
 
     def message_totals(self) -> tuple[int, int]:
         """Messages sent and received since the start, of all workers."""

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.openmetrics import parser
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -56,6 +57,10 @@ def test_both_texts_of_a_scrape_show_the_same_figures_and_one_says_where_it_ends
     metrics = Metrics(of_workers=True)
     request(metrics, 0.003, Traced(1.0, TRACE))
     openmetrics, plain = metrics.render(as_openmetrics=True)[0], metrics.render()[0]
+    encode, _ = choose_encoder("application/openmetrics-text")
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    assert openmetrics == encode(registry), "no name had to be escaped"
     assert openmetrics.endswith(b"\n# EOF\n")
     assert b"trace_id" not in plain
 
