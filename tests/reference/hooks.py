@@ -42,11 +42,10 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         case.headers[each] = str(value)
     if case.meta is None or not case.meta.generation.mode.is_positive or case.method == "HEAD":
         return
-    case.body = _spelled(case.body)
-    for place, value in case.path_parameters.items():
-        # Taken from answers, where ids are numbers; only consumers and partitions are called so.
-        if place in _NAMED and str(value).isdigit():
-            case.path_parameters[place] = f"n{value}"
+    if isinstance(case.body, dict | list):
+        # A body that is not there must not be set: Schemathesis would take the call for one that must be refused.
+        case.body = _spelled(case.body)
+    _agree_names(case)
     name = case.operation.definition.raw.get("operationId")
     if name in _READS:
         _agree_reads(case, number)
@@ -56,6 +55,13 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         _agree_writes(case)
     elif name == "seekGroup":
         _agree_seek(case)
+
+
+def _agree_names(case: Any) -> None:
+    for place, value in case.path_parameters.items():
+        # Taken from answers, where ids are numbers; only consumers and partitions are called so.
+        if place in _NAMED and str(value).isdigit():
+            case.path_parameters[place] = f"n{value}"
 
 
 def _spelled(value: Any) -> Any:
