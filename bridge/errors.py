@@ -5,7 +5,7 @@
     |- StartupError                     exit 69: the operator looks at what cannot be reached
     |- RequestError                     the caller changes the request; never retried as it is
     |  |- BadRequest  SerializationError
-    |  |- Unauthorized  Forbidden  SigningKeysUnavailable(retry later)  TooManyFailedKeys(retry later)  RateLimited(retry later)
+    |  |- Unauthorized  Forbidden -> InsufficientScope  SigningKeysUnavailable(retry later)  TooManyFailedKeys(retry later)  RateLimited(retry later)
     |  |- NotFound -> StreamNotFound  TopicNotFound  PartitionNotFound
     |  |- AlreadyExists
     |  |- MethodNotAllowed  NotAcceptable  RequestBodyTimeout  PayloadTooLarge  UnsupportedMediaType
@@ -106,6 +106,21 @@ class Forbidden(RequestError):
     """This is not allowed."""
 
     code = "forbidden"
+
+
+class InsufficientScope(Forbidden):
+    """Whoever calls sees what this is about, and has not the scope that it needs.
+
+    Attributes:
+        scope: the word for it.
+    """
+
+    code = "insufficient_scope"
+
+    def __init__(self, *, scope: str) -> None:
+        super().__init__(f"The caller does not have the scope '{scope}' for this.")
+        self.scope = scope
+        self.members = {"scope": scope}
 
 
 class NotFound(RequestError):

@@ -169,6 +169,8 @@ GATHER_LANES_MAX: Final = 10_000
 
 # Stored offsets of a topic's partitions that one request asks for at once; Iggy is asked over four connections.
 OFFSETS_AT_ONCE: Final = 8
+# Streams whose topics one request asks for at once, to count those that its caller sees.
+TOPIC_LISTS_AT_ONCE: Final = 8
 
 if APPEND_BYTES_MAX < MESSAGE_PAYLOAD_BYTES_MAX:
     raise AssertionError("one message of the largest size must fit an append")

@@ -179,6 +179,15 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             for each in self.permissions
         )
 
+    def sees_whole(self, stream: str) -> bool:
+        """Whether every topic of the stream is there for this caller."""
+        return self.unrestricted or any(
+            each.scope is not Scope.METRICS
+            and each.reach.all_topics
+            and each.reach.streams.fullmatch(stream) is not None
+            for each in self.permissions
+        )
+
 
 #: Whoever calls where no credentials are asked for.
 ANONYMOUS: Final = Principal(name="anonymous", unrestricted=True)

@@ -16,6 +16,7 @@ from bridge.process.shutdown import Stop
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import MIDDLEWARES, MiddlewareFactory, build_app
 from bridge.web.handlers import health
+from bridge.web.handlers.access import ANYONE
 from bridge.web.handlers.routes import Route
 from bridge.web.keys import Services
 from bridge.web.middleware.admission import admission
@@ -40,9 +41,9 @@ _METRICS_MIDDLEWARES: Final = tuple(
 
 # Probes too: they can show no client certificate, which the main port may ask for.
 _METRICS_ROUTES: Final = (
-    Route("GET", "/metrics", health.metrics, service.METRICS),
-    Route("GET", "/health", health.health, service.HEALTH),
-    Route("GET", "/ready", health.ready, service.READY),
+    Route("GET", "/metrics", health.metrics, service.METRICS, ANYONE),
+    Route("GET", "/health", health.health, service.HEALTH, ANYONE),
+    Route("GET", "/ready", health.ready, service.READY, ANYONE),
 )
 
 

@@ -7,6 +7,7 @@ from typing import Final, Protocol, TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from bridge.web.handlers.access import Access, check_of
 from bridge.web.keys import SERVICES, Services
 from bridge.web.live.streams import LiveKind
 from bridge.web.middleware.access_log import access_log
@@ -54,6 +55,8 @@ class RouteRow(Protocol):
     def path(self) -> str: ...
     @property
     def handler(self) -> Handler: ...
+    @property
+    def access(self) -> Access: ...
 
 
 def build_app(
@@ -89,10 +92,11 @@ def build_app(
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
     for row in routes:
+        handler = put_behind(row.handler, check_of(row.access))
         if row.method == "GET":
-            app.router.add_get(row.path, put_behind(row.handler), allow_head=True)
+            app.router.add_get(row.path, handler, allow_head=True)
         else:
-            app.router.add_route(row.method, row.path, put_behind(row.handler))
+            app.router.add_route(row.method, row.path, handler)
     return app
 
 

@@ -13,6 +13,7 @@ from bridge.config import SETTINGS
 from bridge.config.settings import SECTION_TITLES, default_text, range_text
 from bridge.events.payloads import OrderItem, OrderPayload, UserPayload
 from bridge.iggy.state import TRANSITIONS
+from bridge.web.handlers.routes import ROUTES
 from bridge.web.wire.problems import ROWS
 from tests.bench.report import performance_part
 
@@ -112,7 +113,17 @@ def connection() -> Iterator[str]:
     yield from ("```", "")
 
 
+def access() -> Iterator[str]:
+    """A line for each path and what its methods ask for, in the order of the table in the code."""
+    yield "\n| route | caller |"
+    yield "| --- | --- |"
+    for (path, needs), routes in groupby(ROUTES, key=lambda each: (each.path, each.access.needs)):
+        yield f"| `{' '.join(each.method for each in routes)} {path}` | {needs or 'Whoever is let in.'} |"
+    yield ""
+
+
 PARTS: Final = {
+    "access": Part(DOCS / "access.md", "\n".join(access())),
     "configuration": Part(DOCS / "configuration.md", "\n".join(configuration())),
     "connection": Part(DOCS / "architecture.md", "\n".join(connection())),
     "figures": Part(DOCS / "performance.md", performance_part()),

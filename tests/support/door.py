@@ -19,6 +19,7 @@ from bridge.telemetry.group_metrics import GroupMetrics
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.bodies.whole import read_body
+from bridge.web.handlers.access import ANYONE, Access
 from bridge.web.keys import Services
 from bridge.web.server.runner import BridgeRunner, make_runner
 
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     method: str
     path: str
     handler: Handler
+    access: Access = ANYONE
 
 
 class Door(NamedTuple):

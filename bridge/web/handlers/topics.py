@@ -1,10 +1,16 @@
 """Streams and topics (shell)."""
 
+from dataclasses import replace
+from functools import partial
+
 from aiohttp import web
 
-from bridge.errors import BadRequest
-from bridge.messagelog import TopicRef
+from bridge.errors import BadRequest, StreamNotFound
+from bridge.flow.timers import some_at_once
+from bridge.limits import TOPIC_LISTS_AT_ONCE
+from bridge.messagelog import StreamInfo, TopicRef
 from bridge.web.bodies.whole import read_body, refuse_body
+from bridge.web.handlers.access import principal_of, require_new_stream, require_new_topic
 from bridge.web.handlers.answers import answer, created, no_content
 from bridge.web.handlers.path_params import refuse_own, stream_of, topic_of
 from bridge.web.keys import DEADLINE, SERVICES
@@ -14,11 +20,18 @@ from bridge.web.wire.topics import read_partitions, read_retention, read_stream,
 
 
 async def list_streams(request: web.Request) -> web.Response:
-    """`GET /streams`: all but the bridge's own."""
+    """`GET /streams`: those that the caller sees, without the bridge's own."""
     refuse_query(request.query.items())
-    services = request.app[SERVICES]
-    streams = await services.log.streams(deadline=request[DEADLINE])
-    return answer(streams_json([each for each in streams if not services.groups.is_own(each.name)]))
+    services, principal = request.app[SERVICES], principal_of(request)
+    streams = [
+        each
+        for each in await services.log.streams(deadline=request[DEADLINE])
+        if principal.sees_stream(each.name) and not services.groups.is_own(each.name)
+    ]
+    if not principal.unrestricted:
+        seen = await some_at_once(partial(_if_there, request), streams, TOPIC_LISTS_AT_ONCE)
+        streams = [each for each in seen if each is not None]
+    return answer(streams_json(streams))
 
 
 async def create_stream(request: web.Request) -> web.Response:
@@ -26,6 +39,7 @@ async def create_stream(request: web.Request) -> web.Response:
     refuse_query(request.query.items())
     services, name = request.app[SERVICES], read_stream(await read_body(request))
     refuse_own(services, name, path="$.name")
+    require_new_stream(principal_of(request), name)
     stream = await services.log.create_stream(name, deadline=request[DEADLINE])
     return created(stream_json(stream), location=f"/streams/{name}")
 
@@ -34,7 +48,31 @@ async def get_stream(request: web.Request) -> web.Response:
     """`GET /streams/{stream}`."""
     refuse_query(request.query.items())
     name = stream_of(request)
-    return answer(stream_json(await request.app[SERVICES].log.stream(name, deadline=request[DEADLINE])))
+    stream = await request.app[SERVICES].log.stream(name, deadline=request[DEADLINE])
+    return answer(stream_json(await _as_seen(request, stream)))
+
+
+async def _as_seen(request: web.Request, stream: StreamInfo) -> StreamInfo:
+    """*stream* with the figures of those of its topics that the caller sees: its own would tell of the others."""
+    principal, log = principal_of(request), request.app[SERVICES].log
+    if principal.sees_whole(stream.name):
+        return stream
+    topics = await log.topics(stream.name, deadline=request[DEADLINE])
+    seen = [each for each in topics if principal.sees(stream.name, each.name)]
+    return replace(
+        stream,
+        topics_count=len(seen),
+        size_bytes=sum(each.size_bytes for each in seen),
+        messages_count=sum(each.messages_count for each in seen),
+    )
+
+
+async def _if_there(request: web.Request, stream: StreamInfo) -> StreamInfo | None:
+    try:
+        return await _as_seen(request, stream)
+    except StreamNotFound:
+        # Deleted since it was listed.
+        return None
 
 
 async def delete_stream(request: web.Request) -> web.Response:
@@ -47,10 +85,11 @@ async def delete_stream(request: web.Request) -> web.Response:
 
 
 async def list_topics(request: web.Request) -> web.Response:
-    """`GET /streams/{stream}/topics`."""
+    """`GET /streams/{stream}/topics`: those that the caller sees."""
     refuse_query(request.query.items())
-    stream = stream_of(request)
-    return answer(topics_json(await request.app[SERVICES].log.topics(stream, deadline=request[DEADLINE])))
+    stream, principal = stream_of(request), principal_of(request)
+    topics = await request.app[SERVICES].log.topics(stream, deadline=request[DEADLINE])
+    return answer(topics_json([each for each in topics if principal.sees(stream, each.name)]))
 
 
 async def create_topic(request: web.Request) -> web.Response:
@@ -58,6 +97,7 @@ async def create_topic(request: web.Request) -> web.Response:
     refuse_query(request.query.items())
     stream = stream_of(request)
     order = read_topic(await read_body(request))
+    require_new_topic(principal_of(request), TopicRef(stream, order.name))
     services, deadline = request.app[SERVICES], request[DEADLINE]
     async with services.partition_room.taken(order.partitions_count, path="$.partitions", deadline=deadline):
         topic = await services.log.create_topic(

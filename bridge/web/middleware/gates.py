@@ -1,18 +1,17 @@
 """Rules that a request passes on its way in, and its answer on its way out (shell)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from bridge.errors import let_go
 
-#: What puts a handler behind the gates of its application.
-BEHIND_GATES: web.AppKey[Callable[[Handler], Handler]] = web.AppKey("behind_gates")
-
 #: Lets the request pass with None, answers in its place, or raises.
 Check: TypeAlias = Callable[[web.Request], web.StreamResponse | None]
+#: Lets the request pass to its handler, or raises.
+LastCheck: TypeAlias = Callable[[web.Request], None]
 #: Takes note of the answer.
 Answered: TypeAlias = Callable[[web.Request, web.StreamResponse], None]
 #: Gives an answer in place of what was raised, or raises something else; with None the error goes on outwards.
@@ -49,7 +48,17 @@ class _Way(NamedTuple):
         )
 
 
-def behind(gates: Sequence[Gate]) -> Callable[[Handler], Handler]:
+class PutBehind(Protocol):
+    """Puts a handler behind the gates, and behind *last*, what its own route asks, after them."""
+
+    def __call__(self, handler: Handler, last: LastCheck | None = None) -> Handler: ...
+
+
+#: What puts a handler behind the gates of its application.
+BEHIND_GATES: web.AppKey[PutBehind] = web.AppKey("behind_gates")
+
+
+def behind(gates: Sequence[Gate]) -> PutBehind:
     """
     What puts a handler behind all *gates*, from the outside in.
 
@@ -58,7 +67,7 @@ def behind(gates: Sequence[Gate]) -> Callable[[Handler], Handler]:
     """
     checks, out = _Way.through(gates)
 
-    def put(handler: Handler) -> Handler:
+    def put(handler: Handler, last: LastCheck | None = None) -> Handler:
         async def pass_gates(request: web.Request) -> web.StreamResponse:
             passed = 0
             try:
@@ -68,6 +77,8 @@ def behind(gates: Sequence[Gate]) -> Callable[[Handler], Handler]:
                         break
                     passed += 1
                 else:
+                    if last is not None:
+                        last(request)
                     answer = await handler(request)
             except BaseException as error:  # noqa: BLE001 (what no gate answers is raised again)
                 answer = _gone_out(iter(out[passed]), request, error)

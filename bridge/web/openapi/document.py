@@ -8,12 +8,15 @@ from typing import Any, Final, Protocol
 import bridge
 from bridge import errors
 from bridge.errors import BridgeError, Outcome, RateLimited
+from bridge.policy.access import Scope
+from bridge.web.handlers.access import Access
 from bridge.web.handlers.path_params import PATH_SCHEMAS
 from bridge.web.openapi.headers import ANSWER_HEADERS, EVERY_ANSWER, EVERY_REQUEST, OF_STATUS, REQUEST_HEADERS
 from bridge.web.openapi.operation import Content, Operation, Reply
 from bridge.web.openapi.schemas import Schemas, first_paragraph, parameters_of
 from bridge.web.wire.problems import CONTENT_TYPE, ROWS, Problem, problem_object
 
+_SCHEMES: Final = ("Key", "Bearer", "KeyInQuery")
 _PLACE: Final = re.compile(r"\{(\w+)\}")
 # These end the process before it serves.
 _NEVER_ANSWERED: Final = frozenset({errors.ConfigError, errors.StartupError})
@@ -39,7 +42,8 @@ known is a 400. Integers are written without a fraction or an exponent. What is 
 a path does not have with 405. What `GET` reads, `HEAD` answers without a body.
 
 Where API_KEY is set, every operation takes the key, but for the paths in AUTH_BYPASS_PATHS. Without it none does. Words in
-capitals are settings.
+capitals are settings. The word beside a scheme in `security` is the scope that a restricted caller needs: 403 `insufficient_scope`
+names the one that is missing. What such a caller may not see is a 404, as if it were not there.
 """
 _TAGS: Final[Mapping[str, str]] = {
     "Messages": "In and out. The routes without a topic are of the default one.",
@@ -60,6 +64,8 @@ class DescribedRoute(Protocol):
     def path(self) -> str: ...
     @property
     def operation(self) -> Operation: ...
+    @property
+    def access(self) -> Access: ...
 
 
 def document(routes: Sequence[DescribedRoute]) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def document(routes: Sequence[DescribedRoute]) -> dict[str, Any]:
         path = paths.setdefault(route.path, {})
         if not path and (places := _PLACE.findall(route.path)):
             path["parameters"] = [{"$ref": f"#/components/parameters/{place}"} for place in places]
-        path[route.method.lower()] = _operation(route.operation, schemas)
+        path[route.method.lower()] = _operation(route.operation, route.access, schemas)
     schemas.components["Problem"]["properties"]["error"]["enum"] = sorted({e.code for e in _answered()})
     return {
         "openapi": "3.1.0",
@@ -81,7 +87,7 @@ def document(routes: Sequence[DescribedRoute]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/", "description": "Where this document is served"}],
-        "security": [{"Key": []}, {"Bearer": []}, {"KeyInQuery": []}],
+        "security": _security(),
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
@@ -118,12 +124,12 @@ def _parameters() -> Iterator[tuple[str, dict[str, Any]]]:
     yield from REQUEST_HEADERS.items()
 
 
-def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+def _operation(operation: Operation, access: Access, schemas: Schemas) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "description": operation.description,
+        "description": " ".join(filter(None, (operation.description, access.needs))),
         "parameters": [
             *parameters_of(operation.queries),
             *({"$ref": f"#/components/parameters/{name}"} for name in (*EVERY_REQUEST, *operation.headers)),
@@ -137,7 +143,15 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         }
     if not operation.needs_key:
         shown["security"] = []
+    elif access.scope is not None:
+        # What stands beside a scheme that is not OAuth's is a name of what the caller must be allowed (OpenAPI 3.1,
+        # Security Requirement Object).
+        shown["security"] = _security(access.scope)
     return shown
+
+
+def _security(*scopes: str) -> list[dict[str, list[str]]]:
+    return [{scheme: list(scopes)} for scheme in _SCHEMES]
 
 
 def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
@@ -209,6 +223,8 @@ def _example(kind: type[BridgeError]) -> dict[str, object]:
     wait_ms = 1000
     if issubclass(kind, RateLimited):
         error: BridgeError = kind(retry_after_ms=wait_ms)
+    elif issubclass(kind, errors.InsufficientScope):
+        error = kind(scope=Scope.PRODUCE)
     elif issubclass(kind, errors.SendError):
         error = kind(outcome=Outcome.UNKNOWN)
     else:

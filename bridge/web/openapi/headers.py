@@ -45,7 +45,9 @@ ANSWER_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
     "Retry-After": _answer("Seconds to wait.", {"type": "integer", "minimum": 1}),
     "X-RateLimit-Limit": _answer("Requests at once.", _COUNT),
     "X-RateLimit-Remaining": _answer("Requests left.", _COUNT),
-    "WWW-Authenticate": _answer("How to send the key."),
+    "WWW-Authenticate": _answer(
+        "With 401, how to send the key; with 403, which scope is missing (RFC 6750)."
+    ),
     "Allow": _answer("The methods that this path has."),
     "Location": _answer("Where the new thing is."),
     "Vary": _answer("The answer depends on these fields of the request."),
@@ -73,6 +75,7 @@ EVERY_ANSWER: Final = (
 #: What problems of a status carry besides.
 OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
     HTTPStatus.UNAUTHORIZED: ("WWW-Authenticate",),
+    HTTPStatus.FORBIDDEN: ("WWW-Authenticate",),
     HTTPStatus.METHOD_NOT_ALLOWED: ("Allow",),
     HTTPStatus.UPGRADE_REQUIRED: ("Upgrade", "Connection", "Sec-WebSocket-Version"),
     HTTPStatus.TOO_MANY_REQUESTS: ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining"),

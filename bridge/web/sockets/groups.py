@@ -34,7 +34,7 @@ class GroupSubscription:
     Receives as one of a group's consumers.
 
     Attributes:
-        begun, left: as of a `TopicSubscription`.
+        topic, begun, left: as of a `TopicSubscription`.
         unacked: tokens that the client has.
     """
 
@@ -53,7 +53,7 @@ class GroupSubscription:
         self._services = services
         self._socket = socket
         self._asked = asked
-        self._topic = topic
+        self.topic = topic
         self._group = group
         self._timeout_s = timeout_s
         self._head = message_head(asked.id)
@@ -87,18 +87,18 @@ class GroupSubscription:
 
     async def _begin(self) -> None:
         with arguments_as_fields():
-            scope_of(self._topic, self._group)
-        await self._services.log.partitions_count(self._topic, deadline=self._deadline())
+            scope_of(self.topic, self._group)
+        await self._services.log.partitions_count(self.topic, deadline=self._deadline())
         self.begun = True
         self._socket.send(
             subscribed_json(
-                self._asked.id, self._topic, cursor=None, group=self._group, permits=self.permits.count
+                self._asked.id, self.topic, cursor=None, group=self._group, permits=self.permits.count
             )
         )
 
     async def _receive(self) -> tuple[Delivery, ...]:
         return await self._services.groups.receive(
-            self._topic,
+            self.topic,
             self._group,
             count=min(self.permits.count, WS_RECEIVE_MESSAGES_MAX, WS_UNACKED_MAX - len(self.unacked)),
             wait_s=WS_RECEIVE_WAIT_S,
@@ -109,7 +109,7 @@ class GroupSubscription:
 
     async def _send(self, deliveries: tuple[Delivery, ...]) -> None:
         if self._socket.gone:
-            self._services.groups.give_back(self._topic, self._group, deliveries)
+            self._services.groups.give_back(self.topic, self._group, deliveries)
             return
         self.permits.count -= len(deliveries)
         self.unacked.update(dict.fromkeys(each.token for each in deliveries))
@@ -145,7 +145,7 @@ class GroupSubscription:
         self, kind: AckKind, tokens: Sequence[str], delay_ms: int | None
     ) -> tuple[TokenResult, ...]:
         return await self._services.groups.acknowledge(
-            self._topic, self._group, kind, tokens, delay_ms=delay_ms, deadline=self._deadline()
+            self.topic, self._group, kind, tokens, delay_ms=delay_ms, deadline=self._deadline()
         )
 
     async def give_up(self) -> None:

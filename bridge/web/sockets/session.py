@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import structlog
@@ -27,8 +27,10 @@ from bridge.limits import (
     WS_SUBSCRIPTIONS_MAX,
 )
 from bridge.messagelog import Receipt, TopicRef
+from bridge.policy.access import Principal, Scope
 from bridge.policy.client_address import limit_key
 from bridge.policy.rate_limits import acknowledgement_key, take
+from bridge.web.handlers.access import require_topic
 from bridge.web.handlers.path_params import refuse_own
 from bridge.web.keys import Services
 from bridge.web.live.streams import EndReason, LiveKind, reason_of
@@ -92,6 +94,7 @@ class Session:
     Args:
         request_id: of the request that became the socket; every problem names it.
         client: whose requests are counted.
+        principal: gives who is behind it now, and what they may; asked at each operation.
         timeout_s: for each operation, as for a request.
     """
 
@@ -103,6 +106,7 @@ class Session:
         *,
         request_id: str,
         client: str,
+        principal: Callable[[], Principal],
         timeout_s: float,
     ) -> None:
         self._services = services
@@ -110,6 +114,7 @@ class Session:
         self._socket = socket
         self._request_id = request_id
         self._limit_key = limit_key(client)
+        self._principal = principal
         self._timeout_s = timeout_s
         self._default_topic = TopicRef(services.log_config.stream, services.log_config.topic)
         self._publisher = Publisher(services.log, services.appender, services.publications, self._answer)
@@ -194,7 +199,9 @@ class Session:
             case Publish():
                 self._publish(operation)
             case Permit():
-                self._named(operation.subscription).permits.add(operation.count)
+                subscription = self._named(operation.subscription)
+                require_topic(self._principal(), Scope.CONSUME, subscription.topic)
+                subscription.permits.add(operation.count)
             case Subscribe():
                 self._subscribe(operation)
             case Unsubscribe():
@@ -213,7 +220,7 @@ class Session:
         traced = traced_publication(asked, self._services.tracing)
         try:
             self._count()
-            now_us, topic = self._services.clock.now_us(), self._topic_of(asked)
+            now_us, topic = self._services.clock.now_us(), self._topic_of(asked, Scope.PRODUCE)
             publication = publication_of(
                 asked, topic, accepted_us=now_us, deadline=self._deadline(), traced=traced
             )
@@ -232,7 +239,7 @@ class Session:
                 limit=WS_SUBSCRIPTIONS_MAX,
             )
         self._count()
-        topic = self._topic_of(asked)
+        topic = self._topic_of(asked, Scope.CONSUME)
         subscription: Subscription
         if asked.group is None:
             subscription = TopicSubscription(self._services, self._socket, asked, topic, self._deadline())
@@ -243,9 +250,10 @@ class Session:
         task = asyncio.create_task(self._follow(asked.id, subscription), name="subscription")
         self._subscriptions[asked.id] = _Running(subscription, task)
 
-    def _topic_of(self, asked: Publish | Subscribe) -> TopicRef:
+    def _topic_of(self, asked: Publish | Subscribe, scope: Scope) -> TopicRef:
         topic = topic_of(asked, self._default_topic)
         refuse_own(self._services, topic.stream, path="$.stream")
+        require_topic(self._principal(), scope, topic)
         return topic
 
     def _acknowledge(self, asked: Acknowledgement) -> None:
@@ -255,6 +263,8 @@ class Session:
                 "This is no subscription to a group: nothing is to be settled.", path="$.subscription"
             )
         self._count(acknowledgement_key(self._limit_key))
+        # Whoever has a token may not settle for that alone.
+        require_topic(self._principal(), Scope.CONSUME, subscription.topic)
         self._call(self._acknowledged(asked, subscription))
 
     async def _acknowledged(self, asked: Acknowledgement, subscription: GroupSubscription) -> None:

@@ -142,6 +142,7 @@ class TopicSubscription:
     the follower goes on from there later. So a reader that wants nothing holds nothing.
 
     Attributes:
+        topic: which it follows.
         begun: the client was told `subscribed`.
         left: where it stands after what was sent, and behind what the filter held back.
     """
@@ -153,7 +154,7 @@ class TopicSubscription:
         self._services = services
         self._socket = socket
         self._asked = asked
-        self._topic = topic
+        self.topic = topic
         self._deadline = deadline
         self._head = message_head(asked.id)
         self._form: MessageForm | None = None
@@ -178,18 +179,18 @@ class TopicSubscription:
             BridgeError: if there can be no more, or it could not begin.
         """
         services, asked = self._services, self._asked
-        start, partitions = start_of(asked, self._topic, services.cursors)
+        start, partitions = start_of(asked, self.topic, services.cursors)
         follower = self._follower = await services.feeds.follow(
-            self._topic, start, partitions=partitions, deadline=self._deadline
+            self.topic, start, partitions=partitions, deadline=self._deadline
         )
         try:
             event_types = frozenset(asked.event_type or ())
             form = self._form = MessageForm(
-                services.cursors, services.pages, self._topic, follower.every, event_types
+                services.cursors, services.pages, self.topic, follower.every, event_types
             )
             cursor = form.cursor(follower.positions)
             self._socket.send(
-                subscribed_json(asked.id, self._topic, cursor=cursor, group=None, permits=self.permits.count)
+                subscribed_json(asked.id, self.topic, cursor=cursor, group=None, permits=self.permits.count)
             )
             await self._drain()
             await follower.run(Sink(form.key, tuple, self._write, self._drain, self._wanted))

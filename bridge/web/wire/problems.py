@@ -56,6 +56,8 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     _row(errors.SigningKeysUnavailable, 503, "Tokens cannot be checked"),
     # Never out: what would be allowed, and to whom.
     _row(errors.Forbidden, 403, "Forbidden"),
+    # Never out: what else this caller may, the names that were asked for, and who may.
+    _row(errors.InsufficientScope, 403, "Scope missing"),
     # Never out: the path or name that was asked for; the caller knows it, a log or page that shows it should not.
     _row(errors.NotFound, 404, "Not found"),
     _row(errors.StreamNotFound, 404, "Stream not found"),
@@ -125,6 +127,7 @@ class Problem(msgspec.Struct):
     trace_id: Annotated[str, Meta(description="Of the `traceparent` that came")] | UnsetType = UNSET
     retry_after_ms: Annotated[int, Meta(ge=0, description="When that makes sense")] | UnsetType = UNSET
     outcome: Annotated[Outcome, Meta(description="What is known of a write that failed")] | UnsetType = UNSET
+    scope: Annotated[str, Meta(description="The scope that is missing")] | UnsetType = UNSET
     path: (
         Annotated[str, Meta(description="Where the fault is: a JSON path, or a header or query parameter")]
         | UnsetType
@@ -172,6 +175,9 @@ def problem_response(
         answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))
     if row.status == HTTPStatus.UNAUTHORIZED:
         answer["WWW-Authenticate"] = 'Bearer realm="bridge"'
+    if isinstance(error, errors.InsufficientScope):
+        # RFC 6750, section 3.1.
+        answer["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
     if row.status == HTTPStatus.UPGRADE_REQUIRED:
         answer.update(_WEBSOCKET)
     response = web.Response(body=orjson.dumps(body), status=row.status, headers=answer)

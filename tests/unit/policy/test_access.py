@@ -138,3 +138,10 @@ def test_the_unrestricted_may_everything(principal: Principal) -> None:
         assert principal.has(scope)
     assert principal.sees("any", "topic")
     assert principal.sees_stream("any")
+    assert principal.sees_whole("any")
+
+
+def test_a_stream_is_seen_whole_by_who_has_any_scope_for_all_of_it() -> None:
+    assert _principal("produce:orders/*").sees_whole("orders")
+    assert not _principal("produce:orders/*").sees_whole("others")
+    assert not _principal("produce:orders/new", "metrics").sees_whole("orders")

@@ -26,6 +26,8 @@ def made(error: type[BridgeError], *, wait_ms: int = 1500) -> BridgeError:
         return error(("API_KEY is hunter2",))
     if issubclass(error, RateLimited):
         return error(retry_after_ms=wait_ms)
+    if issubclass(error, errors.InsufficientScope):
+        return error(scope="produce")
     return error()
 
 
@@ -125,6 +127,16 @@ def test_faults_of_the_configuration_and_of_the_start_stay_inside() -> None:
 def test_401_says_how_to_identify_oneself() -> None:
     response = problem_response(errors.Unauthorized(), request_id="r", instance="/")
     assert response.headers["WWW-Authenticate"] == 'Bearer realm="bridge"'
+
+
+def test_a_missing_scope_is_named_in_the_body_and_as_bearer_tokens_have_it() -> None:
+    response = problem_response(errors.InsufficientScope(scope="produce"), request_id="r", instance="/")
+    assert response.status == 403
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="produce"'
+    assert body_of(errors.InsufficientScope(scope="produce"))["scope"] == "produce"
+    assert (
+        "WWW-Authenticate" not in problem_response(errors.Forbidden(), request_id="r", instance="/").headers
+    )
 
 
 @pytest.mark.parametrize("error", sorted(tree(), key=str))

@@ -1,0 +1,185 @@
+"""What each route asks of its caller (shell over `policy.access`): a column of the table of routes, and the checks it stands for."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple, TypeAlias
+
+from aiohttp import hdrs, web
+
+from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotFound, Unauthorized
+from bridge.messagelog import TopicRef
+from bridge.policy.access import Principal, Scope
+from bridge.web.handlers.path_params import stream_of, topic_of
+from bridge.web.keys import PRINCIPAL
+from bridge.web.server.answer_headers import vary_by
+
+
+class Target(StrEnum):
+    """What the scope of a route must hold for."""
+
+    #: Nothing: whoever is let in.
+    NOTHING = "nothing"
+    #: The bridge as a whole.
+    BRIDGE = "bridge"
+    #: Nothing; what the caller may not see is left out.
+    LISTED = "listed"
+    #: The stream of the path: something in it, where any scope will do; with a scope all of it, topics to come too.
+    STREAM = "stream"
+    #: The stream that the body names, all of it.
+    NEW_STREAM = "new stream"
+    #: The topic that the body names, in the stream of the path.
+    NEW_TOPIC = "new topic"
+    #: The topic of the path, or the default one.
+    TOPIC = "topic"
+    #: Whatever each operation of a socket names.
+    SOCKET = "socket"
+
+
+class Access(NamedTuple):
+    """
+    What a route asks of its caller.
+
+    Attributes:
+        scope: None where any will do.
+        negotiated: whether answers depend on `Accept`, so that a refusal has to say so too.
+    """
+
+    scope: Scope | None
+    target: Target
+    negotiated: bool = False
+
+    @property
+    def needs(self) -> str:
+        """The same as a sentence for documents; empty where nothing is needed."""
+        return _NEEDS[self.target, self.scope is None].format(scope=self.scope)
+
+
+#: By what a scope must hold for, and whether any will do.
+_NEEDS: Final[Mapping[tuple[Target, bool], str]] = {
+    (Target.NOTHING, True): "",
+    (Target.BRIDGE, False): "Needs the scope `{scope}`.",
+    (Target.LISTED, True): "Shows what the caller has any scope for.",
+    (Target.STREAM, True): "Needs any scope for a topic of the stream, and shows those topics alone.",
+    (Target.STREAM, False): "Needs the scope `{scope}` for the whole stream.",
+    (Target.NEW_STREAM, False): "Needs the scope `{scope}` for the whole of the new stream.",
+    (Target.NEW_TOPIC, False): "Needs the scope `{scope}` for the new topic.",
+    (Target.TOPIC, True): "Needs any scope for the topic.",
+    (Target.TOPIC, False): "Needs the scope `{scope}` for the topic.",
+    (Target.SOCKET, True): "Publishing needs the scope `produce` for the topic, all else `consume`.",
+}
+
+#: Of whoever is let in.
+ANYONE: Final = Access(None, Target.NOTHING)
+
+Check: TypeAlias = Callable[[web.Request], None]
+_Rule: TypeAlias = Callable[[web.Request, Principal, Scope | None], None]
+
+
+def check_of(access: Access) -> Check | None:
+    """
+    What lets a request pass that may do what its route does, or raises; None where there is nothing to check.
+
+    Raises (the check):
+        Unauthorized: if nobody has found out who calls.
+        NotFound, StreamNotFound, TopicNotFound: if the caller may not see what the path names, whether it is there or not.
+        InsufficientScope: if the caller sees it, and may not do this.
+        BadRequest, Forbidden: as `stream_of` and `topic_of`.
+    """
+    if access.target is Target.NOTHING:
+        return None
+    rule, scope = _RULES[access.target], access.scope
+
+    def check(request: web.Request) -> None:
+        principal = principal_of(request)
+        if principal.unrestricted:
+            return
+        try:
+            rule(request, principal, scope)
+        except NotFound:
+            if access.negotiated:
+                # As of a topic that is not there.
+                vary_by(request, hdrs.ACCEPT)
+            raise
+
+    return check
+
+
+def principal_of(request: web.Request) -> Principal:
+    """
+    Who calls.
+
+    Raises:
+        Unauthorized: if nobody has found out.
+    """
+    try:
+        return request[PRINCIPAL]
+    except KeyError:
+        raise Unauthorized from None
+
+
+def require_topic(principal: Principal, scope: Scope | None, topic: TopicRef) -> None:
+    """
+    Let pass who may do this to *topic*.
+
+    Raises:
+        StreamNotFound, TopicNotFound: if the caller may not see it.
+        InsufficientScope: if the caller sees it, and has not *scope* for it.
+    """
+    if scope is not None and principal.may(scope, *topic):
+        return
+    if not principal.sees(*topic):
+        raise TopicNotFound if principal.sees_stream(topic.stream) else StreamNotFound
+    if scope is not None:
+        raise InsufficientScope(scope=scope)
+
+
+def require_new_topic(principal: Principal, topic: TopicRef) -> None:
+    """
+    Let pass who may make *topic*; nothing is told of whether it is there.
+
+    Raises:
+        InsufficientScope: if the caller may not.
+    """
+    if not principal.may(Scope.ADMIN, *topic):
+        raise InsufficientScope(scope=Scope.ADMIN)
+
+
+def require_new_stream(principal: Principal, stream: str) -> None:
+    """As `require_new_topic`; whoever makes a stream must be allowed all of its topics, those to come too."""
+    if not principal.may_whole(Scope.ADMIN, stream):
+        raise InsufficientScope(scope=Scope.ADMIN)
+
+
+def _has_scope(_: web.Request, principal: Principal, scope: Scope | None) -> None:
+    if scope is not None and not principal.has(scope):
+        raise InsufficientScope(scope=scope)
+
+
+def _may_stream(request: web.Request, principal: Principal, scope: Scope | None) -> None:
+    stream = stream_of(request)
+    if not principal.sees_stream(stream):
+        raise StreamNotFound
+    if scope is not None and not principal.may_whole(scope, stream):
+        raise InsufficientScope(scope=scope)
+
+
+def _may_topic(request: web.Request, principal: Principal, scope: Scope | None) -> None:
+    require_topic(principal, scope, topic_of(request))
+
+
+def _may_new_topic(request: web.Request, principal: Principal, scope: Scope | None) -> None:
+    # The rest is in the body, and up to the handler (`require_new_topic`).
+    _may_stream(request, principal, None)
+    _has_scope(request, principal, scope)
+
+
+_RULES: Final[Mapping[Target, _Rule]] = {
+    Target.BRIDGE: _has_scope,
+    Target.LISTED: _has_scope,
+    Target.STREAM: _may_stream,
+    # The rest is in the body, and up to the handler (`require_new_stream`).
+    Target.NEW_STREAM: _has_scope,
+    Target.NEW_TOPIC: _may_new_topic,
+    Target.TOPIC: _may_topic,
+    Target.SOCKET: _has_scope,
+}
