@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +24,14 @@ from bridge.groups.engine import Groups
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import Durability, StoredNews, TopicRef
-from bridge.policy.access import Principal
 from bridge.policy.cursors import Cursors
+from bridge.policy.key_ring import KeyRing
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.tracing import Tracing
 from bridge.tracing import Spans, TracedAppender, TracedBatches
-from bridge.web.app import MIDDLEWARES, MiddlewareFactory, build_app
-from bridge.web.keys import PRINCIPAL, Services
-from bridge.web.middleware.gates import Gate
+from bridge.web.app import build_app
+from bridge.web.keys import Services
 from bridge.web.server.outflow import Outflow, system_outflow
 from bridge.web.server.runner import BridgeRunner, make_runner
 from tests.support.described import check_described
@@ -144,15 +143,6 @@ async def _make(log: AnyLog, topic: TopicRef, partitions: int, clock: SystemCloc
         await log.create_topic(topic, partitions_count=partitions, deadline=Deadline.after(10, clock))
 
 
-def calling_as(principal: Callable[[], Principal]) -> MiddlewareFactory:
-    """Whoever calls is who *principal* says."""
-
-    def say_who(request: web.Request) -> None:
-        request[PRINCIPAL] = principal()
-
-    return lambda _, __: Gate(say_who)
-
-
 @asynccontextmanager
 async def bridge_app(
     log: AnyLog,
@@ -165,14 +155,9 @@ async def bridge_app(
     limit_tables: LimitTables | None = None,
     tracing: Tracing | None = None,
     spans: Spans | None = None,
-    principal: Callable[[], Principal] | None = None,
+    key_ring: KeyRing | None = None,
 ) -> AsyncIterator[BridgeApp]:
-    """
-    The application over *log*, with its default stream and topic made; gone at the end, the log left open.
-
-    Args:
-        principal: says who calls, in the place of whoever the credentials name.
-    """
+    """The application over *log*, with its default stream and topic made; gone at the end, the log left open."""
     clock = SystemClock()
     defaults = defaults or LogConfig()
     topic = TopicRef(defaults.stream, defaults.topic)
@@ -203,11 +188,12 @@ async def bridge_app(
         metrics_here=metrics_here,
         outflow=system_outflow() if outflow is None else outflow,
         limit_tables=limit_tables,
+        key_ring=key_ring,
         tracing=tracing or Tracing(spans=spans),
     )
     services.lifecycle.started = True
     try:
-        async with _served(services, principal) as (base, session, runner):
+        async with _served(services) as (base, session, runner):
             yield BridgeApp(services, log, topic, base, session, runner)
     finally:
         await groups.release()
@@ -219,12 +205,9 @@ async def bridge_app(
 
 
 @asynccontextmanager
-async def _served(
-    services: Services, principal: Callable[[], Principal] | None
-) -> AsyncIterator[tuple[str, aiohttp.ClientSession, BridgeRunner]]:
+async def _served(services: Services) -> AsyncIterator[tuple[str, aiohttp.ClientSession, BridgeRunner]]:
     """Under which address, and a client of it."""
-    middlewares = MIDDLEWARES if principal is None else (*MIDDLEWARES, calling_as(principal))
-    runner = await make_runner(build_app(services, middlewares=middlewares), services, shutdown_timeout_s=1)
+    runner = await make_runner(build_app(services), services, shutdown_timeout_s=1)
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         async with aiohttp.ClientSession() as session:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from bridge.errors import Unauthorized
-from bridge.policy.access import ANONYMOUS, Principal, Scope
+from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.access import Access, Target, check_of
 from bridge.web.handlers.routes import ROUTES, Route
 from tests.support.callers import STREAM, TOPIC, CalledBridge, asked, called_bridge, somebody
@@ -85,7 +85,7 @@ async def test_a_route_lets_in_whom_the_table_says_and_tells_others_what_it_says
             assert (answer.json["error"], answer.json["scope"]) == ("insufficient_scope", route.access.scope)
             challenge = f'Bearer error="insufficient_scope", scope="{route.access.scope}"'
             assert answer.headers["WWW-Authenticate"] == challenge
-    bridge.caller = ANONYMOUS
+    bridge.caller = None
     status = await bridge.status(request)
     assert status not in (401, 403, 404), status
     for _, _, bridge.caller in allowed:
@@ -112,7 +112,7 @@ async def test_what_a_caller_may_not_see_is_told_as_what_is_not_there(
     if "{stream}" not in route.path or route.access.target is Target.NEW_TOPIC:
         return
 
-    async def told(caller: Principal, **places: str) -> tuple[int, bytes, dict[str, str]]:
+    async def told(caller: Principal | None, **places: str) -> tuple[int, bytes, dict[str, str]]:
         bridge.caller = caller
         answer = await bridge.call(asked(route, **places), **{"X-Request-Id": "r"})
         headers = {name: value for name, value in answer.headers.items() if name not in OF_ANY_ANSWER}
@@ -127,11 +127,11 @@ async def test_what_a_caller_may_not_see_is_told_as_what_is_not_there(
         told_to_them = [await told(each, topic=topic) for each in beside for topic in (TOPIC, "missing")]
         assert {status for status, _, _ in told_to_them} == {404}
         assert all(each == told_to_them[0] for each in told_to_them)
-        assert not compared or told_to_them[0] == await told(ANONYMOUS, topic="missing")
+        assert not compared or told_to_them[0] == await told(None, topic="missing")
     told_to_them = [await told(each, **place) for each in strangers for place in places]
     assert {status for status, _, _ in told_to_them} == {404}
     assert all(each == told_to_them[0] for each in told_to_them)
-    assert not compared or told_to_them[0] == await told(ANONYMOUS, stream="missing")
+    assert not compared or told_to_them[0] == await told(None, stream="missing")
 
 
 @each_route

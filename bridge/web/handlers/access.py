@@ -10,8 +10,10 @@ from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotF
 from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.path_params import stream_of, topic_of
-from bridge.web.keys import PRINCIPAL
+from bridge.web.keys import PRINCIPAL, SERVICES
 from bridge.web.server.answer_headers import vary_by
+
+_US_PER_S: Final = 1_000_000
 
 
 class Target(StrEnum):
@@ -115,6 +117,22 @@ def principal_of(request: web.Request) -> Principal:
         return request[PRINCIPAL]
     except KeyError:
         raise Unauthorized from None
+
+
+def current_principal(request: web.Request) -> Principal:
+    """
+    Who calls, and what they may by now: sockets outlive a reading of the file of keys.
+
+    Raises:
+        Unauthorized: if nobody has found out who calls, or their key is not in force any more.
+    """
+    principal, services = principal_of(request), request.app[SERVICES]
+    if services.key_ring is None or principal.key_id is None:
+        return principal
+    key = services.key_ring.key(principal.key_id)
+    if key is None or not key.is_in_force(services.clock.now_us() / _US_PER_S):
+        raise Unauthorized
+    return key.principal
 
 
 def require_topic(principal: Principal, scope: Scope | None, topic: TopicRef) -> None:

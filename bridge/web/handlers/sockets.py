@@ -13,7 +13,7 @@ from aiohttp.http import HttpVersion11
 from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Ticket
-from bridge.web.handlers.access import principal_of
+from bridge.web.handlers.access import current_principal
 from bridge.web.keys import CLIENT, DEADLINE, REQUEST_ID, SERVICES
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
@@ -57,7 +57,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         connection,
         request_id=request[REQUEST_ID],
         client=request[CLIENT],
-        principal=partial(principal_of, request),
+        principal=partial(current_principal, request),
         timeout_s=request[DEADLINE].remaining_s(),
     )
     with services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[CLIENT]):
