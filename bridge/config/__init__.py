@@ -13,6 +13,7 @@ from bridge.config.sections import (
     LogConfig,
     ObserveConfig,
     TlsConfig,
+    TokensConfig,
 )
 from bridge.config.settings import SETTINGS, SETTINGS_BY_ENV, Setting
 
@@ -35,5 +36,6 @@ __all__ = (
     "SecretFile",
     "Setting",
     "TlsConfig",
+    "TokensConfig",
     "parse",
 )

@@ -52,11 +52,11 @@ def anonymous_is_asked_for(config: Config) -> Iterator[ConfigFault]:
     http = config.http
     if not _HOST.fullmatch(http.host):
         return
-    if not http.asks_for_keys and not http.allow_anonymous and not is_loopback(http.host):
+    if not config.asks_for_credentials and not http.allow_anonymous and not is_loopback(http.host):
         yield ConfigFault(
             ("HOST", "API_KEY", "ALLOW_ANONYMOUS"),
             "without an API key everybody who reaches this address may read and write: "
-            "set API_KEY, API_KEY_FILE or KEYS_FILE, or ALLOW_ANONYMOUS=true if that is meant",
+            "set API_KEY, API_KEY_FILE, KEYS_FILE or JWT_ISSUER, or ALLOW_ANONYMOUS=true if that is meant",
         )
 
 
@@ -196,10 +196,14 @@ def advice(config: Config) -> Iterator[str]:
         yield "DURABILITY is for Iggy; the embedded log always syncs"
     if config.http.keys_pepper is not None and config.http.keys_file is None:
         yield "KEYS_PEPPER is of no use without KEYS_FILE"
-    if not config.http.asks_for_keys and not is_loopback(config.http.host) and not config.http.allowed_hosts:
+    if (
+        not config.asks_for_credentials
+        and not is_loopback(config.http.host)
+        and not config.http.allowed_hosts
+    ):
         yield (
             "without API_KEY only requests to an address or to localhost are served: name in ALLOWED_HOSTS what else "
             "callers use, such as the name of a service"
         )
-    if config.http.cors_allowed_origins == ("*",) and not config.http.asks_for_keys:
+    if config.http.cors_allowed_origins == ("*",) and not config.asks_for_credentials:
         yield "CORS_ALLOWED_ORIGINS=* without an API key lets every web page use this bridge"

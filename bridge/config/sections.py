@@ -6,49 +6,12 @@ parser, the command line, `bridge config` and the table of docs/configuration.md
 """
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
 
 from bridge import limits
+from bridge.config.setting import setting
 
 #: What `WORKERS=auto` is read as.
 WORKERS_AUTO = 0
-
-
-class SettingSpec(NamedTuple):
-    """How one setting is written and bounded.
-
-    Attributes:
-        env: name in the environment; the flag is its lower-case form with dashes, the TOML key with underscores.
-        help: one sentence for `--help` and docs/configuration.md.
-        minimum: smallest number allowed, inclusive; None where there is none.
-        maximum: largest number allowed, inclusive.
-        secret: also read from the file named by `<env>_FILE`; never shown.
-        choices: the words allowed.
-        word: a word that stands for a number out of the range, and that number.
-    """
-
-    env: str
-    help: str
-    minimum: float | None = None
-    maximum: float | None = None
-    secret: bool = False
-    choices: tuple[str, ...] = ()
-    word: tuple[str, int] | None = None
-
-
-def setting(
-    env: str,
-    default: Any,
-    text: str,
-    *,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    secret: bool = False,
-    choices: tuple[str, ...] = (),
-    word: tuple[str, int] | None = None,
-) -> Any:
-    spec = SettingSpec(env, text, minimum, maximum, secret, choices, word)
-    return field(default=default, repr=not secret, metadata={"setting": spec})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,6 +268,38 @@ class GroupsConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokensConfig:
+    """Which tokens of an identity provider are taken."""
+
+    issuer: str | None = setting(
+        "JWT_ISSUER", None, "Take bearer tokens (JWT) of this issuer, as their `iss` has it; unset: none"
+    )
+    audience: tuple[str, ...] = setting(
+        "JWT_AUDIENCE", (), "What their `aud` must have, one of these at least, comma-separated"
+    )
+    jwks_url: str | None = setting(
+        "JWT_JWKS_URL",
+        None,
+        "Where the issuer publishes its keys, as its discovery document says: https://...",
+    )
+    secret: str | None = setting(
+        "JWT_SECRET",
+        None,
+        "Secret shared with the issuer, in place of JWT_JWKS_URL, 32 characters or more; for HS256, HS384, HS512",
+        secret=True,
+    )
+    algorithms: tuple[str, ...] = setting(
+        "JWT_ALGORITHMS", ("RS256",), "Algorithms that they may be signed by, comma-separated"
+    )
+    claim: str = setting(
+        "JWT_CLAIM",
+        "scope",
+        "The claim that says what they may, in words such as produce:orders/* or role:editor; a.b for one within another",
+    )
+    type: str = setting("JWT_TYPE", "", "What their header's `typ` must be, such as at+jwt; empty: anything")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EncryptionConfig:
     """What of the log is encrypted, and under which keys."""
 
@@ -362,6 +357,7 @@ class Config:
     """The whole configuration; only the wiring sees it."""
 
     http: HttpConfig = field(default_factory=HttpConfig)
+    tokens: TokensConfig = field(default_factory=TokensConfig)
     tls: TlsConfig = field(default_factory=TlsConfig)
     log: LogConfig = field(default_factory=LogConfig)
     iggy: IggyConfig = field(default_factory=IggyConfig)
@@ -369,3 +365,8 @@ class Config:
     groups: GroupsConfig = field(default_factory=GroupsConfig)
     encryption: EncryptionConfig = field(default_factory=EncryptionConfig)
     observe: ObserveConfig = field(default_factory=ObserveConfig)
+
+    @property
+    def asks_for_credentials(self) -> bool:
+        """Whether callers must show who they are."""
+        return self.http.asks_for_keys or self.tokens.issuer is not None

@@ -6,7 +6,8 @@ from enum import Enum
 from types import UnionType
 from typing import Any, NamedTuple, get_args, get_type_hints
 
-from bridge.config.sections import Config, SettingSpec
+from bridge.config.sections import Config
+from bridge.config.setting import SettingSpec
 
 
 class Kind(Enum):
@@ -88,6 +89,7 @@ def _settings() -> Iterator[Setting]:
 #: How sections are headed, for people.
 SECTION_TITLES = {
     "http": "HTTP",
+    "tokens": "Tokens of an identity provider",
     "tls": "TLS",
     "log": "Default topic",
     "iggy": "Apache Iggy",

@@ -24,6 +24,8 @@ class KeyVerdict(StrEnum):
     REVOKED = "revoked"
     EXPIRED = "expired"
     NETWORK = "network"
+    #: Of a token: what it is signed with is not known, or not yet.
+    UNKNOWN_SIGNER = "unknown_signer"
 
 
 def bearer_tokens(authorization: Sequence[str]) -> Sequence[str]:

@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -56,6 +56,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 # Compared with where there is no key of an id. Nothing has a digest of zeros that anybody could find.
 _NOBODY: Final = Key(principal=Principal(name="nobody"), digest=bytes(32))
 _NO_DIGEST: Final = b""
+# A signed token is three parts (RFC 7515 section 3.1); nothing else is worth a closer look.
+_TOKEN_DOTS: Final = 2
 
 
 class KeyRing:
@@ -122,23 +124,44 @@ class KeyRing:
         return key.principal
 
 
+class TokenJudge(Protocol):
+    """Whoever knows the tokens of an issuer; *now_s* is seconds since 1970."""
+
+    def judge(self, token: str, now_s: float) -> Principal | KeyVerdict:
+        """Whose *token* it is, or why nobody's; `WRONG` for what is none."""
+        ...
+
+    async def judge_anew(self, token: str, now_s: float) -> Principal | KeyVerdict:
+        """
+        As `judge`, once the issuer was asked for its keys, if it is time to.
+
+        Raises:
+            SigningKeysUnavailable: if there are none to check any token with.
+        """
+        ...
+
+
 class Credentials:
     """
-    All that a caller may show: the one key that opens everything, and keys of a file.
+    All that a caller may show: the one key that opens everything, keys of a file, and tokens of an identity provider.
 
     Of the one key a digest alone is kept. Digests of equal length are compared in constant time, so neither its length nor
     a common beginning shows in the time that an answer takes.
 
     Args:
         api_key: None where there is none.
-        ring: None where there is no file of keys; without either everyone may.
+        ring: None where there is no file of keys.
+        tokens: None where tokens are not taken; without any of these everyone may.
     """
 
-    def __init__(self, api_key: str | None, ring: KeyRing | None = None) -> None:
+    def __init__(
+        self, api_key: str | None, ring: KeyRing | None = None, tokens: TokenJudge | None = None
+    ) -> None:
         self._digest = None if api_key is None else plain_digest(api_key)
         self.ring = ring
+        self.tokens = tokens
         #: Whether nothing is asked for.
-        self.is_open = api_key is None and ring is None
+        self.is_open = api_key is None and ring is None and tokens is None
 
     def judge(
         self,
@@ -165,6 +188,10 @@ class Credentials:
         if len(offered) > 1 or (header and bearer and header != bearer):
             return KeyVerdict.WRONG
         text = offered[0]
+        if self.tokens is not None and offered is bearer and text.count(".") == _TOKEN_DOTS:
+            found = self.tokens.judge(text, now_s)
+            if found is not KeyVerdict.WRONG:
+                return found
         found = KeyVerdict.WRONG if self.ring is None else self.ring.judge(text, client, now_s)
         if (
             found is KeyVerdict.WRONG

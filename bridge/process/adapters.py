@@ -16,6 +16,7 @@ from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, Sta
 from bridge.policy.access import parse_reach
 from bridge.policy.names import check_name
 from bridge.process.keys import keys_can_be_used
+from bridge.process.tokens import tokens_can_be_checked
 from bridge.telemetry.metrics import EncryptionMetrics, LogMetrics, Metrics
 from bridge.telemetry.tracing import Tracing
 
@@ -233,4 +234,5 @@ WIRING_RULES: tuple[Rule, ...] = (
     payloads_can_be_encrypted,
     tls_files_can_be_used,
     keys_can_be_used,
+    tokens_can_be_checked,
 )

@@ -36,7 +36,7 @@ from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.messagelog import StoredNews
 from bridge.policy.cursors import Cursors
-from bridge.policy.key_ring import KeyRing
+from bridge.policy.key_ring import KeyRing, TokenJudge
 from bridge.process.adapters import OpenLog, open_log
 from bridge.process.files import cursor_key_of
 from bridge.process.keys import key_ring
@@ -55,6 +55,7 @@ from bridge.process.shutdown import (
 )
 from bridge.process.tasks import background_tasks
 from bridge.process.tls import PortTls
+from bridge.process.tokens import look_of, token_issuer
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Services
 
@@ -137,7 +138,8 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:
-        services = await _services(config, context, opened, tails, clock, ring)
+        issuer = token_issuer(config.tokens, clock)
+        services = await _services(config, context, opened, tails, clock, ring, issuer)
         listeners = Listeners(
             services,
             config.observe,
@@ -151,7 +153,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
             freeze_start()
             keep_freed_blocks()
             work = (
-                *background_tasks(config, services, opened),
+                *background_tasks(config, services, opened, look_of(issuer)),
                 *((("reloads", reloads.run()),) if files else ()),
                 *((name, do(stop)) for name, do in context.background),
             )
@@ -173,6 +175,7 @@ async def _services(
     tails: Tails,
     clock: SystemClock,
     ring: KeyRing | None,
+    tokens: TokenJudge | None,
 ) -> Services:
     return Services(
         http=config.http,
@@ -199,6 +202,7 @@ async def _services(
         limit_tables=context.limit_tables,
         tracing=opened.tracing,
         key_ring=ring,
+        tokens=tokens,
     )
 
 
@@ -265,6 +269,6 @@ def _banner(config: Config, services: Services, listeners: Listeners) -> None:
         log=health.kind,
         durability=str(health.durability),
         tls=config.tls.cert_file is not None,
-        authenticated=config.http.asks_for_keys,
+        authenticated=config.asks_for_credentials,
         keys=None if services.key_ring is None else services.key_ring.in_force(services.clock.now_us() / 1e6),
     )

@@ -14,7 +14,7 @@ from bridge.background.watches import measure_log, tidy_figures, watch_health, w
 from bridge.config import Config
 from bridge.errors import LogError
 from bridge.flow.kept_topic import KeptTopic
-from bridge.limits import DEFAULT_TOPIC_LOOK_S, METRICS_TIDY_INTERVAL_S
+from bridge.limits import DEFAULT_TOPIC_LOOK_S, JWKS_ASKED_INTERVAL_S, METRICS_TIDY_INTERVAL_S
 from bridge.process.adapters import OpenLog
 from bridge.web.keys import Services
 
@@ -26,9 +26,14 @@ _RETRY_S_MAX: Final = 15.0
 
 
 def background_tasks(
-    config: Config, services: Services, opened: OpenLog
+    config: Config, services: Services, opened: OpenLog, signing_keys: Callable[[], Awaitable[None]] | None
 ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-    """Every task by name, to be started in one task group; the last one makes the bridge ready."""
+    """
+    Every task by name, to be started in one task group; the last one makes the bridge ready.
+
+    Args:
+        signing_keys: looks whether those of tokens are still fresh; None where nobody publishes any.
+    """
     clock, metrics = services.clock, services.metrics
 
     def pace(interval_s: float) -> Pace:
@@ -53,37 +58,34 @@ def background_tasks(
     async def health() -> None:
         await watch_health(services.probe, clock=clock, timeout_s=_PROBE_TIMEOUT_S)
 
-    async def health_endless() -> NoReturn:
-        interval_s = config.iggy.health_check_interval_s
-        steady = Pace(interval_s=interval_s, delay_max_s=interval_s, sleep=asyncio.sleep)
-        await supervise("health-watch", health, pace=steady, metrics=metrics.tasks)
+    def watched(
+        name: str, step: Callable[[], Awaitable[None]], steps: Pace
+    ) -> tuple[str, Coroutine[Any, Any, None]]:
+        return name, supervise(name, step, pace=steps, metrics=metrics.tasks)
 
+    look_s = config.iggy.health_check_interval_s
     yield "log", _endless("log", opened.run)
-    yield "health-watch", health_endless()
-    yield (
-        "stats-refresh",
-        supervise("stats-refresh", stats, pace=pace(services.stats.ttl_s), metrics=metrics.tasks),
-    )
-    yield (
-        "figures-tidy",
-        supervise("figures-tidy", tidy, pace=pace(METRICS_TIDY_INTERVAL_S), metrics=metrics.tasks),
-    )
+    yield watched("health-watch", health, Pace(interval_s=look_s, delay_max_s=look_s, sleep=asyncio.sleep))
+    yield watched("stats-refresh", stats, pace(services.stats.ttl_s))
+    yield watched("figures-tidy", tidy, pace(METRICS_TIDY_INTERVAL_S))
     if config.observe.canary_per_minute:
-        interval_s = 60 / config.observe.canary_per_minute
-        yield (
-            "canary",
-            supervise("canary", services.canary.step, pace=pace(interval_s), metrics=metrics.tasks),
-        )
+        yield watched("canary", services.canary.step, pace(60 / config.observe.canary_per_minute))
+    if signing_keys is not None:
+        yield watched("signing-keys", signing_keys, pace(JWKS_ASKED_INTERVAL_S))
     yield "groups", services.groups.run()
     yield "loop-lag", watch_loop_lag(metrics.tasks, clock=clock, sleep=asyncio.sleep)
-    default_topic = DefaultTopic(
+    default_topic = _default_topic(config, services, opened)
+    yield "default-topic", _keep_ready(services, opened.kept_topic, default_topic, pace(1.0), stats)
+
+
+def _default_topic(config: Config, services: Services, opened: OpenLog) -> DefaultTopic:
+    return DefaultTopic(
         opened.bare_log,
         opened.kept_topic,
         partitions_count=config.log.partitions,
-        clock=clock,
+        clock=services.clock,
         timeout_s=config.http.operation_timeout_s,
     )
-    yield "default-topic", _keep_ready(services, opened.kept_topic, default_topic, pace(1.0), stats)
 
 
 async def _endless(name: str, work: Callable[[], Awaitable[None]]) -> NoReturn:

@@ -9,7 +9,13 @@ import structlog
 
 from bridge.clock import Clock
 from bridge.errors import SigningKeysUnavailable
-from bridge.limits import JWKS_ASKED_INTERVAL_S, JWKS_BYTES_MAX, JWKS_STALE_S_MAX, JWKS_TIMEOUT_S
+from bridge.limits import (
+    JWKS_ASKED_INTERVAL_S,
+    JWKS_BYTES_MAX,
+    JWKS_INTERVAL_S,
+    JWKS_STALE_S_MAX,
+    JWKS_TIMEOUT_S,
+)
 from bridge.tokens.signing_keys import SigningKeys, parse_jwks
 
 _log = structlog.get_logger("bridge.tokens")
@@ -43,6 +49,16 @@ class JwksSource:
     def age_s(self) -> float:
         """Seconds since the keys came; infinite where none are in force."""
         return self._clock.monotonic_s() - self._fetched_s
+
+    async def look(self) -> None:
+        """
+        Fetch the keys if they are older than `JWKS_INTERVAL_S`, or not there.
+
+        Raises:
+            SigningKeysUnavailable: as of `step`.
+        """
+        if self.age_s >= JWKS_INTERVAL_S:
+            await self.step()
 
     async def step(self) -> None:
         """

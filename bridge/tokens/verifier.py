@@ -3,7 +3,6 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 import jwt
@@ -17,19 +16,11 @@ from bridge.limits import (
     TOKENS_VERIFIED_MAX,
 )
 from bridge.policy.access import ROLES, Permission, Principal, parse_permission
+from bridge.policy.api_keys import KeyVerdict
 from bridge.tokens.signing_keys import SigningKeys
 
 _REQUIRED: Final = ("exp", "iss", "aud", "sub")
 _ROLE: Final = "role:"
-
-
-class TokenVerdict(StrEnum):
-    """Why a token is worth nothing; callers are told none of it."""
-
-    WRONG = "token_wrong"
-    EXPIRED = "token_expired"
-    #: Its signature cannot be checked: the key that it names is not known, or not yet.
-    UNKNOWN_KEY = "token_key_unknown"
 
 
 class _UnknownKey(InvalidTokenError):
@@ -79,7 +70,7 @@ class TokenVerifier:
         self._keys = keys
         self._verified.clear()
 
-    def verify(self, token: str, now_s: float) -> Principal | TokenVerdict:
+    def verify(self, token: str, now_s: float) -> Principal | KeyVerdict:
         """
         Whose *token* it is, or why nobody's.
 
@@ -91,20 +82,20 @@ class TokenVerifier:
             return self._verify(token)
         if known.expires_at_s is not None and known.expires_at_s + TOKEN_LEEWAY_S <= now_s:
             del self._verified[token]
-            return TokenVerdict.EXPIRED
+            return KeyVerdict.EXPIRED
         self._verified.move_to_end(token)
         return known
 
-    def _verify(self, token: str) -> Principal | TokenVerdict:
+    def _verify(self, token: str) -> Principal | KeyVerdict:
         try:
             principal = _principal(self._claims(token), self._rule.claim)
         except _UnknownKey:
-            return TokenVerdict.UNKNOWN_KEY
+            return KeyVerdict.UNKNOWN_SIGNER
         except ExpiredSignatureError:
-            return TokenVerdict.EXPIRED
+            return KeyVerdict.EXPIRED
         except (PyJWTError, ValueError, TypeError, RecursionError):
             # Whatever bytes of strangers make of a parser is no fault of the bridge.
-            return TokenVerdict.WRONG
+            return KeyVerdict.WRONG
         self._verified[token] = principal
         if len(self._verified) > TOKENS_VERIFIED_MAX:
             self._verified.popitem(last=False)

@@ -17,7 +17,7 @@ from bridge.web.middleware.authentication import authentication
 from bridge.web.middleware.cors import cors
 from bridge.web.middleware.deadline import deadline
 from bridge.web.middleware.foreign_pages import foreign_pages
-from bridge.web.middleware.gates import BEHIND_GATES, Gate, behind
+from bridge.web.middleware.gates import BEHIND_GATES, Gate, behind, nothing_more
 from bridge.web.middleware.identity import identity
 from bridge.web.middleware.problem_boundary import problem_boundary
 from bridge.web.middleware.protocol import protocol
@@ -81,7 +81,7 @@ def build_app(
         from bridge.web.handlers.routes import ROUTES  # noqa: PLC0415
 
         routes = ROUTES
-    rules = Rules.of(services.http, services.clock, services.limit_tables, services.key_ring)
+    rules = Rules.of(services.http, services.clock, services.limit_tables, services.key_ring, services.tokens)
     gates = [gate for factory in middlewares if (gate := factory(services, rules)) is not None]
     put_behind = behind(gates)
     app = web.Application(client_max_size=services.http.request_body_bytes_max)
@@ -92,7 +92,7 @@ def build_app(
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
     for row in routes:
-        handler = put_behind(row.handler, check_of(row.access))
+        handler = put_behind(row.handler, check_of(row.access) or nothing_more)
         if row.method == "GET":
             app.router.add_get(row.path, handler, allow_head=True)
         else:

@@ -18,7 +18,7 @@ from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
 from bridge.messagelog import Appender, HealthProbe, MessageLog
 from bridge.policy.access import Principal
 from bridge.policy.cursors import Cursors
-from bridge.policy.key_ring import KeyRing
+from bridge.policy.key_ring import KeyRing, TokenJudge
 from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.trace_context import TraceContext
@@ -105,6 +105,8 @@ class Services:
     limit_tables: LimitTables | None = None
     #: The keys of a file; None where none is configured.
     key_ring: KeyRing | None = None
+    #: Who judges tokens of an identity provider; None where none are taken.
+    tokens: TokenJudge | None = None
     #: What becomes of the traces that requests belong to.
     tracing: Tracing = field(default_factory=Tracing)
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.

@@ -12,7 +12,7 @@ from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
 from bridge.policy.admission import Admission
 from bridge.policy.api_keys import Lockout
 from bridge.policy.client_address import ClientAddresses
-from bridge.policy.key_ring import Credentials, KeyRing
+from bridge.policy.key_ring import Credentials, KeyRing, TokenJudge
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
 from bridge.policy.rate_limits import TokenBucketRateLimiter
@@ -58,6 +58,7 @@ class Rules:
         clock: Clock,
         tables: LimitTables | None = None,
         key_ring: KeyRing | None = None,
+        tokens: TokenJudge | None = None,
     ) -> "Rules":
         """
         The rules that *config* asks for.
@@ -65,6 +66,7 @@ class Rules:
         Args:
             tables: where limits are counted; None for tables of their own.
             key_ring: None where there is no file of keys.
+            tokens: None where no tokens are taken.
 
         Raises:
             ValueError: if a trusted proxy is no network.
@@ -82,11 +84,12 @@ class Rules:
                 refill=RateLimitItemPerSecond(config.rate_limit_rps),
                 burst=config.rate_limit_burst,
             )
+        credentials = Credentials(config.api_key, key_ring, tokens)
         return cls(
             addresses=ClientAddresses(config.trusted_proxies),
             origins=Origins(config.cors_allowed_origins),
-            hosts=cls.hosts_of(config) if not config.asks_for_keys or config.allowed_hosts else None,
-            credentials=Credentials(config.api_key, key_ring),
+            hosts=cls.hosts_of(config) if credentials.is_open or config.allowed_hosts else None,
+            credentials=credentials,
             lockout=Lockout(tables.failures, clock),
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),

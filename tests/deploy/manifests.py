@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import yaml
 
-from bridge.config.sections import Config, SettingSpec
+from bridge.config.sections import Config
+from bridge.config.setting import SettingSpec
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KUBERNETES: Final = ROOT / "deploy" / "kubernetes"

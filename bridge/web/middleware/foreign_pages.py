@@ -19,7 +19,7 @@ _API_KEY: Final = istr("X-API-Key")
 _NOTHING: Final = Forwarding()
 
 
-def foreign_pages(services: Services, rules: Rules) -> Gate:
+def foreign_pages(_: Services, rules: Rules) -> Gate:
     """
     Refuse what a page sends that nobody let in, before it changes or tells anything; probes pass.
 
@@ -29,7 +29,7 @@ def foreign_pages(services: Services, rules: Rules) -> Gate:
     purged (403). For what needs a header of the page's own they ask first (`cors`), so a key in its header shows that
     they did, or that there is no browser. Requests without `Origin` and `Sec-Fetch-Site` come from programs.
     """
-    return _gate(rules, rules.hosts, keyed=services.http.asks_for_keys)
+    return _gate(rules, rules.hosts, keyed=not rules.credentials.is_open)
 
 
 def foreign_pages_of_figures(services: Services, rules: Rules) -> Gate:

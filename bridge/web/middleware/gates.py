@@ -1,6 +1,6 @@
 """Rules that a request passes on its way in, and its answer on its way out (shell)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from aiohttp import web
@@ -8,8 +8,8 @@ from aiohttp.typedefs import Handler
 
 from bridge.errors import let_go
 
-#: Lets the request pass with None, answers in its place, or raises.
-Check: TypeAlias = Callable[[web.Request], web.StreamResponse | None]
+#: Lets the request pass with None, answers in its place, or raises; also later, where it must ask somebody first.
+Check: TypeAlias = Callable[[web.Request], web.StreamResponse | Awaitable[web.StreamResponse | None] | None]
 #: Lets the request pass to its handler, or raises.
 LastCheck: TypeAlias = Callable[[web.Request], None]
 #: Takes note of the answer.
@@ -48,10 +48,14 @@ class _Way(NamedTuple):
         )
 
 
+def nothing_more(_: web.Request) -> None:
+    """Where a route asks nothing of its own."""
+
+
 class PutBehind(Protocol):
     """Puts a handler behind the gates, and behind *last*, what its own route asks, after them."""
 
-    def __call__(self, handler: Handler, last: LastCheck | None = None) -> Handler: ...
+    def __call__(self, handler: Handler, last: LastCheck = nothing_more) -> Handler: ...
 
 
 #: What puts a handler behind the gates of its application.
@@ -67,18 +71,19 @@ def behind(gates: Sequence[Gate]) -> PutBehind:
     """
     checks, out = _Way.through(gates)
 
-    def put(handler: Handler, last: LastCheck | None = None) -> Handler:
+    def put(handler: Handler, last: LastCheck = nothing_more) -> Handler:
         async def pass_gates(request: web.Request) -> web.StreamResponse:
             passed = 0
             try:
                 for check in checks:
                     answer = check(request)
                     if answer is not None:
+                        answer = await _later(answer)
+                    if answer is not None:
                         break
                     passed += 1
                 else:
-                    if last is not None:
-                        last(request)
+                    last(request)
                     answer = await handler(request)
             except BaseException as error:  # noqa: BLE001 (what no gate answers is raised again)
                 answer = _gone_out(iter(out[passed]), request, error)
@@ -97,6 +102,12 @@ def behind(gates: Sequence[Gate]) -> PutBehind:
         return pass_gates
 
     return put
+
+
+async def _later(
+    answer: web.StreamResponse | Awaitable[web.StreamResponse | None],
+) -> web.StreamResponse | None:
+    return await answer if isinstance(answer, Awaitable) else answer
 
 
 def _with_work_outwards(gates: Sequence[Gate]) -> tuple[Gate, ...]:

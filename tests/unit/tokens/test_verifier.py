@@ -19,7 +19,8 @@ from bridge.limits import (
     TOKENS_VERIFIED_MAX,
 )
 from bridge.policy.access import Principal, Scope
-from bridge.tokens import SigningKeys, TokenRule, TokenVerdict, TokenVerifier, parse_jwks
+from bridge.policy.api_keys import KeyVerdict
+from bridge.tokens import SigningKeys, TokenRule, TokenVerifier, parse_jwks
 from tests.support.provider import AUDIENCE, ISSUER, SigningKey
 
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
@@ -37,7 +38,7 @@ def _verifier(rule: TokenRule = RULE) -> TokenVerifier:
     return TokenVerifier(rule, _set(*KEYS.values()))
 
 
-def _verdict(token: str, rule: TokenRule = RULE) -> Principal | TokenVerdict:
+def _verdict(token: str, rule: TokenRule = RULE) -> Principal | KeyVerdict:
     return _verifier(rule).verify(token, time.time())
 
 
@@ -96,25 +97,25 @@ def test_what_they_may_is_read_from_the_claim_that_is_named(
     ],
 )
 def test_a_token_for_others_or_of_others_is_worth_nothing(claims: dict[str, Any]) -> None:
-    assert _verdict(KEY.token(claims)) is TokenVerdict.WRONG
+    assert _verdict(KEY.token(claims)) is KeyVerdict.WRONG
 
 
 def test_a_token_ends_with_its_time_and_the_difference_of_clocks() -> None:
-    assert _verdict(KEY.token(lifetime_s=-TOKEN_LEEWAY_S - 5)) is TokenVerdict.EXPIRED
+    assert _verdict(KEY.token(lifetime_s=-TOKEN_LEEWAY_S - 5)) is KeyVerdict.EXPIRED
     assert isinstance(_verdict(KEY.token(lifetime_s=-TOKEN_LEEWAY_S + 10)), Principal)
 
 
 def test_one_that_was_found_right_ends_all_the_same() -> None:
     verifier, token, now_s = _verifier(), KEY.token(lifetime_s=60), time.time()
     assert verifier.verify(token, now_s) is verifier.verify(token, now_s + 59)
-    assert verifier.verify(token, now_s + 61 + TOKEN_LEEWAY_S) is TokenVerdict.EXPIRED
+    assert verifier.verify(token, now_s + 61 + TOKEN_LEEWAY_S) is KeyVerdict.EXPIRED
 
 
 def test_new_keys_end_the_tokens_of_old_ones() -> None:
     verifier, token = _verifier(), KEY.token()
     assert isinstance(verifier.verify(token, time.time()), Principal)
     verifier.keys = _set(SigningKey("new"), SigningKey("newer"))
-    assert verifier.verify(token, time.time()) is TokenVerdict.UNKNOWN_KEY
+    assert verifier.verify(token, time.time()) is KeyVerdict.UNKNOWN_SIGNER
     assert len(verifier.keys) == 2
 
 
@@ -142,15 +143,15 @@ def _unsigned(header: dict[str, Any], payload: dict[str, Any] | None = None, sig
 
 def test_a_token_without_a_signature_is_worth_nothing() -> None:
     for algorithm in ("none", "None", "NONE", "nOnE", ""):
-        assert _verdict(_unsigned({"alg": algorithm, "kid": KEY.key_id})) is TokenVerdict.WRONG
-    assert _verdict(_unsigned({"alg": "ES256", "kid": KEY.key_id})) is TokenVerdict.WRONG
+        assert _verdict(_unsigned({"alg": algorithm, "kid": KEY.key_id})) is KeyVerdict.WRONG
+    assert _verdict(_unsigned({"alg": "ES256", "kid": KEY.key_id})) is KeyVerdict.WRONG
 
 
 def test_a_public_key_is_never_taken_for_a_shared_secret() -> None:
     pem = KEYS["RS256"].private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     head = _unsigned({"alg": "HS256", "kid": KEYS["RS256"].key_id}).rpartition(".")[0]
     signature = base64.urlsafe_b64encode(jwt.get_algorithm_by_name("HS256").sign(head.encode(), pem))
-    assert _verdict(f"{head}.{signature.rstrip(b'=').decode()}") is TokenVerdict.WRONG
+    assert _verdict(f"{head}.{signature.rstrip(b'=').decode()}") is KeyVerdict.WRONG
 
 
 def test_a_key_that_a_token_brings_along_is_not_believed() -> None:
@@ -160,12 +161,12 @@ def test_a_key_that_a_token_brings_along_is_not_believed() -> None:
         {"jku": "https://evil.example/keys"},
         {"x5u": "https://evil.example"},
     ):
-        assert _verdict(stranger.token(header=header)) is TokenVerdict.UNKNOWN_KEY
-        assert _verdict(stranger.token(header={**header, "kid": KEY.key_id})) is TokenVerdict.WRONG
+        assert _verdict(stranger.token(header=header)) is KeyVerdict.UNKNOWN_SIGNER
+        assert _verdict(stranger.token(header={**header, "kid": KEY.key_id})) is KeyVerdict.WRONG
 
 
 def test_a_header_that_must_be_understood_and_is_not_makes_the_token_worthless() -> None:
-    assert _verdict(KEY.token(header={"crit": ["x"], "x": 1})) is TokenVerdict.WRONG
+    assert _verdict(KEY.token(header={"crit": ["x"], "x": 1})) is KeyVerdict.WRONG
 
 
 def test_a_key_of_one_algorithm_serves_no_other() -> None:
@@ -193,14 +194,14 @@ def test_a_token_made_for_something_else_is_refused_by_its_type(
 
 
 def test_a_token_that_is_too_long_is_not_looked_at() -> None:
-    assert _verdict("x" * 1_000_000) is TokenVerdict.WRONG
-    assert _verdict(KEY.token({"more": "x" * TOKEN_CHARS_MAX})) is TokenVerdict.WRONG
+    assert _verdict("x" * 1_000_000) is KeyVerdict.WRONG
+    assert _verdict(KEY.token({"more": "x" * TOKEN_CHARS_MAX})) is KeyVerdict.WRONG
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda raw: raw.decode("latin-1")))
 def test_no_text_is_more_than_a_wrong_token(text: str) -> None:
-    assert _verdict(text) is TokenVerdict.WRONG
-    assert _verdict(f"{text}.{text}.{text}") is TokenVerdict.WRONG
+    assert _verdict(text) is KeyVerdict.WRONG
+    assert _verdict(f"{text}.{text}.{text}") is KeyVerdict.WRONG
 
 
 @given(
@@ -216,11 +217,11 @@ def test_no_claim_is_more_than_a_wrong_token_or_a_caller_who_may_nothing(value: 
         head = _unsigned({"alg": "HS256"}, claims).rpartition(".")[0]
         signature = base64.urlsafe_b64encode(jwt.get_algorithm_by_name("HS256").sign(head.encode(), SECRET))
         verdict = secret.verify(f"{head}.{signature.rstrip(b'=').decode()}", time.time())
-        assert isinstance(verdict, TokenVerdict | Principal)
+        assert isinstance(verdict, KeyVerdict | Principal)
         if isinstance(verdict, Principal) and name != "scope":
             assert not verdict.permissions
 
 
 def test_json_as_deep_as_it_fits_is_a_wrong_token() -> None:
     deep = base64.urlsafe_b64encode(b'{"a":' * 900 + b"1" + b"}" * 900).rstrip(b"=").decode()
-    assert _verdict(f"{deep}.{deep}.") is TokenVerdict.WRONG
+    assert _verdict(f"{deep}.{deep}.") is KeyVerdict.WRONG

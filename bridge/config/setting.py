@@ -1,0 +1,41 @@
+"""How one setting is declared (leaf, pure)."""
+
+from dataclasses import field
+from typing import Any, NamedTuple
+
+
+class SettingSpec(NamedTuple):
+    """How one setting is written and bounded.
+
+    Attributes:
+        env: name in the environment; the flag is its lower-case form with dashes, the TOML key with underscores.
+        help: one sentence for `--help` and docs/configuration.md.
+        minimum: smallest number allowed, inclusive; None where there is none.
+        maximum: largest number allowed, inclusive.
+        secret: also read from the file named by `<env>_FILE`; never shown.
+        choices: the words allowed.
+        word: a word that stands for a number out of the range, and that number.
+    """
+
+    env: str
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    secret: bool = False
+    choices: tuple[str, ...] = ()
+    word: tuple[str, int] | None = None
+
+
+def setting(
+    env: str,
+    default: Any,
+    text: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    secret: bool = False,
+    choices: tuple[str, ...] = (),
+    word: tuple[str, int] | None = None,
+) -> Any:
+    spec = SettingSpec(env, text, minimum, maximum, secret, choices, word)
+    return field(default=default, repr=not secret, metadata={"setting": spec})
