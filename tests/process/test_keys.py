@@ -86,3 +86,20 @@ def test_keys_are_read_again_on_sighup_and_no_request_is_lost(tmp_path: Path) ->
         bridge.signal()
         assert bridge.ended() == 0
         assert not any(key.text[13:] in json.dumps(bridge.lines) for key in (ONE, OTHER))
+
+
+def test_what_a_key_may_is_read_again_and_holds_from_the_next_request(tmp_path: Path) -> None:
+    file = write_keys(tmp_path / "keys.json", [owned_key(1, "consume:sample-stream/*")])
+    with BridgeProcess(tmp_path / "data", {"KEYS_FILE": str(file)}) as bridge:
+        port = bridge.started()
+        seen = [get(port, path, {"X-API-Key": ONE.text})[0] for path in ("/messages", "/metrics")]
+        assert seen == [200, 403]
+        write_keys(file, [owned_key(1, "produce:sample-stream/*", "metrics")])
+        bridge.signal(signal.SIGHUP)
+        bridge.until("reloaded")
+        seen = [get(port, path, {"X-API-Key": ONE.text})[0] for path in ("/messages", "/metrics")]
+        assert seen == [403, 200]
+        write_keys(file, [owned_key(1, "consume:elsewhere/*")])
+        bridge.signal(signal.SIGHUP)
+        bridge.until("reloaded")
+        assert status(port, ONE) == 404

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bridge.policy.access import ROLES
 from bridge.policy.key_ring import KeyRing
 from bridge.policy.key_texts import NewKey, new_key, peppered_digest, plain_digest
 from bridge.policy.keys_file import StoredKey, decode_keys, encode_keys, keys_of
@@ -26,7 +27,7 @@ def numbered_key(number: int) -> NewKey:
 
 
 def owned_key(number: int, *permissions: str, pepper: str | None = None, **fields: Any) -> OwnedKey:
-    """Key *number*, with other fields of `StoredKey` as they are given."""
+    """Key *number*, which may everything unless *permissions* say what, with other fields of `StoredKey` as they are given."""
     made = numbered_key(number)
     digest = (
         {"sha256": plain_digest(made.text).hex()}
@@ -34,9 +35,7 @@ def owned_key(number: int, *permissions: str, pepper: str | None = None, **field
         else {"hmac_sha256": peppered_digest(made.text, pepper.encode()).hex()}
     )
     told = {"name": f"key-{number}", "created": MADE, **digest, **fields}
-    return OwnedKey(
-        StoredKey(id=made.id, permissions=list(permissions or ("produce", "consume")), **told), made.text
-    )
+    return OwnedKey(StoredKey(id=made.id, permissions=list(permissions or ROLES["admin"]), **told), made.text)
 
 
 def write_keys(path: Path, keys: Iterable[OwnedKey]) -> Path:
