@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.crash, may_inject, pytest.mark.timeout(300)]
 
 PATH = "/streams/sample-stream/topics/events/messages"
 PARTITIONS = 3
-ENVIRON = {"RATE_LIMIT_RPS": "0", "ACCESS_LOG": "off"}
+ENVIRON = {"RATE_LIMIT_RPS": "0"}
 FILE, WAL = "messages.db", "messages.db-wal"
 WARM = 50
 

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,6 +12,7 @@ from structlog.testing import capture_logs
 from bridge.errors import LogError, Outcome, Overloaded, StartupError
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import First, FromOffset, Retention, ToPartition, TopicRef
+from tests.support.checker import Account, Stored
 from tests.support.counted_disk import CountedDisk, SmallDisk, counted, mounted
 from tests.support.local_logs import TOPIC, messages, open_log, open_topic, soon
 
@@ -282,19 +282,22 @@ async def test_a_quota_that_no_figure_tells_of_is_a_full_disk(tmp_path: Path) ->
 async def test_a_full_disk_in_the_middle_of_everything_at_once(disk: SmallDisk) -> None:
     """Writers, readers, retention and deletions on a disk that others fill and leave: nobody is told anything false."""
     log = await opened(disk)
-    acknowledged: list[bytes] = []
-    failures: list[Any] = []
+    account = Account("none")
+    account.send(b"first", b"first")
+    account.acknowledge(b"first", 0, 0)
 
     async def write(writer: int) -> None:
         for number in range(60):
             payload = b"%d:%d:" % (writer, number) + b"x" * 5_000
+            account.send(payload, payload, writer=writer)
             try:
-                await log.append(OTHER, FIRST, messages(payload), deadline=soon())
+                receipt = await log.append(OTHER, FIRST, messages(payload), deadline=soon())
             except LogError as error:
-                failures.append((payload, error.outcome))
+                (account.refuse if error.outcome is Outcome.NOT_WRITTEN else account.doubt)(payload)
                 await log.probe(deadline=soon())
             else:
-                acknowledged.append(payload)
+                assert receipt.offset is not None
+                account.acknowledge(payload, 0, receipt.offset)
 
     async def disturb() -> None:
         for _ in range(6):
@@ -307,11 +310,11 @@ async def test_a_full_disk_in_the_middle_of_everything_at_once(disk: SmallDisk) 
             await log.probe(deadline=soon())
 
     await asyncio.gather(disturb(), *(write(writer) for writer in range(8)))
-    assert {outcome for _, outcome in failures} <= {Outcome.NOT_WRITTEN}
     await log.close()
     log = await open_log(disk.directory, tuning=disk.tuning)
-    found = (await payloads(log, OTHER))[1:]
-    assert sorted(found) == sorted(acknowledged)
+    found = await payloads(log, OTHER)
+    assert account.doubtful == set()
+    account.check({0: [Stored(offset, payload, payload) for offset, payload in enumerate(found)]})
     await log.close()
 
 

@@ -21,6 +21,7 @@ from bridge.flow.appending.batching import BatchingAppender
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.iggy.pool import Slot
 from bridge.messagelog import First, FromOffset, Message, NewMessage, ToPartition, TopicRef
+from tests.support.checker import Account, Stored
 from tests.support.figures import WatchedLog, total
 from tests.support.iggy_log import IggyLogs, iggy_logs, soon
 from tests.support.iggy_server import IggyServer
@@ -55,8 +56,7 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
     log = await logs.open(own_server.connection_string, observer=observer)
     topic = await logs.topic(log)
     appender = BatchingAppender(log, probe=log)
-    acknowledged: dict[int, bytes] = {}
-    not_written: set[bytes] = set()
+    account = Account("none")
     enough, done = asyncio.Event(), asyncio.Event()
 
     async def producer(name: int) -> None:
@@ -64,17 +64,17 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
         while not done.is_set():
             payload = f"{name}-{number}".encode()
             number += 1
+            account.send(payload, payload, writer=name)
             try:
                 receipt = await appender.append(
                     topic, ToPartition(0), [NewMessage(payload=payload)], deadline=soon(20)
                 )
             except LogError as error:
-                if error.outcome is Outcome.NOT_WRITTEN:
-                    not_written.add(payload)
+                (account.refuse if error.outcome is Outcome.NOT_WRITTEN else account.doubt)(payload)
                 continue
             assert receipt.offset is not None
-            acknowledged[receipt.offset] = payload
-            if len(acknowledged) % 500 == 0:
+            account.acknowledge(payload, 0, receipt.offset)
+            if account.acknowledged_count % 500 == 0:
                 enough.set()
 
     producers = [asyncio.create_task(producer(name)) for name in range(32)]
@@ -91,10 +91,8 @@ async def test_what_was_acknowledged_survives_kill_9_under_load(
     await asyncio.gather(*producers)
     await appender.close()
 
-    stored = {message.offset: message.payload for message in await _all(log, topic)}
-    assert {offset: stored.get(offset) for offset in acknowledged} == acknowledged
-    assert not not_written & set(stored.values())
-    assert len(set(stored.values())) == len(stored)
+    found = [Stored(each.offset, each.payload, each.payload) for each in await _all(log, topic)]
+    account.check({0: found})
     assert total(observer.reconnects) == 3
 
 
@@ -260,26 +258,26 @@ async def test_connections_reset_again_and_again_lose_and_double_nothing(
 ) -> None:
     direct = await logs.open(server.connection_string)
     topic = await logs.topic(direct)
-    acknowledged: list[bytes] = []
-    refused: list[bytes] = []
+    account = Account("none")
     async with fault_proxy(server.address) as proxy:
         behind = await logs.open(f"iggy://iggy:iggy@{proxy.address}")
         for number in range(200):
             payload = str(number).encode()
             if number % 20 == 10:
                 proxy.cut()
+            account.send(payload, payload)
             try:
-                await _append(behind, topic, payload, 5)
-                acknowledged.append(payload)
+                receipt = await behind.append(
+                    topic, ToPartition(0), [NewMessage(payload=payload)], deadline=soon(5)
+                )
             except LogError as error:
-                if error.outcome is Outcome.NOT_WRITTEN:
-                    refused.append(payload)
-        stored = [message.payload for message in await _all(direct, topic)]
-        assert len(acknowledged) >= 180
-        assert set(acknowledged) <= set(stored)
-        assert not set(refused) & set(stored)
-        assert len(set(stored)) == len(stored)
-        assert stored == sorted(stored, key=int)
+                (account.refuse if error.outcome is Outcome.NOT_WRITTEN else account.doubt)(payload)
+            else:
+                assert receipt.offset is not None
+                account.acknowledge(payload, 0, receipt.offset)
+        found = [Stored(each.offset, each.payload, each.payload) for each in await _all(direct, topic)]
+        assert account.acknowledged_count >= 180
+        account.check({0: found})
         await logs.close()
 
 

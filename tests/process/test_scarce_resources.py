@@ -13,7 +13,7 @@ from tests.support.senders import Senders, sending, stored_texts
 
 PATH = "/streams/sample-stream/topics/events/messages"
 PARTITIONS = 3
-ENVIRON = {"RATE_LIMIT_RPS": "0", "ACCESS_LOG": "off"}
+ENVIRON = {"RATE_LIMIT_RPS": "0"}
 WARM = 100
 MIB = 1024 * 1024
 

@@ -37,7 +37,7 @@ PARTITIONS = 3
 #: At most 5 % in the time after that, or so much, which caches that are not yet full may take.
 GROWN_SHARE, GROWN_BYTES = 0.05, 48 * 1024 * 1024
 SERIES_OF_A_TOPIC, TOPICS_IN_HALF_A_MINUTE = 8, 60
-ENVIRON = {"RATE_LIMIT_RPS": "0", "ACCESS_LOG": "off", "STATS_CACHE_TTL_SECS": "1"}
+ENVIRON = {"RATE_LIMIT_RPS": "0", "STATS_CACHE_TTL_SECS": "1"}
 
 
 class Sample(NamedTuple):

@@ -6,12 +6,14 @@ import re
 import signal
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, get, run_bridge
+from tests.support.checker import Account, Stored
 from tests.support.events import generic_event
 from tests.support.iggy_server import IggyServer, running_server
 
@@ -55,33 +57,40 @@ def figure(port: int, name: str) -> float:
     return float(found[1]) if found else 0.0
 
 
-def post(connection: HTTPConnection, number: int) -> bool:
-    """Whether a message was acknowledged."""
+def post(connection: HTTPConnection, number: int, account: Account) -> None:
+    """Send one message; a connection that breaks leaves its outcome unknown."""
+    source = f"n{number}"
+    account.send(source, source.encode())
     try:
-        event = generic_event(number, source=f"n{number}")
+        event = generic_event(number, source=source)
         connection.request("POST", "/messages", json.dumps({"event": event}), JSON)
         answer = connection.getresponse()
-        answer.read()
+        body = answer.read()
     except (OSError, HTTPException):
         connection.close()
-        return False
-    return answer.status == 201
+        account.doubt(source)
+        return
+    if answer.status == HTTPStatus.CREATED:
+        told = json.loads(body)
+        account.acknowledge(source, told["partition_id"], told["offset"])
 
 
-def stored(port: int) -> set[str]:
-    """The sources of all messages there are."""
-    sources: set[str] = set()
+def stored(port: int) -> dict[int, list[Stored]]:
+    """All messages there are, by partition; the source of each is its id and its payload."""
+    found: dict[int, list[Stored]] = {}
     for partition in range(3):
-        offset = 0
+        found[partition] = []
         while True:
-            status, body = get(port, f"/messages?partition_id={partition}&offset={offset}&count=100")
-            assert status == 200
+            query = f"partition_id={partition}&offset={len(found[partition])}&count=100"
+            status, body = get(port, f"/messages?{query}")
+            assert status == HTTPStatus.OK
             messages = json.loads(body)["messages"]
             if not messages:
                 break
-            sources |= {each["event"]["source"] for each in messages}
-            offset = messages[-1]["offset"] + 1
-    return sources
+            for each in messages:
+                source = each["event"]["source"]
+                found[partition].append(Stored(each["offset"], source, source.encode()))
+    return found
 
 
 def test_both_workers_answer_on_one_port_and_every_line_of_the_log_names_one(
@@ -121,23 +130,25 @@ def test_a_worker_that_is_killed_is_followed_by_another_and_no_acknowledged_mess
     with bridge_of(tmp_path, iggy, IGGY_STREAM=stream) as bridge:
         port = all_ready(bridge)
         connections = [HTTPConnection("127.0.0.1", port, timeout=60) for _ in range(16)]
-        acknowledged, name = set(), 'bridge_http_requests_total{method="POST",route="/messages",status="201"}'
+        account, name = (
+            Account("none"),
+            'bridge_http_requests_total{method="POST",route="/messages",status="201"}',
+        )
         before = after = 0.0
         for number in range(400):
             if number == 150:
                 before = figure(port, name)
                 os.kill(pids(bridge)[1], signal.SIGKILL)
-            if post(connections[number % 16], number):
-                acknowledged.add(f"n{number}")
+            post(connections[number % 16], number, account)
         ended = bridge.until("worker_ended")
         assert (ended["ended"], ended["exit_code"]) == (1, -signal.SIGKILL)
         bridge.until("ready")
         after = figure(port, name)
         assert after >= before > 0
         assert figure(port, 'bridge_worker_starts_total{worker="1"}') == 2
-        assert acknowledged <= stored(port)
+        account.check(stored(port))
         # All but those that were on their way to the one that was killed.
-        assert len(acknowledged) >= 400 - 16
+        assert account.acknowledged_count >= 400 - 16
         for connection in connections:
             connection.close()
         bridge.signal()

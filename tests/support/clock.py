@@ -2,7 +2,7 @@
 
 
 class FakeClock:
-    """Satisfies `bridge.clock.Clock`; `advance` is the only thing that moves it."""
+    """Satisfies `bridge.clock.Clock`; `advance` alone moves it, and `step` the time of day."""
 
     def __init__(self, *, now_us: int = 1_700_000_000_000_000) -> None:
         self._monotonic_s = 1000.0
@@ -16,4 +16,8 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self._monotonic_s += seconds
+        self._now_us += round(seconds * 1_000_000)
+
+    def step(self, seconds: float) -> None:
+        """The machine's clock is set, forwards or back; what is measured goes on."""
         self._now_us += round(seconds * 1_000_000)

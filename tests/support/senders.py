@@ -24,16 +24,18 @@ class Senders:
         without_wait: answers 503 that did not say when to come again.
     """
 
-    def __init__(self, port: int, path: str, seed: object, *, filler_bytes: int = 0) -> None:
-        self.account = Account(seed)
+    def __init__(
+        self, port: int, path: str, account: Account, *, prefix: str = "", filler_bytes: int = 0
+    ) -> None:
+        self.account = account
         self.answers: Counter[tuple[int, str, str]] = Counter()
         self.without_wait = 0
         self._port = port
         self._path = path
+        self._prefix = prefix
         self._filler = "x" * filler_bytes
         self._stop = threading.Event()
         self._news = threading.Condition()
-        self._broken = 0
 
     def acknowledged(self, count: int) -> None:
         """Wait for so many acknowledgements in all."""
@@ -56,7 +58,7 @@ class Senders:
         number = 0
         try:
             while not self._stop.is_set():
-                self._send(connection, sender, f"{sender} {number} {self._filler}")
+                self._send(connection, sender, f"{self._prefix}{sender} {number} {self._filler}")
                 number += 1
         except (OSError, HTTPException):
             # The bridge has ended; what was on its way is unknown.
@@ -66,7 +68,7 @@ class Senders:
 
     def _send(self, connection: HTTPConnection, sender: int, text: str) -> None:
         with self._news:
-            self.account.send(text, text.encode(), writer=sender)
+            self.account.send(text, text.encode(), writer=f"{self._prefix}{sender}")
         connection.request("POST", self._path, text, {"Content-Type": "text/plain"})
         response = connection.getresponse()
         answer = json.loads(response.read())
@@ -91,10 +93,22 @@ class Senders:
 
 @contextmanager
 def sending(
-    port: int, path: str, *, seed: object = "none", senders: int = 8, filler_bytes: int = 0
+    port: int,
+    path: str,
+    *,
+    account: Account | None = None,
+    senders: int = 8,
+    prefix: str = "",
+    filler_bytes: int = 0,
 ) -> Iterator[Senders]:
-    """Senders for the length of a block."""
-    load = Senders(port, path, seed, filler_bytes=filler_bytes)
+    """
+    Senders for the length of a block.
+
+    Args:
+        account: goes on, where there were others before; *prefix* tells these from them.
+        filler_bytes: each message has so many, beside what tells it from others.
+    """
+    load = Senders(port, path, account or Account("none"), prefix=prefix, filler_bytes=filler_bytes)
     threads = [threading.Thread(target=load.run, args=(number,)) for number in range(senders)]
     for thread in threads:
         thread.start()
