@@ -34,7 +34,7 @@ _CREATED: Final = 201
 _MULTI_STATUS: Final = 207
 
 
-async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web.Response:
+async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web.StreamResponse:
     """The whole body as one message, under an id made here."""
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
@@ -60,7 +60,7 @@ def _headers(request: web.Request) -> Headers:
     return headers_with(request[TRACE], message_headers(request.headers.items()))
 
 
-async def send_lines(request: web.Request, topic: TopicRef) -> web.Response:
+async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamResponse:
     """
     NDJSON: each line's value is a message, as its own bytes, under a random id; committed in batches, in order.
 

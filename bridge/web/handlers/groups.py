@@ -120,22 +120,22 @@ async def _unless_left(
             raise
 
 
-async def ack(request: web.Request) -> web.Response:
+async def ack(request: web.Request) -> web.StreamResponse:
     """`POST .../groups/{group}/ack`: done for good; the outcome of each token."""
     return await _acknowledge(request, AckKind.ACK)
 
 
-async def nack(request: web.Request) -> web.Response:
+async def nack(request: web.Request) -> web.StreamResponse:
     """`POST .../groups/{group}/nack`: to come again, after `delay_ms`; the outcome of each token."""
     return await _acknowledge(request, AckKind.NACK)
 
 
-async def extend(request: web.Request) -> web.Response:
+async def extend(request: web.Request) -> web.StreamResponse:
     """`POST .../groups/{group}/extend`: leases end `visibility_ms` from now; the outcome of each token."""
     return await _acknowledge(request, AckKind.EXTEND)
 
 
-async def _acknowledge(request: web.Request, kind: AckKind) -> web.Response:
+async def _acknowledge(request: web.Request, kind: AckKind) -> web.StreamResponse:
     groups, topic, group = _named(request)
     tokens, delay_ms = read_ack(await read_body(request), kind)
     with arguments_as_fields(in_path=_IN_PATH):
@@ -145,20 +145,20 @@ async def _acknowledge(request: web.Request, kind: AckKind) -> web.Response:
     return answer(token_results_json(results))
 
 
-async def list_groups(request: web.Request) -> web.Response:
+async def list_groups(request: web.Request) -> web.StreamResponse:
     """`GET .../groups`: those that ever received from the topic."""
     refuse_query(request.query.items())
     groups = request.app[SERVICES].groups
     return answer(groups_json(await groups.groups(topic_of(request), deadline=request[DEADLINE])))
 
 
-async def get_group(request: web.Request) -> web.Response:
+async def get_group(request: web.Request) -> web.StreamResponse:
     """`GET .../groups/{group}`: its members, and by partition how far it came."""
     groups, topic, group = _named(request)
     return answer(group_json(await groups.group(topic, group, deadline=request[DEADLINE])))
 
 
-async def delete_group(request: web.Request) -> web.Response:
+async def delete_group(request: web.Request) -> web.StreamResponse:
     """`DELETE .../groups/{group}`: forgotten with its offsets; who receives as it again begins at the oldest."""
     groups, topic, group = _named(request)
     await refuse_body(request)
@@ -166,7 +166,7 @@ async def delete_group(request: web.Request) -> web.Response:
     return no_content()
 
 
-async def seek(request: web.Request) -> web.Response:
+async def seek(request: web.Request) -> web.StreamResponse:
     """`PUT .../groups/{group}/offsets`: where it goes on; leases from before are forgotten."""
     groups, topic, group = _named(request)
     to, dry_run = read_seek(await read_body(request))

@@ -14,13 +14,13 @@ from bridge.web.wire.queries import is_deep
 _RETRY_AFTER_S = "1"
 
 
-async def health(request: web.Request) -> web.Response:
+async def health(request: web.Request) -> web.StreamResponse:
     """`GET /health`: 200 as long as the process serves."""
     services = request.app[SERVICES]
     return answer(health_json(services.probe.health(), services.clock.now_us()))
 
 
-async def ready(request: web.Request) -> web.Response:
+async def ready(request: web.Request) -> web.StreamResponse:
     """
     `GET /ready`: 200 if requests should be sent here, else 503; each check in the body.
 
@@ -39,11 +39,11 @@ async def ready(request: web.Request) -> web.Response:
     if is_ready:
         return answer(body)
     response = answer(body, status=503)
-    response.headers["Retry-After"] = _RETRY_AFTER_S
+    response.fields[hdrs.RETRY_AFTER] = _RETRY_AFTER_S
     return response
 
 
-async def stats(request: web.Request) -> web.Response:
+async def stats(request: web.Request) -> web.StreamResponse:
     """`GET /stats`: from the cache, zeros and stale before it is filled."""
     services = request.app[SERVICES]
     sent, received = services.metrics.message_totals()
@@ -57,7 +57,7 @@ async def stats(request: web.Request) -> web.Response:
     )
 
 
-async def metrics(request: web.Request) -> web.Response:
+async def metrics(request: web.Request) -> web.StreamResponse:
     """
     `GET /metrics`: Prometheus' text, or OpenMetrics for whoever asks for that.
 

@@ -21,7 +21,7 @@ from bridge.web.wire.offsets import (
 from bridge.web.wire.queries import refuse_query
 
 
-async def list_offsets(request: web.Request) -> web.Response:
+async def list_offsets(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets`: of all partitions, with the lag of each and of all."""
     refuse_query(request.query.items())
     topic, consumer = topic_of(request), consumer_of(request)
@@ -35,7 +35,7 @@ async def list_offsets(request: web.Request) -> web.Response:
     return answer(offsets_json(topic, consumer, list(map(Progress.of, info.partitions, stored))))
 
 
-async def put_offsets(request: web.Request) -> web.Response:
+async def put_offsets(request: web.Request) -> web.StreamResponse:
     """`PUT .../consumers/{consumer}/offsets`: all are checked before one is stored; if it fails then, some may be."""
     refuse_query(request.query.items())
     topic, consumer = topic_of(request), consumer_of(request)
@@ -58,7 +58,7 @@ async def put_offsets(request: web.Request) -> web.Response:
     return answer(offsets_json(topic, consumer, progress))
 
 
-async def delete_offsets(request: web.Request) -> web.Response:
+async def delete_offsets(request: web.Request) -> web.StreamResponse:
     """`DELETE .../consumers/{consumer}/offsets`: forgotten in all partitions; no fault if there were none."""
     refuse_query(request.query.items())
     topic, consumer = topic_of(request), consumer_of(request)
@@ -73,7 +73,7 @@ async def delete_offsets(request: web.Request) -> web.Response:
     return no_content()
 
 
-async def get_offset(request: web.Request) -> web.Response:
+async def get_offset(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets/{partition}`: null where none is stored."""
     refuse_query(request.query.items())
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
@@ -85,7 +85,7 @@ async def get_offset(request: web.Request) -> web.Response:
     return answer(offset_json(topic, consumer, Progress.of(info.partitions[partition_id], stored)))
 
 
-async def put_offset(request: web.Request) -> web.Response:
+async def put_offset(request: web.Request) -> web.StreamResponse:
     """`PUT .../consumers/{consumer}/offsets/{partition}`: forwards or backwards, not beyond the newest message."""
     refuse_query(request.query.items())
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
@@ -101,7 +101,7 @@ async def put_offset(request: web.Request) -> web.Response:
     return answer(offset_json(topic, consumer, Progress.of(partition, stored)))
 
 
-async def delete_offset(request: web.Request) -> web.Response:
+async def delete_offset(request: web.Request) -> web.StreamResponse:
     """`DELETE .../consumers/{consumer}/offsets/{partition}`: forgotten; no fault if there was none."""
     refuse_query(request.query.items())
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)

@@ -45,20 +45,20 @@ class _Document(NamedTuple):
     headers: Mapping[str, str]
 
 
-async def openapi(request: web.Request) -> web.Response:
+async def openapi(request: web.Request) -> web.StreamResponse:
     """`GET /openapi.json`: OpenAPI 3.1 of every route."""
     refuse_query(request.query.items())
     # To make it takes a tenth of a second, once.
     return _answer(request, await asyncio.to_thread(_openapi))
 
 
-async def docs(request: web.Request) -> web.Response:
+async def docs(request: web.Request) -> web.StreamResponse:
     """`GET /docs`: the same as a page."""
     refuse_query(request.query.items())
     return _answer(request, await asyncio.to_thread(_page))
 
 
-def _answer(request: web.Request, document: _Document) -> web.Response:
+def _answer(request: web.Request, document: _Document) -> web.StreamResponse:
     """*document*, packed for those who take it so; 304 to those who have it (RFC 9110, section 13.1.2)."""
     vary_by(request, hdrs.ACCEPT_ENCODING)
     keep_checked(request)

@@ -16,7 +16,7 @@ from bridge.web.wire.queries import refuse_query
 from bridge.web.wire.submissions import batch_steps, message_steps, plain_message
 
 
-async def send(request: web.Request) -> web.Response:
+async def send(request: web.Request) -> web.StreamResponse:
     """`POST .../messages`: one event, stored when the answer is 201; of other types, what `bulk` takes."""
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
@@ -46,7 +46,7 @@ async def send(request: web.Request) -> web.Response:
     return created(receipt_json(submission.event_ids[0], topic, receipt, accepted_us))
 
 
-async def send_batch(request: web.Request) -> web.Response:
+async def send_batch(request: web.Request) -> web.StreamResponse:
     """`POST .../messages/batch`: all events or none, in order, into one partition."""
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()

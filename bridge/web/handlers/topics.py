@@ -19,7 +19,7 @@ from bridge.web.wire.queries import refuse_query
 from bridge.web.wire.topics import read_partitions, read_retention, read_stream, read_topic
 
 
-async def list_streams(request: web.Request) -> web.Response:
+async def list_streams(request: web.Request) -> web.StreamResponse:
     """`GET /streams`: those that the caller sees, without the bridge's own."""
     refuse_query(request.query.items())
     services, principal = request.app[SERVICES], principal_of(request)
@@ -34,7 +34,7 @@ async def list_streams(request: web.Request) -> web.Response:
     return answer(streams_json(streams))
 
 
-async def create_stream(request: web.Request) -> web.Response:
+async def create_stream(request: web.Request) -> web.StreamResponse:
     """`POST /streams`: 201, or 409 if there is one of that name."""
     refuse_query(request.query.items())
     services, name = request.app[SERVICES], read_stream(await read_body(request))
@@ -44,7 +44,7 @@ async def create_stream(request: web.Request) -> web.Response:
     return created(stream_json(stream), location=f"/streams/{name}")
 
 
-async def get_stream(request: web.Request) -> web.Response:
+async def get_stream(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}`."""
     refuse_query(request.query.items())
     name = stream_of(request)
@@ -75,7 +75,7 @@ async def _if_there(request: web.Request, stream: StreamInfo) -> StreamInfo | No
         return None
 
 
-async def delete_stream(request: web.Request) -> web.Response:
+async def delete_stream(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}`: with its topics, their messages and offsets."""
     refuse_query(request.query.items())
     services, stream = request.app[SERVICES], stream_of(request)
@@ -84,7 +84,7 @@ async def delete_stream(request: web.Request) -> web.Response:
     return no_content()
 
 
-async def list_topics(request: web.Request) -> web.Response:
+async def list_topics(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics`: those that the caller sees."""
     refuse_query(request.query.items())
     stream, principal = stream_of(request), principal_of(request)
@@ -92,7 +92,7 @@ async def list_topics(request: web.Request) -> web.Response:
     return answer(topics_json([each for each in topics if principal.sees(stream, each.name)]))
 
 
-async def create_topic(request: web.Request) -> web.Response:
+async def create_topic(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics`: 201, or 409 if there is one of that name."""
     refuse_query(request.query.items())
     stream = stream_of(request)
@@ -110,7 +110,7 @@ async def create_topic(request: web.Request) -> web.Response:
     return created(topic_json(topic), location=f"/streams/{stream}/topics/{order.name}")
 
 
-async def get_topic(request: web.Request) -> web.Response:
+async def get_topic(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics/{topic}`, with its partitions."""
     refuse_query(request.query.items())
     return answer(
@@ -118,7 +118,7 @@ async def get_topic(request: web.Request) -> web.Response:
     )
 
 
-async def delete_topic(request: web.Request) -> web.Response:
+async def delete_topic(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}/topics/{topic}`: with its messages and offsets."""
     refuse_query(request.query.items())
     services, topic = request.app[SERVICES], topic_of(request)
@@ -128,7 +128,7 @@ async def delete_topic(request: web.Request) -> web.Response:
     return no_content()
 
 
-async def update_topic(request: web.Request) -> web.Response:
+async def update_topic(request: web.Request) -> web.StreamResponse:
     """`PATCH /streams/{stream}/topics/{topic}`: other retention, in the place of what there was."""
     refuse_query(request.query.items())
     topic = topic_of(request)
@@ -137,7 +137,7 @@ async def update_topic(request: web.Request) -> web.Response:
     return answer(topic_json(await log.update_retention(topic, retention, deadline=request[DEADLINE])))
 
 
-async def purge_topic(request: web.Request) -> web.Response:
+async def purge_topic(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics/{topic}/purge`: no message, stored offset or group is left, the topic is."""
     refuse_query(request.query.items())
     services, topic = request.app[SERVICES], topic_of(request)
@@ -152,7 +152,7 @@ async def purge_topic(request: web.Request) -> web.Response:
     return no_content()
 
 
-async def add_partitions(request: web.Request) -> web.Response:
+async def add_partitions(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics/{topic}/partitions`: 201 with the topic as it is then."""
     refuse_query(request.query.items())
     services, topic = request.app[SERVICES], topic_of(request)

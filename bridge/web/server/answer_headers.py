@@ -1,12 +1,13 @@
 """What every answer carries, errors, streams and refusals included (shell)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 from aiohttp import hdrs, web
 from multidict import istr
 
 from bridge.web.keys import SERVICES, Lifecycle
+from bridge.web.server.json_answer import JsonAnswer
 
 #: Instead of the names and versions of Python and aiohttp, which tell a scanner what to try.
 SERVER: Final = "bridge"
@@ -38,10 +39,10 @@ def keep_checked(request: web.Request) -> None:
 
 def stamp(request: web.Request, response: web.StreamResponse, lifecycle: Lifecycle) -> None:
     """Write them into an answer, before its head is sent."""
-    own = response.headers
+    own: MutableMapping[str, str] = response.fields if isinstance(response, JsonAnswer) else response.headers
     varies = own.get(hdrs.VARY)
-    # Missing only where the application was built without `identity`.
-    own.update(request.get(ANSWER_HEADERS, {}))
+    stamped: dict[str, str] = request[ANSWER_HEADERS]
+    own.update(stamped)
     if varies is not None:
         own[hdrs.VARY] = _both(varies, own[hdrs.VARY])
     if lifecycle.draining:
