@@ -45,6 +45,8 @@ _LEVELS: Final = bytes.maketrans(b"[]{},", b"\x01\xff\x01\xff\x00")
 _STRUCTURE: Final = bytes.maketrans(b"[]{}:,\t\r\nE", b"         e")
 _NUMERIC: Final = b"0123456789.+-"
 _PLAIN_DIGITS_MAX: Final = 200
+# A value of so many bytes is parsed in half the time of the passes that make that needless: 7,000 instructions of 13,000.
+_PARSED_BYTES_MAX: Final = 1024
 # One digit more in a row holds at least 25 of every eighth byte.
 _STEP: Final = 8
 _DIGITS: Final = bytes.maketrans(b"0123456789", b"0" * 10)
@@ -135,6 +137,8 @@ def is_surely_safe(value: bytes, *, levels_around: int = 0) -> bool:
     # What is deeper has so many brackets, and as many that close them.
     if len(value) > 2 * depth_max and value.count(b"[") + value.count(b"{") > depth_max:
         return False
+    if len(value) <= _PARSED_BYTES_MAX and _is_strict_json(value):
+        return True
     return _has_plain_numbers(value, b" %b ") or _is_strict_json(value)
 
 

@@ -34,15 +34,15 @@ def check_append(messages: Sequence[NewMessage]) -> int:
         PayloadTooLarge: if one payload or all together are too large; its `limit` says which bound.
     """
     records = NewRecords.of(messages)
-    if not records:
-        raise BadRequest("An append needs at least one message.")
     sizes = list(map(len, records.payloads))
+    if not sizes:
+        raise BadRequest("An append needs at least one message.")
     if not min(sizes) or max(sizes) > MESSAGE_PAYLOAD_BYTES_MAX:
         index = next(at for at, size in enumerate(sizes) if not 1 <= size <= MESSAGE_PAYLOAD_BYTES_MAX)
         raise _refused(records.payloads[index], index)
     total_bytes = sum(sizes) + len(sizes) * APPEND_MESSAGE_OVERHEAD_BYTES
-    if records.headers:
-        total_bytes += sum(headers_bytes(headers, index) for index, headers in records.headers.items())
+    for index, headers in records.headers.items():
+        total_bytes += headers_bytes(headers, index)
     if total_bytes > APPEND_BYTES_MAX:
         raise PayloadTooLarge(
             f"The messages of one append are larger than {APPEND_BYTES_MAX} bytes together.",
@@ -119,13 +119,19 @@ def headers_bytes(headers: Mapping[str, HeaderValue], index: int | None) -> int:
     """
     total_bytes = 0
     for key, value in headers.items():
-        key_bytes = _text_bytes(key, index)
+        key_bytes = len(key) if key.isascii() else _text_bytes(key, index)
         if not 1 <= key_bytes <= HEADER_KEY_BYTES_MAX:
             raise BadRequest(
                 f"A header key of {_name_of(index)} does not have 1 to {HEADER_KEY_BYTES_MAX} bytes.",
                 limit=HEADER_KEY_BYTES_MAX,
             )
-        total_bytes += _HEADER_FRAME_BYTES + key_bytes + _value_bytes(value, index)
+        value_bytes = len(value) if type(value) is str and value.isascii() else _value_bytes(value, index)
+        if not 1 <= value_bytes <= HEADER_VALUE_BYTES_MAX:
+            raise BadRequest(
+                f"A header value of {_name_of(index)} does not have 1 to {HEADER_VALUE_BYTES_MAX} bytes.",
+                limit=HEADER_VALUE_BYTES_MAX,
+            )
+        total_bytes += _HEADER_FRAME_BYTES + key_bytes + value_bytes
     if total_bytes > HEADERS_BYTES_MAX:
         raise BadRequest(
             f"The headers of {_name_of(index)} are larger than {HEADERS_BYTES_MAX} bytes together.",
@@ -136,14 +142,10 @@ def headers_bytes(headers: Mapping[str, HeaderValue], index: int | None) -> int:
 
 def _value_bytes(value: HeaderValue, index: int | None) -> int:
     match value:
-        case str() | bytes():
-            value_bytes = len(value) if isinstance(value, bytes) else _text_bytes(value, index)
-            if not 1 <= value_bytes <= HEADER_VALUE_BYTES_MAX:
-                raise BadRequest(
-                    f"A header value of {_name_of(index)} does not have 1 to {HEADER_VALUE_BYTES_MAX} bytes.",
-                    limit=HEADER_VALUE_BYTES_MAX,
-                )
-            return value_bytes
+        case bytes():
+            return len(value)
+        case str():
+            return _text_bytes(value, index)
         case int():
             if not _INT_MIN <= value <= _INT_MAX:
                 raise BadRequest(f"A header number of {_name_of(index)} is outside -2^63 to 2^64-1.")

@@ -109,7 +109,11 @@ class NewRecords(Columns[NewMessage]):
         *,
         events: bool = False,
     ) -> None:
-        super().__init__(payloads, ids, headers)
+        # Not by way of `Columns`: every message that comes alone has two of these.
+        self.payloads = payloads
+        self.ids = ids
+        self.headers = headers
+        self._payload_bytes = None
         self.events = events
 
     @classmethod
@@ -140,7 +144,7 @@ class NewRecords(Columns[NewMessage]):
     def under(self, headers: Headers) -> "NewRecords":
         """The same messages, each with *headers*; they must have none yet."""
         return NewRecords(
-            self.payloads, self.ids, dict.fromkeys(range(len(self)), headers), events=self.events
+            self.payloads, self.ids, dict.fromkeys(range(len(self.payloads)), headers), events=self.events
         )
 
     @classmethod

@@ -74,7 +74,7 @@ class Message(NamedTuple):
     headers: Headers
 
 
-class Receipt(NamedTuple):
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """Proof that messages are stored: *messages_count* of them at *offset*, *offset*+1, … of one partition.
 
     Attributes:
@@ -213,7 +213,7 @@ class ToPartition(NamedTuple):
     partition_id: int
 
 
-class ByKey(NamedTuple):
+class ByKey(msgspec.Struct, frozen=True, gc=False):
     """Into the partition of this key, 1..255 bytes; one key always goes to one partition while their number stays."""
 
     key: bytes

@@ -114,7 +114,8 @@ class TokenBucketRateLimiter(RateLimiter):
 ACKNOWLEDGING: Final = "settling"
 
 _TARGET: Final = re.compile(r"/streams/[^/?]+/topics/[^/?]+/groups/[^/?]+/(?:ack|nack|extend)(?:\?.*)?")
-_MARK: Final = "/groups/"
+#: In the target of every request that is an acknowledgement.
+GROUPS_MARK: Final = "/groups/"
 
 
 def is_acknowledgement(method: str, target: str) -> bool:
@@ -124,7 +125,7 @@ def is_acknowledgement(method: str, target: str) -> bool:
     Args:
         target: as it stood in the request line; one that is spelled otherwise, with escapes, counts as any other.
     """
-    return method == "POST" and _MARK in target and _TARGET.fullmatch(target) is not None
+    return method == "POST" and GROUPS_MARK in target and _TARGET.fullmatch(target) is not None
 
 
 def acknowledgement_key(key: str) -> str:

@@ -55,6 +55,8 @@ class LineSink:
         self._dropped = 0
         self._wake = Event()
         self._closing = Event()
+        #: From `close` on.
+        self.is_closed = False
         self._thread = Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
@@ -74,13 +76,10 @@ class LineSink:
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Write what is waiting and end the thread; gives up after *timeout_s*, since nobody may be reading."""
+        self.is_closed = True
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
-
-    @property
-    def is_closed(self) -> bool:
-        return self._closing.is_set()
 
     @property
     def alive(self) -> bool:

@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
+import msgspec
 import orjson
 import structlog
 from structlog.contextvars import merge_contextvars
@@ -35,7 +36,6 @@ _STDOUT_FD = 1
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 #: Turns the fields of one event, "event" among them, into a line with its end.
 LineRenderer = Callable[[Mapping[str, Any]], bytes]
-_Rendered = TypeVar("_Rendered")
 
 
 class _NamedLogger:
@@ -194,52 +194,60 @@ def log_request(
         trace_id: of the trace it belongs to.
         key_id: of the key that was shown, where it has one.
     """
-    repeated = ("debug" if quiet else "info", client, method, route, path)
-    told = (datetime.now(UTC), repeated, status, seconds, body_bytes, request_id, error, trace_id, key_id)
+    level = "debug" if quiet else "info"
+    repeated = (level, client, method, route, path)
+    now = datetime.now(UTC)
+    told = _Request(now, repeated, status, seconds, body_bytes, request_id, error, trace_id, key_id)
     setup = _setup
     # A test's `capture_logs` changes the list that structlog was given.
     if setup is None or setup.sink.is_closed or setup.chain[0] is not setup.processor:
-        fields = _request(dict, *told)
+        fields = told.fields()
         del fields["timestamp"]
         log = structlog.get_logger("bridge.access")
         (log.debug if quiet else log.info)(**fields)
     elif setup.level <= (logging.DEBUG if quiet else logging.INFO):
-        setup.sink.write(partial(_request, setup.render, *told))
+        setup.sink.write(partial(_line_of, setup.render, told))
 
 
-def _request(
-    render: Callable[[dict[str, Any]], _Rendered],
-    now: datetime,
-    repeated: tuple[str, str, str, str, str],
-    status: int,
-    seconds: float,
-    body_bytes: int,
-    request_id: str,
-    error: str | None,
-    trace_id: str | None,
-    key_id: str | None,
-) -> _Rendered:
-    fields = {
-        "timestamp": now,
-        **_repeated_fields(*repeated),
-        "status": status,
-        "duration_ms": round(seconds * 1_000_000) / 1000,
-        "bytes": body_bytes,
-        "request_id": clean_text(request_id),
-    }
-    if error is not None:
-        fields["error"] = error
-    if trace_id is not None:
-        fields["trace_id"] = trace_id
-    if key_id is not None:
-        fields["key_id"] = key_id
-    return render(fields)
+class _Request(msgspec.Struct, frozen=True, gc=False):
+    """What `log_request` was told; *repeated* are level, client, method, route and path."""
+
+    now: datetime
+    repeated: tuple[str, str, str, str, str]
+    status: int
+    seconds: float
+    body_bytes: int
+    request_id: str
+    error: str | None
+    trace_id: str | None
+    key_id: str | None
+
+    def fields(self) -> dict[str, Any]:
+        # Its keys are all there, in their order: filled it costs a quarter of what joining it with others does.
+        fields = _repeated_fields(*self.repeated).copy()
+        fields["timestamp"] = self.now
+        fields["status"] = self.status
+        fields["duration_ms"] = round(self.seconds * 1_000_000) / 1000
+        fields["bytes"] = self.body_bytes
+        fields["request_id"] = clean_text(self.request_id)
+        if self.error is not None:
+            fields["error"] = self.error
+        if self.trace_id is not None:
+            fields["trace_id"] = self.trace_id
+        if self.key_id is not None:
+            fields["key_id"] = self.key_id
+        return fields
+
+
+def _line_of(render: LineRenderer, told: _Request) -> bytes:
+    return render(told.fields())
 
 
 # Callers come again and again, and to the same few paths; only an id is new each time.
 @lru_cache(1024)
-def _repeated_fields(level: str, client: str, method: str, route: str, path: str) -> dict[str, str]:
+def _repeated_fields(level: str, client: str, method: str, route: str, path: str) -> dict[str, Any]:
     return {
+        "timestamp": None,
         "level": level,
         "logger": "bridge.access",
         "event": "request",
@@ -247,6 +255,10 @@ def _repeated_fields(level: str, client: str, method: str, route: str, path: str
         "method": clean_text(method),
         "route": route,
         "path": clean_text(path),
+        "status": None,
+        "duration_ms": None,
+        "bytes": None,
+        "request_id": None,
     }
 
 

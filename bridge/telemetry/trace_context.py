@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
+
+import msgspec
 
 from bridge.limits import TRACE_STATE_CHARS_MAX, TRACE_STATE_MEMBERS_MAX, TRACE_STATE_SPARED_CHARS
 
@@ -20,12 +22,13 @@ _MEMBER: Final = re.compile(
     r"[a-z0-9][a-z0-9_\-*/@]{0,255}=[\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e]"
 )
 _SAMPLED: Final = 0x01
+_ODD: Final = "13579bdf"
 
 
 V = TypeVar("V")
 
 
-class TraceContext(NamedTuple):
+class TraceContext(msgspec.Struct, frozen=True, gc=False):
     """
     A place in a trace.
 
@@ -43,7 +46,7 @@ class TraceContext(NamedTuple):
 
     @property
     def is_sampled(self) -> bool:
-        return bool(int(self.flags, 16) & _SAMPLED)
+        return self.flags[-1] in _ODD
 
     def headers(self) -> dict[str, str]:
         """As the headers of a message, or of a request."""

@@ -180,7 +180,7 @@ def fitting(waiting: Iterable[Weight]) -> int:
 
 def receipts(receipt: Receipt, messages_counts: Iterable[int]) -> Iterator[Receipt]:
     """The receipt of each append of a batch, in order; *receipt* covers the sum of *messages_counts*."""
-    partition_id, offset, _, durability = receipt
+    partition_id, offset, durability = receipt.partition_id, receipt.offset, receipt.durability
     for messages_count in messages_counts:
         yield Receipt(partition_id, offset, messages_count, durability)
         if offset is not None:

@@ -17,8 +17,7 @@ from bridge.limits import (
 )
 from bridge.policy.body_kinds import Coding, coding_of, is_json, is_plain_encoding
 from bridge.web.bodies.codings import inflater_of
-from bridge.web.keys import DEADLINE
-from bridge.web.server.answer_headers import ANSWER_HEADERS
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.framing import TooMuchOverhead
 from bridge.web.server.requests import EXPECTS_CONTINUE
 from bridge.web.server.tickets import hold_body, take_place
@@ -130,7 +129,7 @@ async def read_any(request: web.Request) -> bytes:
         return body
     body = await in_turns(
         _inflated(body, coding, request.client_max_size),
-        deadline=request[DEADLINE],
+        deadline=request[EXCHANGE].deadline,
         outcome=Outcome.NOT_WRITTEN,
     )
     hold_body(request, len(body))
@@ -178,7 +177,7 @@ async def _read_whole(request: web.Request) -> bytes:
 def broken_framing(request: web.Request, error: web.RequestPayloadError) -> BadRequest:
     """What is said of a body that breaks off; it ends the connection."""
     # Where this body ends, and so where the next request begins, is anybody's guess.
-    request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
+    request[EXCHANGE].closes = True
     if isinstance(error, TooMuchOverhead):
         return BadRequest(
             "The chunks of the body hold too much besides its bytes.",
@@ -195,7 +194,7 @@ def _within(body: bytes, bytes_max: int) -> bytes:
 
 
 async def _read_in_time(request: web.Request, bytes_max: int, seconds: float) -> bytes:
-    scope = asyncio.timeout(min(seconds, request[DEADLINE].remaining_s()))
+    scope = asyncio.timeout(min(seconds, request[EXCHANGE].deadline.remaining_s()))
     try:
         async with scope:
             await invite(request)

@@ -4,7 +4,7 @@ import uuid
 from functools import partial
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from bridge.errors import BadRequest, BridgeError, SerializationError
 from bridge.limits import NDJSON_LINE_BYTES_MAX
@@ -17,8 +17,7 @@ from bridge.web.bodies.line_intake import ChunkReader, LineIntake
 from bridge.web.bodies.whole import check_coding, invite, read_any
 from bridge.web.bodies.whole_messages import whole_line_bytes_max
 from bridge.web.handlers.answers import answer, created
-from bridge.web.keys import CLIENT, DEADLINE, SERVICES, TRACE
-from bridge.web.server.answer_headers import ANSWER_HEADERS
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.tickets import hold_body
 from bridge.web.wire.bulk import (
     LineKind,
@@ -50,14 +49,17 @@ async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web
             raise SerializationError(f"The text is not UTF-8 at byte {error.start}.", path="body") from None
     message_id = uuid.uuid4()
     receipt = await services.appender.append(
-        topic, query.placement, (NewMessage(body, message_id.int, headers),), deadline=request[DEADLINE]
+        topic,
+        query.placement,
+        (NewMessage(body, message_id.int, headers),),
+        deadline=request[EXCHANGE].deadline,
     )
     return created(raw_receipt_json(str(message_id), topic, receipt, accepted_us))
 
 
 def _headers(request: web.Request) -> Headers:
     """What every message gets."""
-    return headers_with(request[TRACE], message_headers(request.headers.items()))
+    return headers_with(request[EXCHANGE].trace, message_headers(request.headers.items()))
 
 
 async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamResponse:
@@ -78,14 +80,14 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamRespons
     copied = query.line_kind is LineKind.MESSAGES
     headers = message_headers(request.headers.items()) if copied else _headers(request)
     inflater = inflater_of(check_coding(request))
-    with services.bulk_writes.joined(request[CLIENT]):
+    with services.bulk_writes.joined(request[EXCHANGE].client):
         writer = BulkWriter(
             services.appender,
             topic,
             query.placement,
             headers=headers,
             clock=services.clock,
-            batch_timeout_s=request[DEADLINE].remaining_s(),
+            batch_timeout_s=request[EXCHANGE].deadline.remaining_s(),
         )
         whole_bytes_max = whole_line_bytes_max(request.client_max_size)
         intake = LineIntake(
@@ -103,7 +105,7 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamRespons
         except BridgeError as error:
             if not request.content.at_eof():
                 # Nobody reads the rest.
-                request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
+                request[EXCHANGE].closes = True
             error.members = _problem_members(writer, intake)
             raise
         finally:

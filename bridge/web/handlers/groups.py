@@ -15,7 +15,7 @@ from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import CLIENT, DEADLINE, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.tickets import give_back
@@ -53,7 +53,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
     deliveries = await _receive(request, topic, group, asked)
     messages = messages_of(deliveries)
     try:
-        await made_ready(services.pages, messages, deadline=request[DEADLINE])
+        await made_ready(services.pages, messages, deadline=request[EXCHANGE].deadline)
         response = answer(deliveries_json(deliveries, messages, services.pages))
         if not deliveries:
             return response
@@ -74,7 +74,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
 async def _receive(
     request: web.Request, topic: TopicRef, group: str, asked: ReceiveRequest
 ) -> tuple[Delivery, ...]:
-    services, deadline = request.app[SERVICES], request[DEADLINE]
+    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
     count = asked.messages_max(services.http.poll_messages_max)
 
     async def attempt(wait_s: float) -> tuple[Delivery, ...]:
@@ -93,7 +93,7 @@ async def _receive(
     wait_s = min(asked.wait_ms / 1000, deadline.remaining_s() - LONG_POLL_MARGIN_S)
     if deliveries or wait_s <= 0:
         return deliveries
-    with services.long_polls.joined(request[CLIENT]):
+    with services.long_polls.joined(request[EXCHANGE].client):
         give_back(request)
         return await _unless_left(request, attempt(wait_s))
 
@@ -140,7 +140,7 @@ async def _acknowledge(request: web.Request, kind: AckKind) -> web.StreamRespons
     tokens, delay_ms = read_ack(await read_body(request), kind)
     with arguments_as_fields(in_path=_IN_PATH):
         results = await groups.acknowledge(
-            topic, group, kind, tokens, delay_ms=delay_ms, deadline=request[DEADLINE]
+            topic, group, kind, tokens, delay_ms=delay_ms, deadline=request[EXCHANGE].deadline
         )
     return answer(token_results_json(results))
 
@@ -149,20 +149,20 @@ async def list_groups(request: web.Request) -> web.StreamResponse:
     """`GET .../groups`: those that ever received from the topic."""
     refuse_query(request.query.items())
     groups = request.app[SERVICES].groups
-    return answer(groups_json(await groups.groups(topic_of(request), deadline=request[DEADLINE])))
+    return answer(groups_json(await groups.groups(topic_of(request), deadline=request[EXCHANGE].deadline)))
 
 
 async def get_group(request: web.Request) -> web.StreamResponse:
     """`GET .../groups/{group}`: its members, and by partition how far it came."""
     groups, topic, group = _named(request)
-    return answer(group_json(await groups.group(topic, group, deadline=request[DEADLINE])))
+    return answer(group_json(await groups.group(topic, group, deadline=request[EXCHANGE].deadline)))
 
 
 async def delete_group(request: web.Request) -> web.StreamResponse:
     """`DELETE .../groups/{group}`: forgotten with its offsets; who receives as it again begins at the oldest."""
     groups, topic, group = _named(request)
     await refuse_body(request)
-    await groups.delete(topic, group, deadline=request[DEADLINE])
+    await groups.delete(topic, group, deadline=request[EXCHANGE].deadline)
     return no_content()
 
 
@@ -170,7 +170,7 @@ async def seek(request: web.Request) -> web.StreamResponse:
     """`PUT .../groups/{group}/offsets`: where it goes on; leases from before are forgotten."""
     groups, topic, group = _named(request)
     to, dry_run = read_seek(await read_body(request))
-    moved = await groups.seek(topic, group, to, dry_run=dry_run, deadline=request[DEADLINE])
+    moved = await groups.seek(topic, group, to, dry_run=dry_run, deadline=request[EXCHANGE].deadline)
     return answer(seek_json(moved, dry_run=dry_run))
 
 

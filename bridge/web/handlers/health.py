@@ -39,7 +39,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
     if is_ready:
         return answer(body)
     response = answer(body, status=503)
-    response.fields[hdrs.RETRY_AFTER] = _RETRY_AFTER_S
+    response.add_field(hdrs.RETRY_AFTER, _RETRY_AFTER_S)
     return response
 
 

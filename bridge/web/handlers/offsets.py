@@ -9,7 +9,7 @@ from bridge.messagelog import StoredOffset
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.path_params import consumer_of, partition_of, topic_of
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.wire.offsets import (
     Progress,
     check_offsets,
@@ -25,7 +25,7 @@ async def list_offsets(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets`: of all partitions, with the lag of each and of all."""
     refuse_query(request.query.items())
     topic, consumer = topic_of(request), consumer_of(request)
-    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     stored = await some_at_once(
         lambda partition_id: log.stored_offset(topic, partition_id, consumer, deadline=deadline),
@@ -40,7 +40,7 @@ async def put_offsets(request: web.Request) -> web.StreamResponse:
     refuse_query(request.query.items())
     topic, consumer = topic_of(request), consumer_of(request)
     offsets = read_offsets(await read_body(request))
-    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     check_offsets(info, offsets)
     await some_at_once(
@@ -63,7 +63,7 @@ async def delete_offsets(request: web.Request) -> web.StreamResponse:
     refuse_query(request.query.items())
     topic, consumer = topic_of(request), consumer_of(request)
     await refuse_body(request)
-    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     await some_at_once(
         lambda partition_id: log.delete_offset(topic, partition_id, consumer, deadline=deadline),
@@ -77,7 +77,7 @@ async def get_offset(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets/{partition}`: null where none is stored."""
     refuse_query(request.query.items())
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
-    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     if partition_id >= len(info.partitions):
         raise PartitionNotFound
@@ -90,7 +90,7 @@ async def put_offset(request: web.Request) -> web.StreamResponse:
     refuse_query(request.query.items())
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
     offset = read_offset(await read_body(request))
-    log, deadline = request.app[SERVICES].log, request[DEADLINE]
+    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
     try:
         await log.store_offset(topic, partition_id, consumer, offset, deadline=deadline)
     except BadRequest as error:
@@ -106,5 +106,7 @@ async def delete_offset(request: web.Request) -> web.StreamResponse:
     refuse_query(request.query.items())
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
     await refuse_body(request)
-    await request.app[SERVICES].log.delete_offset(topic, partition_id, consumer, deadline=request[DEADLINE])
+    await request.app[SERVICES].log.delete_offset(
+        topic, partition_id, consumer, deadline=request[EXCHANGE].deadline
+    )
     return no_content()

@@ -53,8 +53,7 @@ def topic_of(request: web.Request) -> TopicRef:
     """
     if "topic" in request.match_info:
         return TopicRef(stream_of(request), check_name(request.match_info["topic"], kind="topic"))
-    defaults = request.app[SERVICES].log_config
-    return TopicRef(defaults.stream, defaults.topic)
+    return request.app[SERVICES].default_topic
 
 
 def refuse_own(services: Services, stream: str, *, path: str) -> None:

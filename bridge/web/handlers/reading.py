@@ -17,7 +17,7 @@ from bridge.web.bodies.line_writer import LineWriter, page_deadlines
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import CLIENT, DEADLINE, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.departures import on_departure
 from bridge.web.server.tickets import give_back
@@ -63,15 +63,23 @@ async def poll(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     query = read_poll_query(request.query.items(), count_max=services.http.poll_messages_max)
     page = await services.log.read(
-        topic, query.partition_id, query.position, count=query.messages_max, deadline=request[DEADLINE]
+        topic,
+        query.partition_id,
+        query.position,
+        count=query.messages_max,
+        deadline=request[EXCHANGE].deadline,
     )
     left = False
     if query.wait_s and not _is_enough(page, query) and request.method == hdrs.METH_GET:
         page, left = await _page_when_there(request, topic, query, page)
-    body = await page_json(services.pages, page, deadline=request[DEADLINE])
+    body = await page_json(services.pages, page, deadline=request[EXCHANGE].deadline)
     if query.commit and page.messages and request.method == hdrs.METH_GET and not left:
         await services.log.store_offset(
-            topic, query.partition_id, query.consumer, page.messages[-1].offset, deadline=request[DEADLINE]
+            topic,
+            query.partition_id,
+            query.consumer,
+            page.messages[-1].offset,
+            deadline=request[EXCHANGE].deadline,
         )
     return answer(body)
 
@@ -86,7 +94,7 @@ async def _page_when_there(
     request: web.Request, topic: TopicRef, query: PollQuery, page: Page
 ) -> tuple[Page, bool]:
     """*page*, or a later one with what was waited for; and whether the client has left meanwhile."""
-    services, deadline = request.app[SERVICES], request[DEADLINE]
+    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
     position = query.position
     with _waiting_for(request, query.wait_s) as waiting:
         if isinstance(position, Next):
@@ -130,7 +138,7 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
     """
     services = request.app[SERVICES]
     query = read_bulk_query(request.query.items())
-    with services.bulk_reads.joined(request[CLIENT]):
+    with services.bulk_reads.joined(request[EXCHANGE].client):
         services.lifecycle.backstops.lift()
         reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
         wanted = await _wanted(reader, query)
@@ -176,7 +184,7 @@ async def _poll_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamRe
     `next_cursor` is where the next page begins, told even where this one is empty. `first` begins with the oldest messages
     kept, `last` after all there are. With `wait_ms` the answer waits until there are `min_count` messages.
     """
-    services, deadline = request.app[SERVICES], request[DEADLINE]
+    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
     query = read_cursor_query(
         request.query.items(), services.cursors, topic, count_max=services.http.poll_messages_max
     )
@@ -220,7 +228,7 @@ async def _stream_by_cursor(request: web.Request, topic: TopicRef) -> web.Stream
     services = request.app[SERVICES]
     query = read_cursor_lines_query(request.query.items(), services.cursors, topic)
     every = query.partitions is None
-    with services.bulk_reads.joined(request[CLIENT]):
+    with services.bulk_reads.joined(request[EXCHANGE].client):
         services.lifecycle.backstops.lift()
         reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
         ends = await reader.ends(query.partitions)
@@ -281,9 +289,9 @@ def _waiting_for(request: web.Request, wait_s: float) -> Iterator[Waiting]:
     Raises:
         Overloaded: if too many wait.
     """
-    services, deadline = request.app[SERVICES], request[DEADLINE]
+    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
     ends_s = min(wait_s, max(0.0, deadline.remaining_s() - LONG_POLL_MARGIN_S))
     waiting = Waiting(services.tails, Deadline.after(ends_s, services.clock))
-    with services.long_polls.joined(request[CLIENT]), on_departure(request, waiting.give_up):
+    with services.long_polls.joined(request[EXCHANGE].client), on_departure(request, waiting.give_up):
         give_back(request)
         yield waiting

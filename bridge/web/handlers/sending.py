@@ -9,7 +9,7 @@ from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import DEADLINE, SERVICES, TRACE
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.answers import batch_json, receipt_json
 from bridge.web.wire.queries import refuse_query
@@ -34,7 +34,7 @@ async def send(request: web.Request) -> web.StreamResponse:
         )
     refuse_query(request.query.items())
     body = await read_any(request)
-    deadline = request[DEADLINE]
+    deadline = request[EXCHANGE].deadline
     submission = plain_message(body)
     if submission is None:
         # What takes long to check is checked in turns with other requests.
@@ -56,11 +56,14 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
     body = await read_any(request)
     submission = await in_turns(
         batch_steps(body, messages_max=services.http.batch_messages_max),
-        deadline=request[DEADLINE],
+        deadline=request[EXCHANGE].deadline,
         outcome=Outcome.NOT_WRITTEN,
     )
     receipt = await services.appender.append(
-        topic, submission.placement, _traced(request, submission.messages), deadline=request[DEADLINE]
+        topic,
+        submission.placement,
+        _traced(request, submission.messages),
+        deadline=request[EXCHANGE].deadline,
     )
     services.pages.forms.note_events(submission.messages, size_bytes=len(body))
     return created(batch_json(submission.event_ids, topic, receipt, accepted_us))
@@ -68,5 +71,5 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
 
 def _traced(request: web.Request, messages: NewRecords) -> NewRecords:
     """*messages* with the trace that they come from, so that who reads them goes on with it."""
-    trace = request[TRACE]
+    trace = request[EXCHANGE].trace
     return messages if trace is None else messages.under(trace.headers())

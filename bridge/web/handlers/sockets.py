@@ -14,13 +14,13 @@ from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Ticket
 from bridge.web.handlers.access import current_principal
-from bridge.web.keys import CLIENT, DEADLINE, REQUEST_ID, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.requests import MESSAGE
-from bridge.web.server.tickets import TICKET
+from bridge.web.server.tickets import give_back
 from bridge.web.sockets.answers import SUBPROTOCOL
 from bridge.web.sockets.session import Session, message_bytes_max
 from bridge.web.sockets.socket import Socket
@@ -48,22 +48,21 @@ async def socket(request: web.Request) -> web.StreamResponse:
         protocol,
         transport,
         clock=services.clock,
-        ticket=Ticket(rules.admission, request[CLIENT]),
+        ticket=Ticket(rules.admission, request[EXCHANGE].client),
         message_bytes_max=message_bytes_max(services),
     )
     session = Session(
         services,
         rules,
         connection,
-        request_id=request[REQUEST_ID],
-        client=request[CLIENT],
+        request_id=request[EXCHANGE].request_id,
+        client=request[EXCHANGE].client,
         principal=partial(current_principal, request),
-        timeout_s=request[DEADLINE].remaining_s(),
+        timeout_s=request[EXCHANGE].deadline.remaining_s(),
     )
-    with services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[CLIENT]):
+    with services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[EXCHANGE].client):
         services.lifecycle.backstops.lift()
-        if TICKET in request:
-            request[TICKET].close()
+        give_back(request)
         connection.open()
         try:
             await send_head(request, response)

@@ -13,7 +13,7 @@ from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.access import principal_of, require_new_stream, require_new_topic
 from bridge.web.handlers.answers import answer, created, no_content
 from bridge.web.handlers.path_params import refuse_own, stream_of, topic_of
-from bridge.web.keys import DEADLINE, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.wire.answers import stream_json, streams_json, topic_json, topics_json
 from bridge.web.wire.queries import refuse_query
 from bridge.web.wire.topics import read_partitions, read_retention, read_stream, read_topic
@@ -25,7 +25,7 @@ async def list_streams(request: web.Request) -> web.StreamResponse:
     services, principal = request.app[SERVICES], principal_of(request)
     streams = [
         each
-        for each in await services.log.streams(deadline=request[DEADLINE])
+        for each in await services.log.streams(deadline=request[EXCHANGE].deadline)
         if principal.sees_stream(each.name) and not services.groups.is_own(each.name)
     ]
     if not principal.unrestricted:
@@ -40,7 +40,7 @@ async def create_stream(request: web.Request) -> web.StreamResponse:
     services, name = request.app[SERVICES], read_stream(await read_body(request))
     refuse_own(services, name, path="$.name")
     require_new_stream(principal_of(request), name)
-    stream = await services.log.create_stream(name, deadline=request[DEADLINE])
+    stream = await services.log.create_stream(name, deadline=request[EXCHANGE].deadline)
     return created(stream_json(stream), location=f"/streams/{name}")
 
 
@@ -48,7 +48,7 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}`."""
     refuse_query(request.query.items())
     name = stream_of(request)
-    stream = await request.app[SERVICES].log.stream(name, deadline=request[DEADLINE])
+    stream = await request.app[SERVICES].log.stream(name, deadline=request[EXCHANGE].deadline)
     return answer(stream_json(await _as_seen(request, stream)))
 
 
@@ -57,7 +57,7 @@ async def _as_seen(request: web.Request, stream: StreamInfo) -> StreamInfo:
     principal, log = principal_of(request), request.app[SERVICES].log
     if principal.sees_whole(stream.name):
         return stream
-    topics = await log.topics(stream.name, deadline=request[DEADLINE])
+    topics = await log.topics(stream.name, deadline=request[EXCHANGE].deadline)
     seen = [each for each in topics if principal.sees(stream.name, each.name)]
     return replace(
         stream,
@@ -79,8 +79,8 @@ async def delete_stream(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}`: with its topics, their messages and offsets."""
     refuse_query(request.query.items())
     services, stream = request.app[SERVICES], stream_of(request)
-    await services.log.delete_stream(stream, deadline=request[DEADLINE])
-    await services.groups.forget(stream, deadline=request[DEADLINE])
+    await services.log.delete_stream(stream, deadline=request[EXCHANGE].deadline)
+    await services.groups.forget(stream, deadline=request[EXCHANGE].deadline)
     return no_content()
 
 
@@ -88,7 +88,7 @@ async def list_topics(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics`: those that the caller sees."""
     refuse_query(request.query.items())
     stream, principal = stream_of(request), principal_of(request)
-    topics = await request.app[SERVICES].log.topics(stream, deadline=request[DEADLINE])
+    topics = await request.app[SERVICES].log.topics(stream, deadline=request[EXCHANGE].deadline)
     return answer(topics_json([each for each in topics if principal.sees(stream, each.name)]))
 
 
@@ -98,7 +98,7 @@ async def create_topic(request: web.Request) -> web.StreamResponse:
     stream = stream_of(request)
     order = read_topic(await read_body(request))
     require_new_topic(principal_of(request), TopicRef(stream, order.name))
-    services, deadline = request.app[SERVICES], request[DEADLINE]
+    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
     async with services.partition_room.taken(order.partitions_count, path="$.partitions", deadline=deadline):
         topic = await services.log.create_topic(
             TopicRef(stream, order.name),
@@ -114,7 +114,9 @@ async def get_topic(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics/{topic}`, with its partitions."""
     refuse_query(request.query.items())
     return answer(
-        topic_json(await request.app[SERVICES].log.topic(topic_of(request), deadline=request[DEADLINE]))
+        topic_json(
+            await request.app[SERVICES].log.topic(topic_of(request), deadline=request[EXCHANGE].deadline)
+        )
     )
 
 
@@ -122,9 +124,9 @@ async def delete_topic(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}/topics/{topic}`: with its messages and offsets."""
     refuse_query(request.query.items())
     services, topic = request.app[SERVICES], topic_of(request)
-    await services.log.delete_topic(topic, deadline=request[DEADLINE])
+    await services.log.delete_topic(topic, deadline=request[EXCHANGE].deadline)
     services.tails.suspect(topic)
-    await services.groups.forget(*topic, deadline=request[DEADLINE])
+    await services.groups.forget(*topic, deadline=request[EXCHANGE].deadline)
     return no_content()
 
 
@@ -134,7 +136,9 @@ async def update_topic(request: web.Request) -> web.StreamResponse:
     topic = topic_of(request)
     retention = read_retention(await read_body(request))
     log = request.app[SERVICES].log
-    return answer(topic_json(await log.update_retention(topic, retention, deadline=request[DEADLINE])))
+    return answer(
+        topic_json(await log.update_retention(topic, retention, deadline=request[EXCHANGE].deadline))
+    )
 
 
 async def purge_topic(request: web.Request) -> web.StreamResponse:
@@ -143,12 +147,12 @@ async def purge_topic(request: web.Request) -> web.StreamResponse:
     services, topic = request.app[SERVICES], topic_of(request)
     await refuse_body(request)
     try:
-        await services.log.purge_topic(topic, deadline=request[DEADLINE])
+        await services.log.purge_topic(topic, deadline=request[EXCHANGE].deadline)
     finally:
         # Also where nobody knows whether it was: live readers look.
         services.tails.suspect(topic)
     # Where they were means nothing any more: what comes has the same offsets again.
-    await services.groups.forget(*topic, deadline=request[DEADLINE])
+    await services.groups.forget(*topic, deadline=request[EXCHANGE].deadline)
     return no_content()
 
 
@@ -156,7 +160,7 @@ async def add_partitions(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics/{topic}/partitions`: 201 with the topic as it is then."""
     refuse_query(request.query.items())
     services, topic = request.app[SERVICES], topic_of(request)
-    count, deadline = read_partitions(await read_body(request)), request[DEADLINE]
+    count, deadline = read_partitions(await read_body(request)), request[EXCHANGE].deadline
     try:
         async with services.partition_room.taken(count, path="$.count", deadline=deadline):
             grown = await services.log.add_partitions(topic, count, deadline=deadline)

@@ -9,7 +9,7 @@ from bridge.errors import BridgeError
 from bridge.flow.following.batches import Positions
 from bridge.flow.following.fan_out import Sink
 from bridge.flow.following.follow import Follower
-from bridge.web.keys import REQUEST_ID, TRACE
+from bridge.web.keys import EXCHANGE
 from bridge.web.live import sse
 from bridge.web.live.sse import EventForm
 from bridge.web.live.streams import EndReason, reason_of
@@ -96,12 +96,12 @@ class SseStream:
                 raise
         except BridgeError as error:
             self._reason = reason_of(error)
-            trace = self._request[TRACE]
+            trace = self._request[EXCHANGE].trace
             self._problem = problem_object(
                 error,
-                request_id=self._request[REQUEST_ID],
+                request_id=self._request[EXCHANGE].request_id,
                 instance=route_of(self._request),
-                trace_id=trace and trace.trace_id,
+                trace_id=None if trace is None else trace.trace_id,
             )
         finally:
             self._patience = None

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from bridge.limits import LOG_FIELD_CHARS_MAX
 from bridge.telemetry.exemplars import traced
 from bridge.telemetry.logs import log_request
-from bridge.web.keys import CLIENT, ERROR_CODE, PRINCIPAL, REQUEST_ID, TRACE, Services
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
@@ -15,8 +15,6 @@ from bridge.web.rules import Rules
 UNMATCHED: Final = "unmatched"
 #: The status that nginx writes where the client was gone before the answer.
 CLIENT_GONE: Final = 499
-_STARTED_S = web.RequestKey("started_s", float)
-_CLIENT_ERROR: Final = 400
 _OK: Final = web.HTTPOk.status_code
 _PROBES: Final = frozenset({"/health", "/ready"})
 
@@ -36,36 +34,31 @@ def access_log(services: Services, _: Rules) -> Gate:
     metrics, clock = services.metrics.http, services.clock
 
     def begin(request: web.Request) -> None:
-        request[_STARTED_S] = clock.monotonic_s()
+        request[EXCHANGE].started_s = clock.monotonic_s()
         metrics.request_started()
 
     def log(request: web.Request, status: int, body_bytes: int) -> None:
-        seconds = clock.monotonic_s() - request[_STARTED_S]
-        method, route, trace = request.method, route_of(request), request[TRACE]
-        metrics.request_finished(method, route, status, seconds, trace and traced(trace, clock))
+        exchange = request[EXCHANGE]
+        seconds = clock.monotonic_s() - exchange.started_s
+        method, route, trace = request.method, route_of(request), exchange.trace
+        metrics.request_finished(method, route, status, seconds, traced(trace, clock))
         log_request(
             method,
             route,
             request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX],
-            request[CLIENT],
+            exchange.client,
             status,
             seconds,
             body_bytes,
-            request[REQUEST_ID],
+            exchange.request_id,
             quiet=status == _OK and route in _PROBES,
-            # A look for what is not there is an error that Python makes and catches: 1 us.
-            error=request.get(ERROR_CODE) if status >= _CLIENT_ERROR else None,
-            trace_id=trace and trace.trace_id,
-            # As of an error: of what was refused nobody knows who sent it.
-            key_id=request[PRINCIPAL].key_id if PRINCIPAL in request else None,
+            error=exchange.error_code,
+            trace_id=None if trace is None else trace.trace_id,
+            key_id=exchange.key_id,
         )
 
     def answered(request: web.Request, answer: web.StreamResponse) -> None:
-        log(
-            request,
-            answer.status,
-            0 if request.method == hdrs.METH_HEAD else _body_bytes(answer),
-        )
+        log(request, answer.status, 0 if request.method == hdrs.METH_HEAD else _body_bytes(answer))
 
     def gone(request: web.Request, _: BaseException) -> None:
         log(request, CLIENT_GONE, 0)

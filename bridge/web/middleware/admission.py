@@ -9,10 +9,10 @@ from aiohttp import hdrs, web
 from bridge.errors import Overloaded
 from bridge.limits import LOOP_LOOK_S
 from bridge.policy.admission import Admission, Ticket
-from bridge.web.keys import CLIENT, Services
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.tickets import TICKET, overloaded
+from bridge.web.server.tickets import overloaded
 
 # As for the rate limit, and the figures by which an operator sees what is going on. None of them waits for anything.
 _EXEMPT: Final = frozenset(
@@ -44,7 +44,8 @@ def admission(services: Services, rules: Rules) -> Gate:
     def admit(request: web.Request) -> None:
         if (request.method, request.raw_path) in _EXEMPT:
             return
-        request[TICKET] = ticket = Ticket(rule, request[CLIENT])
+        exchange = request[EXCHANGE]
+        exchange.ticket = ticket = Ticket(rule, exchange.client)
         placed = not request.content.is_eof() or ticket.take_place()
         if rule.busy:
             watch.start()
@@ -52,7 +53,7 @@ def admission(services: Services, rules: Rules) -> Gate:
             raise refuse(request)
 
     def give_back(request: web.Request, _: web.StreamResponse | BaseException) -> None:
-        ticket = request.get(TICKET)
+        ticket = request[EXCHANGE].ticket
         if ticket is not None:
             ticket.close()
 

@@ -12,7 +12,7 @@ from bridge.policy.access import ANONYMOUS, Principal
 from bridge.policy.api_keys import KeyVerdict, bearer_tokens
 from bridge.policy.client_address import limit_key
 from bridge.policy.key_ring import TokenJudge
-from bridge.web.keys import CLIENT, PRINCIPAL, Services
+from bridge.web.keys import EXCHANGE, PRINCIPAL, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
@@ -57,7 +57,9 @@ def authentication(services: Services, rules: Rules) -> Gate:
         authorization = headers.getall(hdrs.AUTHORIZATION, ())
         bearer = bearer_tokens(authorization) if authorization else ()
         query = request.query.getall("api_key", ()) if has_query else ()
-        found = judge(header, bearer, query, client=request[CLIENT], now_s=clock.now_us() / _US_PER_S)
+        found = judge(
+            header, bearer, query, client=request[EXCHANGE].client, now_s=clock.now_us() / _US_PER_S
+        )
         if found is KeyVerdict.UNKNOWN_SIGNER and tokens is not None:
             return learn(request, tokens, bearer[0])
         let_in(request, found)
@@ -76,10 +78,11 @@ def _door(services: Services, rules: Rules) -> Callable[[web.Request, Principal 
     def let_in(request: web.Request, found: Principal | KeyVerdict) -> None:
         if not isinstance(found, KeyVerdict):
             request[PRINCIPAL] = found
+            request[EXCHANGE].key_id = found.key_id
             if found.key_id is not None:
                 keys.let_in(found.key_id)
             return
-        wait_ms = failed(limit_key(request[CLIENT])) if found in _GUESSES else 0
+        wait_ms = failed(limit_key(request[EXCHANGE].client)) if found in _GUESSES else 0
         metrics.auth_failures.add("locked_out" if wait_ms else found.value)
         if wait_ms:
             raise TooManyFailedKeys(retry_after_ms=wait_ms)

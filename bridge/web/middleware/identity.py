@@ -11,10 +11,10 @@ from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
 from bridge.policy.requests import Reminders, RequestIds
 from bridge.telemetry.logs import REQUEST_SCOPE
 from bridge.telemetry.trace_context import TRACEPARENT, TRACESTATE, trace_context
-from bridge.web.keys import CLIENT, REQUEST_ID, TRACE, Services
+from bridge.web.keys import EXCHANGE, Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.answer_headers import ANSWER_HEADERS, X_REQUEST_ID, own_headers
+from bridge.web.server.answer_headers import X_REQUEST_ID, lines_of, own_lines
 
 _TRACEPARENT: Final = istr(TRACEPARENT)
 _TRACESTATE: Final = istr(TRACESTATE)
@@ -44,19 +44,22 @@ def identity(services: Services, rules: Rules) -> Gate:
             )
         return client
 
+    def of_origin(origin: str | None) -> tuple[str, str]:
+        fields = dict(origins.answer_headers(origin))
+        vary = fields.pop(hdrs.VARY, "")
+        return lines_of(fields), vary
+
+    of_none = of_origin(None)
+
     def identify(request: web.Request) -> None:
         headers = request.headers
-        given_id = id_of(headers.get(X_REQUEST_ID))
+        request_id = id_of(headers.get(X_REQUEST_ID))
         client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
-        request[REQUEST_ID] = given_id
-        request[CLIENT] = client
-        request[ANSWER_HEADERS] = own_headers(given_id, origins.answer_headers(headers.get(hdrs.ORIGIN)))
-        trace = (
-            trace_context(headers.getall(_TRACEPARENT, ()), headers.getall(_TRACESTATE, ()))
-            if is_traced
-            else None
-        )
-        request[TRACE] = trace
-        REQUEST_SCOPE.set((given_id, client, trace and trace.trace_id))
+        origin = headers.get(hdrs.ORIGIN)
+        lines, vary = of_none if origin is None else of_origin(origin)
+        parents = headers.getall(_TRACEPARENT, ()) if is_traced else ()
+        trace = trace_context(parents, headers.getall(_TRACESTATE, ())) if parents else None
+        request[EXCHANGE] = Exchange(request_id, client, trace, own_lines(request_id) + lines, vary)
+        REQUEST_SCOPE.set((request_id, client, None if trace is None else trace.trace_id))
 
     return Gate(identify)

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from bridge import errors
 from bridge.errors import BridgeError
-from bridge.web.keys import ERROR_CODE, REQUEST_ID, TRACE, Services
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.access_log import UNMATCHED, route_of
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
@@ -57,12 +57,16 @@ def _of_aiohttp(status: int) -> BridgeError:
 
 
 def _answer(request: web.Request, error: BridgeError, headers: dict[str, str] | None = None) -> web.Response:
-    request[ERROR_CODE] = error.code
+    request[EXCHANGE].error_code = error.code
     if request.writer.output_size > 0:
         # Part of another answer is out already: an end in the middle is the only thing left that says "failed".
         raise ConnectionResetError("the answer had begun") from error
-    route, given_id, trace = route_of(request), request[REQUEST_ID], request[TRACE]
+    route, given_id, trace = route_of(request), request[EXCHANGE].request_id, request[EXCHANGE].trace
     instance = f"urn:bridge:request:{quote(given_id)}" if route == UNMATCHED else route
     return problem_response(
-        error, request_id=given_id, instance=instance, trace_id=trace and trace.trace_id, headers=headers
+        error,
+        request_id=given_id,
+        instance=instance,
+        trace_id=None if trace is None else trace.trace_id,
+        headers=headers,
     )

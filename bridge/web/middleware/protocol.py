@@ -7,10 +7,9 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from bridge.errors import BadRequest, HttpVersionNotSupported
 from bridge.policy.requests import check_target
-from bridge.web.keys import Services
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.answer_headers import ANSWER_HEADERS
 from bridge.web.server.requests import MESSAGE, UNSPOKEN_VERSION
 
 # TRACE echoes what proxies added, CONNECT asks for a tunnel: no route may ever take them by accident.
@@ -27,11 +26,12 @@ def protocol(_: Services, __: Rules) -> Gate:
             raise HttpVersionNotSupported
         if request.method in _NEVER:
             raise web.HTTPMethodNotAllowed(request.method, _EVER)
-        message = request.get(MESSAGE) if hdrs.TRANSFER_ENCODING in request.headers else None
+        headers = request.headers
+        message = request.get(MESSAGE) if hdrs.TRANSFER_ENCODING in headers else None
         if message is not None and message.chunked and _is_coded(message):
-            request[ANSWER_HEADERS][hdrs.CONNECTION] = "close"
+            request[EXCHANGE].closes = True
             raise BadRequest("The only transfer coding is chunked, in HTTP/1.1.", path="Transfer-Encoding")
-        check_target(request.raw_path, request.headers.get(hdrs.HOST, ""))
+        check_target(request.raw_path, headers.get(hdrs.HOST, ""))
 
     return Gate(check_protocol)
 

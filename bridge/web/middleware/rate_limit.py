@@ -4,24 +4,27 @@ from math import ceil
 from typing import Final
 
 from aiohttp import web
-from multidict import istr
 
 from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
-from bridge.policy.rate_limits import ACKNOWLEDGING, RateVerdict, acknowledgement_key, is_acknowledgement
-from bridge.web.keys import CLIENT, Services
+from bridge.policy.rate_limits import (
+    ACKNOWLEDGING,
+    GROUPS_MARK,
+    RateVerdict,
+    acknowledgement_key,
+    is_acknowledgement,
+)
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import RateRule, Rules
-from bridge.web.server.answer_headers import ANSWER_HEADERS
 
 #: Whole targets, as they stand in the request line: a probe that is refused takes a healthy process out of service.
 #: They cost no more than a refusal would, so letting them through gives a flood nothing.
 PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
 
 
+_PROBED: Final = frozenset(target for _, target in PROBES)
 _ADDRESS: Final = "address"
-_POLICY: Final = istr("RateLimit-Policy")
-_STATE: Final = istr("RateLimit")
 
 
 def policy_header(rate: RateRule, name: str = _ADDRESS) -> str:
@@ -45,21 +48,21 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     if rate is None:
         return None
     take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics.http
-    policies, burst = {name: policy_header(rate, name) for name in (_ADDRESS, ACKNOWLEDGING)}, str(rate.burst)
+    policies = {
+        name: f"RateLimit-Policy: {policy_header(rate, name)}\r\n" for name in (_ADDRESS, ACKNOWLEDGING)
+    }
 
     def limit_rate(request: web.Request) -> None:
         method, target = request.method, request.raw_path
-        name, key = _ADDRESS, limit_key(request[CLIENT])
-        if is_acknowledgement(method, target):
+        exchange = request[EXCHANGE]
+        name, key = _ADDRESS, limit_key(exchange.client)
+        if GROUPS_MARK in target and is_acknowledgement(method, target):
             name, key = ACKNOWLEDGING, acknowledgement_key(key)
-        verdict = take(key, 0 if (method, target) in PROBES else 1)
-        headers = request[ANSWER_HEADERS]
-        headers[_POLICY] = policies[name]
-        headers[_STATE] = state_header(verdict, name)
+        verdict = take(key, 0 if target in _PROBED and (method, target) in PROBES else 1)
+        exchange.lines += f"{policies[name]}RateLimit: {state_header(verdict, name)}\r\n"
         if verdict.allowed:
             return
-        headers["X-RateLimit-Limit"] = burst
-        headers["X-RateLimit-Remaining"] = str(verdict.remaining)
+        exchange.lines += f"X-RateLimit-Limit: {rate.burst}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
         metrics.rate_limited.add()
         raise RateLimited(retry_after_ms=verdict.retry_after_ms)
 

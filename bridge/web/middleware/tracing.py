@@ -1,17 +1,12 @@
 """A span for every request (shell over `telemetry.tracing`)."""
 
-from typing import Final
-
 from aiohttp import web
 
 from bridge.telemetry.logs import REQUEST_SCOPE
-from bridge.telemetry.tracing import RequestSpan
-from bridge.web.keys import CLIENT, ERROR_CODE, REQUEST_ID, TRACE, Services
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.access_log import CLIENT_GONE, route_of
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-
-_SPAN: Final[web.RequestKey[RequestSpan]] = web.RequestKey("span")
 
 
 def tracing(services: Services, _: Rules) -> Gate | None:
@@ -21,14 +16,20 @@ def tracing(services: Services, _: Rules) -> Gate | None:
         return None
 
     def begin(request: web.Request) -> None:
-        span = spans.begin(request.method, route_of(request), request[TRACE])
-        request[_SPAN], request[TRACE] = span, span.context
-        REQUEST_SCOPE.set((request[REQUEST_ID], request[CLIENT], span.context.trace_id))
+        exchange = request[EXCHANGE]
+        exchange.span = span = spans.begin(request.method, route_of(request), exchange.trace)
+        exchange.trace = span.context
+        REQUEST_SCOPE.set((exchange.request_id, exchange.client, span.context.trace_id))
+
+    def end(request: web.Request, status: int) -> None:
+        exchange = request[EXCHANGE]
+        if exchange.span is not None:
+            exchange.span.end(status, exchange.error_code)
 
     def answered(request: web.Request, answer: web.StreamResponse) -> None:
-        request[_SPAN].end(answer.status, request.get(ERROR_CODE))
+        end(request, answer.status)
 
     def gone(request: web.Request, _: BaseException) -> None:
-        request[_SPAN].end(CLIENT_GONE, None)
+        end(request, CLIENT_GONE)
 
     return Gate(begin, answered, gone)

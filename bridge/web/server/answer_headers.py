@@ -1,53 +1,70 @@
 """What every answer carries, errors, streams and refusals included (shell)."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
 from multidict import istr
 
-from bridge.web.keys import SERVICES, Lifecycle
+from bridge.web.keys import EXCHANGE, SERVICES, Lifecycle
 from bridge.web.server.json_answer import JsonAnswer
 
 #: Instead of the names and versions of Python and aiohttp, which tell a scanner what to try.
 SERVER: Final = "bridge"
 #: Names that every request is asked for: a plain text is made lower case at each look, 0.1 us.
 X_REQUEST_ID: Final = istr("X-Request-Id")
-#: Filled on the way in, written when the answer's head is; `Connection` in it ends the connection.
-ANSWER_HEADERS = web.RequestKey("answer_headers", dict[str, str])
+_NOT_KEPT: Final = f"{hdrs.CACHE_CONTROL}: no-store\r\n"
+_OWN: Final = f"{hdrs.SERVER}: {SERVER}\r\n{_NOT_KEPT}"
 
 
-def own_headers(request_id: str, of_origin: Mapping[str, str]) -> dict[str, str]:
+def own_lines(request_id: str) -> str:
     """
-    What an answer carries whatever it says, and what it carries for the origin that asks.
+    What an answer carries whatever it says, as lines of its head.
 
     Nobody on the way may keep it: messages move on, figures and states grow old, and errors depend on who asks.
     """
-    return {**of_origin, X_REQUEST_ID: request_id, hdrs.SERVER: SERVER, hdrs.CACHE_CONTROL: "no-store"}
+    return f"{X_REQUEST_ID}: {request_id}\r\n{_OWN}"
+
+
+def lines_of(fields: Mapping[str, str]) -> str:
+    """*fields* as lines of a head, each with its end."""
+    return "".join([f"{name}: {value}\r\n" for name, value in fields.items()])
+
+
+def fields_of(lines: str) -> dict[str, str]:
+    """What `lines_of` made lines of."""
+    return dict(line.split(": ", 1) for line in lines.splitlines())
 
 
 def vary_by(request: web.Request, fields: str) -> None:
     """From here on every answer to *request*, errors included, says that it depends on these *fields* of it."""
-    headers = request[ANSWER_HEADERS]
-    headers[hdrs.VARY] = _both(fields, headers.get(hdrs.VARY))
+    exchange = request[EXCHANGE]
+    exchange.vary = _both(fields, exchange.vary)
 
 
 def keep_checked(request: web.Request) -> None:
     """The answer to *request* may be kept by whoever asked, who asks each time whether it still holds; its errors may not."""
-    request[ANSWER_HEADERS][hdrs.CACHE_CONTROL] = "private, no-cache"
+    exchange = request[EXCHANGE]
+    exchange.lines = exchange.lines.replace(_NOT_KEPT, f"{hdrs.CACHE_CONTROL}: private, no-cache\r\n")
 
 
 def stamp(request: web.Request, response: web.StreamResponse, lifecycle: Lifecycle) -> None:
-    """Write them into an answer, before its head is sent."""
-    own: MutableMapping[str, str] = response.fields if isinstance(response, JsonAnswer) else response.headers
-    varies = own.get(hdrs.VARY)
-    stamped: dict[str, str] = request[ANSWER_HEADERS]
-    own.update(stamped)
-    if varies is not None:
-        own[hdrs.VARY] = _both(varies, own[hdrs.VARY])
+    """Write what every answer carries into this one, before its head is sent; a `JsonAnswer` does that itself."""
+    exchange = request[EXCHANGE]
     if lifecycle.draining:
+        exchange.closes = True
+    if exchange.closes:
+        response.force_close()
+    if isinstance(response, JsonAnswer):
+        return
+    own = response.headers
+    vary = _both(own.get(hdrs.VARY, ""), exchange.vary)
+    own.update(fields_of(exchange.lines))
+    if vary:
+        own[hdrs.VARY] = vary
+    if exchange.closes:
         own[hdrs.CONNECTION] = "close"
-    if own.get(hdrs.CONNECTION) == "close":
+    elif own.get(hdrs.CONNECTION) == "close":
         response.force_close()
 
 
@@ -57,6 +74,8 @@ async def send_head(request: web.Request, response: web.StreamResponse) -> None:
     await response.prepare(request)
 
 
-def _both(fields: str, more: str | None) -> str:
+def _both(fields: str, more: str) -> str:
     """What varies by either varies by both."""
-    return fields if more is None else ", ".join(dict.fromkeys((*fields.split(", "), *more.split(", "))))
+    if not (fields and more):
+        return fields or more
+    return ", ".join(dict.fromkeys((*fields.split(", "), *more.split(", "))))

@@ -28,15 +28,17 @@ class Backstops:
     def __len__(self) -> int:
         return len(self._ends_at_s)
 
-    def guard(self, seconds: float) -> None:
-        """Watch over the running task: it is cancelled *seconds* from now, if it has not called `release`."""
+    def guard(self, seconds: float) -> "asyncio.Task[object]":
+        """Watch over the running task: it is cancelled *seconds* from now, if it was not released."""
         loop = self._loop
         if loop is None:
             # Once: to ask which loop is running asks the system which process this is.
             loop = self._loop = asyncio.get_running_loop()
-        self._ends_at_s[_running_task(loop)] = loop.time() + seconds
+        task = _running_task(loop)
+        self._ends_at_s[task] = loop.time() + seconds
         if self._timer is None:
             self._timer = loop.call_later(min(seconds, _LOOK_S), self._look, loop)
+        return task
 
     def lift(self) -> None:
         """The running request bounds each of its steps by itself: only `cancel_all` ends it now."""
@@ -44,14 +46,13 @@ class Backstops:
         if task in self._ends_at_s:
             self._ends_at_s[task] = math.inf
 
-    def release(self) -> bool:
+    def release(self, task: "asyncio.Task[object]") -> bool:
         """
-        The request that the running task served has ended, by itself or not.
+        The request that *task* served has ended, by itself or not.
 
         Returns:
             Whether it was cancelled here and by nobody else; that cancellation is taken back.
         """
-        task = _running_task(self._loop)
         self._ends_at_s.pop(task, None)
         if task not in self._cancelled:
             return False

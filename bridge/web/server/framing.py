@@ -76,7 +76,7 @@ class Framing:
         end = self._head_end = self._end_of_head(data)
         if end < 0 or end == size:
             return size
-        alone = self._edge or b"pgrade" in data[:end].lower() or data.find(HEAD_END, end) >= 0
+        alone = self._edge or data[:end].lower().find(b"pgrade") >= 0 or data.find(HEAD_END, end) >= 0
         return end if alone else size
 
     def took(self, piece: bytes, begun: int, last: tuple[RawRequestMessage, StreamReader] | None) -> Took:

@@ -24,12 +24,12 @@ from bridge.errors import (
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.requests import RequestIds
-from bridge.web.keys import REQUEST_ID, Services
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.access_log import UNMATCHED
 from bridge.web.middleware.gates import BEHIND_GATES
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.rules import RULES, Rules
-from bridge.web.server.answer_headers import own_headers
+from bridge.web.server.answer_headers import fields_of, own_lines
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.requests import request_factory
 from bridge.web.wire.problems import problem_response
@@ -184,10 +184,11 @@ class BridgeServer(web.Server):
         It carries what every answer carries; of the input it says nothing.
         """
         rules, metrics = self._rules, self._services.metrics.http
-        given_id = request.get(REQUEST_ID) or self._ids.id_of(None)
+        given_id = request[EXCHANGE].request_id if EXCHANGE in request else self._ids.id_of(None)
         client = rules.addresses.peer(request.remote or "")
         headers = {
-            **own_headers(given_id, rules.origins.answer_headers(None)),
+            **rules.origins.answer_headers(None),
+            **fields_of(own_lines(given_id)),
             "X-Effective-Timeout": str(rules.timeout_ms),
         }
         if rules.rate is not None:

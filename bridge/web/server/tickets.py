@@ -6,11 +6,7 @@ from aiohttp import hdrs, web
 
 from bridge.errors import Outcome, Overloaded
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
-from bridge.policy.admission import Ticket
-from bridge.web.keys import SERVICES
-
-#: What the request has taken of the room there is; missing where the application was built without `admission`.
-TICKET = web.RequestKey("ticket", Ticket)
+from bridge.web.keys import EXCHANGE, SERVICES
 
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
@@ -31,7 +27,7 @@ def hold_body(request: web.Request, count: int) -> None:
     Raises:
         Overloaded: if that is too much.
     """
-    ticket = request.get(TICKET)
+    ticket = request[EXCHANGE].ticket
     if ticket is not None and not ticket.hold(count):
         raise overloaded(request)
 
@@ -43,7 +39,7 @@ def take_place(request: web.Request) -> None:
     Raises:
         Overloaded: if there is no place.
     """
-    ticket = request.get(TICKET)
+    ticket = request[EXCHANGE].ticket
     if ticket is not None and not ticket.take_place():
         raise overloaded(request)
 
@@ -54,6 +50,6 @@ def give_back(request: web.Request) -> None:
 
     Its place was for the work of a moment; thirty streams that take minutes must not keep thirty requests out.
     """
-    ticket = request.get(TICKET)
+    ticket = request[EXCHANGE].ticket
     if ticket is not None:
         ticket.close()

@@ -8,12 +8,12 @@ from bridge.web.server.backstops import Backstops
 
 
 async def held(backstops: Backstops, seconds: float, begun: asyncio.Event) -> str:
-    backstops.guard(seconds)
+    task = backstops.guard(seconds)
     begun.set()
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        if backstops.release():
+        if backstops.release(task):
             return "ended"
         raise
     return "never"
@@ -51,8 +51,8 @@ async def test_a_cancellation_from_elsewhere_is_not_taken_for_the_end_of_the_tim
 
 async def test_a_request_that_ends_by_itself_leaves_nothing_behind() -> None:
     backstops = Backstops()
-    backstops.guard(1e6)
-    assert not backstops.release()
+    task = backstops.guard(1e6)
+    assert not backstops.release(task)
     assert len(backstops._ends_at_s) == 0
     backstops.cancel_all()
 
@@ -61,10 +61,10 @@ async def test_one_that_swallowed_its_end_leaves_its_task_uncancelled() -> None:
     task = asyncio.current_task()
     assert task is not None
     backstops = Backstops()
-    backstops.guard(0.0)
+    assert backstops.guard(0.0) is task
     with pytest.raises(asyncio.CancelledError):
         await asyncio.Event().wait()
-    assert backstops.release()
+    assert backstops.release(task)
     assert task.cancelling() == 0
 
 
@@ -85,7 +85,7 @@ def test_only_a_task_can_be_ended() -> None:
 
         def try_it(loop: asyncio.AbstractEventLoop, done: asyncio.Future[None]) -> None:
             try:
-                Backstops().guard(1.0)
+                _ = Backstops().guard(1.0)
             except RuntimeError as error:
                 failures.append(error)
             loop.call_soon(done.set_result, None)
@@ -104,22 +104,22 @@ async def test_a_request_that_bounds_its_steps_itself_is_ended_only_with_all() -
     backstops, begun = Backstops(), asyncio.Event()
 
     async def stream() -> str:
-        backstops.guard(0.0)
+        task = backstops.guard(0.0)
         backstops.lift()
         begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            assert backstops.release()
+            assert backstops.release(task)
         return "ended"
 
-    task = asyncio.create_task(stream())
+    streaming = asyncio.create_task(stream())
     await begun.wait()
     # One whose time is up is ended by the same look, which leaves the stream alone.
     assert await held(backstops, 0.0, asyncio.Event()) == "ended"
-    assert not task.done()
+    assert not streaming.done()
     backstops.cancel_all()
-    assert await task == "ended"
+    assert await streaming == "ended"
 
 
 async def test_a_request_that_nobody_guards_has_nothing_to_lift() -> None:
