@@ -300,6 +300,16 @@ class Overloaded(LogError):
     retryable = True
 
 
+class LimitsUnavailable(LogError):
+    """What replicas count together cannot be counted, and is refused meanwhile."""
+
+    code = "limits_unavailable"
+    retryable = True
+
+    def __init__(self) -> None:
+        super().__init__("Limits cannot be counted now.", outcome=Outcome.NOT_WRITTEN, retry_after_ms=1000)
+
+
 class DeadlineExceeded(LogError):
     """The time for this request is up."""
 

@@ -68,6 +68,19 @@ class HttpConfig:
     rate_limit_burst: int = setting(
         "RATE_LIMIT_BURST", 50, "Requests one address may make at once", minimum=1, maximum=1_000_000
     )
+    rate_limit_storage_uri: str | None = setting(
+        "RATE_LIMIT_STORAGE_URI",
+        None,
+        "redis://, rediss:// or unix:// address of a Redis in which replicas count requests and wrong keys together; "
+        "else each counts by itself",
+        secret=True,
+    )
+    rate_limit_on_error: str = setting(
+        "RATE_LIMIT_ON_ERROR",
+        "open",
+        "While that Redis is away: open counts by itself, closed refuses requests with 503 `limits_unavailable`",
+        choices=("open", "closed"),
+    )
     trusted_proxies: tuple[str, ...] = setting(
         "TRUSTED_PROXIES",
         (),

@@ -155,6 +155,15 @@ FAILED_KEYS_BURST: Final = 5
 FAILED_KEYS_BURST_S: Final = 10
 FAILED_KEYS_PER_MINUTE: Final = 10
 
+# Redis, where replicas count together: beyond this it is away. On a network of one site it answers in 1 ms.
+SHARED_LIMITS_TIMEOUT_S: Final = 0.04
+# For its first answer, before the ports are taken.
+SHARED_LIMITS_START_TIMEOUT_S: Final = 2.0
+# How often it is tried while it is away, and looked after while it is not.
+SHARED_LIMITS_PROBE_INTERVAL_S: Final = 1.0
+# At 0.3 ms a question, 32 at a time are more than one core of ours can ask.
+SHARED_LIMITS_CONNECTIONS_MAX: Final = 32
+
 # --- overload -------------------------------------------------------------------------------------------------------
 # What one address may have of what is counted in slots (uploads, bulk reads, long polls, streams): a half where it is
 # alone, a third beside another one, so that a few cannot keep everybody out.

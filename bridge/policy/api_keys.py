@@ -41,7 +41,8 @@ def bearer_tokens(authorization: Sequence[str]) -> Sequence[str]:
     return authorization if tokens and len(authorization) > 1 else tokens
 
 
-_ITEMS: Final[tuple[RateLimitItem, ...]] = (
+#: At once, and by the minute.
+FAILED_KEY_WINDOWS: Final[tuple[RateLimitItem, ...]] = (
     RateLimitItemPerSecond(FAILED_KEYS_BURST, FAILED_KEYS_BURST_S, namespace="failed-keys"),
     RateLimitItemPerMinute(FAILED_KEYS_PER_MINUTE, namespace="failed-keys"),
 )
@@ -67,12 +68,12 @@ class Lockout:
             not counted: the wait does not grow by waiting badly.
         """
         wait_s = 0.0
-        for item in _ITEMS:
+        for item in FAILED_KEY_WINDOWS:
             if not self._windows.test(item, address):
                 ends_s, _ = self._windows.get_window_stats(item, address)
                 wait_s = max(wait_s, ends_s - self._clock.monotonic_s())
         if wait_s > 0:
             return ceil(wait_s * 1000)
-        for item in _ITEMS:
+        for item in FAILED_KEY_WINDOWS:
             self._windows.hit(item, address)
         return 0

@@ -226,6 +226,23 @@ def tls_files_can_be_used(config: Config) -> Iterator[ConfigFault]:
             yield ConfigFault(tuple(env.split(" / ")), text)
 
 
+def limits_can_be_shared(config: Config) -> Iterator[ConfigFault]:
+    uri = config.http.rate_limit_storage_uri
+    if uri is None:
+        return
+    env = ("RATE_LIMIT_STORAGE_URI",)
+    if find_spec("redis") is None:
+        yield ConfigFault(env, "needs the extra that speaks to Redis: pip install 'bridge[redis]'")
+        return
+    from redis.asyncio.connection import parse_url  # noqa: PLC0415 (as above)
+
+    try:
+        parse_url(uri)
+    except ValueError:
+        # Its text may hold a part of the address, and so of the password.
+        yield ConfigFault(env, "must be redis://host:port/db, rediss://host:port/db or unix:///path?db=0")
+
+
 #: What `config` cannot check, since it knows no other room.
 WIRING_RULES: tuple[Rule, ...] = (
     names_are_names,
@@ -235,4 +252,5 @@ WIRING_RULES: tuple[Rule, ...] = (
     tls_files_can_be_used,
     keys_can_be_used,
     tokens_can_be_checked,
+    limits_can_be_shared,
 )

@@ -58,6 +58,7 @@ from bridge.process.tls import PortTls
 from bridge.process.tokens import look_of, token_issuer
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Services
+from bridge.web.shared_limits import SharedLimits
 
 _log = structlog.get_logger("bridge.serve")
 # Of the grace, what closing the log and cutting connections may have; the rest belongs to the requests.
@@ -132,6 +133,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
         await tls.load()
         reloads.add("tls", tls.load)
     ring = await key_ring(config, clock, reloads, metrics.keys)
+    shared_limits = await _shared_limits(config, context)
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
@@ -139,7 +141,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     news.listen(tails.stored)
     try:
         issuer = token_issuer(config.tokens, clock)
-        services = await _services(config, context, opened, tails, clock, ring, issuer)
+        services = await _services(config, context, opened, tails, clock, ring, issuer, shared_limits)
         listeners = Listeners(
             services,
             config.observe,
@@ -155,6 +157,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
             work = (
                 *background_tasks(config, services, opened, look_of(issuer)),
                 *((("reloads", reloads.run()),) if files else ()),
+                *((("shared-limits", shared_limits.run()),) if shared_limits is not None else ()),
                 *((name, do(stop)) for name, do in context.background),
             )
             await _until_stopped(config, services, work, listeners, stop, watchdog)
@@ -164,8 +167,19 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
             services.lifecycle.draining = True
             await bounded_step("connections", listeners.close, timeout_s=_cut_timeout_s(config), stop=stop)
     finally:
-        for name, close in (("tails", tails.close), *opened.closers):
+        last = () if shared_limits is None else (("shared-limits", shared_limits.close),)
+        for name, close in (("tails", tails.close), *opened.closers, *last):
             await bounded_step(name, close, timeout_s=_close_timeout_s(config), stop=stop)
+
+
+async def _shared_limits(config: Config, context: ProcessContext) -> SharedLimits | None:
+    uri = config.http.rate_limit_storage_uri
+    if uri is None:
+        return None
+    refuses_without = config.http.rate_limit_on_error == "closed"
+    shared = SharedLimits(uri, refuses_without=refuses_without, metrics=context.metrics.shared_limits)
+    await shared.start()
+    return shared
 
 
 async def _services(
@@ -176,6 +190,7 @@ async def _services(
     clock: SystemClock,
     ring: KeyRing | None,
     tokens: TokenJudge | None,
+    shared_limits: SharedLimits | None,
 ) -> Services:
     return Services(
         http=config.http,
@@ -200,6 +215,7 @@ async def _services(
         ),
         kept_topic=opened.kept_topic,
         limit_tables=context.limit_tables,
+        shared_limits=shared_limits,
         tracing=opened.tracing,
         key_ring=ring,
         tokens=tokens,

@@ -31,7 +31,7 @@ from bridge.telemetry.families import (
 )
 from bridge.telemetry.group_metrics import GroupMetrics
 from bridge.telemetry.key_metrics import KeyMetrics
-from bridge.telemetry.process_metrics import ReloadMetrics, TlsMetrics
+from bridge.telemetry.process_metrics import ReloadMetrics, SharedLimitMetrics, TlsMetrics
 
 #: By family, each series as a plain value.
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, Plain]]]
@@ -322,9 +322,10 @@ class Metrics(Collector):
         self.encryption = EncryptionMetrics()
         self.reloads = ReloadMetrics()
         self.keys = KeyMetrics()
+        self.shared_limits = SharedLimitMetrics()
         self.workers = WorkerProcessMetrics()
         of_requests = (self.http, self.tls, self.log, self.groups, self.live)
-        of_work = (self.tasks, self.canary, self.encryption, self.reloads, self.keys)
+        of_work = (self.tasks, self.canary, self.encryption, self.reloads, self.keys, self.shared_limits)
         parts = (*of_requests, *of_work, *((self.workers,) * of_workers))
         self.families = tuple(family for part in parts for family in families_of(part))
         self._registry = CollectorRegistry(auto_describe=False)

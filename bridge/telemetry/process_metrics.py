@@ -1,4 +1,4 @@
-"""Metrics of TLS, and of files that are read again (pure)."""
+"""Metrics of TLS, of files that are read again, and of limits in Redis (pure)."""
 
 from bridge.telemetry.families import Counter, Gauge
 
@@ -41,3 +41,17 @@ class ReloadMetrics:
         """One attempt is over."""
         self.reloads.add(what, "ok" if ok else "failed")
         self.stale.set(int(not ok), what)
+
+
+class SharedLimitMetrics:
+    """Limits that replicas count together."""
+
+    def __init__(self) -> None:
+        self.up = Gauge(
+            "bridge_shared_limits_up",
+            "1 where the limits in RATE_LIMIT_STORAGE_URI are in force, 0 while it does not answer",
+            is_of_all=True,
+        )
+        self.errors = Counter("bridge_shared_limits_errors", "Questions that it did not answer")
+        # Where nothing is shared there is nothing to be up.
+        self.up.series.clear()

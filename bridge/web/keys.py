@@ -33,6 +33,7 @@ from bridge.web.live.streams import LiveStreams
 from bridge.web.server.backstops import Backstops
 from bridge.web.server.bounded import Bounded
 from bridge.web.server.outflow import Outflow, system_outflow
+from bridge.web.shared_limits import SharedLimits
 from bridge.web.sockets.publishing import InFlight
 from bridge.web.wire.pages import PageEncoder
 
@@ -114,6 +115,8 @@ class Services:
     key_ring: KeyRing | None = None
     #: Who judges tokens of an identity provider; None where none are taken.
     tokens: TokenJudge | None = None
+    #: What replicas count together; None where each counts by itself.
+    shared_limits: SharedLimits | None = None
     #: What becomes of the traces that requests belong to.
     tracing: Tracing = field(default_factory=Tracing)
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.

@@ -1,7 +1,7 @@
 """The parent of the workers (wiring): it takes the ports, starts them, starts again who dies, and ends them all.
 
 It serves nobody, so nothing that comes over the network can hurt it. A worker that ends with 69 or 78 ends all with that
-code: starting it again would change nothing. Any other end is a death: see `Lives`.
+code: starting it again would change nothing, but for files that are read again. Any other end is a death: see `Lives`.
 """
 
 import asyncio
@@ -154,7 +154,7 @@ class _Supervisor:
 
     async def _keep(self, slot: int) -> None:
         """Run one worker after the other in this slot."""
-        lives = Lives()
+        lives, began = Lives(), False
         while not self._stop.asked.is_set():
             process = await self._start(slot)
             started_s = time.monotonic()
@@ -164,7 +164,12 @@ class _Supervisor:
             if self._stop.asked.is_set():
                 self._codes.append(EXIT_OK if code in _ENDED_EARLY else code)
                 return
-            delay_s = None if code in _FINAL else lives.ended(lived_s)
+            if code == EXIT_CONFIG and began and reloadable_files(self._config):
+                # A file has been broken since the start: the others serve on by what they have read, and it may be mended.
+                delay_s: float | None = WORKER_RESTART_DELAY_S_MAX
+            else:
+                delay_s = None if code in _FINAL else lives.ended(lived_s)
+            began = True
             _log.error(
                 "worker_ended",
                 ended=slot + 1,

@@ -52,6 +52,8 @@ def values_schema() -> dict[str, Any]:
             pullSecrets={"type": "array", "items": _object(name=_NAME)},
         ),
         existingSecret=_NAME,
+        tls=_object(secret=_TEXT, clientCertificates={"enum": ["none", "optional", "required"]}),
+        sharedLimits=_object(enabled=_FLAG, redisPort=_PORT),
         config={
             "type": "object",
             "required": ["DRAIN_DELAY_SECS", "METRICS_PORT", "SHUTDOWN_GRACE_SECS"],

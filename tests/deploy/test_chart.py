@@ -17,7 +17,7 @@ from tests.support.programs import checked, needs, program
 OPERATOR: Final = {"PrometheusRule", "ServiceMonitor"}
 #: Made by whoever installs, not by the chart.
 BASE_ONLY: Final = {"Namespace", "Secret"}
-EVERYTHING: Final = ("ingress.enabled=true", "monitoring.enabled=true")
+EVERYTHING: Final = ("ingress.enabled=true", "monitoring.enabled=true", "tls.secret=bridge-tls")
 VERSION: Final = kubernetes_validate.latest_version()
 kustomizes = pytest.mark.skipif(
     program("kustomize") is None and program("kubectl") is None, reason="needs kustomize or kubectl on PATH"
@@ -38,6 +38,10 @@ def refused(*values: str) -> str:
     return str(error.value)
 
 
+def by_name(each: dict[str, Any]) -> str:
+    return str(each["name"])
+
+
 def kustomize(folder: Path) -> dict[str, dict[str, Any]]:
     if program("kustomize") is not None:
         return by_kind(checked("kustomize", "build", "--load-restrictor", "LoadRestrictionsNone", folder))
@@ -45,11 +49,11 @@ def kustomize(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def overlay(folder: Path) -> Path:
-    """The base with both components, as one of yours would have it."""
+    """The base with all components, as one of yours would have it."""
     folder.mkdir()
     text = {
         "resources": ["./base"],
-        "components": ["./base/monitoring", "./base/ingress"],
+        "components": ["./base/monitoring", "./base/ingress", "./base/tls"],
     }
     (folder / "base").symlink_to(KUBERNETES)
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(text))
@@ -61,6 +65,11 @@ def plain(document: dict[str, Any]) -> dict[str, Any]:
     copy: dict[str, Any] = json.loads(json.dumps(document))
     for label in ("app.kubernetes.io/managed-by", "helm.sh/chart"):
         copy["metadata"].get("labels", {}).pop(label, None)
+    # A patch puts in front what a chart puts at the end.
+    for container in copy.get("spec", {}).get("template", {}).get("spec", {}).get("containers", ()):
+        container["env"].sort(key=by_name)
+        container["volumeMounts"].sort(key=by_name)
+        copy["spec"]["template"]["spec"]["volumes"].sort(key=by_name)
     template = copy.get("spec", {}).get("template", {}).get("metadata", {})
     if template.pop("annotations", {"checksum/config": ""}).keys() != {"checksum/config"}:
         raise ValueError("annotations of pods that are not looked at")
@@ -81,7 +90,9 @@ def test_helm_finds_nothing_in_the_chart() -> None:
 @kustomizes
 def test_chart_and_base_render_the_same_by_default() -> None:
     base = {kind: each for kind, each in kustomize(KUBERNETES).items() if kind not in BASE_ONLY}
-    assert {kind: plain(each) for kind, each in helm().items()} == base
+    assert {kind: plain(each) for kind, each in helm().items()} == {
+        kind: plain(each) for kind, each in base.items()
+    }
 
 
 @needs("helm")
@@ -89,7 +100,9 @@ def test_chart_and_base_render_the_same_by_default() -> None:
 def test_chart_and_base_render_the_same_with_everything(tmp_path: Path) -> None:
     rendered = kustomize(overlay(tmp_path / "overlay"))
     base = {kind: each for kind, each in rendered.items() if kind not in BASE_ONLY}
-    assert {kind: plain(each) for kind, each in helm(*EVERYTHING).items()} == base
+    assert {kind: plain(each) for kind, each in helm(*EVERYTHING).items()} == {
+        kind: plain(each) for kind, each in base.items()
+    }
     assert base.keys() >= {"Ingress", *OPERATOR}
 
 
@@ -101,6 +114,7 @@ def test_chart_and_base_render_the_same_with_everything(tmp_path: Path) -> None:
         EVERYTHING,
         ("autoscaling.enabled=false", "replicas=2", "networkPolicy.enabled=false"),
         ("nodeSelector.disk=fast", "tolerations[0].key=a", "tolerations[0].operator=Exists"),
+        ("tls.secret=a", "tls.clientCertificates=required", "sharedLimits.enabled=true"),
         ("image.tag=1.2.3", "image.pullSecrets[0].name=registry"),
     ],
 )
@@ -108,6 +122,54 @@ def test_what_the_chart_renders_is_valid_with_no_unknown_field(values: tuple[str
     for kind, document in helm(*values).items():
         if kind not in OPERATOR:
             kubernetes_validate.validate(document, VERSION, strict=True)
+
+
+def probes_of(*values: str) -> list[tuple[str, str]]:
+    """Port and scheme of each probe."""
+    (container,) = helm(*values)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    asked = [container[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")]
+    return [(each["port"], each.get("scheme", "HTTP")) for each in asked]
+
+
+@needs("helm")
+@pytest.mark.parametrize(
+    "values,probed",
+    [
+        ((), ("http", "HTTP")),
+        (("tls.secret=bridge-tls",), ("http", "HTTPS")),
+        (("tls.secret=bridge-tls", "tls.clientCertificates=optional"), ("http", "HTTPS")),
+        (("tls.secret=bridge-tls", "tls.clientCertificates=required"), ("metrics", "HTTP")),
+    ],
+)
+def test_probes_ask_where_they_are_answered(values: tuple[str, ...], probed: tuple[str, str]) -> None:
+    assert probes_of(*values) == [probed] * 3
+
+
+@needs("helm")
+def test_the_secret_of_tls_is_mounted_as_a_folder_so_that_what_is_renewed_shows_in_it() -> None:
+    pod = helm("tls.secret=mine", "tls.clientCertificates=optional")["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    environ = {each["name"]: each["value"] for each in container["env"]}
+    mounts = {each["mountPath"]: each for each in container["volumeMounts"]}
+    assert "subPath" not in mounts["/run/secrets/bridge-tls"]
+    assert {name: value for name, value in environ.items() if name.startswith("TLS_")} == {
+        "TLS_CERT_FILE": "/run/secrets/bridge-tls/tls.crt",
+        "TLS_KEY_FILE": "/run/secrets/bridge-tls/tls.key",
+        "TLS_CLIENT_CA_FILE": "/run/secrets/bridge-tls/ca.crt",
+        "TLS_CLIENT_AUTH": "optional",
+    }
+    assert {"secretName": "mine", "defaultMode": 0o440} in [each.get("secret") for each in pod["volumes"]]
+    assert "needs tls.secret" in refused("tls.clientCertificates=required")
+
+
+@needs("helm")
+def test_pods_that_share_limits_know_their_redis_and_may_reach_it() -> None:
+    rendered = helm("sharedLimits.enabled=true", "sharedLimits.redisPort=6380")
+    (container,) = rendered["Deployment"]["spec"]["template"]["spec"]["containers"]
+    named = {"name": "RATE_LIMIT_STORAGE_URI_FILE", "value": "/run/secrets/bridge/rate-limit-storage-uri"}
+    assert named in container["env"]
+    reached = [port["port"] for rule in rendered["NetworkPolicy"]["spec"]["egress"] for port in rule["ports"]]
+    assert 6380 in reached
 
 
 @needs("helm")

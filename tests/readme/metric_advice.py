@@ -56,6 +56,8 @@ ADVICE: Final = {
     "bridge_span_export_failures_total": "Spans were lost: the collector that `OTEL_EXPORTER_OTLP_ENDPOINT` names is away or refuses them. Messages are not concerned.",
     "bridge_canary_duration_seconds": "What a message takes from being stored to being read, without HTTP and other people's load. Slow: as `bridge_append_duration_seconds`.",
     "bridge_canary_failures_total": "A message of the bridge's own did not come back; `code` says why. Look at `bridge_connection_state`, then at the log's disk.",
+    "bridge_shared_limits_up": "0: the Redis of `RATE_LIMIT_STORAGE_URI` does not answer within 40 ms, or cannot write. Until it is back each replica counts by itself, or refuses (`RATE_LIMIT_ON_ERROR=closed`). No series: nothing is shared.",
+    "bridge_shared_limits_errors_total": "Questions that Redis did not answer in time. A few now and then: a slow network, or a busy event loop here, see `bridge_event_loop_lag_seconds`.",
     "bridge_reloads_total": "`failed` grows: a file that was renewed cannot be used, and the old one is still in force. The log line `reload_failed` says why; mend the file, the next change is tried by itself.",
     "bridge_reload_stale": "1: as `failed` above, and not mended so far.",
     "bridge_worker_up": "0: a worker hangs or is gone. It is started again; if not, restart the process and keep its log.",

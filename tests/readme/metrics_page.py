@@ -14,7 +14,10 @@ from tests.readme.metric_advice import ADVICE
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 #: By the beginning of a name, in the order of the page; the first that fits holds.
 SECTIONS: Final = (
-    ("Requests", r"bridge_(http_requests|http_request_duration|rate_limited|overloaded|auth_failures|key)"),
+    (
+        "Requests",
+        r"bridge_(http_requests|http_request_duration|rate_limited|shared_limits|overloaded|auth_failures|key)",
+    ),
     ("Connections", r"bridge_(accept_failures|slow_clients|tls)"),
     ("Log", r"bridge_(connection|breaker|reconnects|append|read|log|embedded|durability|canary)"),
     ("Topics", r"bridge_(messages|payload)"),

@@ -1,7 +1,7 @@
 """Who calls (shell over `policy.key_ring`): every request that goes on from here has its principal."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NoReturn
 
 import structlog
 from aiohttp import hdrs, web
@@ -15,6 +15,7 @@ from bridge.policy.key_ring import TokenJudge
 from bridge.web.keys import EXCHANGE, PRINCIPAL, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.shared_limits import SharedLimits
 
 _API_KEY: Final = istr("X-API-Key")
 # A key in a URL stands in every proxy's log; said once an hour, not for every request.
@@ -44,7 +45,9 @@ def authentication(services: Services, rules: Rules) -> Gate:
     warn_again_s = clock.monotonic_s()
 
     async def learn(request: web.Request, tokens: TokenJudge, token: str) -> None:
-        let_in(request, await tokens.judge_anew(token, clock.now_us() / _US_PER_S))
+        later = let_in(request, await tokens.judge_anew(token, clock.now_us() / _US_PER_S))
+        if later is not None:
+            await later
 
     def authenticate(request: web.Request) -> Awaitable[None] | None:
         nonlocal warn_again_s
@@ -62,7 +65,8 @@ def authentication(services: Services, rules: Rules) -> Gate:
         )
         if found is KeyVerdict.UNKNOWN_SIGNER and tokens is not None:
             return learn(request, tokens, bearer[0])
-        let_in(request, found)
+        if (later := let_in(request, found)) is not None:
+            return later
         if not header and not bearer and clock.monotonic_s() >= warn_again_s:
             warn_again_s = clock.monotonic_s() + _WARNING_INTERVAL_S
             log.warning("key_in_query_is_deprecated", use="X-API-Key")
@@ -71,18 +75,33 @@ def authentication(services: Services, rules: Rules) -> Gate:
     return Gate(authenticate)
 
 
-def _door(services: Services, rules: Rules) -> Callable[[web.Request, Principal | KeyVerdict], None]:
-    """What lets a principal in, and answers whoever is refused."""
+def _door(
+    services: Services, rules: Rules
+) -> Callable[[web.Request, Principal | KeyVerdict], Awaitable[None] | None]:
+    """What lets a principal in, and answers whoever is refused, where all replicas count that later."""
     failed, metrics, keys = rules.lockout.failed, services.metrics.http, services.metrics.keys
+    shared = services.shared_limits
 
-    def let_in(request: web.Request, found: Principal | KeyVerdict) -> None:
+    def let_in(request: web.Request, found: Principal | KeyVerdict) -> Awaitable[None] | None:
         if not isinstance(found, KeyVerdict):
             request[PRINCIPAL] = found
             request[EXCHANGE].key_id = found.key_id
             if found.key_id is not None:
                 keys.let_in(found.key_id)
-            return
-        wait_ms = failed(limit_key(request[EXCHANGE].client)) if found in _GUESSES else 0
+            return None
+        if found not in _GUESSES:
+            refuse(found, 0)
+        address = limit_key(request[EXCHANGE].client)
+        wait_ms = failed(address)
+        if shared is None or wait_ms:
+            refuse(found, wait_ms)
+        return refuse_by_all(shared, found, address)
+
+    async def refuse_by_all(shared: SharedLimits, found: KeyVerdict, address: str) -> None:
+        # Where it has no answer, what was counted here holds.
+        refuse(found, await shared.key_failed(address) or 0)
+
+    def refuse(found: KeyVerdict, wait_ms: int) -> NoReturn:
         metrics.auth_failures.add("locked_out" if wait_ms else found.value)
         if wait_ms:
             raise TooManyFailedKeys(retry_after_ms=wait_ms)

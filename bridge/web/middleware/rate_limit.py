@@ -1,11 +1,12 @@
 """How many requests an address may make (shell over `policy.rate_limits`)."""
 
+from collections.abc import Awaitable, Callable
 from math import ceil
 from typing import Final
 
 from aiohttp import web
 
-from bridge.errors import RateLimited
+from bridge.errors import LimitsUnavailable, RateLimited
 from bridge.policy.client_address import limit_key
 from bridge.policy.rate_limits import (
     ACKNOWLEDGING,
@@ -14,9 +15,11 @@ from bridge.policy.rate_limits import (
     acknowledgement_key,
     is_acknowledgement,
 )
-from bridge.web.keys import EXCHANGE, Services
+from bridge.telemetry.metrics import HttpMetrics
+from bridge.web.keys import EXCHANGE, Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import RateRule, Rules
+from bridge.web.shared_limits import SharedLimits
 
 #: Whole targets, as they stand in the request line: a probe that is refused takes a healthy process out of service.
 #: They cost no more than a refusal would, so letting them through gives a flood nothing.
@@ -47,18 +50,43 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     rate = rules.rate
     if rate is None:
         return None
-    take, metrics = rate.limiter.bucket_of(rate.refill), services.metrics.http
-    policies = {
-        name: f"RateLimit-Policy: {policy_header(rate, name)}\r\n" for name in (_ADDRESS, ACKNOWLEDGING)
-    }
+    take, judge, shared = (
+        rate.limiter.bucket_of(rate.refill),
+        _judging(services.metrics.http, rate),
+        services.shared_limits,
+    )
 
-    def limit_rate(request: web.Request) -> None:
+    def limit_rate(request: web.Request) -> Awaitable[None] | None:
         method, target = request.method, request.raw_path
         exchange = request[EXCHANGE]
         name, key = _ADDRESS, limit_key(exchange.client)
         if GROUPS_MARK in target and is_acknowledgement(method, target):
             name, key = ACKNOWLEDGING, acknowledgement_key(key)
-        verdict = take(key, 0 if target in _PROBED and (method, target) in PROBES else 1)
+        is_probe = target in _PROBED and (method, target) in PROBES
+        verdict = take(key, 0 if is_probe else 1)
+        if shared is None or is_probe or not verdict.allowed:
+            judge(exchange, name, verdict)
+            return None
+        return limit_by_all(shared, exchange, name, key, verdict)
+
+    async def limit_by_all(
+        shared: SharedLimits, exchange: Exchange, name: str, key: str, here: RateVerdict
+    ) -> None:
+        verdict = await shared.take(key, rate.refill, burst=rate.burst)
+        if verdict is None and shared.refuses_without:
+            raise LimitsUnavailable
+        judge(exchange, name, verdict or here)
+
+    return Gate(limit_rate)
+
+
+def _judging(metrics: HttpMetrics, rate: RateRule) -> Callable[[Exchange, str, RateVerdict], None]:
+    """What tells the client what is left, and refuses what is not."""
+    policies = {
+        name: f"RateLimit-Policy: {policy_header(rate, name)}\r\n" for name in (_ADDRESS, ACKNOWLEDGING)
+    }
+
+    def judge(exchange: Exchange, name: str, verdict: RateVerdict) -> None:
         exchange.lines += f"{policies[name]}RateLimit: {state_header(verdict, name)}\r\n"
         if verdict.allowed:
             return
@@ -66,4 +94,4 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
         metrics.rate_limited.add()
         raise RateLimited(retry_after_ms=verdict.retry_after_ms)
 
-    return Gate(limit_rate)
+    return judge

@@ -101,6 +101,8 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     _row(errors.ConnectionReset, 503, "Connection to the log broke"),
     _row(errors.CircuitOpen, 503, "Log left alone for a while"),
     _row(errors.Overloaded, 503, "Overloaded"),
+    # Never out: where they are counted, and why not.
+    _row(errors.LimitsUnavailable, 503, "Limits cannot be counted"),
     # Never out: what the time was spent on.
     _row(errors.DeadlineExceeded, 504, "Out of time"),
     # Never out: the version as it was sent. The framing of another version is not ours to follow: close.

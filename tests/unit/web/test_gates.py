@@ -139,3 +139,15 @@ async def test_a_gate_that_fails_on_the_way_out_does_not_keep_the_others_from_he
     with pytest.raises(ZeroDivisionError):
         await journey.through(gates)
     assert journey.seen == ["a", "c", "handler", "c 200", "a ZeroDivisionError"]
+
+
+@pytest.mark.parametrize("answers", [False, True])
+async def test_a_check_that_has_to_ask_elsewhere_is_awaited_and_then_lets_pass_or_answers(
+    journey: Journey, *, answers: bool
+) -> None:
+    async def ask() -> web.StreamResponse | None:
+        return OTHER if answers else None
+
+    gates = [Gate(journey.check("a")), Gate(lambda _: ask()), Gate(journey.check("c"))]
+    assert await journey.through(gates) is (OTHER if answers else ANSWER)
+    assert journey.seen == (["a"] if answers else ["a", "c", "handler"])

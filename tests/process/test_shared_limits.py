@@ -1,0 +1,144 @@
+"""Limits that bridges count together in a real Redis, which stops, hangs, forgets and comes back."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.bridge_process import BridgeProcess, connected, get, run_bridge
+from tests.support.programs import needs
+from tests.support.redis_server import RedisServer
+
+pytestmark = needs("redis-server")
+
+BURST: Final = 20
+KEY: Final = "a key that is long enough"
+#: Slow enough to refill that a test is over before.
+LIMITS: Final = {"RATE_LIMIT_RPS": "1", "RATE_LIMIT_BURST": str(BURST), "METRICS_PORT": "0"}
+#: For claims about what is counted, however busy the machine of the test is.
+PATIENT: Final = (
+    "from bridge.web import shared_limits; shared_limits.SHARED_LIMITS_TIMEOUT_S = 20.0; "
+    "from bridge.__main__ import main; main()"
+)
+
+
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def environ_of(redis: RedisServer, **more: str) -> dict[str, str]:
+    return {"RATE_LIMIT_STORAGE_URI": redis.uri, **LIMITS, **more}
+
+
+def let_in(port: int, count: int) -> int:
+    """How many of *count* requests are let in."""
+    return sum(get(port, "/streams")[0] == 200 for _ in range(count))
+
+
+def test_two_bridges_share_one_limit_and_a_flushed_redis_begins_anew(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    with ExitStack() as stack:
+        bridges = [
+            stack.enter_context(BridgeProcess(tmp_path / name, environ_of(redis), code=PATIENT))
+            for name in ("a", "b")
+        ]
+        one, other = [each.started() for each in bridges]
+        first = let_in(one, BURST // 2)
+        second = let_in(other, BURST)
+        assert first == BURST // 2
+        # What comes back while the test runs is a token a second.
+        assert BURST // 2 <= second < BURST
+        with connected(other) as connection:
+            connection.request("GET", "/streams")
+            refused = connection.getresponse()
+            assert (refused.status, b"rate_limited" in refused.read()) == (429, True)
+            assert str(refused.headers["RateLimit"]).startswith('"address";r=0;')
+        assert get(other, "/ready")[0] == 200
+        # The first has counted half by itself, and is asked for the other half.
+        assert redis.told("FLUSHALL").startswith(b"+OK")
+        assert let_in(one, 5) == 5
+
+
+def test_wrong_keys_are_counted_together(tmp_path: Path, redis: RedisServer) -> None:
+    with ExitStack() as stack:
+        ports = [
+            stack.enter_context(
+                BridgeProcess(tmp_path / name, environ_of(redis, API_KEY=KEY), code=PATIENT)
+            ).started()
+            for name in ("a", "b")
+        ]
+        answers = [get(ports[number % 2], "/streams", {"X-API-Key": "wrong"})[0] for number in range(8)]
+        assert answers == [401] * 5 + [429] * 3
+        assert get(ports[0], "/streams", {"X-API-Key": KEY})[0] == 200
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["stopped", "hanging"])
+def test_without_redis_requests_are_served_at_once_by_the_limit_of_each_and_then_together_again(
+    tmp_path: Path, redis: RedisServer, *, hangs: bool
+) -> None:
+    with BridgeProcess(tmp_path, environ_of(redis, RATE_LIMIT_BURST="10000", METRICS_PORT="")) as bridge:
+        port = bridge.started()
+        assert "shared_limits_in_force" in bridge.events()
+        assert redis.process is not None
+        if hangs:
+            redis.process.send_signal(signal.SIGSTOP)
+        else:
+            redis.stop()
+        # The first to ask, or the look of each second, finds out.
+        bridge.until("shared_limits_away")
+        took_ms = []
+        with connected(port) as connection:
+            for _ in range(300):
+                began_s = time.perf_counter()
+                connection.request("GET", "/streams")
+                answer = connection.getresponse()
+                answer.read()
+                assert answer.status == 200
+                took_ms.append((time.perf_counter() - began_s) * 1000)
+        assert sorted(took_ms)[len(took_ms) // 2] < 5
+        figures = get(port, "/metrics")[1].decode()
+        assert "bridge_shared_limits_up 0.0" in figures
+        assert "bridge_shared_limits_errors_total" in figures
+        if hangs:
+            redis.process.send_signal(signal.SIGCONT)
+        else:
+            redis.start()
+        bridge.until("shared_limits_in_force")
+        assert "bridge_shared_limits_up 1.0" in get(port, "/metrics")[1].decode()
+        bridge.signal()
+        assert bridge.ended() == 0
+
+
+def test_closed_refuses_what_cannot_be_counted_but_for_probes(tmp_path: Path, redis: RedisServer) -> None:
+    redis.stop()
+    with BridgeProcess(tmp_path, environ_of(redis, RATE_LIMIT_ON_ERROR="closed")) as bridge:
+        port = bridge.started()
+        assert "shared_limits_away" in bridge.events()
+        status, body = get(port, "/streams")
+        assert (status, b'"limits_unavailable"' in body) == (503, True)
+        assert get(port, "/ready")[0] == 200
+        redis.start()
+        bridge.until("shared_limits_in_force")
+        assert get(port, "/streams")[0] == 200
+
+
+def test_a_redis_that_may_not_write_is_away(tmp_path: Path, redis: RedisServer) -> None:
+    with BridgeProcess(tmp_path, environ_of(redis)) as bridge:
+        port = bridge.started()
+        redis.told("REPLICAOF", "127.0.0.1", "1")
+        bridge.until("shared_limits_away")
+        assert get(port, "/streams")[0] == 200
+
+
+def test_an_address_that_is_none_is_a_fault_of_the_configuration_and_is_not_repeated(tmp_path: Path) -> None:
+    ended = run_bridge(
+        "serve", environ={"RATE_LIMIT_STORAGE_URI": "http://u:secret@x", "DATA_DIR": str(tmp_path)}
+    )
+    assert (ended.returncode, "secret" in ended.stdout + ended.stderr) == (78, False)

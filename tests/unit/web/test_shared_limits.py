@@ -1,0 +1,87 @@
+"""Claims of `web.shared_limits` over a real Redis: buckets are those of one process, and no answer is none."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from limits import RateLimitItemPerMinute
+
+from bridge.limits import FAILED_KEYS_BURST
+from bridge.telemetry.process_metrics import SharedLimitMetrics
+from bridge.web import shared_limits
+from bridge.web.shared_limits import SharedLimits
+from tests.support.figures import figure
+from tests.support.programs import needs
+from tests.support.redis_server import RedisServer
+
+pytestmark = needs("redis-server")
+
+#: A token in a minute: none comes back while a test runs.
+SLOW = RateLimitItemPerMinute(1)
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def metrics() -> SharedLimitMetrics:
+    return SharedLimitMetrics()
+
+
+@pytest.fixture
+async def shared(
+    redis: RedisServer, metrics: SharedLimitMetrics, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[SharedLimits]:
+    # However busy the machine of the test is.
+    monkeypatch.setattr(shared_limits, "SHARED_LIMITS_TIMEOUT_S", 20.0)
+    made = SharedLimits(redis.uri, refuses_without=False, metrics=metrics)
+    await made.start()
+    yield made
+    await made.close()
+
+
+async def test_a_bucket_gives_its_burst_and_then_says_when_the_next_token_is_there(
+    shared: SharedLimits, metrics: SharedLimitMetrics
+) -> None:
+    verdicts = [await shared.take("2001:db8::/64", SLOW, burst=3) for _ in range(5)]
+    assert [each and (each.allowed, each.remaining) for each in verdicts] == [
+        (True, 2),
+        (True, 1),
+        (True, 0),
+        (False, 0),
+        (False, 0),
+    ]
+    refused = verdicts[-1]
+    assert refused is not None
+    assert 0 < refused.retry_after_ms <= 60_000
+    assert 120 < refused.reset_s <= 180
+    assert (await shared.take("2001:db8:1::/64", SLOW, burst=3)) != refused
+    assert figure(metrics, "bridge_shared_limits_up") == 1
+
+
+async def test_what_it_keeps_ends_by_itself(shared: SharedLimits, redis: RedisServer) -> None:
+    await shared.take("leaves", SLOW, burst=3)
+    assert 0 < int(redis.told("PTTL", "bridge:limits:bucket:leaves").strip(b":\r\n")) <= 61_000
+
+
+async def test_wrong_keys_are_counted_until_they_are_too_many(shared: SharedLimits) -> None:
+    waits = [await shared.key_failed("192.0.2.7") for _ in range(FAILED_KEYS_BURST + 2)]
+    assert waits[:FAILED_KEYS_BURST] == [0] * FAILED_KEYS_BURST
+    assert all(wait is not None and 0 < wait <= 60_000 for wait in waits[FAILED_KEYS_BURST:])
+    assert await shared.key_failed("192.0.2.8") == 0
+
+
+async def test_where_nobody_answers_there_is_no_verdict_and_nobody_asks_again_before_the_next_look(
+    metrics: SharedLimitMetrics,
+) -> None:
+    with RedisServer() as mortal:
+        shared = SharedLimits(mortal.uri, refuses_without=False, metrics=metrics)
+        await shared.start()
+    for _ in range(3):
+        assert await shared.take("x", SLOW, burst=3) is None
+    assert await shared.key_failed("x") is None
+    assert figure(metrics, "bridge_shared_limits_errors_total") == 1
+    assert figure(metrics, "bridge_shared_limits_up") == 0
+    await shared.close()
