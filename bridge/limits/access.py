@@ -26,5 +26,7 @@ KEY_BYTES_PER_S_MAX: Final = 2**40
 KEY_DEBT_S_MAX: Final = 3_600.0
 # A key that ended stays in the file so long, so that whoever still shows it is seen to show an old one.
 KEY_KEPT_AFTER_END_DAYS: Final = 90
+# How often it is looked whether what is open may stay so: so late it ends after its key. A look takes 1 us a key.
+CREDENTIALS_LOOK_S: Final = 1.0
 # Two commands that change the file wait for each other: a change takes milliseconds.
 KEYS_FILE_LOCK_WAIT_S: Final = 5.0

@@ -14,7 +14,7 @@ from limits.storage import Storage
 
 from bridge.clock import Clock
 from bridge.limits import SHARED_TABLE_WAYS
-from bridge.policy.rate_limits import RateVerdict, take
+from bridge.policy.rate_limits import RateVerdict, spend, take
 
 
 class LimitTables(NamedTuple):
@@ -64,11 +64,19 @@ class BoundedMemoryStorage(_Table):
         )
         if cost:
             # Also where it is refused: whoever keeps trying must not be the one that is forgotten.
-            buckets[key] = full_at_s
-            buckets.move_to_end(key)
-            if len(buckets) > self._keys_max:
-                buckets.popitem(last=False)
+            self._keep(key, full_at_s)
         return verdict
+
+    def spend_tokens(self, key: str, interval_s: float, cost: int, *, debt_s_max: float) -> None:
+        full_at_s, now_s = self._full_at_s.get(key, 0.0), self._clock.monotonic_s()
+        self._keep(key, spend(full_at_s, now_s, interval_s=interval_s, cost=cost, debt_s_max=debt_s_max))
+
+    def _keep(self, key: str, full_at_s: float) -> None:
+        buckets = self._full_at_s
+        buckets[key] = full_at_s
+        buckets.move_to_end(key)
+        if len(buckets) > self._keys_max:
+            buckets.popitem(last=False)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count *amount*; a window of *expiry* seconds begins with its first count."""
@@ -170,6 +178,15 @@ class SharedStorage(_Table):
             )
             _ROW.pack_into(self._memory, row.at, digest, full_at_s, 0.0)
         return verdict
+
+    def spend_tokens(self, key: str, interval_s: float, cost: int, *, debt_s_max: float) -> None:
+        digest, index = self._place(key)
+        with self._locked(index):
+            row = self._find(digest, index)
+            full_at_s = spend(
+                row.time_s, self._clock.monotonic_s(), interval_s=interval_s, cost=cost, debt_s_max=debt_s_max
+            )
+            _ROW.pack_into(self._memory, row.at, digest, full_at_s, 0.0)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count *amount*; a window of *expiry* seconds begins with its first count."""

@@ -62,6 +62,16 @@ def take(
     return now_s + taken_s, RateVerdict(True, remaining, 0, ceil(taken_s))
 
 
+def spend(full_at_s: float, now_s: float, *, interval_s: float, cost: int, debt_s_max: float) -> float:
+    """
+    Take *cost* tokens, also where they are not there: the bucket is full so much later.
+
+    Args:
+        debt_s_max: later than so many seconds from now it never is.
+    """
+    return min(max(full_at_s, now_s) + cost * interval_s, now_s + debt_s_max)
+
+
 @runtime_checkable
 class TokenBucketSupport(Protocol):
     """What a storage of `limits` offers so that `TokenBucketRateLimiter` can work over it."""
@@ -69,6 +79,22 @@ class TokenBucketSupport(Protocol):
     def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
         """`take` on the bucket of *key* and keep the result, in one atomic step."""
         ...
+
+    def spend_tokens(self, key: str, interval_s: float, cost: int, *, debt_s_max: float) -> None:
+        """`spend` on the bucket of *key*, likewise."""
+        ...
+
+
+def with_buckets(storage: Storage) -> TokenBucketSupport:
+    """
+    *storage* as one of token buckets.
+
+    Raises:
+        NotImplementedError: if it keeps none.
+    """
+    if not isinstance(storage, TokenBucketSupport):
+        raise NotImplementedError(f"{type(storage).__name__} keeps no token buckets")
+    return cast("TokenBucketSupport", storage)
 
 
 class TokenBucketRateLimiter(RateLimiter):
@@ -80,10 +106,8 @@ class TokenBucketRateLimiter(RateLimiter):
     """
 
     def __init__(self, storage: Storage, clock: Clock, *, burst: int) -> None:
-        if not isinstance(storage, TokenBucketSupport):
-            raise NotImplementedError(f"{type(storage).__name__} keeps no token buckets")
         super().__init__(storage)
-        self._tokens = cast("TokenBucketSupport", storage)
+        self._tokens = with_buckets(storage)
         self._clock = clock
         self._burst = burst
 

@@ -22,6 +22,7 @@ from bridge.web.keys import Services
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.authentication import authentication, open_to_all
 from bridge.web.middleware.foreign_pages import foreign_pages, foreign_pages_of_figures
+from bridge.web.middleware.key_limits import key_limits
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.openapi import service
 from bridge.web.server.accepting import PromptSite
@@ -36,7 +37,7 @@ _OF_FIGURES: Final[Mapping[MiddlewareFactory, MiddlewareFactory]] = {
     authentication: open_to_all,
 }
 _METRICS_MIDDLEWARES: Final = tuple(
-    _OF_FIGURES.get(each, each) for each in MIDDLEWARES if each not in (admission, rate_limit)
+    _OF_FIGURES.get(each, each) for each in MIDDLEWARES if each not in (admission, key_limits, rate_limit)
 )
 
 # Probes too: they can show no client certificate, which the main port may ask for.

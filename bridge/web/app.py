@@ -19,6 +19,7 @@ from bridge.web.middleware.deadline import deadline
 from bridge.web.middleware.foreign_pages import foreign_pages
 from bridge.web.middleware.gates import BEHIND_GATES, Gate, behind, nothing_more
 from bridge.web.middleware.identity import identity
+from bridge.web.middleware.key_limits import key_limits
 from bridge.web.middleware.problem_boundary import problem_boundary
 from bridge.web.middleware.protocol import protocol
 from bridge.web.middleware.rate_limit import rate_limit
@@ -42,7 +43,8 @@ MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     protocol,  # before CORS and the key look at methods, paths and hosts
     foreign_pages,  # before the key is looked at: a page's guesses must not lock its reader out
     cors,  # before the key: a preflight cannot carry one
-    authentication,  # last: handlers find out who calls, and need not ask
+    authentication,  # handlers find out who calls, and need not ask
+    key_limits,  # last: of what the key is known of
 )
 
 

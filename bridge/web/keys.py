@@ -29,6 +29,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.trace_context import TraceContext
 from bridge.telemetry.tracing import RequestSpan, Tracing
 from bridge.web.live.heartbeats import Heartbeats, system_heartbeats
+from bridge.web.live.lifetimes import Lifetimes
 from bridge.web.live.streams import LiveStreams
 from bridge.web.server.backstops import Backstops
 from bridge.web.server.bounded import Bounded
@@ -121,6 +122,8 @@ class Services:
     tracing: Tracing = field(default_factory=Tracing)
     #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.
     metrics_here: bool = True
+    #: What ends with the credentials that it was opened with.
+    lifetimes: Lifetimes = field(init=False)
     #: What topics over HTTP may have more of.
     partition_room: PartitionRoom = field(init=False)
     #: Of requests that name none.
@@ -132,6 +135,7 @@ class Services:
         room = PartitionRoom(self.log, self.clock, self.log_config.partitions_max)
         object.__setattr__(self, "partition_room", room)
         object.__setattr__(self, "default_topic", TopicRef(self.log_config.stream, self.log_config.topic))
+        object.__setattr__(self, "lifetimes", Lifetimes(self.clock, self.key_ring))
         object.__setattr__(self, "started_s", self.clock.monotonic_s())
 
 

@@ -12,10 +12,11 @@ from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
 from bridge.policy.admission import Admission
 from bridge.policy.api_keys import Lockout
 from bridge.policy.client_address import ClientAddresses
+from bridge.policy.key_limits import KeyLimiter
 from bridge.policy.key_ring import Credentials, KeyRing, TokenJudge
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
-from bridge.policy.rate_limits import TokenBucketRateLimiter
+from bridge.policy.rate_limits import TokenBucketRateLimiter, with_buckets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Rules:
     """What a request is judged by.
 
     Attributes:
+        key_limiter: None where there is no file of keys.
         rate: None where the limit is off.
         timeout_ms: longest time for one request.
         hosts: None where any will do: whoever must show a key cannot be had by a name that leads astray.
@@ -47,6 +49,7 @@ class Rules:
     hosts: AllowedHosts | None
     credentials: Credentials
     lockout: Lockout
+    key_limiter: KeyLimiter | None
     rate: RateRule | None
     timeout_ms: int
     admission: Admission
@@ -91,6 +94,7 @@ class Rules:
             hosts=cls.hosts_of(config) if credentials.is_open or config.allowed_hosts else None,
             credentials=credentials,
             lockout=Lockout(tables.failures, clock),
+            key_limiter=None if key_ring is None else KeyLimiter(key_ring, with_buckets(tables.buckets)),
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),
             admission=Admission(

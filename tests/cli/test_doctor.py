@@ -21,6 +21,7 @@ from bridge.config import Inputs, parse
 from bridge.config.sections import Config
 from tests.support.bridge_cli import Cli
 from tests.support.bridge_process import BridgeProcess
+from tests.support.keys import owned_key, write_keys
 
 
 def config_of(**environ: str) -> Config:
@@ -191,3 +192,25 @@ async def test_what_a_bridge_says_of_itself_is_told() -> None:
     ]
     assert found[3].found == "iggy 0.9.0 is reconnecting. It went away."
     assert all(each.cure for each in found)
+
+
+def test_keys_that_are_in_force_and_those_that_end_soon_are_told(cli: Cli, tmp_path: Path) -> None:
+    soon = datetime.now(UTC) + timedelta(days=2)
+    file = write_keys(
+        tmp_path / "keys.json",
+        [
+            owned_key(1),
+            owned_key(2, expires_at=soon),
+            owned_key(3, name="key-1", expires_at=soon),
+            owned_key(4, revoked_at=soon),
+        ],
+    )
+    settings = {"PORT": "0", "DATA_DIR": str(tmp_path), "KEYS_FILE": str(file)}
+    told = list(machine.keys(config_of(**settings), datetime.now(UTC)))
+    assert [(each.level, each.found) for each in told] == [
+        (Level.OK, "3 of 4 keys are in force."),
+        (Level.WARN, "The last key of key-2 ends within a week."),
+    ]
+    write_keys(file, [])
+    assert findings(cli, **settings)[1]["keys"]["found"] == "No key of KEYS_FILE is in force."
+    assert list(machine.keys(config_of(), datetime.now(UTC))) == []

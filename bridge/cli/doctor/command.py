@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
 from typing import Annotated, Final
 
 import typer
@@ -158,6 +159,7 @@ def _machine(config_path: str | None, *, serves: bool) -> Iterable[Finding]:
         yield from machine.iggy(parse_connection_string(config.iggy.connection_string).server_addresses)
     if not serves:
         yield _durability_asked(config.log.durability, embedded=config.iggy.connection_string is None)
+    yield from machine.keys(config, datetime.now(UTC))
     yield machine.open_files()
 
 

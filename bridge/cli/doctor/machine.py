@@ -8,6 +8,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,8 @@ from bridge import limits
 from bridge.cli.doctor.findings import Finding, Level, certificate_ends
 from bridge.config import Config
 from bridge.errors import StartupError
+from bridge.policy.keys_file import decode_keys
+from bridge.process.files import read_bytes
 from bridge.process.ports import take_ports
 
 #: A connection each, the files of the log, and some for whatever else a process opens.
@@ -27,6 +30,7 @@ _SYNC_TOO_SLOW_MS: Final = 100.0
 #: Faster than any disk that keeps what it says: memory, or a cache that lies.
 _SYNC_NOTHING_MS: Final = 0.005
 _CONNECT_S: Final = 3.0
+_KEY_ENDS_SOON: Final = timedelta(days=7)
 _CLOCK_S: Final = 1.0
 
 
@@ -160,3 +164,22 @@ def iggy(addresses: tuple[str, ...]) -> Iterator[Finding]:
             yield Finding("iggy", Level.FAIL, f"{address} cannot be reached: {why}.", cure)
         else:
             yield Finding("iggy", Level.OK, f"{address} can be reached.")
+
+
+def keys(config: Config, now: datetime) -> Iterator[Finding]:
+    """How many keys of the file are in force, and which end soon."""
+    if config.http.keys_file is None:
+        return
+    stored = decode_keys(read_bytes(config.http.keys_file, limits.KEYS_FILE_BYTES_MAX)[0])
+    in_force = [each for each in stored if not each.ended(now)]
+    if not in_force:
+        yield Finding("keys", Level.WARN, "No key of KEYS_FILE is in force.", "`bridge keys add`")
+        return
+    yield Finding("keys", Level.OK, f"{len(in_force)} of {len(stored)} keys are in force.")
+    lasting = {
+        each.name for each in in_force if each.expires_at is None or each.expires_at - now > _KEY_ENDS_SOON
+    }
+    for name in sorted({each.name for each in in_force} - lasting):
+        yield Finding(
+            "keys", Level.WARN, f"The last key of {name} ends within a week.", f"`bridge keys rotate {name}`"
+        )

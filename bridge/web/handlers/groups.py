@@ -15,7 +15,7 @@ from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.tickets import give_back
@@ -93,7 +93,10 @@ async def _receive(
     wait_s = min(asked.wait_ms / 1000, deadline.remaining_s() - LONG_POLL_MARGIN_S)
     if deliveries or wait_s <= 0:
         return deliveries
-    with services.long_polls.joined(request[EXCHANGE].client):
+    with (
+        services.long_polls.joined(request[EXCHANGE].client),
+        services.lifetimes.of_request(request[PRINCIPAL]),
+    ):
         give_back(request)
         return await _unless_left(request, attempt(wait_s))
 

@@ -17,7 +17,7 @@ from bridge.web.bodies.line_writer import LineWriter, page_deadlines
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.departures import on_departure
 from bridge.web.server.tickets import give_back
@@ -138,7 +138,10 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
     """
     services = request.app[SERVICES]
     query = read_bulk_query(request.query.items())
-    with services.bulk_reads.joined(request[EXCHANGE].client):
+    with (
+        services.bulk_reads.joined(request[EXCHANGE].client),
+        services.lifetimes.of_request(request[PRINCIPAL]),
+    ):
         services.lifecycle.backstops.lift()
         reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
         wanted = await _wanted(reader, query)
@@ -228,7 +231,10 @@ async def _stream_by_cursor(request: web.Request, topic: TopicRef) -> web.Stream
     services = request.app[SERVICES]
     query = read_cursor_lines_query(request.query.items(), services.cursors, topic)
     every = query.partitions is None
-    with services.bulk_reads.joined(request[EXCHANGE].client):
+    with (
+        services.bulk_reads.joined(request[EXCHANGE].client),
+        services.lifetimes.of_request(request[PRINCIPAL]),
+    ):
         services.lifecycle.backstops.lift()
         reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
         ends = await reader.ends(query.partitions)
@@ -292,6 +298,10 @@ def _waiting_for(request: web.Request, wait_s: float) -> Iterator[Waiting]:
     services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
     ends_s = min(wait_s, max(0.0, deadline.remaining_s() - LONG_POLL_MARGIN_S))
     waiting = Waiting(services.tails, Deadline.after(ends_s, services.clock))
-    with services.long_polls.joined(request[EXCHANGE].client), on_departure(request, waiting.give_up):
+    with (
+        services.long_polls.joined(request[EXCHANGE].client),
+        on_departure(request, waiting.give_up),
+        services.lifetimes.of_request(request[PRINCIPAL]),
+    ):
         give_back(request)
         yield waiting

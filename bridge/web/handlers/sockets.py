@@ -14,7 +14,7 @@ from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Ticket
 from bridge.web.handlers.access import current_principal
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
 from bridge.web.server.answer_headers import send_head
@@ -58,9 +58,13 @@ async def socket(request: web.Request) -> web.StreamResponse:
         request_id=request[EXCHANGE].request_id,
         client=request[EXCHANGE].client,
         principal=partial(current_principal, request),
+        key_id=request[PRINCIPAL].key_id,
         timeout_s=request[EXCHANGE].deadline.remaining_s(),
     )
-    with services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[EXCHANGE].client):
+    with (
+        services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[EXCHANGE].client),
+        services.lifetimes.bound(request[PRINCIPAL], session.dismiss),
+    ):
         services.lifecycle.backstops.lift()
         give_back(request)
         connection.open()

@@ -143,6 +143,11 @@ class SseStream:
         """The process drains."""
         self._end()
 
+    def dismiss(self) -> None:
+        """Its reader is let in no more."""
+        self._reason = EndReason.UNAUTHORIZED
+        self._end()
+
     def left(self) -> None:
         """The client is gone."""
         self._gone = True

@@ -24,6 +24,8 @@ class EndReason(StrEnum):
     GONE = "gone"
     #: Something else is wrong with it.
     FAILED = "failed"
+    #: The key or token that it was opened with ended, or may something else by now.
+    UNAUTHORIZED = "unauthorized"
     #: The client wanted it so.
     UNSUBSCRIBED = "unsubscribed"
 

@@ -29,7 +29,7 @@ from bridge.limits import (
 from bridge.messagelog import Receipt, TopicRef
 from bridge.policy.access import Principal, Scope
 from bridge.policy.client_address import limit_key
-from bridge.policy.rate_limits import acknowledgement_key, take
+from bridge.policy.rate_limits import take
 from bridge.web.handlers.access import require_topic
 from bridge.web.handlers.path_params import refuse_own
 from bridge.web.keys import Services
@@ -46,6 +46,7 @@ from bridge.web.sockets.answers import (
 )
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.groups import GroupSubscription
+from bridge.web.sockets.limits import SocketLimits
 from bridge.web.sockets.operations import (
     Ack,
     Acknowledgement,
@@ -95,6 +96,7 @@ class Session:
         request_id: of the request that became the socket; every problem names it.
         client: whose requests are counted.
         principal: gives who is behind it now, and what they may; asked at each operation.
+        key_id: of the key that it was opened with, whose own limits hold too; None for none.
         timeout_s: for each operation, as for a request.
     """
 
@@ -107,14 +109,15 @@ class Session:
         request_id: str,
         client: str,
         principal: Callable[[], Principal],
+        key_id: str | None,
         timeout_s: float,
     ) -> None:
         self._services = services
-        self._rules = rules
         self._socket = socket
         self._request_id = request_id
         self._limit_key = limit_key(client)
         self._principal = principal
+        self._limits = SocketLimits(services, rules, self._limit_key, key_id)
         self._timeout_s = timeout_s
         self._default_topic = TopicRef(services.log_config.stream, services.log_config.topic)
         self._publisher = Publisher(services.log, services.appender, services.publications, self._answer)
@@ -126,12 +129,18 @@ class Session:
         self._faults_full_at_s = services.clock.monotonic_s()
         self._rest_s = 0.0
         self._leaving = self._parted = False
+        self._end_reason = EndReason.SHUTDOWN
 
     def leave(self) -> None:
         """The process drains: say good-bye and end soon."""
         self._leaving = True
         self._stirred.set()
         self._socket.interrupt()
+
+    def dismiss(self) -> None:
+        """Its client is let in no more: say so and end soon."""
+        self._end_reason = EndReason.UNAUTHORIZED
+        self.leave()
 
     async def run(self) -> None:
         """Until the client leaves, breaks the rules, or `leave`; then everything accepted is answered, and the socket closed."""
@@ -160,16 +169,24 @@ class Session:
             for task in self._calls:
                 task.cancel()
             self._publisher.forget_listener()
-            socket.close(CloseCode.GOING_AWAY if self._leaving else CloseCode.NORMAL)
+            code, why = self._close_word()
+            socket.close(code, why)
+
+    def _close_word(self) -> tuple[CloseCode, str]:
+        if not self._leaving:
+            return CloseCode.NORMAL, ""
+        if self._end_reason is EndReason.UNAUTHORIZED:
+            return CloseCode.POLICY, "no longer authorized"
+        return CloseCode.GOING_AWAY, ""
 
     def _part(self) -> None:
-        """End every subscription: at a drain with a word on where to go on, else giving back what was not acknowledged."""
+        """End every subscription: with a word on where to go on if it is ours to end, else giving back what was not acknowledged."""
         ended = [self._stop(name) for name in tuple(self._subscriptions)]
         if self._leaving and not self._parted:
             retry_ms = random.randint(LIVE_RETRY_MS_MIN, LIVE_RETRY_MS_MAX)  # noqa: S311 (to spread, not to hide)
             left = [subscription.left for subscription in ended]
-            self._socket.send(bye_json(left, reason=EndReason.SHUTDOWN, retry_ms=retry_ms))
-        elif not self._leaving:
+            self._socket.send(bye_json(left, reason=self._end_reason, retry_ms=retry_ms))
+        if not self._leaving or self._end_reason is EndReason.UNAUTHORIZED:
             for subscription in ended:
                 self._give_up(subscription)
         self._parted = True
@@ -189,6 +206,7 @@ class Session:
         try:
             operation = decode_operation(message)
             named = operation.id
+            self._limits.message(len(message))
             self._do(operation)
         except BridgeError as error:
             self._refuse(error, named or operation_id(message))
@@ -219,7 +237,7 @@ class Session:
     def _publish(self, asked: Publish) -> None:
         traced = traced_publication(asked, self._services.tracing)
         try:
-            self._count()
+            self._limits.request()
             now_us, topic = self._services.clock.now_us(), self._topic_of(asked, Scope.PRODUCE)
             publication = publication_of(
                 asked, topic, accepted_us=now_us, deadline=self._deadline(), traced=traced
@@ -238,7 +256,7 @@ class Session:
                 path="$.op",
                 limit=WS_SUBSCRIPTIONS_MAX,
             )
-        self._count()
+        self._limits.request()
         topic = self._topic_of(asked, Scope.CONSUME)
         subscription: Subscription
         if asked.group is None:
@@ -262,7 +280,7 @@ class Session:
             raise BadRequest(
                 "This is no subscription to a group: nothing is to be settled.", path="$.subscription"
             )
-        self._count(acknowledgement_key(self._limit_key))
+        self._limits.acknowledgement()
         # Whoever has a token may not settle for that alone.
         require_topic(self._principal(), Scope.CONSUME, subscription.topic)
         self._call(self._acknowledged(asked, subscription))
@@ -357,21 +375,6 @@ class Session:
         if row_of(type(error)).status == _SERVER_ERROR:
             _log.error("operation_failed", code=error.code, exc_info=error)
         self._socket.send(error_json(error, request_id=self._request_id, operation_id=named))
-
-    def _count(self, key: str | None = None) -> None:
-        """
-        One more request of this client, counted under *key* where that is not the one of most.
-
-        Raises:
-            RateLimited: if that is too many.
-        """
-        rate = self._rules.rate
-        if rate is None:
-            return
-        verdict = rate.limiter.take(rate.refill, key or self._limit_key)
-        if not verdict.allowed:
-            self._services.metrics.http.rate_limited.add()
-            raise RateLimited(retry_after_ms=verdict.retry_after_ms)
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._timeout_s, self._services.clock)
