@@ -7,16 +7,13 @@ import pytest
 from aiohttp import web
 
 from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.server.runner import BridgeServer
 from tests.support.door import Row, open_door
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
 pytestmark = BOTH_LOOPS
-
-
-class Derived(web.Response):
-    """Not the very class that leaves in one piece, so aiohttp writes it."""
 
 
 class Pipe(asyncio.Transport):
@@ -44,25 +41,40 @@ class Pipe(asyncio.Transport):
 
 
 @pytest.mark.parametrize("status", [200, 201, 404])
-@pytest.mark.parametrize("body", [b"", b"x", b"x" * 100_000])
+@pytest.mark.parametrize("body", [b"{}", b"x" * 100_000])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize("close", ["", "Connection: close"])
-async def test_a_plain_answer_is_the_one_that_aiohttp_would_have_written(
-    status: int, body: bytes, method: str, close: str
+@pytest.mark.parametrize("connection", ["", "Connection: close", "Connection: keep-alive"])
+@pytest.mark.parametrize("version", ["1.1", "1.0"])
+async def test_a_json_answer_is_the_one_that_aiohttp_would_have_written(
+    status: int, body: bytes, method: str, connection: str, version: str
 ) -> None:
-    async def plain(_: web.Request) -> web.StreamResponse:
-        return web.Response(body=body, status=status, content_type="text/plain")
+    async def whole(_: web.Request) -> web.StreamResponse:
+        answer = JsonAnswer(body, status=status)
+        answer.add_field("Location", "/there")
+        return answer
 
-    async def derived(_: web.Request) -> web.StreamResponse:
-        return Derived(body=body, status=status, content_type="text/plain")
+    async def stock(_: web.Request) -> web.StreamResponse:
+        return web.Response(
+            body=body, status=status, content_type="application/json", headers={"Location": "/there"}
+        )
 
-    async with open_door(Row("GET", "/plain", plain), Row("GET", "/derived", derived)) as door:
-        headers = ("X-Request-Id: r-1", *([close] if close else ()))
-        ours = await ask(door.port, request_bytes(method, "/plain", *headers))
-        theirs = await ask(door.port, request_bytes(method, "/derived", *headers))
+    async with open_door(Row("GET", "/whole", whole), Row("GET", "/stock", stock)) as door:
+        headers = ("X-Request-Id: r-1", *([connection] if connection else ()))
+        ours, theirs = [
+            await ask(
+                door.port,
+                request_bytes(method, path, *headers).replace(b"HTTP/1.1", f"HTTP/{version}".encode()),
+            )
+            for path in ("/whole", "/stock")
+        ]
     for answer in (ours, theirs):
         answer.headers.pop("date")
     assert ours == theirs
+
+
+async def test_a_json_answer_takes_no_field_that_begins_another_line() -> None:
+    with pytest.raises(ValueError, match="end of a line"):
+        JsonAnswer(b"").add_field("Location", "/a\r\nX-Injected: 1")
 
 
 async def test_an_answer_without_a_type_or_with_cookies_is_as_aiohttp_writes_it() -> None:
