@@ -1,5 +1,6 @@
 """A bridge that speaks TLS, from outside: certificates are renewed while it serves, and connections live on."""
 
+import io
 import signal
 import ssl
 from collections.abc import Iterator
@@ -8,10 +9,12 @@ from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, run_bridge
 from tests.support.certificates import Authority, Pair
+from tests.support.events import generic_event
 
 AUTHORITY: Final = Authority()
 TIMEOUT_S: Final = 60.0
@@ -126,3 +129,27 @@ def test_what_cannot_be_used_is_a_fault_of_the_configuration(tmp_path: Path, fil
     ended = run_bridge("serve", environ={"DATA_DIR": str(tmp_path), **files})
     assert ended.returncode == 78
     assert "TLS_CERT_FILE" in ended.stdout + ended.stderr
+
+
+async def test_event_streams_sockets_and_large_bodies_go_over_tls_and_a_drain_ends_them(
+    tmp_path: Path,
+) -> None:
+    environ = settings(tmp_path, AUTHORITY.issue("bridge"), RATE_LIMIT_RPS="0")
+    with BridgeProcess(tmp_path / "data", environ) as bridge:
+        base = f"https://127.0.0.1:{bridge.started()}"
+        connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
+        async with aiohttp.ClientSession(base, connector=connector) as session:
+            async with session.ws_connect("/ws", protocols=("bridge.v1",)) as socket:
+                assert (await socket.receive_json())["op"] == "hello"
+            async with session.post("/messages", json={"event": generic_event(1)}) as stored:
+                assert stored.status == 201
+            too_large = io.BytesIO(b"x" * 11_000_000)
+            headers = {"Content-Type": "application/json"}
+            async with session.post("/messages", data=too_large, headers=headers) as refused:
+                assert refused.status == 413
+            async with session.get("/messages/stream?from=first") as stream:
+                assert b"retry: " in await stream.content.readuntil(b"\n\n")
+                bridge.signal()
+                assert b"event: bye" in await stream.content.read()
+        assert bridge.ended() == 0
+    assert [line for line in bridge.lines if line.get("level") == "error"] == []
