@@ -11,7 +11,7 @@ PERMISSION_CHARS_MAX: Final = len("produce:/") + 2 * NAME_CHARS_MAX
 PERMISSIONS_MAX: Final = 64
 
 # --- keys -------------------------------------------------------------------------------------------------------
-# Two for each of some thousand tenants; they take 3 s to read, in a thread.
+# Two for each of some thousand tenants; they take 1 s to read at start and 0.1 s after a change (measured), in a thread.
 KEYS_MAX: Final = 10_000
 # Beyond it the file is the wrong one: so many keys with a handful of permissions each.
 KEYS_FILE_BYTES_MAX: Final = 16 * 1024 * 1024
