@@ -5,6 +5,7 @@ A bound stands in the file of what it bounds and is read from here, as `limits.N
 """
 
 from bridge.limits.access import *
+from bridge.limits.audit import *
 from bridge.limits.encryption import *
 from bridge.limits.groups import *
 from bridge.limits.http import *
