@@ -5,7 +5,7 @@
     |- StartupError                     exit 69: the operator looks at what cannot be reached
     |- RequestError                     the caller changes the request; never retried as it is
     |  |- BadRequest  SerializationError
-    |  |- Unauthorized  Forbidden -> InsufficientScope  SigningKeysUnavailable(retry later)  TooManyFailedKeys(retry later)  RateLimited(retry later)
+    |  |- Unauthorized  Forbidden -> InsufficientScope  SigningKeysUnavailable  AuditUnavailable(retry later)  TooManyFailedKeys(retry later)  RateLimited(retry later)
     |  |- NotFound -> StreamNotFound  TopicNotFound  PartitionNotFound
     |  |- AlreadyExists
     |  |- MethodNotAllowed  NotAcceptable  RequestBodyTimeout  PayloadTooLarge  UnsupportedMediaType
@@ -212,6 +212,13 @@ class SigningKeysUnavailable(RequestError):
     """Tokens cannot be checked now: the identity provider's keys are not to be had."""
 
     code = "signing_keys_unavailable"
+    retryable = True
+
+
+class AuditUnavailable(RequestError):
+    """Changes are refused: the audit log cannot be written."""
+
+    code = "audit_unavailable"
     retryable = True
 
 

@@ -57,6 +57,7 @@ class Broken(Exception):
     def __init__(self, line: int, why: str) -> None:
         super().__init__(f"line {line}: {why}")
         self.line = line
+        self.why = why
 
 
 def verify(lines: Iterable[bytes]) -> Iterator[Verified]:

@@ -56,11 +56,13 @@ def command_tree(
     add_reference(app)
     add_backups(app)
     if command not in _SERVING:
+        from bridge.cli.audit import add_audit  # noqa: PLC0415
         from bridge.cli.doctor.command import add_doctor  # noqa: PLC0415
         from bridge.cli.keys.commands import add_keys  # noqa: PLC0415
         from bridge.cli.remote.all_commands import add_remote  # noqa: PLC0415 (a server needs none of these)
 
         add_remote(app)
+        add_audit(app)
         add_keys(app)
         add_doctor(app)
         add_completion(app)

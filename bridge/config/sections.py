@@ -349,6 +349,17 @@ class ObserveConfig:
         "as the OTEL_ variables say; off: read neither",
         choices=("propagate", "otlp", "off"),
     )
+    audit_file: str | None = setting(
+        "AUDIT_FILE",
+        None,
+        "File of the audit log: who changed what, and who was refused; unset: none is kept",
+    )
+    audit_requests: str = setting(
+        "AUDIT_REQUESTS",
+        "changes",
+        "changes: what changes streams, topics, offsets and groups, and every refusal; all: each request",
+        choices=("changes", "all"),
+    )
     canary_per_minute: int = setting(
         "CANARY_PER_MINUTE",
         0,

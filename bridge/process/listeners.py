@@ -57,6 +57,7 @@ class ProcessContext:
         port_sockets: listen on the main port; None to take it.
         metrics_sockets: likewise for the metrics, where these have a port of their own.
         limit_tables: where limits are counted; None for tables of its own.
+        worker: number of this one among several, from 1; 0 where it stands alone.
         background: further tasks by name, each made from what ends the process.
     """
 
@@ -64,6 +65,7 @@ class ProcessContext:
     port_sockets: Sequence[socket.socket] | None = None
     metrics_sockets: Sequence[socket.socket] | None = None
     limit_tables: LimitTables | None = None
+    worker: int = 0
     background: tuple[tuple[str, Callable[[Stop], Coroutine[Any, Any, None]]], ...] = ()
 
 

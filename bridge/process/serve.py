@@ -36,10 +36,9 @@ from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.messagelog import StoredNews
 from bridge.policy.cursors import Cursors
-from bridge.policy.key_ring import KeyRing, TokenJudge
 from bridge.process.adapters import OpenLog, open_log
+from bridge.process.callers import Callers
 from bridge.process.files import cursor_key_of
-from bridge.process.keys import key_ring
 from bridge.process.listeners import Listeners, ProcessContext
 from bridge.process.memory import freeze_start, keep_freed_blocks
 from bridge.process.reloads import Reloads, reloadable_files
@@ -55,10 +54,8 @@ from bridge.process.shutdown import (
 )
 from bridge.process.tasks import background_tasks
 from bridge.process.tls import PortTls
-from bridge.process.tokens import look_of, token_issuer
 from bridge.telemetry.logs import configure
 from bridge.web.keys import Services
-from bridge.web.shared_limits import SharedLimits
 
 _log = structlog.get_logger("bridge.serve")
 # Of the grace, what closing the log and cutting connections may have; the rest belongs to the requests.
@@ -132,16 +129,14 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     if tls is not None:
         await tls.load()
         reloads.add("tls", tls.load)
-    ring = await key_ring(config, clock, reloads, metrics.keys)
-    shared_limits = await _shared_limits(config, context)
+    callers = await Callers.open(config, context, clock, reloads)
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
     opened = await open_log(config, clock=clock, metrics=metrics, news=news)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:
-        issuer = token_issuer(config.tokens, clock)
-        services = await _services(config, context, opened, tails, clock, ring, issuer, shared_limits)
+        services = await _services(config, context, opened, tails, clock, callers)
         listeners = Listeners(
             services,
             config.observe,
@@ -155,9 +150,9 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
             freeze_start()
             keep_freed_blocks()
             work = (
-                *background_tasks(config, services, opened, look_of(issuer)),
+                *background_tasks(config, services, opened, callers.look_at_signing_keys),
                 *((("reloads", reloads.run()),) if files else ()),
-                *((("shared-limits", shared_limits.run()),) if shared_limits is not None else ()),
+                *callers.work(),
                 *((name, do(stop)) for name, do in context.background),
             )
             await _until_stopped(config, services, work, listeners, stop, watchdog)
@@ -167,19 +162,8 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
             services.lifecycle.draining = True
             await bounded_step("connections", listeners.close, timeout_s=_cut_timeout_s(config), stop=stop)
     finally:
-        last = () if shared_limits is None else (("shared-limits", shared_limits.close),)
-        for name, close in (("tails", tails.close), *opened.closers, *last):
+        for name, close in (("tails", tails.close), *opened.closers, *callers.closers):
             await bounded_step(name, close, timeout_s=_close_timeout_s(config), stop=stop)
-
-
-async def _shared_limits(config: Config, context: ProcessContext) -> SharedLimits | None:
-    uri = config.http.rate_limit_storage_uri
-    if uri is None:
-        return None
-    refuses_without = config.http.rate_limit_on_error == "closed"
-    shared = SharedLimits(uri, refuses_without=refuses_without, metrics=context.metrics.shared_limits)
-    await shared.start()
-    return shared
 
 
 async def _services(
@@ -188,9 +172,7 @@ async def _services(
     opened: OpenLog,
     tails: Tails,
     clock: SystemClock,
-    ring: KeyRing | None,
-    tokens: TokenJudge | None,
-    shared_limits: SharedLimits | None,
+    callers: Callers,
 ) -> Services:
     return Services(
         http=config.http,
@@ -215,10 +197,12 @@ async def _services(
         ),
         kept_topic=opened.kept_topic,
         limit_tables=context.limit_tables,
-        shared_limits=shared_limits,
+        shared_limits=callers.shared_limits,
         tracing=opened.tracing,
-        key_ring=ring,
-        tokens=tokens,
+        key_ring=callers.keys,
+        tokens=callers.tokens,
+        audit=callers.audit,
+        audits_all=config.observe.audit_requests == "all",
     )
 
 

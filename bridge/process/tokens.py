@@ -1,6 +1,6 @@
 """The tokens that a configuration takes (wiring)."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -25,11 +25,6 @@ def token_issuer(config: TokensConfig, clock: Clock) -> "TokenIssuer | None":
     rule = TokenRule(config.issuer, config.audience, config.algorithms, config.claim, config.type)
     secret = None if config.secret is None else config.secret.encode()
     return TokenIssuer(rule, clock, jwks_url=config.jwks_url, secret=secret)
-
-
-def look_of(issuer: "TokenIssuer | None") -> Callable[[], Awaitable[None]] | None:
-    """What looks whether the issuer's keys are still fresh; None where it publishes none."""
-    return None if issuer is None or issuer.source is None else issuer.source.look
 
 
 def tokens_can_be_checked(config: Config) -> Iterator[ConfigFault]:

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 import bridge
 from bridge.limits import METRICS_TOPIC_IDLE_ROUNDS, METRICS_TOPICS_MAX
+from bridge.telemetry.audit_metrics import AuditMetrics
 from bridge.telemetry.exemplars import Traced
 from bridge.telemetry.families import (
     OTHER,
@@ -323,10 +324,12 @@ class Metrics(Collector):
         self.reloads = ReloadMetrics()
         self.keys = KeyMetrics()
         self.shared_limits = SharedLimitMetrics()
+        self.audit = AuditMetrics()
         self.workers = WorkerProcessMetrics()
         of_requests = (self.http, self.tls, self.log, self.groups, self.live)
-        of_work = (self.tasks, self.canary, self.encryption, self.reloads, self.keys, self.shared_limits)
-        parts = (*of_requests, *of_work, *((self.workers,) * of_workers))
+        of_work = (self.tasks, self.canary, self.encryption, self.reloads)
+        of_callers = (self.keys, self.shared_limits, self.audit)
+        parts = (*of_requests, *of_work, *of_callers, *((self.workers,) * of_workers))
         self.families = tuple(family for part in parts for family in families_of(part))
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)

@@ -13,6 +13,7 @@ from bridge.web.live.streams import LiveKind
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.answer_headers import answer_headers
+from bridge.web.middleware.audit import audit, audit_first
 from bridge.web.middleware.authentication import authentication
 from bridge.web.middleware.cors import cors
 from bridge.web.middleware.deadline import deadline
@@ -36,6 +37,7 @@ MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     identity,  # before the rest: every line of the log and every answer names the request
     tracing,  # outside the log: its line names the trace that a span has begun
     access_log,  # outside the boundary: sees what was answered, not what was raised
+    audit,  # outside the boundary as well, and of the key: refusals are told too
     problem_boundary,  # outside everything that can fail
     deadline,  # the time runs from here, for refusals as well
     rate_limit,  # before anything that costs: a flood must not reach even the checks
@@ -43,6 +45,7 @@ MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     protocol,  # before CORS and the key look at methods, paths and hosts
     foreign_pages,  # before the key is looked at: a page's guesses must not lock its reader out
     cors,  # before the key: a preflight cannot carry one
+    audit_first,  # before what it would be about is done
     authentication,  # handlers find out who calls, and need not ask
     key_limits,  # last: of what the key is known of
 )

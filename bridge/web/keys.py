@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from bridge.audit import AuditTrail
 from bridge.background.canary import Canary
 from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, Deadline, SystemClock
@@ -114,6 +115,9 @@ class Services:
     limit_tables: LimitTables | None = None
     #: The keys of a file; None where none is configured.
     key_ring: KeyRing | None = None
+    #: Where it is written down who did what; None where nobody asks for that.
+    audit: AuditTrail | None = None
+    audits_all: bool = False
     #: Who judges tokens of an identity provider; None where none are taken.
     tokens: TokenJudge | None = None
     #: What replicas count together; None where each counts by itself.

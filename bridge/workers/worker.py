@@ -39,6 +39,7 @@ def run_worker(*, loop_factory: LoopFactory | None = None) -> int:
         port_sockets=_sockets(handover.port_fds),
         metrics_sockets=None if handover.metrics_fds is None else _sockets(handover.metrics_fds),
         limit_tables=_tables(handover, memory, clock),
+        worker=handover.slot + 1,
         background=(("parent", _heed_parent), ("figures", lambda _: _publish(metrics))),
     )
     try:

@@ -34,6 +34,8 @@ ADVICE: Final = {
     "bridge_payload_bytes_in_total": "Bytes stored by topic: what the disk grows by. Set retention where it is too much.",
     "bridge_messages_out_total": "Messages read by topic. Much more than came in: several consumers, or one that begins anew again and again.",
     "bridge_payload_bytes_out_total": "Bytes read by topic, before HTTP. Much more than clients take: readers that share nothing; let them follow live.",
+    "bridge_audit_records_total": "Records of the audit log that are on disk. At 0 while things are changed: `AUDIT_FILE` is not set.",
+    "bridge_audit_failures_total": "The disk refuses records, and changes are refused meanwhile. Free space on the disk of `AUDIT_FILE`, or mend its permissions; the log line `audit_log_fails` says what it is.",
     "bridge_payloads_not_decrypted_total": "More than 0: consumers get ciphertext. `unknown_key`: a key was taken out of `ENCRYPTION_KEYS` too early; put it back, not first. `damaged`: the stored payload was changed, or its key is another one of that id; the log names the topic.",
     "bridge_group_delivered_total": "What workers of a group get. At 0 with a lag: no worker asks, or each message is out and never settled.",
     "bridge_group_redelivered_total": "A high share of `delivered`: workers fail, or take longer than `visibility_ms`. Raise it, or let them extend.",

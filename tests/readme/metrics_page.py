@@ -23,7 +23,7 @@ SECTIONS: Final = (
     ("Topics", r"bridge_(messages|payload)"),
     ("Groups", r"bridge_group"),
     ("Live reading", r"bridge_(live|long_polls|tails|feeds)"),
-    ("Process", r"bridge_(event_loop|task|span|reload|worker|build)|process_"),
+    ("Process", r"bridge_(audit|event_loop|task|span|reload|worker|build)|process_"),
 )
 _TABLE: Final = re.compile(r"(<!-- metrics [^\n]*-->\n)(.*?)(<!-- /metrics -->)", re.DOTALL)
 

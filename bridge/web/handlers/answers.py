@@ -14,6 +14,7 @@ def created(body: bytes, *, location: str | None = None) -> JsonAnswer:
     """201, and where the new thing is."""
     response = JsonAnswer(body, status=201)
     if location is not None:
+        response.location = location
         response.add_field(hdrs.LOCATION, location)
     return response
 

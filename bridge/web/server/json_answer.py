@@ -31,6 +31,8 @@ class JsonAnswer(web.StreamResponse):
 
     keep_alive: bool | None = None
     prepared = False
+    #: Where what was made is found, as its field says.
+    location: str | None = None
 
     def __init__(self, body: bytes, *, status: int = 200) -> None:
         super().__init__(status=status)

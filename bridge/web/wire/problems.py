@@ -54,6 +54,8 @@ ROWS: Final[Mapping[type[BridgeError], Row]] = dict((
     _row(errors.Unauthorized, 401, "API key required"),
     # Never out: who the provider is, where its keys are, or whether the token names one of them.
     _row(errors.SigningKeysUnavailable, 503, "Tokens cannot be checked"),
+    # Never out: where the audit log is, or what its disk says.
+    _row(errors.AuditUnavailable, 503, "Audit log not written"),
     # Never out: what would be allowed, and to whom.
     _row(errors.Forbidden, 403, "Forbidden"),
     # Never out: what else this caller may, the names that were asked for, and who may.

@@ -1,0 +1,82 @@
+"""Who did what, with which outcome (shell over `bridge.audit`)."""
+
+import re
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from bridge.errors import AuditUnavailable
+from bridge.policy.names import NAME_SCHEMA
+from bridge.web.keys import EXCHANGE, PRINCIPAL, Services
+from bridge.web.middleware.access_log import UNMATCHED, route_of
+from bridge.web.middleware.gates import Gate
+from bridge.web.rules import Rules
+from bridge.web.server.json_answer import JsonAnswer
+
+#: What these say changes nothing that an operator made: messages come and go, members of a group take and settle them.
+_OF_MESSAGES: Final = ("/messages", "/messages/batch", "/receive", "/ack", "/nack", "/extend")
+_READING: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
+#: The caller was not let in, or not to this.
+_REFUSED: Final = frozenset((401, 403))
+_NAME: Final = re.compile(NAME_SCHEMA["pattern"])
+#: Parts of a path that name something; `partition` is a number.
+_NAMED: Final = ("stream", "topic", "group", "consumer", "partition")
+
+
+def is_change(method: str, route: str) -> bool:
+    """Whether a request changes streams, topics, stored offsets or groups."""
+    return method not in _READING and route != UNMATCHED and not route.endswith(_OF_MESSAGES)
+
+
+def audit(services: Services, _: Rules) -> Gate | None:
+    """Write down what was answered to whom: changes and refusals, or all; None where there is no audit log."""
+    trail = services.audit
+    if trail is None:
+        return None
+    defaults, all_of_them = services.log_config, services.audits_all
+
+    def answered(request: web.Request, answer: web.StreamResponse) -> None:
+        route, exchange = route_of(request), request[EXCHANGE]
+        # Of an address that is locked out the refusals before that are told, and no flood of those after.
+        if not (all_of_them or answer.status in _REFUSED or is_change(request.method, route)):
+            return
+        principal, trace = request.get(PRINCIPAL), exchange.trace
+        resource = {
+            name: text for name in _NAMED if (text := request.match_info.get(name)) and _showable(name, text)
+        }
+        if route.startswith("/messages"):
+            resource = {"stream": defaults.stream, "topic": defaults.topic}
+        trail.write(
+            {
+                "request_id": exchange.request_id,
+                "trace_id": trace and trace.trace_id,
+                "client": exchange.client,
+                "principal": None if principal is None else principal.name,
+                "key_id": None if principal is None else principal.key_id,
+                "action": f"{request.method} {route}",
+                **resource,
+                "made": answer.location if isinstance(answer, JsonAnswer) else None,
+                "status": answer.status,
+                "error": exchange.error_code,
+            }
+        )
+
+    return Gate(None, answered)
+
+
+def audit_first(services: Services, _: Rules) -> Gate | None:
+    """Refuse changes while the audit log cannot be written: what nobody can be held to is not done."""
+    trail = services.audit
+    if trail is None:
+        return None
+
+    def refuse_changes(request: web.Request) -> None:
+        if trail.is_failing and is_change(request.method, route_of(request)):
+            raise AuditUnavailable
+
+    return Gate(refuse_changes)
+
+
+def _showable(name: str, text: str) -> bool:
+    # What is no name was refused, and may be anything.
+    return text.isdecimal() if name == "partition" else _NAME.fullmatch(text) is not None
