@@ -56,6 +56,9 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
 
 def _tell(exchange: Exchange, found: KeyVerdictOfLimit) -> None:
     name, quota, window_s, verdict = found
+    if name == BYTES and verdict.allowed:
+        # Nobody plans by what is left of them.
+        return
     unit = ';qu="content-bytes"' if name == BYTES else ""
     _add(exchange, "RateLimit-Policy: ", f'"{name}";q={quota};w={window_s}{unit}')
     _add(exchange, "RateLimit: ", f'"{name}";r={verdict.remaining};t={verdict.reset_s}')
