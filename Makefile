@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PIP_INSTALL := $(BIN)/python -m pip install --quiet
 UV_COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header -q
 
-.PHONY: run test lint types rules unit fuzz fuzz-smoke power-cut soak bench generated lock clean
+.PHONY: run test lint types rules unit fuzz fuzz-smoke power-cut soak bench generated lock sbom audit clean
 
 run: $(SERVES)
 	@$(BIN)/bridge serve
@@ -65,6 +65,15 @@ lock:
 	$(UV_COMPILE) --all-extras pyproject.toml -o requirements.txt
 	$(UV_COMPILE) --group build -o requirements-build.txt
 	$(UV_COMPILE) --all-extras pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+
+# What the bridge is made of, with the hash of each file: CycloneDX.
+sbom: $(STAMP)
+	@mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml --output-reproducible -o build/bridge.cdx.json
+
+# Known vulnerabilities of what serves. Fails where one is open, and where the database cannot be asked about a package.
+audit: $(STAMP)
+	$(BIN)/pip-audit --requirement requirements.txt --require-hashes --disable-pip --strict --progress-spinner off
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* build dist *.egg-info
