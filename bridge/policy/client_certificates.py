@@ -1,11 +1,16 @@
 """Who a client's certificate says it is (pure), once TLS has verified it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from bridge.limits import CLIENT_CERTIFICATE_NAME_CHARS_MAX, CLIENT_CERTIFICATE_NAMES_MAX
 
 _COMMON_NAME: Final = "commonName"
+#: How names are spelled.
+CERTIFICATE_NAME: Final = re.compile(
+    rf"(?:uri|dns|cn):[^\W\d_]?[ -~]{{1,{CLIENT_CERTIFICATE_NAME_CHARS_MAX}}}"
+)
 
 
 class ClientCertificate(NamedTuple):

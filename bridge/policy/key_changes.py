@@ -61,11 +61,14 @@ def rotated(
 
     Raises:
         NoSuchKey: if none of this name is in force.
+        KeyChangeRefused: if it is a client certificate.
     """
     in_force = _in_force(keys, name, now)
     if not in_force:
         raise NoSuchKey(f"There is no key {name} in force.")
     newest = max(in_force, key=lambda each: each.created)
+    if newest.certificate is not None:
+        raise KeyChangeRefused(f"{name} is a client certificate: have it renewed where it was made.")
     if expires_at is None and newest.expires_at is not None:
         expires_at = now + (newest.expires_at - newest.created)
     fresh = hashed(replace(newest, id=made.id, created=now, expires_at=expires_at), made.text, pepper)

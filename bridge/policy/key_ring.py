@@ -28,13 +28,15 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     One key.
 
     Attributes:
-        digest: of its text; under the pepper where *is_peppered*.
+        digest: of its text; under the pepper where *is_peppered*. `NO_TEXT` where it is a certificate.
+        certificate: the name of the client certificate that it is.
         networks: from where it may be used; empty for anywhere.
     """
 
     principal: Principal
     digest: bytes
     is_peppered: bool = False
+    certificate: str | None = None
     is_revoked: bool = False
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
     limits: KeyLimits = KeyLimits()
@@ -52,8 +54,10 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-# Compared with where there is no key of an id. Nothing has a digest of zeros that anybody could find.
-_NOBODY: Final = Key(principal=Principal(name="nobody"), digest=bytes(32))
+#: The digest of no text that anybody could find.
+NO_TEXT: Final = bytes(32)
+# Compared with where there is no key of an id.
+_NOBODY: Final = Key(principal=Principal(name="nobody"), digest=NO_TEXT)
 _NO_DIGEST: Final = b""
 # A signed token is three parts (RFC 7515 section 3.1); nothing else is worth a closer look.
 _TOKEN_DOTS: Final = 2
@@ -77,6 +81,10 @@ class KeyRing:
     def replace(self, keys: Iterable[Key]) -> None:
         """From now on these are in force, and no others."""
         self._keys = {each.principal.key_id or "": each for each in keys}
+        self._certificates: dict[str, list[Key]] = {}
+        for each in self._keys.values():
+            if each.certificate is not None:
+                self._certificates.setdefault(each.certificate, []).append(each)
         # Callers come again and again; to parse an address and compare it took 1.5 us each time.
         self._is_from = lru_cache(4096)(lambda key_id, client: self._keys[key_id].is_from(client))
         peppered = {each.is_peppered for each in self._keys.values()} or {self._pepper is not None}
@@ -101,7 +109,11 @@ class KeyRing:
         now = self.key(key.principal.key_id)
         if now is None or now.is_revoked:
             return None
-        same = (now.principal.permissions, now.networks) == (key.principal.permissions, key.networks)
+        same = (now.certificate, now.principal.permissions, now.networks) == (
+            key.certificate,
+            key.principal.permissions,
+            key.networks,
+        )
         return now if same else None
 
     def key(self, key_id: str | None) -> Key | None:
@@ -123,6 +135,22 @@ class KeyRing:
         )
         if not hmac.compare_digest(peppered if key.is_peppered else plain, key.digest):
             return KeyVerdict.WRONG
+        return self._judged(key, client, now_s)
+
+    def judge_certificate(self, names: Sequence[str], client: str, now_s: float) -> Principal | KeyVerdict:
+        """
+        Who shows a verified certificate of these *names*, by the first of them that is known and may be used; `MISSING`
+        where none is known.
+        """
+        found: Principal | KeyVerdict = KeyVerdict.MISSING
+        for name in names:
+            for key in self._certificates.get(name, ()):
+                found = self._judged(key, client, now_s)
+                if isinstance(found, Principal):
+                    return found
+        return found
+
+    def _judged(self, key: Key, client: str, now_s: float) -> Principal | KeyVerdict:
         if key.is_revoked:
             return KeyVerdict.REVOKED
         expires_at_s = key.principal.expires_at_s

@@ -18,7 +18,8 @@ from bridge.limits import (
     KEYS_MAX,
 )
 from bridge.policy.access import Principal, parse_permission, parse_permissions
-from bridge.policy.key_ring import Key, KeyLimits
+from bridge.policy.client_certificates import CERTIFICATE_NAME
+from bridge.policy.key_ring import NO_TEXT, Key, KeyLimits
 from bridge.policy.key_texts import KEY_ID
 
 KEY_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@-]{{0,{KEY_NAME_CHARS_MAX - 1}}}", re.ASCII)
@@ -33,7 +34,9 @@ class StoredKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_d
     One key as it stands in the file.
 
     Attributes:
-        sha256, hmac_sha256: of the whole text of the key, in hex; one of them. The other needs `KEYS_PEPPER`.
+        sha256, hmac_sha256: of the whole text of the key, in hex; the other needs `KEYS_PEPPER`.
+        certificate: in the place of both, the name of a client certificate that is shown in the key's place, as
+            `policy.client_certificates` spells names: `cn:billing`.
         permissions: as `policy.access` reads them.
         expires_at: from then on it is refused; None for never.
         networks: in CIDR form; calls from elsewhere are refused. Empty for anywhere.
@@ -46,6 +49,7 @@ class StoredKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_d
     name: str
     sha256: str | None = None
     hmac_sha256: str | None = None
+    certificate: str | None = None
     permissions: list[str]
     created: _Time
     expires_at: _Time | None = None
@@ -132,8 +136,11 @@ def _faults(key: StoredKey) -> Iterator[str]:
             "digits and . _ @ -"
         )
     hashes = [each for each in (key.sha256, key.hmac_sha256) if each is not None]
-    if len(hashes) != 1:
-        yield "sha256: there must be this, or hmac_sha256, and not both"
+    if len(hashes) + (key.certificate is not None) != 1:
+        yield "sha256: there must be this, or hmac_sha256, or certificate, and one of them alone"
+    elif key.certificate is not None:
+        if not CERTIFICATE_NAME.fullmatch(key.certificate):
+            yield "certificate: must be uri:, dns: or cn: and a name that prints"
     elif not _HASH.fullmatch(hashes[0]):
         yield f"{'hmac_sha256' if key.sha256 is None else 'sha256'}: must be 64 of 0-9 and a-f"
     yield from _permission_faults(key.permissions)
@@ -190,8 +197,9 @@ def _key(stored: StoredKey) -> Key:
     )
     return Key(
         principal=principal,
-        digest=bytes.fromhex(stored.sha256 or stored.hmac_sha256 or ""),
+        digest=bytes.fromhex(stored.sha256 or stored.hmac_sha256 or "") or NO_TEXT,
         is_peppered=stored.hmac_sha256 is not None,
+        certificate=stored.certificate,
         is_revoked=stored.revoked_at is not None,
         networks=tuple(map(ip_network, stored.networks)),
         limits=KeyLimits(

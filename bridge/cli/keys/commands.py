@@ -101,6 +101,14 @@ def _add(
         typer.Option(help="admin, editor, viewer or auditor; may be given again.", show_default=False),
     ] = None,
     allow: _Allow = None,
+    certificate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="In place of a key, a client certificate by its name: cn:billing, dns:... or uri:...",
+            show_default=False,
+        ),
+    ] = None,
     expires: _Expires = None,
     network: Annotated[
         list[str] | None,
@@ -139,13 +147,15 @@ def _add(
         name=name,
         permissions=list(dict.fromkeys(permissions)),
         created=now,
+        certificate=certificate,
         expires_at=_end(expires, now),
         networks=network or [],
         requests_per_s=requests_per_second,
         burst=burst,
         bytes_per_s=bytes_per_second,
     )
-    key = hashed(key, made.text, store.pepper)
+    if certificate is None:
+        key = hashed(key, made.text, store.pepper)
     try:
         change_stored(store.path, lambda keys: (added(keys, key, now), None), makes=True)
     except KeyChangeRefused as error:
@@ -175,7 +185,7 @@ def _rotate(
 ) -> None:
     """Make a second key that may the same, show it this once on stdout, and give the first one an end."""
     from bridge.cli.keys.store import change_stored  # noqa: PLC0415
-    from bridge.policy.key_changes import NoSuchKey, rotated  # noqa: PLC0415
+    from bridge.policy.key_changes import KeyChangeRefused, NoSuchKey, rotated  # noqa: PLC0415
     from bridge.policy.key_texts import new_key  # noqa: PLC0415
 
     store, now, made = _store(file, config_path), _now(), new_key(secrets.randbelow)
@@ -190,6 +200,8 @@ def _rotate(
         )
     except NoSuchKey as error:
         raise _no_such_key(error) from None
+    except KeyChangeRefused as error:
+        raise CommandFailed(str(error)) from None
     out = Output(output)
     out.note(f"The keys of {name} that there were hold until {_shown(ends)} at most.")
     _show_new(out, key, made.text)
@@ -221,6 +233,12 @@ def _no_such_key(error: Exception) -> CommandFailed:
 
 
 def _show_new(out: Output, key: "StoredKey", text: str) -> None:
+    if key.certificate is not None:
+        if out.form is Form.TABLE:
+            out.note(f"{key.name}, id {key.id}: {' '.join(key.permissions)}, by its certificate.")
+        else:
+            out.one({"id": key.id, "name": key.name, "certificate": key.certificate}, ())
+        return
     if out.form is not Form.TABLE:
         out.one({"id": key.id, "name": key.name, "key": text}, ())
         return
@@ -238,6 +256,7 @@ def _row(key: "StoredKey", now: datetime) -> dict[str, Any]:
         "id": key.id,
         "name": key.name,
         "state": state,
+        "certificate": key.certificate,
         "permissions": key.permissions,
         "expires_at": _shown(key.expires_at),
         "networks": key.networks,

@@ -11,10 +11,11 @@ from bridge.errors import TooManyFailedKeys, Unauthorized
 from bridge.policy.access import ANONYMOUS, Principal
 from bridge.policy.api_keys import KeyVerdict, bearer_tokens
 from bridge.policy.client_address import limit_key
-from bridge.policy.key_ring import TokenJudge
+from bridge.policy.key_ring import KeyRing, TokenJudge
 from bridge.web.keys import EXCHANGE, PRINCIPAL, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.requests import CLIENT_CERTIFICATE
 from bridge.web.shared_limits import SharedLimits
 
 _API_KEY: Final = istr("X-API-Key")
@@ -38,7 +39,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
     """Let through who has the key, and everyone to the bypass paths; where no key is configured, everyone everywhere."""
     if rules.credentials.is_open:
         return open_to_all(services, rules)
-    judge, tokens = rules.credentials.judge, rules.credentials.tokens
+    judge, tokens, ring = rules.credentials.judge, rules.credentials.tokens, rules.credentials.ring
     let_in, clock = _door(services, rules), services.clock
     bypass = frozenset(services.http.auth_bypass_paths)
     log = structlog.get_logger("bridge.web")
@@ -60,19 +61,32 @@ def authentication(services: Services, rules: Rules) -> Gate:
         authorization = headers.getall(hdrs.AUTHORIZATION, ())
         bearer = bearer_tokens(authorization) if authorization else ()
         query = request.query.getall("api_key", ()) if has_query else ()
-        found = judge(
-            header, bearer, query, client=request[EXCHANGE].client, now_s=clock.now_us() / _US_PER_S
-        )
+        client, now_s = request[EXCHANGE].client, clock.now_us() / _US_PER_S
+        found = judge(header, bearer, query, client=client, now_s=now_s)
+        if found is KeyVerdict.MISSING:
+            found = _by_certificate(ring, request, client, now_s)
         if found is KeyVerdict.UNKNOWN_SIGNER and tokens is not None:
             return learn(request, tokens, bearer[0])
         if (later := let_in(request, found)) is not None:
             return later
-        if not header and not bearer and clock.monotonic_s() >= warn_again_s:
+        if query and not header and not bearer and clock.monotonic_s() >= warn_again_s:
             warn_again_s = clock.monotonic_s() + _WARNING_INTERVAL_S
             log.warning("key_in_query_is_deprecated", use="X-API-Key")
         return None
 
     return Gate(authenticate)
+
+
+def _by_certificate(
+    ring: KeyRing | None, request: web.Request, client: str, now_s: float
+) -> Principal | KeyVerdict:
+    """Who shows nothing else goes by the certificate of the connection."""
+    shown = request.get(CLIENT_CERTIFICATE)
+    return (
+        KeyVerdict.MISSING
+        if shown is None or ring is None
+        else ring.judge_certificate(shown.names, client, now_s)
+    )
 
 
 def _door(

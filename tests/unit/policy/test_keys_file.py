@@ -76,9 +76,19 @@ def test_a_key_in_force_knows_what_its_line_says() -> None:
         ({"name": "a\nb"}, "keys[0].name: must begin with a letter or digit"),
         ({"name": 7}, "keys[0].name: Expected `str`, got `int`"),
         ({"sha256": "AB" * 32}, "keys[0].sha256: must be 64 of 0-9 and a-f"),
-        ({"hmac_sha256": "x"}, "keys[0].sha256: there must be this, or hmac_sha256, and not both"),
-        ({"sha256": None}, "keys[0].sha256: there must be this, or hmac_sha256, and not both"),
+        (
+            {"hmac_sha256": "x"},
+            "keys[0].sha256: there must be this, or hmac_sha256, or certificate, and one of them alone",
+        ),
+        (
+            {"sha256": None},
+            "keys[0].sha256: there must be this, or hmac_sha256, or certificate, and one of them alone",
+        ),
         ({"sha256": None, "hmac_sha256": "x"}, "keys[0].hmac_sha256: must be 64 of 0-9 and a-f"),
+        ({"certificate": "cn:a"}, "keys[0].sha256: there must be this, or hmac_sha256, or certificate"),
+        ({"sha256": None, "certificate": "a"}, "keys[0].certificate: must be uri:, dns: or cn:"),
+        ({"sha256": None, "certificate": "cn:"}, "keys[0].certificate: must be uri:, dns: or cn:"),
+        ({"sha256": None, "certificate": "cn:a\n"}, "keys[0].certificate: must be uri:, dns: or cn:"),
         ({"permissions": []}, "keys[0].permissions: must name one at least"),
         ({"permissions": ["produce", "all"]}, "keys[0].permissions[1]: a permission is"),
         (
