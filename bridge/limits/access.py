@@ -30,3 +30,9 @@ KEY_KEPT_AFTER_END_DAYS: Final = 90
 CREDENTIALS_LOOK_S: Final = 1.0
 # Two commands that change the file wait for each other: a change takes milliseconds.
 KEYS_FILE_LOCK_WAIT_S: Final = 5.0
+
+# --- tickets ----------------------------------------------------------------------------------------------------
+# A page asks for one and opens its stream at once; what stands in a URL must not be of use for long.
+TICKET_LIFETIME_S: Final = 30.0
+# With the rest of a request line below the 8,190 bytes at which it is refused.
+TICKET_CHARS_MAX: Final = 4_096

@@ -150,6 +150,11 @@ class KeyRing:
                     return found
         return found
 
+    def judge_id(self, key_id: str, client: str, now_s: float) -> Principal | KeyVerdict:
+        """What the key of this id is worth by now to who has shown it before; `REVOKED` where it is gone."""
+        key = self._keys.get(key_id)
+        return KeyVerdict.REVOKED if key is None else self._judged(key, client, now_s)
+
     def _judged(self, key: Key, client: str, now_s: float) -> Principal | KeyVerdict:
         if key.is_revoked:
             return KeyVerdict.REVOKED

@@ -174,6 +174,7 @@ async def _services(
     clock: SystemClock,
     callers: Callers,
 ) -> Services:
+    cursor_key = (await asyncio.to_thread(cursor_key_of, config)).encode()
     return Services(
         http=config.http,
         log_config=config.log,
@@ -184,7 +185,8 @@ async def _services(
         canary=Canary(opened.bare_log, config.groups.stream, clock=clock, metrics=context.metrics.canary),
         metrics=context.metrics,
         clock=clock,
-        cursors=Cursors((await asyncio.to_thread(cursor_key_of, config)).encode()),
+        cursors=Cursors(cursor_key),
+        ticket_key=cursor_key,
         tails=tails,
         feeds=Feeds(tails),
         groups=Groups(

@@ -86,7 +86,14 @@ def build_app(
         from bridge.web.handlers.routes import ROUTES  # noqa: PLC0415
 
         routes = ROUTES
-    rules = Rules.of(services.http, services.clock, services.limit_tables, services.key_ring, services.tokens)
+    rules = Rules.of(
+        services.http,
+        services.clock,
+        services.limit_tables,
+        services.key_ring,
+        services.tokens,
+        services.ticket_key,
+    )
     gates = [gate for factory in middlewares if (gate := factory(services, rules)) is not None]
     put_behind = behind(gates)
     app = web.Application(client_max_size=services.http.request_body_bytes_max)

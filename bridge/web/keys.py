@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import secrets
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -115,6 +116,8 @@ class Services:
     limit_tables: LimitTables | None = None
     #: The keys of a file; None where none is configured.
     key_ring: KeyRing | None = None
+    #: Signs tickets of pages; whoever has the same takes each other's.
+    ticket_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     #: Where it is written down who did what; None where nobody asks for that.
     audit: AuditTrail | None = None
     audits_all: bool = False

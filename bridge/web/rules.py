@@ -1,14 +1,18 @@
 """The pure rules of one configuration, built once and shared by the middleware and the server (wiring)."""
 
+import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.storage import Storage
 
 from bridge.clock import Clock
 from bridge.config import HttpConfig
 from bridge.config.rules import is_loopback
-from bridge.limits import RATE_LIMIT_ADDRESSES_MAX
+from bridge.limits import RATE_LIMIT_ADDRESSES_MAX, TICKET_LIFETIME_S
 from bridge.policy.admission import Admission
 from bridge.policy.api_keys import Lockout
 from bridge.policy.client_address import ClientAddresses
@@ -17,6 +21,7 @@ from bridge.policy.key_ring import Credentials, KeyRing, TokenJudge
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
 from bridge.policy.rate_limits import TokenBucketRateLimiter, with_buckets
+from bridge.policy.tickets import Tickets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Rules:
     hosts: AllowedHosts | None
     credentials: Credentials
     lockout: Lockout
+    tickets: Tickets
     key_limiter: KeyLimiter | None
     rate: RateRule | None
     timeout_ms: int
@@ -62,6 +68,7 @@ class Rules:
         tables: LimitTables | None = None,
         key_ring: KeyRing | None = None,
         tokens: TokenJudge | None = None,
+        ticket_key: bytes = b"",
     ) -> "Rules":
         """
         The rules that *config* asks for.
@@ -70,6 +77,7 @@ class Rules:
             tables: where limits are counted; None for tables of their own.
             key_ring: None where there is no file of keys.
             tokens: None where no tokens are taken.
+            ticket_key: whoever has the same takes each other's tickets.
 
         Raises:
             ValueError: if a trusted proxy is no network.
@@ -94,6 +102,7 @@ class Rules:
             hosts=cls.hosts_of(config) if credentials.is_open or config.allowed_hosts else None,
             credentials=credentials,
             lockout=Lockout(tables.failures, clock),
+            tickets=Tickets(ticket_key, key_ring, _spent_once(tables.failures), os.urandom),
             key_limiter=None if key_ring is None else KeyLimiter(key_ring, with_buckets(tables.buckets)),
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),
@@ -108,6 +117,11 @@ class Rules:
     def hosts_of(config: HttpConfig) -> AllowedHosts:
         """Under which names a listener without a key is called."""
         return AllowedHosts((*config.allowed_hosts, config.host), addresses=not is_loopback(config.host))
+
+
+def _spent_once(storage: Storage) -> Callable[[str], bool]:
+    # Where wrong keys are counted: that is shared by the workers of a machine, and has a bound.
+    return lambda ticket: storage.incr(f"ticket/{ticket}", math.ceil(2 * TICKET_LIFETIME_S)) == 1
 
 
 RULES = web.AppKey("rules", Rules)

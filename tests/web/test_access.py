@@ -31,7 +31,18 @@ BY_SCOPE: Final = {
         "addPartitions", "deleteGroup",
     },
     Scope.METRICS: {"stats", "metrics"},
-    None: {"health", "ready", "openapi", "docs", "socket", "listStreams", "getStream", "listTopics", "getTopic"},
+    None: {
+        "health",
+        "ready",
+        "openapi",
+        "docs",
+        "issueTicket",
+        "socket",
+        "listStreams",
+        "getStream",
+        "listTopics",
+        "getTopic",
+    },
 }  # fmt: skip
 #: Not of the answer to what is not there.
 OF_ANY_ANSWER: Final = {"Date"}

@@ -39,6 +39,18 @@ _Allow = Annotated[
         show_default=False,
     ),
 ]
+_Certificate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="In place of a key, a client certificate by its name: cn:billing, dns:... or uri:...",
+        show_default=False,
+    ),
+]
+_Networks = Annotated[
+    list[str] | None,
+    typer.Option(metavar="CIDR", help="Only from there; may be given again.", show_default=False),
+]
 _KEYS: Final = (
     Column("id", "ID"),
     Column("name", "NAME"),
@@ -101,19 +113,9 @@ def _add(
         typer.Option(help="admin, editor, viewer or auditor; may be given again.", show_default=False),
     ] = None,
     allow: _Allow = None,
-    certificate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="In place of a key, a client certificate by its name: cn:billing, dns:... or uri:...",
-            show_default=False,
-        ),
-    ] = None,
+    certificate: _Certificate = None,
     expires: _Expires = None,
-    network: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CIDR", help="Only from there; may be given again.", show_default=False),
-    ] = None,
+    network: _Networks = None,
     requests_per_second: Annotated[
         int | None, typer.Option(metavar="N", help="For all who have the key together.", show_default=False)
     ] = None,

@@ -15,6 +15,7 @@ from bridge.web.handlers import (
     reference,
     sending,
     sockets,
+    tickets,
     topics,
 )
 from bridge.web.handlers.access import ANYONE, Access, Target
@@ -70,6 +71,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("POST", f"{_TOPIC}/messages/batch", sending.send_batch, of_messages.SEND_BATCH_TO_TOPIC, _WRITE),
     Route("GET", "/openapi.json", reference.openapi, service.DOCUMENT, ANYONE),
     Route("GET", "/docs", reference.docs, service.REFERENCE, ANYONE),
+    Route("POST", "/tickets", tickets.issue, service.TICKET, ANYONE),
     Route("GET", "/ws", sockets.socket, service.SOCKET, Access(None, Target.SOCKET)),
     Route("GET", "/streams", topics.list_streams, of_topics.LIST_STREAMS, Access(None, Target.LISTED)),
     Route(

@@ -14,7 +14,7 @@ from bridge.web.rules import Rules
 from bridge.web.server.json_answer import JsonAnswer
 
 #: What these say changes nothing that an operator made: messages come and go, members of a group take and settle them.
-_OF_MESSAGES: Final = ("/messages", "/messages/batch", "/receive", "/ack", "/nack", "/extend")
+_OF_MESSAGES: Final = ("/messages", "/messages/batch", "/tickets", "/receive", "/ack", "/nack", "/extend")
 _READING: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 #: The caller was not let in, or not to this.
 _REFUSED: Final = frozenset((401, 403))

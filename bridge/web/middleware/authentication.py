@@ -11,12 +11,13 @@ from bridge.errors import TooManyFailedKeys, Unauthorized
 from bridge.policy.access import ANONYMOUS, Principal
 from bridge.policy.api_keys import KeyVerdict, bearer_tokens
 from bridge.policy.client_address import limit_key
-from bridge.policy.key_ring import KeyRing, TokenJudge
+from bridge.policy.key_ring import TokenJudge
 from bridge.web.keys import EXCHANGE, PRINCIPAL, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.requests import CLIENT_CERTIFICATE
 from bridge.web.shared_limits import SharedLimits
+from bridge.web.wire.queries import TICKET
 
 _API_KEY: Final = istr("X-API-Key")
 # A key in a URL stands in every proxy's log; said once an hour, not for every request.
@@ -24,6 +25,10 @@ _WARNING_INTERVAL_S: Final = 3600.0
 _US_PER_S: Final = 1_000_000
 # What somebody may have made up. Who shows a key or token that was right once has no need to guess.
 _GUESSES: Final = (KeyVerdict.WRONG, KeyVerdict.UNKNOWN_SIGNER)
+
+
+#: What pages open without a header of their own.
+_OPENED_BY_PAGES: Final = ("/messages/stream", "/ws")
 
 
 def open_to_all(_: Services, __: Rules) -> Gate:
@@ -39,7 +44,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
     """Let through who has the key, and everyone to the bypass paths; where no key is configured, everyone everywhere."""
     if rules.credentials.is_open:
         return open_to_all(services, rules)
-    judge, tokens, ring = rules.credentials.judge, rules.credentials.tokens, rules.credentials.ring
+    judge, tokens = rules.credentials.judge, rules.credentials.tokens
     let_in, clock = _door(services, rules), services.clock
     bypass = frozenset(services.http.auth_bypass_paths)
     log = structlog.get_logger("bridge.web")
@@ -64,7 +69,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
         client, now_s = request[EXCHANGE].client, clock.now_us() / _US_PER_S
         found = judge(header, bearer, query, client=client, now_s=now_s)
         if found is KeyVerdict.MISSING:
-            found = _by_certificate(ring, request, client, now_s)
+            found = _without_key(request, rules, path, now_s)
         if found is KeyVerdict.UNKNOWN_SIGNER and tokens is not None:
             return learn(request, tokens, bearer[0])
         if (later := let_in(request, found)) is not None:
@@ -77,16 +82,16 @@ def authentication(services: Services, rules: Rules) -> Gate:
     return Gate(authenticate)
 
 
-def _by_certificate(
-    ring: KeyRing | None, request: web.Request, client: str, now_s: float
-) -> Principal | KeyVerdict:
-    """Who shows nothing else goes by the certificate of the connection."""
+def _without_key(request: web.Request, rules: Rules, path: str, now_s: float) -> Principal | KeyVerdict:
+    """Who shows neither key nor token: a page with a ticket, or whose certificate the connection has."""
+    client, ring = request[EXCHANGE].client, rules.credentials.ring
+    tickets = request.query.getall(TICKET, ()) if path.endswith(_OPENED_BY_PAGES) else ()
+    if tickets:
+        return rules.tickets.redeem(tickets[0], client, now_s) if len(tickets) == 1 else KeyVerdict.WRONG
     shown = request.get(CLIENT_CERTIFICATE)
-    return (
-        KeyVerdict.MISSING
-        if shown is None or ring is None
-        else ring.judge_certificate(shown.names, client, now_s)
-    )
+    if shown is None or ring is None:
+        return KeyVerdict.MISSING
+    return ring.judge_certificate(shown.names, client, now_s)
 
 
 def _door(

@@ -159,6 +159,7 @@ READY: Final = {
     },
     "timestamp": _TIME,
 }
+TICKET: Final = {"ticket": "q2Yk3S0x7n0w5pQ8d1mQ0Zf6mK0", "expires_in_seconds": 30}
 STATS: Final = {
     "streams_count": 1,
     "topics_count": 1,

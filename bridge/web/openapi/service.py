@@ -6,7 +6,7 @@ from bridge import errors
 from bridge.telemetry.exemplars import OPENMETRICS
 from bridge.web.openapi import examples
 from bridge.web.openapi.operation import JSON, Content, Operation, Reply, json_reply
-from bridge.web.wire.answers import HealthAnswer, ReadyAnswer, StatsAnswer
+from bridge.web.wire.answers import HealthAnswer, ReadyAnswer, StatsAnswer, TicketAnswer
 from bridge.web.wire.queries import ReadyParameters
 
 _TAG: Final = "Service"
@@ -65,6 +65,17 @@ METRICS: Final = Operation(
         )
     },
     errors=(errors.NotFound,),
+)
+TICKET: Final = Operation(
+    id="issueTicket",
+    tag=_TAG,
+    summary="Get a ticket for a page",
+    description=(
+        "For EventSource and WebSocket, which set no headers: put it as `ticket` into the URL of a stream or of `/ws`, within "
+        "30 seconds and once. With it a page may what the caller may."
+    ),
+    replies={201: json_reply("The ticket.", TicketAnswer, examples.TICKET)},
+    errors=(errors.BadRequest,),
 )
 SOCKET: Final = Operation(
     id="socket",

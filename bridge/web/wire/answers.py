@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 import bridge
 from bridge.background.canary import RoundTrip
 from bridge.background.stats_refresh import StatsSnapshot
+from bridge.limits import TICKET_LIFETIME_S
 from bridge.messagelog import Durability, LogHealth, Receipt, StreamInfo, TopicInfo, TopicRef
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.times import Time, rfc3339
@@ -135,6 +136,18 @@ class StatsAnswer(msgspec.Struct):
     cache_stale: bool
     messages_sent: Annotated[int, Meta(ge=0, description="By this process, since it started")]
     messages_received: Annotated[int, Meta(ge=0, description="By this process, since it started")]
+
+
+class TicketAnswer(msgspec.Struct):
+    """A ticket: put it as `ticket` into the URL of a stream or a socket."""
+
+    ticket: Annotated[str, Meta(description="Good once")]
+    expires_in_seconds: Annotated[int, Meta(ge=0)]
+
+
+def ticket_json(ticket: str) -> bytes:
+    """A ticket that was made just now."""
+    return msgspec.json.encode(TicketAnswer(ticket, int(TICKET_LIFETIME_S)))
 
 
 def receipt_json(event_id: str, topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:

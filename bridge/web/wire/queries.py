@@ -14,6 +14,8 @@ from bridge.web.wire.times import time_us_of
 
 # Taken and ignored everywhere: the middleware has read it, for the original's clients.
 _KEY_PARAMETER: Final = "api_key"
+#: Likewise, of pages.
+TICKET: Final = "ticket"
 _DIGITS: Final = frozenset("0123456789")
 # Any number is a legal question for a page, a topic grows to that many partitions, and ids are 32 bits in Iggy.
 PARTITION_ID_MAX: Final = 2**32 - 1
@@ -245,7 +247,7 @@ def unique_parameters(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -
     """
     given: dict[str, str] = {}
     for name, value in pairs:
-        if name == _KEY_PARAMETER:
+        if name in (_KEY_PARAMETER, TICKET):
             continue
         if name not in known:
             shown = shown_name(name)
