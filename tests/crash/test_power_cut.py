@@ -5,7 +5,6 @@ the files are built as a cut after any of them may leave them (`tests/support/po
 `CRASH_POINTS=10000` tries as many states (`make power-cut`); `CRASH_SEED` chooses them.
 """
 
-import asyncio
 import os
 import random
 import shutil
@@ -15,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import msgspec
 import pytest
 
@@ -31,7 +31,6 @@ from tests.support.programs import needs
 from tests.support.syscalls import Call, recorded
 from tests.support.traced_writer import CONSUMER, KEPT, PARTITIONS, PURGED, Note, payload_of
 
-FOUND_OUT_S = 10.0
 STATES = int(os.environ.get("CRASH_POINTS", "1000"))
 SEED = int(os.environ.get("CRASH_SEED", str(time.time_ns() % 1_000_000)))
 ROUNDS = 3
@@ -188,6 +187,18 @@ async def test_what_was_acknowledged_survives_a_power_cut_at_any_moment(tmp_path
     assert found is not None
 
 
+def is_whole(directory: Path) -> bool:
+    """Whether SQLite itself finds nothing wrong with the file in *directory*."""
+    try:
+        connection = apsw.Connection(str(directory / FILE))
+        try:
+            return bool(connection.pragma("quick_check") == "ok")
+        finally:
+            connection.close()
+    except apsw.Error:
+        return False
+
+
 @pytest.mark.crash
 @needs("strace")
 async def test_a_log_that_does_not_sync_is_found_out(tmp_path: Path, disk: Path) -> None:
@@ -198,10 +209,12 @@ async def test_a_log_that_does_not_sync_is_found_out(tmp_path: Path, disk: Path)
         # A cut in a hundred is enough to see it.
         if number % 10 == 0 and told.made:
             lay_down(disk, state, rng)
+            if not is_whole(disk):
+                # A tree of pages that leads back into itself is read for ever; no log that syncs leaves one behind.
+                lost += 1
+                continue
             try:
-                # Files that no log leaves behind: what reads them may fail in any way, and was seen to wait for good.
-                async with asyncio.timeout(FOUND_OUT_S):
-                    told.check(await found_in(disk))
-            except (AssertionError, StartupError, PollError, TimeoutError):
+                told.check(await found_in(disk))
+            except (AssertionError, StartupError, PollError):
                 lost += 1
     assert lost > 10
