@@ -14,8 +14,6 @@ deleted and made anew under its name has the same cursors; the reader finds out 
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from binascii import b2a_base64
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
@@ -23,6 +21,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from bridge.errors import BadRequest
 from bridge.limits import CURSOR_CHARS_MAX, CURSOR_PARTITIONS_MAX, OFFSET_MAX
+from bridge.policy.base64_texts import bytes_of
 
 Positions: TypeAlias = tuple[tuple[int, int], ...]
 """For each partition, in order of id, its id and the offset of the message to be read next."""
@@ -109,12 +108,8 @@ class Cursors:
         """
         if len(token) > CURSOR_CHARS_MAX:
             raise _refused("is too long", limit=CURSOR_CHARS_MAX)
-        try:
-            data = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
-        except (UnicodeEncodeError, Base64Error):
-            raise _refused("is not one") from None
-        # What base64 ignores must not make a second token of the same cursor.
-        if urlsafe_b64encode(data).rstrip(b"=") != token.encode("ascii") or len(data) <= _TAG_BYTES:
+        data = bytes_of(token)
+        if data is None or len(data) <= _TAG_BYTES:
             raise _refused("is not one")
         body, tag = data[:-_TAG_BYTES], data[-_TAG_BYTES:]
         positions_of = _POSITIONS_OF.get(body[0] & _VERSION_MASK)

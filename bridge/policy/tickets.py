@@ -5,8 +5,7 @@ Browsers' `EventSource` and `WebSocket` send no header of the page's own, and a 
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import blake2b
 from typing import Final
@@ -17,6 +16,7 @@ from bridge.errors import BadRequest
 from bridge.limits import TICKET_CHARS_MAX, TICKET_LIFETIME_S
 from bridge.policy.access import Principal, parse_permissions
 from bridge.policy.api_keys import KeyVerdict
+from bridge.policy.base64_texts import bytes_of
 from bridge.policy.key_ring import KeyRing
 
 _TAG_BYTES: Final = 16
@@ -109,9 +109,8 @@ class Tickets:
     def _read(self, text: str) -> _Ticket | None:
         if len(text) > TICKET_CHARS_MAX:
             return None
-        try:
-            data = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
-        except (UnicodeEncodeError, Base64Error):
+        data = bytes_of(text)
+        if data is None:
             return None
         tag, body = data[:_TAG_BYTES], data[_TAG_BYTES:]
         if not hmac.compare_digest(tag, self._tag(body)):
