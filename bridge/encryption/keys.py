@@ -24,7 +24,7 @@ _ENTRY: Final = re.compile(
 _INFO: Final = b"bridge payload A256GCM"
 
 
-class KeyRing(NamedTuple):
+class MasterKeys(NamedTuple):
     """
     Master keys by id, 32 bytes each.
 
@@ -36,7 +36,7 @@ class KeyRing(NamedTuple):
     keys: Mapping[str, bytes]
 
 
-def parse_keys(text: str) -> KeyRing:
+def parse_keys(text: str) -> MasterKeys:
     """
     The keys that *text* lists: `ID:BASE64` of 32 bytes each, apart by commas or white space; the first is the active one.
 
@@ -55,7 +55,7 @@ def parse_keys(text: str) -> KeyRing:
         if match["id"] in keys:
             raise ValueError(f"entry {number} repeats an id")
         keys[match["id"]] = b64decode(match["key"])
-    return KeyRing(next(iter(keys)), keys)
+    return MasterKeys(next(iter(keys)), keys)
 
 
 class DataKey:
@@ -89,7 +89,7 @@ class DataKeys:
         random_bytes: gives so many of them, as `os.urandom` does.
     """
 
-    def __init__(self, ring: KeyRing, random_bytes: Callable[[int], bytes]) -> None:
+    def __init__(self, ring: MasterKeys, random_bytes: Callable[[int], bytes]) -> None:
         self._ring = ring
         self._random_bytes = random_bytes
         #: The key for new messages of a topic.
@@ -97,7 +97,7 @@ class DataKeys:
         #: The key that messages of a topic were encrypted under, by its id and salt; None where its master key is not here.
         self.to_read = lru_cache(DATA_KEYS_MAX)(self._old)
 
-    def use(self, ring: KeyRing) -> None:
+    def use(self, ring: MasterKeys) -> None:
         """Write under the active key of *ring* from now on, and read with all of them."""
         self._ring = ring
         self.to_write.cache_clear()

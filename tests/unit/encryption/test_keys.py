@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.encryption.keys import DataKeys, KeyRing, parse_keys
+from bridge.encryption.keys import DataKeys, MasterKeys, parse_keys
 from bridge.limits import DATA_KEYS_MAX, ENCRYPTION_KEY_ID_CHARS_MAX, ENCRYPTION_KEYS_MAX
 from bridge.messagelog import TopicRef
 
@@ -21,7 +21,7 @@ def _entry(key_id: str, byte: int) -> str:
 @pytest.mark.parametrize("between", [",", ", ", "\n", " \n\t", ",\n"])
 def test_keys_are_apart_by_commas_or_white_space_and_the_first_is_active(between: str) -> None:
     ring = parse_keys(between.join((_entry("2026-11", 1), _entry("2026-10", 2))) + "\n")
-    assert ring == KeyRing("2026-11", {"2026-11": b"\1" * 32, "2026-10": b"\2" * 32})
+    assert ring == MasterKeys("2026-11", {"2026-11": b"\1" * 32, "2026-10": b"\2" * 32})
 
 
 @pytest.mark.parametrize(
