@@ -91,8 +91,3 @@ MADE: Final[dict[Path, str]] = {
     CHART / "files" / "bridge.rules.yaml": _RULES,
     CHART / "values.schema.json": json.dumps(values_schema(), indent=2) + "\n",
 }
-
-
-if __name__ == "__main__":
-    for path, text in MADE.items():
-        path.write_text(text)

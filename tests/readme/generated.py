@@ -148,7 +148,3 @@ def write_parts() -> None:
         document = page.read_text()
         (place,) = _place(name).finditer(document)
         page.write_text(f"{document[: place.end(1)]}{text}\n{document[place.start(3) :]}")
-
-
-if __name__ == "__main__":
-    write_parts()

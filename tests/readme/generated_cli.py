@@ -70,7 +70,3 @@ def with_commands(document: str) -> str:
 
 def write() -> None:
     DOCUMENT.write_text(with_commands(DOCUMENT.read_text()))
-
-
-if __name__ == "__main__":
-    write()

@@ -74,7 +74,3 @@ def with_table(page: str) -> str:
 
 def write() -> None:
     PAGE.write_text(with_table(PAGE.read_text()))
-
-
-if __name__ == "__main__":
-    write()
