@@ -1,9 +1,11 @@
 """Time as a value that is handed in (leaf; the only module that reads the machine's clocks)."""
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
+
+_US_PER_S: Final = 1_000_000
 
 
 class Clock(Protocol):
@@ -49,3 +51,8 @@ class Deadline(msgspec.Struct, frozen=True):
         """Seconds left, 0.0 once the time is up; made for `asyncio.timeout`."""
         remaining_s = self.at_s - self.clock.monotonic_s()
         return remaining_s if remaining_s > 0 else 0.0
+
+
+def wall_s(clock: Clock) -> float:
+    """Seconds since 1970 by *clock*, as ends of keys and tokens and Python's own times count them."""
+    return clock.now_us() / _US_PER_S

@@ -29,7 +29,7 @@ import apsw
 
 import bridge
 from bridge import limits
-from bridge.clock import Clock
+from bridge.clock import Clock, wall_s
 from bridge.errors import ConfigError, StartupError
 from bridge.locallog import chunks, manifest, schema
 from bridge.locallog.database import (
@@ -89,7 +89,7 @@ def back_up(
     tuning = tuning or Tuning()
     with told_in_words(), closing(_reader(data_dir, tuning)) as source:
         # Before the log is looked at: what is acknowledged until now is in the copy.
-        made_at = datetime.fromtimestamp(clock.now_us() / 1e6, UTC)
+        made_at = datetime.fromtimestamp(wall_s(clock), UTC)
         version = _begin(source)
         check_space(target.parent, _size_bytes(source), tuning)
         with _unfinished(target) as directory:

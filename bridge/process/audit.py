@@ -4,15 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from bridge.audit import AuditTrail
-from bridge.clock import Clock
+from bridge.clock import Clock, wall_s
 from bridge.config import ObserveConfig
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.telemetry.audit_metrics import AuditMetrics
-
-_US_PER_S: Final = 1_000_000
 
 
 def audit_trail(config: ObserveConfig, worker: int, metrics: AuditMetrics, clock: Clock) -> AuditTrail | None:
@@ -32,7 +29,7 @@ def audit_trail(config: ObserveConfig, worker: int, metrics: AuditMetrics, clock
         path = path.with_name(f"{path.stem}.worker{worker}{path.suffix}")
 
     def now() -> str:
-        return datetime.fromtimestamp(clock.now_us() / _US_PER_S, UTC).isoformat(timespec="milliseconds")
+        return datetime.fromtimestamp(wall_s(clock), UTC).isoformat(timespec="milliseconds")
 
     return AuditTrail(path, metrics, now)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from bridge.clock import Clock
+from bridge.clock import Clock, wall_s
 from bridge.config import Config
 from bridge.config.rules import ConfigFault, is_loopback
 from bridge.errors import ConfigError
@@ -20,7 +20,6 @@ from bridge.telemetry.key_metrics import KeyMetrics
 
 #: What group and others may at most: its group may read it, as a mounted secret is given to a container's.
 _MODE_MOST: Final = 0o640
-_US_PER_S: Final = 1_000_000
 
 _log = structlog.get_logger("bridge.serve")
 
@@ -78,7 +77,7 @@ async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyM
         metrics.known(ring.ids)
         if mode & ~_MODE_MOST:
             _log.warning("keys_file_open_to_others", advice="chmod 600 the file that KEYS_FILE names")
-        in_force = ring.in_force(clock.now_us() / _US_PER_S)
+        in_force = ring.in_force(wall_s(clock))
         if not in_force:
             _log.warning("no_key_in_force", advice="bridge keys add, on the file that KEYS_FILE names")
 
@@ -90,9 +89,9 @@ async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyM
             for fault in error.faults:
                 _log.error("keys_file_fault", detail=fault)
             raise
-        _log.info("keys_in_force", keys=ring.in_force(clock.now_us() / _US_PER_S))
+        _log.info("keys_in_force", keys=ring.in_force(wall_s(clock)))
 
-    metrics.ask = lambda: metrics.in_force.set(ring.in_force(clock.now_us() / _US_PER_S))
+    metrics.ask = lambda: metrics.in_force.set(ring.in_force(wall_s(clock)))
     await load()
     reloads.add("keys", reload)
     return ring

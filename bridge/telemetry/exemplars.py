@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from bridge.clock import Clock
+from bridge.clock import Clock, wall_s
 from bridge.telemetry.trace_context import TRACEPARENT, TraceContext, trace_context
 
 #: The media type whose text has exemplars.
 OPENMETRICS: Final = "application/openmetrics-text"
-_US_PER_S: Final = 1_000_000
 
 
 class Traced(NamedTuple):
@@ -24,7 +23,7 @@ class Traced(NamedTuple):
 
 def traced(trace: TraceContext | None, clock: Clock) -> Traced | None:
     """What was observed now belongs to *trace*; None where there is none, or nobody has kept it."""
-    return Traced(clock.now_us() / _US_PER_S, trace.trace_id) if trace and trace.is_sampled else None
+    return Traced(wall_s(clock), trace.trace_id) if trace and trace.is_sampled else None
 
 
 def traced_batch(headers: Mapping[int, Mapping[str, object]], clock: Clock) -> Traced | None:

@@ -6,14 +6,13 @@ from typing import Final, NamedTuple, TypeAlias
 
 from aiohttp import hdrs, web
 
+from bridge.clock import wall_s
 from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotFound, Unauthorized
 from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.path_params import stream_of, topic_of
 from bridge.web.keys import PRINCIPAL, SERVICES
 from bridge.web.server.answer_headers import vary_by
-
-_US_PER_S: Final = 1_000_000
 
 
 class Target(StrEnum):
@@ -130,7 +129,7 @@ def current_principal(request: web.Request) -> Principal:
     if services.key_ring is None or principal.key_id is None:
         return principal
     key = services.key_ring.key(principal.key_id)
-    if key is None or not key.is_in_force(services.clock.now_us() / _US_PER_S):
+    if key is None or not key.is_in_force(wall_s(services.clock)):
         raise Unauthorized
     return key.principal
 

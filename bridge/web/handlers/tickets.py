@@ -1,9 +1,8 @@
 """Tickets of pages (shell)."""
 
-from typing import Final
-
 from aiohttp import web
 
+from bridge.clock import wall_s
 from bridge.errors import Unauthorized
 from bridge.policy.access import ANONYMOUS
 from bridge.web.bodies.whole import refuse_body
@@ -14,8 +13,6 @@ from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.answers import ticket_json
 from bridge.web.wire.queries import refuse_query
 
-_US_PER_S: Final = 1_000_000
-
 
 async def issue(request: web.Request) -> JsonAnswer:
     """`POST /tickets`: one for whoever asks, who may with it what they may without."""
@@ -25,5 +22,5 @@ async def issue(request: web.Request) -> JsonAnswer:
     if principal is ANONYMOUS and not rules.credentials.is_open:
         # Where AUTH_BYPASS_PATHS lets everybody in here, nobody gets what they could take elsewhere.
         raise Unauthorized
-    now_s = request.app[SERVICES].clock.now_us() / _US_PER_S
+    now_s = wall_s(request.app[SERVICES].clock)
     return created(ticket_json(rules.tickets.issue(principal, now_s)))

@@ -3,16 +3,13 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
 
-from bridge.clock import Clock
+from bridge.clock import Clock, wall_s
 from bridge.errors import Unauthorized
 from bridge.flow.timers import Timer, Timers, loop_timers
 from bridge.limits import CREDENTIALS_LOOK_S
 from bridge.policy.access import Principal
 from bridge.policy.key_ring import Key, KeyRing
-
-_US_PER_S: Final = 1_000_000
 
 
 class _Held:
@@ -102,7 +99,7 @@ class Lifetimes:
 
     def look(self) -> None:
         """End what may stay open no longer; done every second while anything is open."""
-        now_s = self._clock.now_us() / _US_PER_S
+        now_s = wall_s(self._clock)
         self._timer = None
         for number, held in tuple(self._held.items()):
             if not self._is_let_in(held, now_s):

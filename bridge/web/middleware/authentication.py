@@ -7,6 +7,7 @@ import structlog
 from aiohttp import hdrs, web
 from multidict import istr
 
+from bridge.clock import wall_s
 from bridge.errors import TooManyFailedKeys, Unauthorized
 from bridge.policy.access import ANONYMOUS, Principal
 from bridge.policy.api_keys import KeyVerdict, bearer_tokens
@@ -22,7 +23,6 @@ from bridge.web.wire.queries import TICKET
 _API_KEY: Final = istr("X-API-Key")
 # A key in a URL stands in every proxy's log; said once an hour, not for every request.
 _WARNING_INTERVAL_S: Final = 3600.0
-_US_PER_S: Final = 1_000_000
 # What somebody may have made up. Who shows a key or token that was right once has no need to guess.
 _GUESSES: Final = (KeyVerdict.WRONG, KeyVerdict.UNKNOWN_SIGNER)
 
@@ -51,7 +51,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
     warn_again_s = clock.monotonic_s()
 
     async def learn(request: web.Request, tokens: TokenJudge, token: str) -> None:
-        later = let_in(request, await tokens.judge_anew(token, clock.now_us() / _US_PER_S))
+        later = let_in(request, await tokens.judge_anew(token, wall_s(clock)))
         if later is not None:
             await later
 
@@ -66,7 +66,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
         authorization = headers.getall(hdrs.AUTHORIZATION, ())
         bearer = bearer_tokens(authorization) if authorization else ()
         query = request.query.getall("api_key", ()) if has_query else ()
-        client, now_s = request[EXCHANGE].client, clock.now_us() / _US_PER_S
+        client, now_s = request[EXCHANGE].client, wall_s(clock)
         found = judge(header, bearer, query, client=client, now_s=now_s)
         if found is KeyVerdict.MISSING:
             found = _without_key(request, rules, path, now_s)
