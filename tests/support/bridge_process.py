@@ -79,7 +79,9 @@ class BridgeProcess:
         if self.process.stdout is None:
             raise RuntimeError("not started with a pipe")
         for text in self.process.stdout:
-            line = json.loads(text) if text.startswith("{") else {"event": "", "text": text}
+            # A process that is killed leaves its last line unfinished.
+            whole = text.startswith("{") and text.endswith("\n")
+            line = json.loads(text) if whole else {"event": "", "text": text}
             self.lines.append(line)
             if line["event"] == event:
                 return line
