@@ -10,7 +10,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from bridge.errors import BadRequest
-from bridge.groups.records import Scope
+from bridge.groups.records import GroupRef
 from bridge.groups.tokens import Tokens
 from bridge.limits import CURSOR_CHARS_MAX, TRACE_STATE_CHARS_MAX
 from bridge.policy.cursors import Cursor, Cursors
@@ -21,7 +21,7 @@ __all__ = ("check",)
 
 TOPIC: Final = ("stream", "topic")
 CURSORS: Final = Cursors(b"a key for the fuzzer alone")
-TOKENS: Final = Tokens(Scope("stream", "topic", "group"), b"a key for the fuzzer alone")
+TOKENS: Final = Tokens(GroupRef("stream", "topic", "group"), b"a key for the fuzzer alone")
 PARTITION_BYTES, OFFSET_BYTES = 1, 5
 COUNT_MAX: Final = 100
 

@@ -8,7 +8,7 @@ import typer
 
 from bridge.cli.remote.calling import OutputOption, local
 from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.rendering import Column, Form, Output
+from bridge.cli.remote.rendering import Column, Output, OutputFormat
 
 _Files = Annotated[
     list[Path],
@@ -46,7 +46,7 @@ def _group() -> None:
     """Keep `verify` a command of its own: a lone one would take the place of its group."""
 
 
-def _verify(files: _Files, head: _Head = None, output: OutputOption = Form.TABLE) -> None:
+def _verify(files: _Files, head: _Head = None, output: OutputOption = OutputFormat.TABLE) -> None:
     """Follow the chain of hashes through FILE...; exit 1 where a record was changed, taken out, put in or moved."""
     from bridge.audit import Broken, verify  # noqa: PLC0415 (when it is asked for)
 

@@ -7,11 +7,11 @@ import xxhash
 
 from bridge import limits
 from bridge.groups.partition import Partition
-from bridge.groups.records import Scope
+from bridge.groups.records import GroupRef
 
 
 def assigned_partitions(
-    member_id: int, members: Sequence[int], scope: Scope, partitions_count: int
+    member_id: int, members: Sequence[int], ref: GroupRef, partitions_count: int
 ) -> tuple[int, ...]:
     """
     The partitions whose offsets *member_id* commits and whose messages it offers first.
@@ -22,7 +22,7 @@ def assigned_partitions(
     if member_id not in members:
         return ()
     # Groups of one partition each should not all have the same owner.
-    turn = xxhash.xxh32_intdigest("\0".join(scope).encode())
+    turn = xxhash.xxh32_intdigest("\0".join(ref).encode())
     place = (members.index(member_id) - turn) % len(members)
     return tuple(range(place, partitions_count, len(members)))
 

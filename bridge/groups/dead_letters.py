@@ -6,7 +6,7 @@ from typing import Final
 
 from bridge import limits
 from bridge.errors import BadRequest
-from bridge.groups.records import Scope
+from bridge.groups.records import GroupRef
 from bridge.messagelog import HeaderValue, Message, NewMessage, TopicRef, check_append
 
 _SUFFIX: Final = ".dlq"
@@ -16,17 +16,17 @@ _PART_CHARS: Final = 100
 _EMPTY: Final = b"\n"
 
 
-def dead_letter_topic(scope: Scope) -> TopicRef:
+def dead_letter_topic(ref: GroupRef) -> TopicRef:
     """`<topic>.<group>.dlq` in the same stream; parts of the names and a digest of them where that is too long."""
-    name = f"{scope.topic}.{scope.group}{_SUFFIX}"
+    name = f"{ref.topic}.{ref.group}{_SUFFIX}"
     if len(name) > limits.NAME_CHARS_MAX:
-        digest = blake2b("\0".join(scope).encode(), digest_size=8).hexdigest()
-        parts = (each[:_PART_CHARS].rstrip("._-") for each in (scope.topic, scope.group))
+        digest = blake2b("\0".join(ref).encode(), digest_size=8).hexdigest()
+        parts = (each[:_PART_CHARS].rstrip("._-") for each in (ref.topic, ref.group))
         name = ".".join((*parts, digest)) + _SUFFIX
-    return TopicRef(scope.stream, name)
+    return TopicRef(ref.stream, name)
 
 
-def dead_letter(scope: Scope, partition_id: int, message: Message, *, deliveries: int) -> NewMessage:
+def dead_letter(ref: GroupRef, partition_id: int, message: Message, *, deliveries: int) -> NewMessage:
     """
     *message* as it is stored for operators: its payload, id and headers, and where it came from.
 
@@ -34,9 +34,9 @@ def dead_letter(scope: Scope, partition_id: int, message: Message, *, deliveries
     """
     ours: Mapping[str, HeaderValue] = {
         "dead-letter-reason": "max_deliveries",
-        "dead-letter-stream": scope.stream,
-        "dead-letter-topic": scope.topic,
-        "dead-letter-group": scope.group,
+        "dead-letter-stream": ref.stream,
+        "dead-letter-topic": ref.topic,
+        "dead-letter-group": ref.group,
         "dead-letter-partition": partition_id,
         "dead-letter-offset": message.offset,
         "dead-letter-deliveries": deliveries,

@@ -22,8 +22,8 @@ from bridge.groups.maintenance import Maintenance
 from bridge.groups.partition import AckOutcome
 from bridge.groups.read_ahead import ReadAhead
 from bridge.groups.receiving import ReceiveOptions, Receiving, leased_ranges
-from bridge.groups.records import AckKind, DeleteGroup, ExpireGroup, Heartbeat, Lease, Leave, Scope, Seek
-from bridge.groups.served_groups import Context, ServedGroup, ServedGroups
+from bridge.groups.records import AckKind, DeleteGroup, ExpireGroup, GroupRef, Heartbeat, Lease, Leave, Seek
+from bridge.groups.served_groups import GroupsContext, ServedGroup, ServedGroups
 from bridge.groups.tokens import Token
 from bridge.groups.values import (
     Delivery,
@@ -33,7 +33,7 @@ from bridge.groups.values import (
     TokenResult,
     bounded,
     consumer_name,
-    scope_of,
+    ref_of,
 )
 from bridge.messagelog import Appender, MessageLog, TopicRef
 from bridge.telemetry.group_metrics import GroupMetrics
@@ -69,7 +69,9 @@ class Groups:
         self._used_s = clock.monotonic_s()
         self._waits_ended = False
         self._replica = replica = LedgerReplica(log, appender, tails, stream=config.stream, clock=clock)
-        self._context = context = Context(log, tails, replica, ReadAhead(log, clock), clock, replica.new_id())
+        self._context = context = GroupsContext(
+            log, tails, replica, ReadAhead(log, clock), clock, replica.new_id()
+        )
         self._served_groups = ServedGroups(context)
         self._receiving = Receiving(context, self._served_groups, appender, observer)
         self._maintenance = Maintenance(
@@ -117,12 +119,12 @@ class Groups:
                 limits.GROUP_DELIVERIES_MAX,
             ),
         )
-        scope = scope_of(topic, group)
+        ref = ref_of(topic, group)
         if self._receivers >= limits.GROUP_RECEIVERS_MAX:
             raise Overloaded("Too many receivers are waiting.", retry_after_ms=1000)
         self._receivers += 1
         try:
-            served = await self._opened(scope, deadline)
+            served = await self._opened(ref, deadline)
             served.receivers += 1
             wait_s = 0.0 if self._waits_ended else wait_s
             try:
@@ -150,7 +152,7 @@ class Groups:
             texts: the tokens.
             delay_ms: how long a nacked message keeps back, 0 if None; how long an extended lease holds from now on.
         """
-        scope = scope_of(topic, group)
+        ref = ref_of(topic, group)
         bounded("tokens", len(texts), 1, limits.GROUP_TOKENS_MAX)
         if kind is AckKind.EXTEND:
             delay_ms = self._visibility_ms(delay_ms)
@@ -160,10 +162,10 @@ class Groups:
             # Strangers' tokens should not make the ledger's topics.
             raise BadRequest("This is no token of a message of this group.", path="tokens[0]")
         await self._start(deadline)
-        known = self._replica.tokens(scope)
+        known = self._replica.tokens(ref)
         tokens = [known.read(text, path=f"tokens[{index}]") for index, text in enumerate(texts)]
         until_us, outcomes = await self._replica.acknowledge(
-            scope, kind, leased_ranges(tokens), delay_ms=delay_ms, deadline=deadline
+            ref, kind, leased_ranges(tokens), delay_ms=delay_ms, deadline=deadline
         )
         return tuple(
             TokenResult(
@@ -174,9 +176,9 @@ class Groups:
 
     def give_back(self, topic: TopicRef, group: str, deliveries: Sequence[Delivery]) -> None:
         """Messages that never reached their consumer: others get them at once, and they do not count as given."""
-        scope = scope_of(topic, group)
-        tokens = self._replica.tokens(scope)
-        self._receiving.give_back(scope, [tokens.read(each.token, path="token") for each in deliveries])
+        ref = ref_of(topic, group)
+        tokens = self._replica.tokens(ref)
+        self._receiving.give_back(ref, [tokens.read(each.token, path="token") for each in deliveries])
 
     # --- groups -------------------------------------------------------------------------------------------------
 
@@ -186,8 +188,8 @@ class Groups:
         if not await self._has_ledger(deadline):
             return ()
         await self._start(deadline)
-        scopes = sorted(each for each in self._replica.ledger.groups if each[:2] == topic)
-        return tuple(group_info(self._context, each, info) for each in scopes)
+        refs = sorted(each for each in self._replica.ledger.groups if each[:2] == topic)
+        return tuple(group_info(self._context, each, info) for each in refs)
 
     async def group(self, topic: TopicRef, name: str, *, deadline: Deadline) -> GroupInfo:
         """
@@ -196,10 +198,10 @@ class Groups:
         Raises:
             NotFound: if nobody ever received from *topic* by that name.
         """
-        scope = scope_of(topic, name)
+        ref = ref_of(topic, name)
         info = await self._log.topic(topic, deadline=deadline)
-        await self._find(scope, deadline)
-        return group_info(self._context, scope, info)
+        await self._find(ref, deadline)
+        return group_info(self._context, ref, info)
 
     async def seek(
         self,
@@ -219,13 +221,13 @@ class Groups:
         Raises:
             PartitionNotFound: if there is no such partition.
         """
-        scope = scope_of(topic, name)
+        ref = ref_of(topic, name)
         starts = await seek_starts(self._log, topic, to, deadline=deadline)
         if dry_run:
             await self._start(deadline)
         else:
-            await self._opened(scope, deadline)
-        group = self._replica.ledger.groups.get(scope)
+            await self._opened(ref, deadline)
+        group = self._replica.ledger.groups.get(ref)
         partitions = {} if group is None else group.partitions
         moved = tuple(
             SeekResult(each.partition_id, found.low if found else 0, each.offset)
@@ -233,7 +235,7 @@ class Groups:
             for found in (partitions.get(each.partition_id),)
         )
         if not dry_run:
-            await self._replica.write(Seek(self._replica.new_id(), scope, starts), deadline=deadline)
+            await self._replica.write(Seek(self._replica.new_id(), ref, starts), deadline=deadline)
         return moved
 
     async def delete(self, topic: TopicRef, name: str, *, deadline: Deadline) -> None:
@@ -243,10 +245,10 @@ class Groups:
         Raises:
             NotFound: if there is no such group.
         """
-        scope = scope_of(topic, name)
+        ref = ref_of(topic, name)
         count = await self._log.partitions_count(topic, deadline=deadline)
-        await self._find(scope, deadline)
-        await self._replica.write(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
+        await self._find(ref, deadline)
+        await self._replica.write(DeleteGroup(self._replica.new_id(), ref), deadline=deadline)
         for partition_id in range(count):
             await self._log.delete_offset(topic, partition_id, consumer_name(name), deadline=deadline)
 
@@ -259,9 +261,9 @@ class Groups:
         if not await self._has_ledger(deadline):
             return
         await self._start(deadline)
-        for scope in tuple(self._replica.ledger.groups):
-            if scope.stream == stream and topic in (None, scope.topic):
-                await self._replica.write(DeleteGroup(self._replica.new_id(), scope), deadline=deadline)
+        for ref in tuple(self._replica.ledger.groups):
+            if ref.stream == stream and topic in (None, ref.topic):
+                await self._replica.write(DeleteGroup(self._replica.new_id(), ref), deadline=deadline)
 
     # --- life ---------------------------------------------------------------------------------------------------
 
@@ -296,9 +298,9 @@ class Groups:
         self._used_s = self._clock.monotonic_s()
         await self._replica.started(deadline)
 
-    async def _find(self, scope: Scope, deadline: Deadline) -> None:
+    async def _find(self, ref: GroupRef, deadline: Deadline) -> None:
         await self._start(deadline)
-        if scope not in self._replica.ledger.groups:
+        if ref not in self._replica.ledger.groups:
             raise NotFound("There is no such group of this topic.", path="group")
 
     async def _has_ledger(self, deadline: Deadline) -> bool:
@@ -312,10 +314,10 @@ class Groups:
             return False
         return True
 
-    async def _opened(self, scope: Scope, deadline: Deadline) -> ServedGroup:
+    async def _opened(self, ref: GroupRef, deadline: Deadline) -> ServedGroup:
         await self._start(deadline)
-        served = await self._served_groups.open(scope, deadline)
-        if scope not in self._maintenance.scopes:
+        served = await self._served_groups.open(ref, deadline)
+        if ref not in self._maintenance.refs:
             self._maintenance.due.set()
         return served
 
@@ -328,12 +330,12 @@ class Groups:
         if isinstance(record, Heartbeat | Leave):
             # Who looks after what may have changed; nothing came free by it.
             return
-        if self._maintenance.scopes and self._maintenance.is_out:
+        if self._maintenance.refs and self._maintenance.is_out:
             # Groups are used again after a rest, in which nobody said that he is there.
             self._maintenance.due.set()
         if isinstance(record, DeleteGroup | ExpireGroup):
-            self._maintenance.forget(record.scope)
-        self._served_groups.applied(record.scope, applied)
+            self._maintenance.forget(record.ref)
+        self._served_groups.applied(record.ref, applied)
 
     def _orphaned(self, applied: AppliedRecord) -> None:
         record, result = applied
@@ -341,4 +343,4 @@ class Groups:
             given = [
                 Token(each, one.offset, record.id) for each, granted in result.granted for one in granted
             ]
-            self._receiving.give_back(record.scope, given)
+            self._receiving.give_back(record.ref, given)

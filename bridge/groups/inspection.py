@@ -11,8 +11,8 @@ from bridge.groups.assignment import assigned_partitions
 from bridge.groups.dead_letters import dead_letter_topic
 from bridge.groups.oldest_messages import OldestMessages, Place, is_room
 from bridge.groups.partition import Partition
-from bridge.groups.records import Scope, Start
-from bridge.groups.served_groups import Context
+from bridge.groups.records import GroupRef, PartitionStart
+from bridge.groups.served_groups import GroupsContext
 from bridge.groups.values import GroupInfo, GroupPartition, SeekTo
 from bridge.limits import GROUP_READS_AT_ONCE
 from bridge.messagelog import (
@@ -28,31 +28,31 @@ from bridge.messagelog import (
 from bridge.telemetry.group_metrics import GroupStats
 
 
-def group_info(context: Context, scope: Scope, info: TopicInfo) -> GroupInfo:
+def group_info(context: GroupsContext, ref: GroupRef, info: TopicInfo) -> GroupInfo:
     """One group, which the ledger knows; *info* is its topic's."""
     ledger, now_us = context.replica.ledger, context.replica.now_us()
-    group = ledger.groups[scope]
-    members = ledger.members(scope, now_us=ledger.now_us)
+    group = ledger.groups[ref]
+    members = ledger.members(ref, now_us=ledger.now_us)
     owners = {
         partition_id: f"{member:016x}"
         for member in members
-        for partition_id in assigned_partitions(member, members, scope, info.partitions_count)
+        for partition_id in assigned_partitions(member, members, ref, info.partitions_count)
     }
     return GroupInfo(
-        scope.group,
+        ref.group,
         tuple(f"{member:016x}" for member in members),
         tuple(
             _progress(each, group.partitions.get(each.id), owners.get(each.id), now_us)
             for each in info.partitions
         ),
         group.used_us,
-        dead_letter_topic(scope).topic,
+        dead_letter_topic(ref).topic,
     )
 
 
 async def group_stats(
-    context: Context, oldest: OldestMessages, *, deadline: Deadline
-) -> dict[Scope, GroupStats | None]:
+    context: GroupsContext, oldest: OldestMessages, *, deadline: Deadline
+) -> dict[GroupRef, GroupStats | None]:
     """
     Every group of the ledger and how it stands; None where its topic is not there any more.
 
@@ -62,45 +62,47 @@ async def group_stats(
     Raises:
         LogError: if the log could not be asked.
     """
-    scopes = tuple(context.replica.ledger.groups)
+    refs = tuple(context.replica.ledger.groups)
     letters = {
         stream: await _messages_by_topic(context.log, stream, deadline)
-        for stream in sorted({scope.stream for scope in scopes})
+        for stream in sorted({ref.stream for ref in refs})
     }
-    infos = await _infos(context.log, sorted({TopicRef(*scope[:2]) for scope in scopes}), deadline)
-    stats: dict[Scope, GroupStats | None] = {}
-    behind: dict[Scope, tuple[int, ...]] = {}
+    infos = await _infos(context.log, sorted({TopicRef(*ref[:2]) for ref in refs}), deadline)
+    stats: dict[GroupRef, GroupStats | None] = {}
+    behind: dict[GroupRef, tuple[int, ...]] = {}
     offsets: dict[Place, int] = {}
-    for scope in scopes:
-        partitions = _partitions(context, scope, infos.get(TopicRef(*scope[:2])))
+    for ref in refs:
+        partitions = _partitions(context, ref, infos.get(TopicRef(*ref[:2])))
         if partitions is None:
-            stats[scope] = None
+            stats[ref] = None
             continue
-        dead_letters = letters[scope.stream].get(dead_letter_topic(scope).topic, 0)
-        stats[scope] = _stats(context, scope, partitions, dead_letters)
-        behind[scope] = tuple(each.partition_id for each in partitions if each.lag)
+        dead_letters = letters[ref.stream].get(dead_letter_topic(ref).topic, 0)
+        stats[ref] = _stats(context, ref, partitions, dead_letters)
+        behind[ref] = tuple(each.partition_id for each in partitions if each.lag)
         if is_room(offsets):
-            offsets |= {(scope, each.partition_id): _first_unsettled(each) for each in partitions if each.lag}
+            offsets |= {(ref, each.partition_id): _first_unsettled(each) for each in partitions if each.lag}
         # To count what is out of a large group takes a millisecond.
         await asyncio.sleep(0)
     await oldest.look(offsets, deadline=deadline)
     now_us = context.clock.now_us()
     return {
-        scope: each and each._replace(oldest_age_s=_age_s(oldest, scope, behind[scope], now_us))
-        for scope, each in stats.items()
+        ref: each and each._replace(oldest_age_s=_age_s(oldest, ref, behind[ref], now_us))
+        for ref, each in stats.items()
     }
 
 
-def _age_s(oldest: OldestMessages, scope: Scope, partition_ids: tuple[int, ...], now_us: int) -> float | None:
+def _age_s(
+    oldest: OldestMessages, ref: GroupRef, partition_ids: tuple[int, ...], now_us: int
+) -> float | None:
     if not partition_ids:
         return 0.0
-    stored_us = oldest.stored_us(scope, partition_ids)
+    stored_us = oldest.stored_us(ref, partition_ids)
     # The clock of the log may be ahead of ours.
     return None if stored_us is None else max(0.0, (now_us - stored_us) / 1_000_000)
 
 
-def _partitions(context: Context, scope: Scope, info: TopicInfo | None) -> list[GroupPartition] | None:
-    group, now_us = context.replica.ledger.groups.get(scope), context.replica.now_us()
+def _partitions(context: GroupsContext, ref: GroupRef, info: TopicInfo | None) -> list[GroupPartition] | None:
+    group, now_us = context.replica.ledger.groups.get(ref), context.replica.now_us()
     if group is None or info is None:
         return None
     return [_progress(each, group.partitions.get(each.id), None, now_us) for each in info.partitions]
@@ -111,9 +113,9 @@ def _first_unsettled(partition: GroupPartition) -> int:
 
 
 def _stats(
-    context: Context, scope: Scope, partitions: Sequence[GroupPartition], dead_letters: int
+    context: GroupsContext, ref: GroupRef, partitions: Sequence[GroupPartition], dead_letters: int
 ) -> GroupStats:
-    group, now_us = context.replica.ledger.groups[scope], context.replica.now_us()
+    group, now_us = context.replica.ledger.groups[ref], context.replica.now_us()
     return GroupStats(
         sum(each.lag for each in partitions),
         sum(each.in_flight for each in partitions),
@@ -160,7 +162,7 @@ async def _infos(
 
 async def seek_starts(
     log: MessageLog, topic: TopicRef, to: SeekTo | Mapping[int, SeekTo], *, deadline: Deadline
-) -> tuple[Start, ...]:
+) -> tuple[PartitionStart, ...]:
     """
     The offsets that *to* means, by partition.
 
@@ -172,15 +174,17 @@ async def seek_starts(
     if not known.keys() >= targets.keys():
         raise PartitionNotFound
 
-    async def start(partition_id: int) -> Start:
+    async def start(partition_id: int) -> PartitionStart:
         partition, to = known[partition_id], targets[partition_id]
         match to:
             case Last():
-                return Start(partition.id, partition.end_offset)
+                return PartitionStart(partition.id, partition.end_offset)
             case FromOffset(offset):
-                return Start(partition.id, max(0, min(offset, partition.end_offset)))
+                return PartitionStart(partition.id, max(0, min(offset, partition.end_offset)))
             case First() | FromTimestamp():
                 page = await log.read(topic, partition.id, to, count=1, deadline=deadline)
-                return Start(partition.id, page.messages[0].offset if page.messages else page.end_offset)
+                return PartitionStart(
+                    partition.id, page.messages[0].offset if page.messages else page.end_offset
+                )
 
     return tuple(await some_at_once(start, sorted(targets), GROUP_READS_AT_ONCE))

@@ -21,12 +21,12 @@ from bridge.groups.records import (
     Acknowledge,
     Advance,
     DeleteGroup,
+    GroupRef,
     Heartbeat,
     Lease,
     Leave,
     Open,
     Record,
-    Scope,
     Seek,
     decoded,
 )
@@ -65,11 +65,11 @@ class MemberState(NamedTuple):
 
     member_id: int
     until_us: int
-    scopes: tuple[Scope, ...]
+    refs: tuple[GroupRef, ...]
 
 
 class GroupState(NamedTuple):
-    scope: Scope
+    ref: GroupRef
     used_us: int
     partitions: tuple[tuple[int, GroupPartitionState], ...]
 
@@ -125,10 +125,10 @@ class Ledger:
         self.offset = state.offset
         self.now_us = state.now_us
         self.skipped = 0
-        self.groups: dict[Scope, Group] = {}
+        self.groups: dict[GroupRef, Group] = {}
         self._members = {each.member_id: each for each in state.members}
         for each in state.groups:
-            group = self.groups[each.scope] = Group(each.used_us)
+            group = self.groups[each.ref] = Group(each.used_us)
             group.partitions = {partition_id: Partition(found) for partition_id, found in each.partitions}
         self.partitions_count = sum(len(group.partitions) for group in self.groups.values())
         self.held_count = sum(group.held_count for group in self.groups.values())
@@ -137,21 +137,21 @@ class Ledger:
         """All of it; two ledgers that applied the same records are equal."""
         groups = tuple(
             GroupState(
-                scope,
+                ref,
                 group.used_us,
                 tuple((each, found.state()) for each, found in sorted(group.partitions.items())),
             )
-            for scope, group in sorted(self.groups.items())
+            for ref, group in sorted(self.groups.items())
         )
         return LedgerState(self.offset, self.now_us, tuple(sorted(self._members.values())), groups)
 
-    def members(self, scope: Scope | None = None, *, now_us: int) -> tuple[int, ...]:
-        """The processes alive at *now_us*, those with receivers in *scope* where one is given; in order."""
+    def members(self, ref: GroupRef | None = None, *, now_us: int) -> tuple[int, ...]:
+        """The processes alive at *now_us*, those with receivers in *ref* where one is given; in order."""
         return tuple(
             sorted(
                 each.member_id
                 for each in self._members.values()
-                if each.until_us > now_us and (scope is None or scope in each.scopes)
+                if each.until_us > now_us and (ref is None or ref in each.refs)
             )
         )
 
@@ -183,11 +183,11 @@ class Ledger:
             case Seek() | Advance():
                 self._move(record)
             case DeleteGroup():
-                self._delete(record.scope)
+                self._delete(record.ref)
             case _:
-                group = self.groups.get(record.scope)
+                group = self.groups.get(record.ref)
                 if group is not None and group.used_us == record.used_us:
-                    self._delete(record.scope)
+                    self._delete(record.ref)
         return AppliedRecord(record, result)
 
     def _heartbeat(self, record: Heartbeat) -> None:
@@ -196,16 +196,16 @@ class Ledger:
             del members[gone]
         if record.member_id in members or len(members) < limits.GROUP_MEMBERS_MAX:
             until_us = self.now_us + record.ttl_ms * 1000
-            members[record.member_id] = MemberState(record.member_id, until_us, record.scopes)
+            members[record.member_id] = MemberState(record.member_id, until_us, record.refs)
 
     # --- groups -------------------------------------------------------------------------------------------------
 
     def _open(self, record: Open) -> None:
-        if record.scope not in self.groups:
+        if record.ref not in self.groups:
             if len(self.groups) >= limits.GROUPS_MAX:
                 return
-            self.groups[record.scope] = Group(self.now_us)
-        partitions = self._used(record.scope)
+            self.groups[record.ref] = Group(self.now_us)
+        partitions = self._used(record.ref)
         for partition_id, offset, _ in record.starts:
             if self.partitions_count >= limits.GROUP_PARTITIONS_MAX:
                 return
@@ -213,14 +213,14 @@ class Ledger:
                 partitions[partition_id] = Partition.starting(offset)
                 self.partitions_count += 1
 
-    def _delete(self, scope: Scope) -> None:
-        group = self.groups.pop(scope, None)
+    def _delete(self, ref: GroupRef) -> None:
+        group = self.groups.pop(ref, None)
         if group is not None:
             self.partitions_count -= len(group.partitions)
             self.held_count -= group.held_count
 
     def _move(self, record: Seek | Advance) -> None:
-        partitions = self._used(record.scope)
+        partitions = self._used(record.ref)
         for partition_id, offset, epoch in record.starts:
             partition = partitions.get(partition_id)
             if partition is None or epoch not in (-1, partition.epoch):
@@ -235,7 +235,7 @@ class Ledger:
     # --- messages -----------------------------------------------------------------------------------------------
 
     def _lease(self, record: Lease) -> LeaseResult:
-        partitions = self._used(record.scope)
+        partitions = self._used(record.ref)
         until_us = self.now_us + record.visibility_ms * 1000
         given = []
         for partition_id, ranges in record.asked:
@@ -256,7 +256,7 @@ class Ledger:
         return LeaseResult(until_us, tuple(given))
 
     def _acknowledge(self, record: Acknowledge) -> AckResult:
-        partitions = self._used(record.scope)
+        partitions = self._used(record.ref)
         until_us = self.now_us + record.delay_ms * 1000
         outcomes: dict[tuple[int, int, int], AckOutcome] = {}
         for partition_id, lease_id, ranges in record.leased:
@@ -270,9 +270,9 @@ class Ledger:
             self.held_count += partition.held_count - before
         return AckResult(until_us, outcomes)
 
-    def _used(self, scope: Scope) -> dict[int, Partition]:
+    def _used(self, ref: GroupRef) -> dict[int, Partition]:
         """The partitions of a group that a record concerns."""
-        group = self.groups.get(scope)
+        group = self.groups.get(ref)
         if group is None:
             return {}
         group.used_us = self.now_us

@@ -32,13 +32,13 @@ from bridge.groups.pending_records import PendingRecords, random_ids, with_outco
 from bridge.groups.records import (
     AckKind,
     Acknowledge,
+    GroupRef,
     Heartbeat,
     Lease,
     LeasedRanges,
     Leave,
     OffsetRange,
     Record,
-    Scope,
     encoded,
 )
 from bridge.groups.tokens import Tokens
@@ -105,11 +105,11 @@ class LedgerReplica:
         """The ledger's time, never ahead of it: its newest stamp and what has passed here since it was read."""
         return self.ledger.now_us + int((self._clock.monotonic_s() - self._applied_s) * 1_000_000)
 
-    def tokens(self, scope: Scope) -> Tokens:
+    def tokens(self, ref: GroupRef) -> Tokens:
         """The tokens of a group; the ledger was started at some time."""
         if self._token_key is None:
             raise RuntimeError("the key of the tokens is not known before the ledger is started")
-        return Tokens(scope, self._token_key)
+        return Tokens(ref, self._token_key)
 
     @property
     def has_token_key(self) -> bool:
@@ -151,7 +151,7 @@ class LedgerReplica:
 
     async def lease(
         self,
-        scope: Scope,
+        ref: GroupRef,
         asked: tuple[tuple[int, tuple[OffsetRange, ...]], ...],
         *,
         visibility_ms: int,
@@ -159,12 +159,12 @@ class LedgerReplica:
         deadline: Deadline,
     ) -> tuple[int, LeaseResult]:
         """The lease of what is free of *asked*, by its id; as `write`."""
-        record = Lease(self.new_id(), scope, visibility_ms, counted, asked)
+        record = Lease(self.new_id(), ref, visibility_ms, counted, asked)
         return record.id, cast("LeaseResult", await self.write(record, deadline=deadline))
 
     async def acknowledge(
         self,
-        scope: Scope,
+        ref: GroupRef,
         kind: AckKind,
         leased: Sequence[LeasedRanges],
         *,
@@ -172,7 +172,7 @@ class LedgerReplica:
         deadline: Deadline,
     ) -> AckResult:
         """What became of each message of *leased*; as `write`, and to write it again does no harm."""
-        record = Acknowledge(self.new_id(), scope, kind, delay_ms, tuple(leased))
+        record = Acknowledge(self.new_id(), ref, kind, delay_ms, tuple(leased))
         return cast("AckResult", await self.write(record, deadline=deadline))
 
     async def write(self, record: Record, *, deadline: Deadline) -> Result:

@@ -19,8 +19,8 @@ from bridge.groups.assignment import assigned_partitions, is_leader
 from bridge.groups.inspection import group_stats
 from bridge.groups.ledger import Group, Ledger
 from bridge.groups.oldest_messages import OldestMessages
-from bridge.groups.records import ExpireGroup, Heartbeat, Leave, Record, Scope
-from bridge.groups.served_groups import Context, ServedGroups
+from bridge.groups.records import ExpireGroup, GroupRef, Heartbeat, Leave, Record
+from bridge.groups.served_groups import GroupsContext, ServedGroups
 from bridge.groups.values import consumer_name
 from bridge.messagelog import TopicRef
 from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
@@ -30,7 +30,7 @@ _TIMEOUT_S: Final = 5.0
 _TTL_US: Final = limits.GROUP_MEMBER_TTL_MS * 1000
 _HEARTBEAT_US: Final = _TTL_US // 3
 #: A partition of a group, and its low-water mark: the offset before it is to be committed.
-_Commit: TypeAlias = tuple[Scope, int, int]
+_Commit: TypeAlias = tuple[GroupRef, int, int]
 
 
 class Maintenance:
@@ -43,12 +43,12 @@ class Maintenance:
 
     Attributes:
         due: set where the next turn should not wait for its second.
-        scopes: the groups that this process last said it serves.
+        refs: the groups that this process last said it serves.
     """
 
     def __init__(
         self,
-        context: Context,
+        context: GroupsContext,
         served_groups: ServedGroups,
         metrics: GroupMetrics,
         *,
@@ -56,7 +56,7 @@ class Maintenance:
         unused_s_max: float,
     ) -> None:
         self.due = asyncio.Event()
-        self.scopes: tuple[Scope, ...] = ()
+        self.refs: tuple[GroupRef, ...] = ()
         self._context = context
         self._replica = context.replica
         self._oldest = OldestMessages(context.log)
@@ -68,9 +68,9 @@ class Maintenance:
         self._ledger: Ledger | None = None
         self._heartbeat_us = 0
         #: What was committed last, by this process.
-        self._committed: dict[tuple[Scope, int], int] = {}
+        self._committed: dict[tuple[GroupRef, int], int] = {}
         #: The state of each group, and who served it, when its offsets were last looked at.
-        self._seen: dict[Scope, tuple[int, int, tuple[int, ...]]] = {}
+        self._seen: dict[GroupRef, tuple[int, int, tuple[int, ...]]] = {}
 
     async def run(self) -> NoReturn:
         """Turn after turn, a second from each other, while the ledger is followed; ends by cancellation only."""
@@ -96,7 +96,7 @@ class Maintenance:
     async def turn(self) -> None:
         """All that is due; what could not be done raises `LogError`, and is done again at the next turn."""
         self._served_groups.tidy()
-        await self.heartbeat(self._served_groups.scopes)
+        await self.heartbeat(self._served_groups.refs)
         await self.commit_offsets()
         await self.snapshot()
         await self._served_groups.look()
@@ -115,9 +115,9 @@ class Maintenance:
 
     # --- membership and snapshots -------------------------------------------------------------------------------
 
-    async def heartbeat(self, scopes: tuple[Scope, ...]) -> None:
+    async def heartbeat(self, refs: tuple[GroupRef, ...]) -> None:
         """
-        Say that this process lives and serves *scopes*, where that is due or they have changed.
+        Say that this process lives and serves *refs*, where that is due or they have changed.
 
         It is due by the ledger's own time, which stands still where no group is used: then nobody writes to say that he
         is there. What others say of themselves does not count as use, else all would answer each other for ever.
@@ -127,15 +127,15 @@ class Maintenance:
         """
         replica = self._replica
         due = replica.active_us - self._heartbeat_us >= _HEARTBEAT_US or self.is_out
-        if scopes == self.scopes and not (due and scopes):
+        if refs == self.refs and not (due and refs):
             return
-        if not scopes:
+        if not refs:
             await self.leave()
             return
         await self._write(
-            Heartbeat(replica.new_id(), self._context.member_id, limits.GROUP_MEMBER_TTL_MS, scopes)
+            Heartbeat(replica.new_id(), self._context.member_id, limits.GROUP_MEMBER_TTL_MS, refs)
         )
-        self.scopes = scopes
+        self.refs = refs
         self._ledger, self._heartbeat_us = replica.ledger, replica.ledger.now_us
 
     @property
@@ -146,9 +146,9 @@ class Maintenance:
 
     async def leave(self) -> None:
         """Say that this process serves no group any more, if it said that it did."""
-        if self.scopes:
+        if self.refs:
             await self._write(Leave(self._replica.new_id(), self._context.member_id))
-            self.scopes = ()
+            self.refs = ()
 
     async def snapshot(self, *, at_once: bool = False) -> None:
         """Store the ledger's state, where this process is the one that does, or nobody has said that he is there."""
@@ -173,27 +173,27 @@ class Maintenance:
         for gone in self._seen.keys() - ledger.groups.keys():
             self.forget(gone)
         everybody = ledger.members(now_us=now_us) or (member_id,)
-        for scope, group in ledger.groups.items():
+        for ref, group in ledger.groups.items():
             # Where nobody receives any more, somebody must: acks still come.
-            members = ledger.members(scope, now_us=now_us) or everybody
+            members = ledger.members(ref, now_us=now_us) or everybody
             seen = (id(group), group.changes, members)
-            if self._seen.get(scope) == seen:
+            if self._seen.get(ref) == seen:
                 continue
-            self._seen[scope] = seen
+            self._seen[ref] = seen
             count = 1 + max(group.partitions, default=-1)
-            for partition_id in assigned_partitions(member_id, members, scope, count):
+            for partition_id in assigned_partitions(member_id, members, ref, count):
                 if partition_id in group.partitions:
-                    yield from self._unstored(scope, group, partition_id)
+                    yield from self._unstored(ref, group, partition_id)
 
-    def _unstored(self, scope: Scope, group: Group, partition_id: int) -> Iterator[_Commit]:
+    def _unstored(self, ref: GroupRef, group: Group, partition_id: int) -> Iterator[_Commit]:
         low = group.partitions[partition_id].low
-        if self._committed.get((scope, partition_id), 0) != low:
-            yield scope, partition_id, low
+        if self._committed.get((ref, partition_id), 0) != low:
+            yield ref, partition_id, low
 
     async def _commit(self, commit: _Commit) -> None:
-        scope, partition_id, low = commit
+        ref, partition_id, low = commit
         log, deadline = self._context.log, self._deadline()
-        topic, consumer = TopicRef(scope.stream, scope.topic), consumer_name(scope.group)
+        topic, consumer = TopicRef(ref.stream, ref.topic), consumer_name(ref.group)
         try:
             if low:
                 await log.store_offset(topic, partition_id, consumer, low - 1, deadline=deadline)
@@ -201,17 +201,17 @@ class Maintenance:
                 await log.delete_offset(topic, partition_id, consumer, deadline=deadline)
         except RequestError as error:
             # The topic is gone or was emptied: the next receiver finds out. Not tried again for the same offset.
-            _log.info("group_mark_refused", **scope._asdict(), partition_id=partition_id, reason=error.code)
+            _log.info("group_mark_refused", **ref._asdict(), partition_id=partition_id, reason=error.code)
         except LogError as error:
             _log.debug("group_mark_put_off", reason=error.code)
-            self._seen.pop(scope, None)
+            self._seen.pop(ref, None)
             return
-        self._committed[scope, partition_id] = low
+        self._committed[ref, partition_id] = low
 
-    def forget(self, scope: Scope) -> None:
+    def forget(self, ref: GroupRef) -> None:
         """The group is no more."""
-        self._seen.pop(scope, None)
-        for key in [each for each in self._committed if each[0] == scope]:
+        self._seen.pop(ref, None)
+        for key in [each for each in self._committed if each[0] == ref]:
             del self._committed[key]
 
     # --- how groups stand, and which are over -------------------------------------------------------------------
@@ -232,23 +232,23 @@ class Maintenance:
 
     async def measure_once(self) -> None:
         """Tell how every group stands, whoever uses it or not, and end those that nobody used for long."""
-        stats: dict[Scope, GroupStats | None] | None = None
+        stats: dict[GroupRef, GroupStats | None] | None = None
         try:
             if self._replica.is_known:
                 deadline = Deadline.after(limits.GROUP_STATS_TIMEOUT_S, self._context.clock)
                 stats = await group_stats(self._context, self._oldest, deadline=deadline)
         finally:
             self._metrics.groups_measured(
-                None if stats is None else {(*scope,): each for scope, each in stats.items()}
+                None if stats is None else {(*ref,): each for ref, each in stats.items()}
             )
-        for scope, each in (stats or {}).items():
-            group = self._replica.ledger.groups.get(scope)
-            if group is not None and self._is_over(scope, group, topic_is_there=each is not None):
-                await self._expire(scope, group, keep_offsets=each is not None)
+        for ref, each in (stats or {}).items():
+            group = self._replica.ledger.groups.get(ref)
+            if group is not None and self._is_over(ref, group, topic_is_there=each is not None):
+                await self._expire(ref, group, keep_offsets=each is not None)
 
-    def _is_over(self, scope: Scope, group: Group, *, topic_is_there: bool) -> bool:
+    def _is_over(self, ref: GroupRef, group: Group, *, topic_is_there: bool) -> bool:
         """Whether a group is of no use any more; who receives without getting anything uses it too."""
-        served = self._served_groups.get(scope)
+        served = self._served_groups.get(ref)
         if served is not None and served.receivers:
             return False
         unused_s = (self._context.clock.now_us() - group.used_us) / 1_000_000
@@ -256,11 +256,11 @@ class Maintenance:
             unused_s = min(unused_s, served.idle_s)
         return not topic_is_there or 0 < self._unused_s_max <= unused_s
 
-    async def _expire(self, scope: Scope, group: Group, *, keep_offsets: bool) -> None:
+    async def _expire(self, ref: GroupRef, group: Group, *, keep_offsets: bool) -> None:
         """End a group that nobody uses any more, unless somebody does meanwhile; its committed offsets stay in the log."""
         if keep_offsets:
             for partition_id in tuple(group.partitions):
-                for commit in self._unstored(scope, group, partition_id):
+                for commit in self._unstored(ref, group, partition_id):
                     await self._commit(commit)
-        await self._write(ExpireGroup(self._replica.new_id(), scope, group.used_us))
-        _log.info("group_expired", **scope._asdict(), used_us=group.used_us)
+        await self._write(ExpireGroup(self._replica.new_id(), ref, group.used_us))
+        _log.info("group_expired", **ref._asdict(), used_us=group.used_us)

@@ -7,12 +7,12 @@ from typing import TypeAlias
 from bridge.clock import Deadline
 from bridge.errors import NotFound
 from bridge.flow.timers import some_at_once
-from bridge.groups.records import Scope
+from bridge.groups.records import GroupRef
 from bridge.limits import GROUP_AGES_MAX, GROUP_AGES_READ_MAX, GROUP_READS_AT_ONCE
 from bridge.messagelog import FromOffset, MessageLog, TopicRef
 
 #: A partition of a group.
-Place: TypeAlias = tuple[Scope, int]
+Place: TypeAlias = tuple[GroupRef, int]
 
 
 class OldestMessages:
@@ -43,8 +43,8 @@ class OldestMessages:
         moved.sort(key=lambda place: read_before.get(place, -1))
 
         async def read(place: Place) -> None:
-            scope, partition_id = place
-            topic, first = TopicRef(scope.stream, scope.topic), FromOffset(offsets[place])
+            ref, partition_id = place
+            topic, first = TopicRef(ref.stream, ref.topic), FromOffset(offsets[place])
             with suppress(NotFound):
                 page = await self._log.read(topic, partition_id, first, count=1, deadline=deadline)
                 for message in page.messages:
@@ -53,9 +53,9 @@ class OldestMessages:
 
         await some_at_once(read, moved[:GROUP_AGES_READ_MAX], GROUP_READS_AT_ONCE)
 
-    def stored_us(self, scope: Scope, partition_ids: tuple[int, ...]) -> int | None:
+    def stored_us(self, ref: GroupRef, partition_ids: tuple[int, ...]) -> int | None:
         """The earliest time in these partitions, of which there is one at least; None where one of them is not known."""
-        known = [self._known.get((scope, partition_id)) for partition_id in partition_ids]
+        known = [self._known.get((ref, partition_id)) for partition_id in partition_ids]
         times = [each[1] for each in known if each is not None]
         return min(times) if len(times) == len(known) else None
 

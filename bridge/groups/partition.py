@@ -58,7 +58,7 @@ class GroupPartitionState(NamedTuple):
     held: tuple[HeldState, ...]
 
 
-class _Held(Struct, gc=False):
+class _HeldLease(Struct, gc=False):
     lease_id: int
     until_us: int
     deliveries: int
@@ -115,7 +115,7 @@ class Partition:
         self.epoch = state.epoch
         self.frontier = state.frontier
         self._free = FreeRanges(state.free)
-        self._held = {each.offset: _Held(*each[1:]) for each in state.held}
+        self._held = {each.offset: _HeldLease(*each[1:]) for each in state.held}
         # Derived, never stored: a heap of the ends of those that are out, and those seen to have ended.
         self._ends = sorted((held.until_us, offset) for offset, held in self._held.items())
         self._came_back: dict[int, None] = {}
@@ -189,7 +189,7 @@ class Partition:
                     if room <= 0 or not self._take(offset):
                         continue
                     room -= 1
-                    held = self._held[offset] = _Held(_NOBODY, 0, 0)
+                    held = self._held[offset] = _HeldLease(_NOBODY, 0, 0)
                 elif held.until_us > now_us:
                     continue
                 held.deliveries += counted
@@ -278,7 +278,7 @@ class Partition:
         self.frontier = offset + 1
         return True
 
-    def _put_out(self, offset: int, held: _Held, lease_id: int, until_us: int) -> None:
+    def _put_out(self, offset: int, held: _HeldLease, lease_id: int, until_us: int) -> None:
         held.lease_id = lease_id
         held.until_us = until_us
         self._came_back.pop(offset, None)

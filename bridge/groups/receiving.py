@@ -13,14 +13,14 @@ from bridge.groups.dead_letters import dead_letter, dead_letter_topic
 from bridge.groups.records import (
     AckKind,
     Advance,
+    GroupRef,
     LeasedRanges,
     OffsetRange,
-    Scope,
+    PartitionStart,
     Seek,
-    Start,
     offset_ranges,
 )
-from bridge.groups.served_groups import Context, Reservation, ServedGroup, ServedGroups
+from bridge.groups.served_groups import GroupsContext, Reservation, ServedGroup, ServedGroups
 from bridge.groups.tokens import Token
 from bridge.groups.values import Delivery
 from bridge.messagelog import Appender, Message, NewMessage, ToPartition, TopicRef, ensure_topic
@@ -47,14 +47,14 @@ class _ReadMessages(NamedTuple):
 
     lease: dict[int, list[Message]]
     dead: dict[int, list[Message]]
-    trimmed: list[Start]
+    trimmed: list[PartitionStart]
 
 
 class Receiving:
     """Hands out the messages of all groups of a process."""
 
     def __init__(
-        self, context: Context, served_groups: ServedGroups, appender: Appender, metrics: GroupMetrics
+        self, context: GroupsContext, served_groups: ServedGroups, appender: Appender, metrics: GroupMetrics
     ) -> None:
         self._context = context
         self._replica = context.replica
@@ -97,7 +97,7 @@ class Receiving:
             else:
                 await served.wait_for(change, left_s)
                 # Partitions may have come, or the group was deleted meanwhile.
-                await self._served_groups.open(served.scope, deadline)
+                await self._served_groups.open(served.ref, deadline)
 
     async def _attempt(
         self,
@@ -120,7 +120,7 @@ class Receiving:
         try:
             found = await self._read(served, reserved, options, deadline)
             if found.trimmed:
-                record = Advance(self._replica.new_id(), served.scope, tuple(found.trimmed))
+                record = Advance(self._replica.new_id(), served.ref, tuple(found.trimmed))
                 await self._replica.write(record, deadline=deadline)
             for each in reserved:
                 if each.partition_id in found.dead:
@@ -129,7 +129,7 @@ class Receiving:
                     self._start(self._dead_letter(served, each, dead, options.max_deliveries))
             if not found.lease:
                 return ()
-            given = await self._lease(served.scope, found.lease, options, deadline)
+            given = await self._lease(served.ref, found.lease, options, deadline)
             wake = len(given) < sum(len(each.offsets) for each in reserved)
             return given
         finally:
@@ -161,7 +161,7 @@ class Receiving:
                     await self._check_anew(served, partition_id, frontier, deadline)
                 continue
             if page.first_offset > offsets[0]:
-                found.trimmed.append(Start(partition_id, page.first_offset, partition.epoch))
+                found.trimmed.append(PartitionStart(partition_id, page.first_offset, partition.epoch))
             for message in page.messages:
                 is_dead = partition.deliveries(message.offset) >= options.max_deliveries
                 size_bytes += 0 if is_dead else len(message.payload)
@@ -171,18 +171,18 @@ class Receiving:
         return found
 
     async def _lease(
-        self, scope: Scope, messages: dict[int, list[Message]], options: ReceiveOptions, deadline: Deadline
+        self, ref: GroupRef, messages: dict[int, list[Message]], options: ReceiveOptions, deadline: Deadline
     ) -> tuple[Delivery, ...]:
         clock = self._context.clock
         asked = tuple((each, _ranges(some)) for each, some in messages.items())
         sent_s = clock.monotonic_s()
         lease_id, result = await self._replica.lease(
-            scope, asked, visibility_ms=options.visibility_ms, deadline=deadline
+            ref, asked, visibility_ms=options.visibility_ms, deadline=deadline
         )
         left_s = sent_s + options.visibility_ms / 1000 - clock.monotonic_s()
         deliveries: list[Delivery] = []
         back: list[Token] = []
-        tokens = self._replica.tokens(scope)
+        tokens = self._replica.tokens(ref)
         for partition_id, granted in result.granted:
             by_offset = {each.offset: each for each in messages[partition_id]}
             for offset, count in granted:
@@ -192,10 +192,10 @@ class Receiving:
                 else:
                     text = tokens.text(token)
                     deliveries.append(Delivery(text, partition_id, by_offset[offset], count, result.until_us))
-        self.give_back(scope, back)
+        self.give_back(ref, back)
         if deliveries:
             redelivered = sum(each.delivery_count > 1 for each in deliveries)
-            self._metrics.group_delivered(*scope, messages=len(deliveries), redelivered=redelivered)
+            self._metrics.group_delivered(*ref, messages=len(deliveries), redelivered=redelivered)
         return tuple(deliveries)
 
     async def _check_anew(
@@ -213,27 +213,27 @@ class Receiving:
         info = await self._context.log.topic(served.topic, deadline=deadline)
         if any(each.id == partition_id and each.end_offset < frontier for each in info.partitions):
             served.began_anew(partition_id)
-            _log.warning("group_partition_began_anew", **served.scope._asdict(), partition_id=partition_id)
-            start = Start(partition_id, 0, partition.epoch)
-            await self._replica.write(Seek(self._replica.new_id(), served.scope, (start,)), deadline=deadline)
+            _log.warning("group_partition_began_anew", **served.ref._asdict(), partition_id=partition_id)
+            start = PartitionStart(partition_id, 0, partition.epoch)
+            await self._replica.write(Seek(self._replica.new_id(), served.ref, (start,)), deadline=deadline)
 
     # --- beside requests ----------------------------------------------------------------------------------------
 
-    def give_back(self, scope: Scope, tokens: Sequence[Token]) -> None:
+    def give_back(self, ref: GroupRef, tokens: Sequence[Token]) -> None:
         """Free messages of leases that never reached a consumer; not counted as given."""
         if tokens:
             leased, deadline = leased_ranges(tokens), self._aside_deadline()
-            self._start(self._replica.acknowledge(scope, AckKind.RELEASE, leased, deadline=deadline))
+            self._start(self._replica.acknowledge(ref, AckKind.RELEASE, leased, deadline=deadline))
 
     async def _dead_letter(
         self, served: ServedGroup, reserved: Reservation, messages: Sequence[Message], max_deliveries: int
     ) -> None:
         """Move messages to the dead-letter topic, if this process wins them."""
-        scope, replica, deadline = served.scope, self._replica, self._aside_deadline()
+        ref, replica, deadline = served.ref, self._replica, self._aside_deadline()
         partition_id = reserved.partition_id
         try:
             lease_id, result = await replica.lease(
-                scope,
+                ref,
                 ((partition_id, _ranges(messages)),),
                 visibility_ms=limits.GROUP_DEAD_LETTER_LEASE_MS,
                 counted=False,
@@ -245,17 +245,17 @@ class Receiving:
             if spared:
                 # A delivery was taken back since they were read. To give them back would take back another one.
                 leased = LeasedRanges(partition_id, lease_id, _ranges(spared))
-                await replica.acknowledge(scope, AckKind.NACK, [leased], deadline=deadline)
+                await replica.acknowledge(ref, AckKind.NACK, [leased], deadline=deadline)
             if not dead:
                 return
-            letters = [dead_letter(scope, partition_id, each, deliveries=won[each.offset]) for each in dead]
-            await self._store(dead_letter_topic(scope), letters, deadline)
+            letters = [dead_letter(ref, partition_id, each, deliveries=won[each.offset]) for each in dead]
+            await self._store(dead_letter_topic(ref), letters, deadline)
             leased = LeasedRanges(partition_id, lease_id, _ranges(dead))
-            await replica.acknowledge(scope, AckKind.ACK, [leased], deadline=deadline)
-            self._metrics.group_dead_lettered(*scope, messages=len(dead))
+            await replica.acknowledge(ref, AckKind.ACK, [leased], deadline=deadline)
+            self._metrics.group_dead_lettered(*ref, messages=len(dead))
             _log.warning(
                 "group_dead_letters",
-                **scope._asdict(),
+                **ref._asdict(),
                 partition_id=partition_id,
                 first_offset=dead[0].offset,
                 messages=len(dead),

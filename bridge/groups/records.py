@@ -33,7 +33,7 @@ class AckKind(IntEnum):
     RELEASE = 3
 
 
-class Scope(NamedTuple):
+class GroupRef(NamedTuple):
     """A group: its name counts within one topic."""
 
     stream: _Name
@@ -48,7 +48,7 @@ class OffsetRange(NamedTuple):
     stop: _Offset
 
 
-class Start(NamedTuple):
+class PartitionStart(NamedTuple):
     """Where a partition is taken up: *offset* is the next one; *epoch* of the state that this replaces, -1 for any."""
 
     partition_id: _Partition
@@ -75,7 +75,9 @@ class LeasedRanges(NamedTuple):
     ranges: Annotated[tuple[OffsetRange, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
 
 
-_Starts: TypeAlias = Annotated[tuple[Start, ...], Meta(min_length=1, max_length=limits.PARTITIONS_MAX)]
+_Starts: TypeAlias = Annotated[
+    tuple[PartitionStart, ...], Meta(min_length=1, max_length=limits.PARTITIONS_MAX)
+]
 _Ranges: TypeAlias = Annotated[
     tuple[OffsetRange, ...], Meta(min_length=1, max_length=limits.GROUP_RECEIVE_MESSAGES_MAX)
 ]
@@ -90,14 +92,14 @@ class _Record(Struct, frozen=True, array_like=True, gc=False, forbid_unknown_fie
 class Open(_Record, frozen=True, array_like=True, gc=False, tag=1):
     """Take up the partitions that the ledger does not know yet."""
 
-    scope: Scope
+    ref: GroupRef
     starts: _Starts
 
 
 class Lease(_Record, frozen=True, array_like=True, gc=False, tag=2):
     """Give these messages out, as far as they are free, for *visibility_ms*; *counted* as a delivery or not."""
 
-    scope: Scope
+    ref: GroupRef
     visibility_ms: Annotated[int, Meta(ge=1, le=limits.GROUP_VISIBILITY_MS_MAX)]
     counted: bool
     asked: Annotated[tuple[_Asked, ...], Meta(min_length=1, max_length=limits.GROUP_RECORD_PARTS_MAX)]
@@ -106,7 +108,7 @@ class Lease(_Record, frozen=True, array_like=True, gc=False, tag=2):
 class Acknowledge(_Record, frozen=True, array_like=True, gc=False, tag=3):
     """Ack, nack, extend or release; *delay_ms* is the new time out, or the delay of a nack."""
 
-    scope: Scope
+    ref: GroupRef
     kind: AckKind
     delay_ms: Annotated[int, Meta(ge=0, le=limits.GROUP_NACK_DELAY_MS_MAX)]
     leased: Annotated[tuple[LeasedRanges, ...], Meta(min_length=1, max_length=limits.GROUP_TOKENS_MAX)]
@@ -115,27 +117,27 @@ class Acknowledge(_Record, frozen=True, array_like=True, gc=False, tag=3):
 class Seek(_Record, frozen=True, array_like=True, gc=False, tag=4):
     """Forget leases, acks and counts of these partitions and go on at another offset."""
 
-    scope: Scope
+    ref: GroupRef
     starts: _Starts
 
 
 class Advance(_Record, frozen=True, array_like=True, gc=False, tag=5):
     """What is before these offsets is no longer in the log."""
 
-    scope: Scope
+    ref: GroupRef
     starts: _Starts
 
 
 class DeleteGroup(_Record, frozen=True, array_like=True, gc=False, tag=6):
     """The group is no more."""
 
-    scope: Scope
+    ref: GroupRef
 
 
 class ExpireGroup(_Record, frozen=True, array_like=True, gc=False, tag=9):
     """The group is no more, if it was last used at *used_us*: its committed offsets are kept: it goes on there if it comes again."""
 
-    scope: Scope
+    ref: GroupRef
     used_us: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
@@ -144,7 +146,7 @@ class Heartbeat(_Record, frozen=True, array_like=True, gc=False, tag=7):
 
     member_id: _Id
     ttl_ms: Annotated[int, Meta(ge=1, le=600_000)]
-    scopes: Annotated[tuple[Scope, ...], Meta(max_length=limits.GROUPS_MAX)]
+    refs: Annotated[tuple[GroupRef, ...], Meta(max_length=limits.GROUPS_MAX)]
 
 
 class Leave(_Record, frozen=True, array_like=True, gc=False, tag=8):

@@ -22,11 +22,11 @@ from bridge.groups.records import (
     Acknowledge,
     DeleteGroup,
     ExpireGroup,
+    GroupRef,
     Lease,
     Open,
-    Scope,
+    PartitionStart,
     Seek,
-    Start,
 )
 from bridge.groups.values import consumer_name
 from bridge.messagelog import MessageLog, TopicRef
@@ -42,7 +42,7 @@ _LINGER_S: Final = 5.0
 _LOOK_TIMEOUT_S: Final = 3.0
 
 
-class Context(NamedTuple):
+class GroupsContext(NamedTuple):
     """What all groups of a process share."""
 
     log: MessageLog
@@ -72,9 +72,9 @@ class ServedGroup:
         change: set, and replaced, whenever there may be more to have.
     """
 
-    def __init__(self, scope: Scope, context: Context) -> None:
-        self.scope = scope
-        self.topic = TopicRef(scope.stream, scope.topic)
+    def __init__(self, ref: GroupRef, context: GroupsContext) -> None:
+        self.ref = ref
+        self.topic = TopicRef(ref.stream, ref.topic)
         self.partitions_count = 0
         self.receivers = 0
         self.used_s = context.clock.monotonic_s()
@@ -99,16 +99,16 @@ class ServedGroup:
     @property
     def partitions(self) -> dict[int, Partition]:
         """Those that the ledger knows."""
-        group = self._context.replica.ledger.groups.get(self.scope)
+        group = self._context.replica.ledger.groups.get(self.ref)
         return {} if group is None else group.partitions
 
     def own_partitions(self) -> tuple[int, ...]:
         """The partitions that this process looks after; all of them before it said that it is there."""
         member_id, ledger = self._context.member_id, self._context.replica.ledger
-        members = ledger.members(self.scope, now_us=ledger.now_us)
+        members = ledger.members(self.ref, now_us=ledger.now_us)
         if member_id not in members:
             return tuple(range(self.partitions_count))
-        return assigned_partitions(member_id, members, self.scope, self.partitions_count)
+        return assigned_partitions(member_id, members, self.ref, self.partitions_count)
 
     def reserve(self, partition_ids: Sequence[int], count: int) -> list[Reservation]:
         """Up to *count* messages, of several partitions in turn; nobody else asks for them until `release`."""
@@ -273,37 +273,37 @@ class ServedGroup:
 class ServedGroups:
     """The groups that this process served lately: opened at first use, given up when nobody came for long."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: GroupsContext) -> None:
         self._context = context
-        self._groups: dict[Scope, ServedGroup] = {}
+        self._groups: dict[GroupRef, ServedGroup] = {}
 
     def __iter__(self) -> Iterator[ServedGroup]:
         return iter(tuple(self._groups.values()))
 
     @property
-    def scopes(self) -> tuple[Scope, ...]:
+    def refs(self) -> tuple[GroupRef, ...]:
         """The groups that somebody receives from, or did a moment ago, and that the ledger knows; in order."""
         lately = (each for each in self if each.idle_s < limits.GROUP_MEMBER_LINGER_S)
-        return tuple(sorted(each.scope for each in lately if each.partitions))
+        return tuple(sorted(each.ref for each in lately if each.partitions))
 
-    def get(self, scope: Scope) -> ServedGroup | None:
-        """That of *scope*, None where nobody used it here lately."""
-        return self._groups.get(scope)
+    def get(self, ref: GroupRef) -> ServedGroup | None:
+        """That of *ref*, None where nobody used it here lately."""
+        return self._groups.get(ref)
 
-    async def open(self, scope: Scope, deadline: Deadline) -> ServedGroup:
+    async def open(self, ref: GroupRef, deadline: Deadline) -> ServedGroup:
         """
-        The group of *scope*, all of whose partitions the ledger knows.
+        The group of *ref*, all of whose partitions the ledger knows.
 
         Raises:
             StreamNotFound, TopicNotFound: if the topic is missing.
             BadRequest: if there are as many groups as there may be.
             LogError: if the ledger or the log could not be asked.
         """
-        topic = TopicRef(scope.stream, scope.topic)
+        topic = TopicRef(ref.stream, ref.topic)
         count = await self._context.log.partitions_count(topic, deadline=deadline)
-        served = self._groups.get(scope)
+        served = self._groups.get(ref)
         if served is None:
-            served = self._groups[scope] = ServedGroup(scope, self._context)
+            served = self._groups[ref] = ServedGroup(ref, self._context)
         served.used_s = self._context.clock.monotonic_s()
         served.partitions_count = count
         try:
@@ -313,7 +313,7 @@ class ServedGroups:
                 self._missing(served)
         except BadRequest:
             if not served.receivers:
-                self._groups.pop(scope, None)
+                self._groups.pop(ref, None)
             raise
         return served
 
@@ -326,7 +326,7 @@ class ServedGroups:
         """
         ledger, known = self._context.replica.ledger, served.partitions
         missing = [each for each in range(served.partitions_count) if each not in known]
-        if missing and served.scope not in ledger.groups and len(ledger.groups) >= limits.GROUPS_MAX:
+        if missing and served.ref not in ledger.groups and len(ledger.groups) >= limits.GROUPS_MAX:
             raise _no_room(
                 f"There are {limits.GROUPS_MAX} groups, as many as there may be", limits.GROUPS_MAX
             )
@@ -336,14 +336,14 @@ class ServedGroups:
         return missing
 
     async def _take_up(self, served: ServedGroup, missing: list[int], deadline: Deadline) -> None:
-        log, replica, consumer = self._context.log, self._context.replica, consumer_name(served.scope.group)
+        log, replica, consumer = self._context.log, self._context.replica, consumer_name(served.ref.group)
 
-        async def start(partition_id: int) -> Start:
+        async def start(partition_id: int) -> PartitionStart:
             stored = await log.stored_offset(served.topic, partition_id, consumer, deadline=deadline)
-            return Start(partition_id, 0 if stored is None else stored.offset + 1)
+            return PartitionStart(partition_id, 0 if stored is None else stored.offset + 1)
 
         starts = await some_at_once(start, missing, limits.GROUP_READS_AT_ONCE)
-        await replica.write(Open(replica.new_id(), served.scope, tuple(starts)), deadline=deadline)
+        await replica.write(Open(replica.new_id(), served.ref, tuple(starts)), deadline=deadline)
 
     async def look(self) -> None:
         """
@@ -362,14 +362,14 @@ class ServedGroups:
                 if count != served.partitions_count:
                     served.changed()
 
-    def applied(self, scope: Scope, applied: AppliedRecord) -> None:
+    def applied(self, ref: GroupRef, applied: AppliedRecord) -> None:
         """A record of this group was applied."""
-        served = self._groups.get(scope)
+        served = self._groups.get(ref)
         if served is not None:
             served.applied(applied)
         elif isinstance(applied.record, DeleteGroup | ExpireGroup):
             # Its topic may have been emptied or made anew: what was read of it holds no more.
-            self._context.ahead.forget(TopicRef(scope.stream, scope.topic))
+            self._context.ahead.forget(TopicRef(ref.stream, ref.topic))
 
     def tidy(self) -> None:
         """Watch no longer for those that nobody waits at, and give up those that nobody came to for long."""
@@ -377,7 +377,7 @@ class ServedGroups:
             if served.idle_s >= _LINGER_S:
                 served.stop_watching()
             if served.idle_s >= limits.GROUP_IDLE_S:
-                del self._groups[served.scope]
+                del self._groups[served.ref]
 
     def end_waits(self) -> None:
         """Who waits at any of them gets nothing, now."""

@@ -11,7 +11,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 
 from bridge.errors import BadRequest
-from bridge.groups.records import Scope
+from bridge.groups.records import GroupRef
 
 #: As strong as the tag is long, twice over; BLAKE2b takes up to 64.
 TOKEN_KEY_BYTES: Final = 32
@@ -37,8 +37,8 @@ class Tokens:
         key: `TOKEN_KEY_BYTES`; whoever has the same reads the same.
     """
 
-    def __init__(self, scope: Scope, key: bytes) -> None:
-        names = "\0".join(scope).encode("utf-8", "surrogatepass")
+    def __init__(self, ref: GroupRef, key: bytes) -> None:
+        names = "\0".join(ref).encode("utf-8", "surrogatepass")
         self._tag = blake2b(names, digest_size=_TAG_BYTES, key=key, person=_PERSON)
 
     def text(self, token: Token) -> str:

@@ -5,7 +5,7 @@ from typing import NamedTuple, TypeAlias
 from bridge import limits
 from bridge.errors import BadRequest
 from bridge.groups.partition import AckOutcome
-from bridge.groups.records import Scope
+from bridge.groups.records import GroupRef
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Message, TopicRef
 from bridge.policy.names import check_name
 
@@ -108,7 +108,7 @@ def bounded(name: str, value: int, minimum: int, maximum: int) -> int:
     return value
 
 
-def scope_of(topic: TopicRef, group: str) -> Scope:
+def ref_of(topic: TopicRef, group: str) -> GroupRef:
     """
     The group of that name of *topic*, whose own names are taken as valid.
 
@@ -122,4 +122,4 @@ def scope_of(topic: TopicRef, group: str) -> Scope:
             path="group",
             limit=limits.GROUP_NAME_CHARS_MAX,
         )
-    return Scope(topic.stream, topic.topic, group)
+    return GroupRef(topic.stream, topic.topic, group)

@@ -38,7 +38,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     messages_count: _Count
 
 
-class _Head(Struct):
+class _Format(Struct):
     format: Annotated[int, Meta(ge=1)]
 
 
@@ -54,7 +54,7 @@ def decode(content: bytes) -> Manifest:
         ConfigError: if it is none, or of a newer format.
     """
     try:
-        if msgspec.json.decode(content, type=_Head).format > FORMAT:
+        if msgspec.json.decode(content, type=_Format).format > FORMAT:
             raise ConfigError((_NEWER,))
         return msgspec.json.decode(content, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -211,7 +211,7 @@ def _pairs_positions(body: bytes) -> Positions:
 # --- version 2: a column of offsets -----------------------------------------------------------------------------------
 
 
-class _Frame(NamedTuple):
+class _OffsetFrame(NamedTuple):
     base: int
     width: int
 
@@ -221,18 +221,18 @@ def _is_row(positions: Positions) -> bool:
     return len(positions) > _PAIRS_MAX and positions[0][0] == 0 and positions[-1][0] == len(positions) - 1
 
 
-def _frame(lowest: int, highest: int) -> _Frame:
+def _frame(lowest: int, highest: int) -> _OffsetFrame:
     if not 0 <= lowest <= highest <= OFFSET_MAX:
         raise ValueError("offsets out of bounds")
     base = lowest - lowest % _BASE_STEP
-    return _Frame(base, ((highest - base).bit_length() + 7) // 8)
+    return _OffsetFrame(base, ((highest - base).bit_length() + 7) // 8)
 
 
-def _column_head(every: bool, count: int, frame: _Frame) -> bytes:
+def _column_head(every: bool, count: int, frame: _OffsetFrame) -> bytes:
     return _head(_COLUMN, every, count) + _varint(frame.base) + bytes((frame.width,))
 
 
-def _column(offsets: Iterable[int], frame: _Frame) -> bytes:
+def _column(offsets: Iterable[int], frame: _OffsetFrame) -> bytes:
     base, width = frame
     return b"".join([(offset - base).to_bytes(width) for offset in offsets])
 
@@ -241,7 +241,7 @@ def _column_bodies(cursor: Cursor, partition_id: int, next_offsets: Iterable[int
     others = [next_offset for each, next_offset in cursor.positions if each != partition_id]
     lowest, highest = min(others, default=OFFSET_MAX), max(others, default=0)
     # Around the partition that moves; mostly the same for the whole run.
-    around: dict[_Frame, tuple[bytes, bytes]] = {}
+    around: dict[_OffsetFrame, tuple[bytes, bytes]] = {}
     for offset in next_offsets:
         frame = _frame(min(lowest, offset), max(highest, offset))
         found = around.get(frame)

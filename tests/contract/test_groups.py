@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 
 from bridge.groups.dead_letters import dead_letter_topic
-from bridge.groups.records import AckKind, Scope
+from bridge.groups.records import AckKind, GroupRef
 from bridge.messagelog import (
     First,
     NewMessage,
@@ -205,7 +205,7 @@ async def test_a_message_given_out_too_often_goes_to_the_dead_letter_topic(
             await replica.ack(topic, good)
     assert await replica.receive(topic, max_deliveries=2) == ()
     await asyncio.wait_for(replica.figures.lettered.wait(), 20)
-    letters = dead_letter_topic(Scope(*topic, GROUP))
+    letters = dead_letter_topic(GroupRef(*topic, GROUP))
     assert letters == TopicRef(topic.stream, f"topic.{GROUP}.dlq")
     (letter,) = (await log.read(letters, 0, First(), count=10, deadline=soon())).messages
     assert (letter.payload, letter.id) == (b"poison", 77)

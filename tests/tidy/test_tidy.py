@@ -107,6 +107,15 @@ def test_no_room_and_no_module_has_a_name_that_says_nothing() -> None:
     assert not parts & BANNED_NAMES
 
 
+def test_each_name_of_a_class_is_one_class() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sources("bridge"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(f"{named(path)}:{node.lineno}")
+    assert not {name: found for name, found in places.items() if len(found) > 1}
+
+
 def is_named_for_nothing(node: ast.AST) -> bool:
     return isinstance(node, ast.ClassDef) and node.name.endswith(("Manager", "Helper", "Util", "Utils"))
 

@@ -10,7 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from bridge.errors import Unauthorized
 from bridge.policy.access import Principal, Scope
-from bridge.web.handlers.access import Access, Target, check_of
+from bridge.web.handlers.access import Access, Resource, check_of
 from bridge.web.handlers.routes import ROUTES, Route
 from tests.support.callers import STREAM, TOPIC, CalledBridge, asked, called_bridge, somebody
 from tests.support.described import DOCUMENT
@@ -60,15 +60,15 @@ def refused_with(access: Access, scope: Scope, place: str) -> int | None:
     holds = scope is access.scope or access.scope is None
     of_stream = scope is not Scope.METRICS and place != ELSEWHERE
     match access.target:
-        case Target.NOTHING | Target.LISTED | Target.SOCKET:
+        case Resource.NOTHING | Resource.LISTED | Resource.SOCKET:
             return None
-        case Target.BRIDGE:
+        case Resource.BRIDGE:
             return None if holds else 403
-        case Target.STREAM if access.scope is None:
+        case Resource.STREAM if access.scope is None:
             return None if of_stream else 404
-        case Target.STREAM | Target.NEW_TOPIC if not of_stream:
+        case Resource.STREAM | Resource.NEW_TOPIC if not of_stream:
             return 404
-        case Target.TOPIC if not of_stream or place != HERE:
+        case Resource.TOPIC if not of_stream or place != HERE:
             return 404
         case _:
             return None if holds and place == HERE else 403
@@ -107,10 +107,10 @@ async def test_a_route_lets_in_whom_the_table_says_and_tells_others_what_it_says
 @each_route
 async def test_whoever_has_nothing_gets_nothing(bridge: CalledBridge, route: Route) -> None:
     bridge.caller = somebody()
-    if route.access.target in (Target.NOTHING, Target.SOCKET):
+    if route.access.target in (Resource.NOTHING, Resource.SOCKET):
         return
     answer = await bridge.call(asked(route))
-    if route.access.target is Target.LISTED:
+    if route.access.target is Resource.LISTED:
         assert answer.json == []
     else:
         assert answer.status in (403, 404)
@@ -120,7 +120,7 @@ async def test_whoever_has_nothing_gets_nothing(bridge: CalledBridge, route: Rou
 async def test_what_a_caller_may_not_see_is_told_as_what_is_not_there(
     bridge: CalledBridge, route: Route
 ) -> None:
-    if "{stream}" not in route.path or route.access.target is Target.NEW_TOPIC:
+    if "{stream}" not in route.path or route.access.target is Resource.NEW_TOPIC:
         return
 
     async def told(caller: Principal | None, **places: str) -> tuple[int, bytes, dict[str, str]]:
@@ -133,7 +133,7 @@ async def test_what_a_caller_may_not_see_is_told_as_what_is_not_there(
     compared = route.operation.id not in ("ack", "nack", "extend")
     strangers = [somebody("admin:elsewhere/*", "metrics"), somebody()]
     places = [{"stream": STREAM}, {"stream": "missing"}]
-    if route.access.target is Target.TOPIC:
+    if route.access.target is Resource.TOPIC:
         beside = [somebody(f"consume:{STREAM}/other"), somebody(f"produce:{STREAM}/x*", "admin:elsewhere/*")]
         told_to_them = [await told(each, topic=topic) for each in beside for topic in (TOPIC, "missing")]
         assert {status for status, _, _ in told_to_them} == {404}
@@ -148,7 +148,7 @@ async def test_what_a_caller_may_not_see_is_told_as_what_is_not_there(
 @each_route
 def test_where_nobody_has_found_out_who_calls_nothing_is_done(route: Route) -> None:
     check = check_of(route.access)
-    if route.access.target is Target.NOTHING:
+    if route.access.target is Resource.NOTHING:
         assert check is None
         return
     assert check is not None

@@ -131,11 +131,11 @@ async def test_a_token_made_from_what_stands_in_the_ledger_settles_nothing(
     page = await bridge.log.read(OWN, 0, First(), count=10_000, deadline=bridge.deadline())
     told = [decoded(message.payload) for message in page.messages]
     # On Iggy other tests' groups stand there too.
-    (lease,) = [each for each in told if isinstance(each, Lease) and each.scope.stream == bridge.topic.stream]
-    form, names = pack(">BIQQ", 1, 0, 0, lease.id), "\0".join(lease.scope).encode()
+    (lease,) = [each for each in told if isinstance(each, Lease) and each.ref.stream == bridge.topic.stream]
+    form, names = pack(">BIQQ", 1, 0, 0, lease.id), "\0".join(lease.ref).encode()
     # As the checksum of before was computed, and as this one is but for the key.
     forged = [(form + blake2b(names + form, digest_size=6).digest()).hex()]
-    forged += [Tokens(lease.scope, key).text(Token(0, 0, lease.id)) for key in (b"", b"\0" * TOKEN_KEY_BYTES)]
+    forged += [Tokens(lease.ref, key).text(Token(0, 0, lease.id)) for key in (b"", b"\0" * TOKEN_KEY_BYTES)]
     for verb in ("ack", "nack", "extend"):
         for token in forged:
             answer = await bridge.call("POST", f"{base}/{verb}", {"tokens": [token]})

@@ -21,7 +21,7 @@ from bridge.cli.remote.calling import (
 )
 from bridge.cli.remote.encryption import AS_USUAL, TlsFiles
 from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.rendering import Form, Output
+from bridge.cli.remote.rendering import Output, OutputFormat
 
 _PORT_MAX: Final = 65_535
 _NOWHERE: Final = "http://127.0.0.1"
@@ -46,7 +46,7 @@ def _doctor(
     ca_file: CaFileOption = None,
     cert: CertOption = None,
     cert_key: CertKeyOption = None,
-    output: OutputOption = Form.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """
     Look at what a bridge needs, and say what is wrong and what to do: exit 1 if something is.
@@ -57,12 +57,12 @@ def _doctor(
     out = Output(output)
     tls = TlsFiles(ca_file, cert, cert_key)
     found = asyncio.run(_shown(out, _found(url, key_file, tls, config_path)))
-    if output is Form.JSON:
+    if output is OutputFormat.JSON:
         out.json([each._asdict() for each in found])
     counts = {level: sum(each.level is level for each in found) for level in Level}
     if counts[Level.FAIL]:
         raise CommandFailed(f"{counts[Level.FAIL]} of {len(found)} checks failed.", ExitCode.FAILED)
-    if output is Form.TABLE:
+    if output is OutputFormat.TABLE:
         warned = f", {counts[Level.WARN]} to be looked at" if counts[Level.WARN] else ""
         out.note(f"{len(found)} checks, none failed{warned}.")
 
@@ -72,9 +72,9 @@ async def _shown(out: Output, findings: AsyncIterator[Finding]) -> list[Finding]
     found: list[Finding] = []
     async for finding in findings:
         found.append(finding)
-        if out.form is Form.NDJSON:
+        if out.form is OutputFormat.NDJSON:
             out.json_line(finding._asdict())
-        elif out.form is Form.TABLE:
+        elif out.form is OutputFormat.TABLE:
             out.styled(
                 (f"{finding.level:<4}", _STYLES[finding.level]), f"  {finding.check:<13} {finding.found}"
             )
@@ -87,7 +87,7 @@ async def _found(
     url: str | None, key_file: str | None, tls: TlsFiles, config_path: str | None
 ) -> AsyncIterator[Finding]:
     from bridge.cli.doctor.serving_bridge import answers, serving  # noqa: PLC0415 (the client takes half a second)
-    from bridge.cli.remote.client import Client  # noqa: PLC0415
+    from bridge.cli.remote.client import BridgeClient  # noqa: PLC0415
     from bridge.cli.remote.target import target_of  # noqa: PLC0415
 
     if url is None:
@@ -96,7 +96,7 @@ async def _found(
     asked = url or _own_url()
     if url is None and tls.or_of(os.environ) == AS_USUAL:
         tls = _own_tls()
-    async with Client(target_of(asked or _NOWHERE, key_file, os.environ, tls)) as client:
+    async with BridgeClient(target_of(asked or _NOWHERE, key_file, os.environ, tls)) as client:
         health = await answers(client) if asked else None
         if health is not None:
             async for finding in serving(client, health):

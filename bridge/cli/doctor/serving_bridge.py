@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import bridge
 from bridge.cli.doctor.findings import Finding, Level, certificate_ends
-from bridge.cli.remote.client import Client
+from bridge.cli.remote.client import BridgeClient
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.requests import Request
 from bridge.cli.remote.target import KEY_VARIABLE, Target
@@ -22,7 +22,7 @@ _CLOCK_WARN_S: Final = 2.0
 _CLOCK_FAIL_S: Final = 30.0
 
 
-async def answers(client: Client) -> dict[str, Any] | None:
+async def answers(client: BridgeClient) -> dict[str, Any] | None:
     """What `/health` says; None where no bridge answers."""
     try:
         async with asyncio.timeout(_HEALTH_S):
@@ -32,7 +32,7 @@ async def answers(client: Client) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and "log" in found else None
 
 
-async def serving(client: Client, health: dict[str, Any]) -> AsyncIterator[Finding]:
+async def serving(client: BridgeClient, health: dict[str, Any]) -> AsyncIterator[Finding]:
     """Each thing that can be seen from outside."""
     version = health["version"]
     if version == bridge.__version__:
@@ -64,7 +64,7 @@ def _certificate_ends_s(target: Target) -> float:
         return float(ssl.cert_time_to_seconds(shown["notAfter"]))
 
 
-async def _key(client: Client) -> Finding:
+async def _key(client: BridgeClient) -> Finding:
     try:
         await client.ask_once(Request("GET", "/streams", again=True))
     except CommandFailed as failure:
@@ -76,7 +76,7 @@ async def _key(client: Client) -> Finding:
     return Finding("key", Level.OK, "The key is taken.")
 
 
-async def _ready(client: Client) -> Finding:
+async def _ready(client: BridgeClient) -> Finding:
     try:
         await client.ask_once(Request("GET", "/ready"))
     except CommandFailed as failure:

@@ -11,7 +11,7 @@ import typer
 from bridge.cli.remote.calling import OutputOption, local
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of
-from bridge.cli.remote.rendering import Column, Form, Output
+from bridge.cli.remote.rendering import Column, Output, OutputFormat
 
 if TYPE_CHECKING:
     from bridge.policy.keys_file import StoredKey
@@ -128,7 +128,7 @@ def _add(
     ] = None,
     file: _File = None,
     config_path: _ConfigPath = None,
-    output: OutputOption = Form.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Make a key, and show it this once on stdout: the file keeps its hash alone."""
     from bridge.cli.keys.store import change_stored  # noqa: PLC0415
@@ -165,7 +165,9 @@ def _add(
     _show_new(Output(output), key, made.text)
 
 
-def _list(*, file: _File = None, config_path: _ConfigPath = None, output: OutputOption = Form.TABLE) -> None:
+def _list(
+    *, file: _File = None, config_path: _ConfigPath = None, output: OutputOption = OutputFormat.TABLE
+) -> None:
     """List the keys, those that have ended too; neither they nor their hashes are shown."""
     from bridge.cli.keys.store import read_stored  # noqa: PLC0415
 
@@ -183,7 +185,7 @@ def _rotate(
     expires: _Expires = None,
     file: _File = None,
     config_path: _ConfigPath = None,
-    output: OutputOption = Form.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Make a second key that may the same, show it this once on stdout, and give the first one an end."""
     from bridge.cli.keys.store import change_stored  # noqa: PLC0415
@@ -227,7 +229,7 @@ def _revoke(
     except NoSuchKey as error:
         raise _no_such_key(error) from None
     for each in ended:
-        Output(Form.TABLE).note(f"Revoked {each.id}, of {each.name}.")
+        Output(OutputFormat.TABLE).note(f"Revoked {each.id}, of {each.name}.")
 
 
 def _no_such_key(error: Exception) -> CommandFailed:
@@ -236,12 +238,12 @@ def _no_such_key(error: Exception) -> CommandFailed:
 
 def _show_new(out: Output, key: "StoredKey", text: str) -> None:
     if key.certificate is not None:
-        if out.form is Form.TABLE:
+        if out.form is OutputFormat.TABLE:
             out.note(f"{key.name}, id {key.id}: {' '.join(key.permissions)}, by its certificate.")
         else:
             out.one({"id": key.id, "name": key.name, "certificate": key.certificate}, ())
         return
-    if out.form is not Form.TABLE:
+    if out.form is not OutputFormat.TABLE:
         out.one({"id": key.id, "name": key.name, "key": text}, ())
         return
     out.note(f"{key.name}, id {key.id}: {' '.join(key.permissions)}. It is shown this once:")

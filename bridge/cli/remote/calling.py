@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 import typer
 
 from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.rendering import Form, Output
+from bridge.cli.remote.rendering import Output, OutputFormat
 from bridge.cli.remote.suggestions import meant
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 
 _PANEL: Final = "Bridge and output"
@@ -71,7 +71,7 @@ CertKeyOption = Annotated[
     ),
 ]
 OutputOption = Annotated[
-    Form, typer.Option("-o", "--output", help="How results are shown.", rich_help_panel=_PANEL)
+    OutputFormat, typer.Option("-o", "--output", help="How results are shown.", rich_help_panel=_PANEL)
 ]
 _OPTIONS: Final = {
     "url": UrlOption,
@@ -89,7 +89,7 @@ _OPTIONS: Final = {
         ),
     ],
 }
-_DEFAULTS: Final = dict.fromkeys(_OPTIONS) | {"output": Form.TABLE, "curl": False}
+_DEFAULTS: Final = dict.fromkeys(_OPTIONS) | {"output": OutputFormat.TABLE, "curl": False}
 
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -98,7 +98,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 class Call(NamedTuple):
     """What a command works with."""
 
-    client: "Client"
+    client: "BridgeClient"
     out: Output
 
 
@@ -110,7 +110,7 @@ def remote(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """
 
     @functools.wraps(command)
-    def run(*, output: Form, curl: bool, **given: Any) -> None:
+    def run(*, output: OutputFormat, curl: bool, **given: Any) -> None:
         out = Output(output)
         url, key_file, *tls_files = (
             given.pop(each) for each in ("url", "key_file", "ca_file", "cert", "cert_key")
@@ -118,13 +118,13 @@ def remote(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
         async def go() -> None:
             # Here: aiohttp takes half a second, and `--help` needs none of it.
-            from bridge.cli.remote.client import Client, CurlPrinted  # noqa: PLC0415
+            from bridge.cli.remote.client import BridgeClient, CurlPrinted  # noqa: PLC0415
             from bridge.cli.remote.encryption import TlsFiles  # noqa: PLC0415
             from bridge.cli.remote.target import target_of  # noqa: PLC0415
 
             target = target_of(url, key_file, os.environ, TlsFiles(*tls_files))
             with suppress(CurlPrinted):
-                async with Client(target, show_curl=out.text if curl else None) as client:
+                async with BridgeClient(target, show_curl=out.text if curl else None) as client:
                     try:
                         await command(Call(client, out), **given)
                     except CommandFailed as failure:
@@ -151,7 +151,7 @@ def local(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(*given: Any, **named: Any) -> None:
-        _ended(Output(Form.TABLE), lambda: command(*given, **named))
+        _ended(Output(OutputFormat.TABLE), lambda: command(*given, **named))
 
     return run
 
@@ -174,7 +174,7 @@ def confirm(question: str, *, yes: bool) -> None:
         raise CommandFailed("Nothing was done.")
 
 
-async def _names_meant(client: "Client", failure: CommandFailed) -> str:
+async def _names_meant(client: "BridgeClient", failure: CommandFailed) -> str:
     """Where a stream or topic is not there: those with names like it."""
     if failure.code is not ExitCode.NOT_FOUND:
         return ""

@@ -55,7 +55,7 @@ class CurlPrinted(Exception):
     """The request was to be shown, and was; nothing was asked."""
 
 
-class Client:
+class BridgeClient:
     """
     Asks one bridge.
 

@@ -9,10 +9,10 @@ import typer
 
 from bridge.cli.remote.calling import OutputOption, local
 from bridge.cli.remote.completing import contexts_like
-from bridge.cli.remote.contexts import Context, read_contexts, write_contexts
+from bridge.cli.remote.contexts import BridgeContext, read_contexts, write_contexts
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import did_you_mean
-from bridge.cli.remote.rendering import Column, Form, Output
+from bridge.cli.remote.rendering import Column, Output, OutputFormat
 from bridge.cli.remote.target import checked_url, read_key
 
 _Name = Annotated[
@@ -55,7 +55,9 @@ def _add(
         raise CommandFailed(
             "The name of a context is 1 to 64 letters, digits, dots, dashes and underscores.", ExitCode.USAGE
         )
-    context = Context(checked_url(url), None if key_file is None else str(key_file.expanduser().absolute()))
+    context = BridgeContext(
+        checked_url(url), None if key_file is None else str(key_file.expanduser().absolute())
+    )
     if context.key_file is not None:
         read_key(context.key_file)
     contexts = read_contexts(os.environ)
@@ -72,7 +74,7 @@ def _use(name: _Name) -> None:
     write_contexts(contexts, os.environ)
 
 
-def _list(*, output: OutputOption = Form.TABLE) -> None:
+def _list(*, output: OutputOption = OutputFormat.TABLE) -> None:
     """List the contexts."""
     contexts = read_contexts(os.environ)
     Output(output).rows(

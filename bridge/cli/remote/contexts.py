@@ -14,7 +14,7 @@ _ONLY_OWNER: Final = 0o600
 _ONLY_OWNER_DIRECTORY: Final = 0o700
 
 
-class Context(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class BridgeContext(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Where a bridge is, and the file that holds its key."""
 
     url: str
@@ -25,7 +25,7 @@ class Contexts(msgspec.Struct, forbid_unknown_fields=True):
     """All of them; *current* names the one that is used where nothing else is said."""
 
     current: str | None = None
-    contexts: dict[str, Context] = {}
+    contexts: dict[str, BridgeContext] = {}
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

@@ -21,7 +21,7 @@ from bridge.cli.remote.target import target_of
 from bridge.cli.remote.transfer_state import TransferState
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
     from bridge.cli.remote.sending import Outgoing
 
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not read at the end what is there.")]
@@ -76,7 +76,7 @@ async def _copy(
 
     The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
     """
-    from bridge.cli.remote.client import Client  # noqa: PLC0415 (it takes half a second)
+    from bridge.cli.remote.client import BridgeClient  # noqa: PLC0415 (it takes half a second)
 
     split_topic(target)
     if to_url is None and source == target:
@@ -86,7 +86,7 @@ async def _copy(
         if to_url is None
         else target_of(to_url, to_key_file, _WITHOUT_KEY, call.client.target.tls)
     )
-    async with Client(other) as to:
+    async with BridgeClient(other) as to:
         found = await call.client.ask(Request("GET", topic_path(source), again=True))
         await _prepare(to, target, found, add=add, spread=spread)
         names = {"from": call.client.target.url, "source": source, "to": other.url, "target": target}
@@ -102,7 +102,9 @@ async def _copy(
 _WITHOUT_KEY: Final[dict[str, str]] = {}
 
 
-async def _prepare(to: "Client", target: str, source: dict[str, Any], *, add: bool, spread: bool) -> None:
+async def _prepare(
+    to: "BridgeClient", target: str, source: dict[str, Any], *, add: bool, spread: bool
+) -> None:
     try:
         found = await to.ask(Request("GET", topic_path(target), again=True))
     except CommandFailed as failure:
@@ -134,14 +136,14 @@ class _Copy:
     """One copy; its state is kept before each block is sent."""
 
     def __init__(
-        self, call: Call, to: "Client", source: str, target: str, state: TransferState, *, spread: bool
+        self, call: Call, to: "BridgeClient", source: str, target: str, state: TransferState, *, spread: bool
     ) -> None:
-        from bridge.cli.remote.sending import Sender  # noqa: PLC0415
+        from bridge.cli.remote.sending import BlockSender  # noqa: PLC0415
 
         self._call, self._to = call, to
         self._source, self._target = source, target
         self._state, self._spread = state, spread
-        self._sender = Sender(to, target)
+        self._sender = BlockSender(to, target)
 
     async def run(self, spans: list[Span], *, checks: bool) -> None:
         kept = self._state.read()

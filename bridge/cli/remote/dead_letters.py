@@ -96,13 +96,13 @@ async def _redrive(call: Call, topic: TopicName, group: _Group, *, yes: Yes = Fa
 
     All groups of the topic get them again. Who is cut in between starts it again: none is lost and none is sent twice.
     """
-    from bridge.cli.remote.sending import Sender  # noqa: PLC0415 (the client takes half a second)
+    from bridge.cli.remote.sending import BlockSender  # noqa: PLC0415 (the client takes half a second)
 
     source, path = topic_path(await _letters_of(call, topic, group)), topic_path(topic)
     if not call.client.only_shows:
         await call.client.ask(Request("GET", source, again=True))
         confirm(f"Send the dead letters of {group} back to {topic}?", yes=yes)
-    sender, sent, found = Sender(call.client, path), 0, 0
+    sender, sent, found = BlockSender(call.client, path), 0, 0
     order = {"count": _COUNT, "visibility_ms": _VISIBILITY_MS, "max_deliveries": _DELIVERIES_MAX}
     while True:
         # A lease whose answer is lost ends by itself.

@@ -126,14 +126,14 @@ def _check_order(written: _Written, spans: list[Span]) -> None:
             )
 
 
-class _Line(msgspec.Struct, gc=False):
+class _ImportedLine(msgspec.Struct, gc=False):
     id: str | UnsetType = UNSET
     partition_id: int | None = None
     size: int = 0
     event: dict[str, Any] | None = None
 
 
-_LINE: Final = msgspec.json.Decoder(_Line)
+_LINE: Final = msgspec.json.Decoder(_ImportedLine)
 
 
 async def _import(
@@ -150,7 +150,7 @@ async def _import(
 
     The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
     """
-    from bridge.cli.remote.sending import Outgoing, Sender  # noqa: PLC0415 (the client takes half a second)
+    from bridge.cli.remote.sending import BlockSender, Outgoing  # noqa: PLC0415 (the client takes half a second)
 
     def outgoing(line: bytes, id_: str) -> Outgoing:
         try:
@@ -172,7 +172,7 @@ async def _import(
         state.clear()
     with open_lines(file) as lines:
         source = LineSource(lines, state, os.fstat(lines.fileno()))
-        sent = await send_lines(call, source, Sender(call.client, path), outgoing)
+        sent = await send_lines(call, source, BlockSender(call.client, path), outgoing)
         if not no_check:
             await check(call.client, path, sent.start, sent.tally)
     state.clear()

@@ -15,7 +15,7 @@ from bridge.cli.remote.tallies import Tally
 from bridge.cli.remote.transfer_state import TransferState
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.sending import Outgoing, Sender
+    from bridge.cli.remote.sending import BlockSender, Outgoing
 
 
 class LineSource(NamedTuple):
@@ -60,7 +60,7 @@ def open_lines(path: Path) -> BinaryIO:
 
 
 async def send_lines(
-    call: Call, source: LineSource, sender: "Sender", outgoing: "Callable[[bytes, str], Outgoing]"
+    call: Call, source: LineSource, sender: "BlockSender", outgoing: "Callable[[bytes, str], Outgoing]"
 ) -> Sent:
     """
     Send all lines that are not blank, from the first or from where it was cut.

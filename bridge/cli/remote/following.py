@@ -14,14 +14,14 @@ from bridge.cli.remote.rendering import Output
 from bridge.cli.remote.requests import Request
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 
 _RETRY_S: Final = 1.0
 _RETRY_S_MAX: Final = 15.0
 
 
-class Start(NamedTuple):
+class ReadStart(NamedTuple):
     """
     Where a reader begins: at `from` (first, last, a time) or at a cursor.
 
@@ -39,7 +39,7 @@ class Start(NamedTuple):
         return Request("GET", f"{path}/messages/stream", query, None, headers, again=True)
 
 
-async def follow(client: "Client", path: str, start: Start, out: Output) -> AsyncGenerator[bytes]:
+async def follow(client: "BridgeClient", path: str, start: ReadStart, out: Output) -> AsyncGenerator[bytes]:
     """
     Each message as its JSON, for good; after a cut it goes on by itself, and says so on stderr.
 
@@ -84,7 +84,7 @@ def _told(event: ServerEvent, out: Output) -> float:
     return float(told.get("retry_ms", 0)) / 1000 if event.name in {"bye", "open"} else 0.0
 
 
-async def topic_told(client: "Client", path: str) -> dict[str, Any]:
+async def topic_told(client: "BridgeClient", path: str) -> dict[str, Any]:
     """
     The topic at *path*, the default topic too, as the bridge tells of it.
 
@@ -92,7 +92,7 @@ async def topic_told(client: "Client", path: str) -> dict[str, Any]:
         CommandFailed: if there is no such topic.
     """
     if not path:
-        request = Start((("from", "last"),)).request("", "")
+        request = ReadStart((("from", "last"),)).request("", "")
         async with client.lines(request) as (lines, _):
             async for event in server_events(lines):
                 named = orjson.loads(event.data)
@@ -102,7 +102,7 @@ async def topic_told(client: "Client", path: str) -> dict[str, Any]:
     return topic
 
 
-async def partition_ids(client: "Client", path: str) -> list[int]:
+async def partition_ids(client: "BridgeClient", path: str) -> list[int]:
     """
     The partitions of the topic at *path*, of the default topic too.
 
@@ -112,7 +112,7 @@ async def partition_ids(client: "Client", path: str) -> list[int]:
     return [partition["id"] for partition in (await topic_told(client, path))["partitions"]]
 
 
-async def newest(client: "Client", path: str, count: int) -> list[tuple[SeenMessage, bytes]]:
+async def newest(client: "BridgeClient", path: str, count: int) -> list[tuple[SeenMessage, bytes]]:
     """
     The newest messages of a topic with their lines, *count* at most, in the order of the times they were taken.
 

@@ -10,7 +10,7 @@ from bridge.cli.remote.completing import groups_like
 from bridge.cli.remote.dead_letters import add_dead_letters
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import place_of, topic_path
-from bridge.cli.remote.rendering import Column, Form, count_text
+from bridge.cli.remote.rendering import Column, OutputFormat, count_text
 from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
@@ -69,7 +69,7 @@ async def _show_group(call: Call, topic: TopicName, group: GroupName) -> None:
     """Show a group: by partition how far it came."""
     found = await call.client.ask(Request("GET", _path(topic, group), again=True))
     call.out.one(found, _GROUPS)
-    if call.out.form is Form.TABLE:
+    if call.out.form is OutputFormat.TABLE:
         call.out.text("")
         call.out.rows(_PARTITIONS, found["partitions"])
 

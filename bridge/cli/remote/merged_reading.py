@@ -12,7 +12,7 @@ from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 _LINES: Final = {"Accept": "application/x-ndjson"}
 _WAIT_S: Final = 0.1
@@ -22,7 +22,7 @@ _AHEAD_BYTES_MIN: Final = 64 * 1024
 
 
 async def read_merged(
-    client: "Client", path: str, place: tuple[str, str]
+    client: "BridgeClient", path: str, place: tuple[str, str]
 ) -> AsyncGenerator[tuple[SeenMessage, bytes]]:
     """
     Each message with its line; of a partition in its order, of all by their times.
@@ -37,7 +37,7 @@ async def read_merged(
     ahead_bytes = max(_AHEAD_BYTES_MIN, _AHEAD_BYTES // max(1, len(spans)))
     # A bridge has fewer streams to give than a topic may have partitions, so each is read for a while, in turn.
     partitions = [_Partition(client, path, span, place, ahead_bytes) for span in spans]
-    heads: list[_Head] = []
+    heads: list[_Oldest] = []
     for each in partitions:
         await each.put_next(heads)
     while heads:
@@ -46,7 +46,7 @@ async def read_merged(
         await head.partition.put_next(heads)
 
 
-class _Head(NamedTuple):
+class _Oldest(NamedTuple):
     """The oldest message of a partition that was not given yet; no two of them have the first three alike."""
 
     timestamp: str
@@ -61,7 +61,7 @@ class _Partition:
     """One partition, read ahead."""
 
     def __init__(
-        self, client: "Client", path: str, span: Span, place: tuple[str, str], ahead_bytes: int
+        self, client: "BridgeClient", path: str, span: Span, place: tuple[str, str], ahead_bytes: int
     ) -> None:
         self._client = client
         self._path = path
@@ -71,7 +71,7 @@ class _Partition:
         self._ahead: deque[tuple[SeenMessage, bytes]] = deque()
         self._is_read = False
 
-    async def put_next(self, heads: "list[_Head]") -> None:
+    async def put_next(self, heads: "list[_Oldest]") -> None:
         """Its next message goes among *heads*, where there is one."""
         if not self._ahead and not self._is_read:
             async for attempt in transfer_tries(wait_s=_WAIT_S):
@@ -79,7 +79,7 @@ class _Partition:
                     await self._read()
         if self._ahead:
             message, line = self._ahead.popleft()
-            head = _Head(message.timestamp, message.partition_id, message.offset, message, line, self)
+            head = _Oldest(message.timestamp, message.partition_id, message.offset, message, line, self)
             heapq.heappush(heads, head)
 
     async def _read(self) -> None:

@@ -8,7 +8,7 @@ from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 _LINES: Final = {"Accept": "application/x-ndjson"}
 _WAIT_S: Final = 0.1
@@ -30,7 +30,9 @@ def spans_of(topic: dict[str, Any]) -> list[Span]:
     ]
 
 
-async def read_span(client: "Client", path: str, span: Span) -> AsyncGenerator[tuple[SeenMessage, bytes]]:
+async def read_span(
+    client: "BridgeClient", path: str, span: Span
+) -> AsyncGenerator[tuple[SeenMessage, bytes]]:
     """
     Each message of *span* with its line, in order; what is cut goes on behind the last one.
 

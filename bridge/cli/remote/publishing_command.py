@@ -109,12 +109,12 @@ async def _pub(
 async def _send_one(
     call: Call, path: str, message: bytes, place: Mapping[str, str], headers: Mapping[str, str]
 ) -> None:
-    from bridge.cli.remote.sending import Outgoing, Sender  # noqa: PLC0415 (the client takes half a second)
+    from bridge.cli.remote.sending import BlockSender, Outgoing  # noqa: PLC0415 (the client takes half a second)
 
     if not message:
         raise CommandFailed("A message has at least one byte.", ExitCode.USAGE)
     outgoing = Outgoing.of(message, str(uuid.uuid4()))
-    sender = Sender(call.client, path, query=tuple(place.items()), headers=headers)
+    sender = BlockSender(call.client, path, query=tuple(place.items()), headers=headers)
     # Shown as a command the request that matters is the one that sends.
     cursor = "" if call.client.only_shows else await sender.place()
     stored = await sender.send([outgoing], cursor)
@@ -132,9 +132,9 @@ async def _send_one(
 async def _send_lines(
     call: Call, source: LineSource, path: str, place: Mapping[str, str], headers: Mapping[str, str]
 ) -> None:
-    from bridge.cli.remote.sending import Outgoing, Sender  # noqa: PLC0415
+    from bridge.cli.remote.sending import BlockSender, Outgoing  # noqa: PLC0415
 
-    sender = Sender(call.client, path, query=tuple(place.items()), headers=headers)
+    sender = BlockSender(call.client, path, query=tuple(place.items()), headers=headers)
     sent = await send_lines(call, source, sender, Outgoing.of)
     if source.state is not None:
         source.state.clear()

@@ -9,7 +9,7 @@ import typer
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.completing import groups_like, topics_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.following import Start, follow, newest
+from bridge.cli.remote.following import ReadStart, follow, newest
 from bridge.cli.remote.merged_reading import read_merged
 from bridge.cli.remote.messages import messages_of, seen_message
 from bridge.cli.remote.names import place_of, topic_path
@@ -17,7 +17,7 @@ from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.screen import Screen
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 
 TopicOption = Annotated[
@@ -92,7 +92,7 @@ async def _sub(
         await _work(call, f"{path}{path_of('groups', group)}", count)
         return
     show = Screen(call.out, _event_types(where), count)
-    await _show_live(call, path, Start((_place(from_, since),), show.event_types), show)
+    await _show_live(call, path, ReadStart((_place(from_, since),), show.event_types), show)
 
 
 async def _tail(
@@ -112,10 +112,10 @@ async def _tail(
         cursor = await _end_of(call.client, path) if on else ""
         for message, line in await newest(call.client, path, lines) if lines else ():
             show.message(message, line)
-        start = Start((("cursor", cursor),), show.event_types)
+        start = ReadStart((("cursor", cursor),), show.event_types)
     else:
         place = _place(from_, since)
-        start = Start((place,), show.event_types)
+        start = ReadStart((place,), show.event_types)
         if not on:
             if place == ("from", "last"):
                 raise CommandFailed("What comes next is shown with -f.", ExitCode.USAGE)
@@ -137,14 +137,14 @@ def _event_types(where: list[str] | None) -> tuple[str, ...]:
     return tuple(types)
 
 
-async def _end_of(client: "Client", path: str) -> str:
+async def _end_of(client: "BridgeClient", path: str) -> str:
     """The cursor after all there is."""
     query = (("cursor", "last"), ("count", "1"))
     page = await client.ask(Request("GET", f"{path}/messages", query, again=True))
     return str(page["next_cursor"])
 
 
-async def _show_live(call: Call, path: str, start: "Start", show: "Screen") -> None:
+async def _show_live(call: Call, path: str, start: "ReadStart", show: "Screen") -> None:
     if show.is_full:
         return
     async with aclosing(follow(call.client, path, start, call.out)) as messages:
@@ -154,7 +154,7 @@ async def _show_live(call: Call, path: str, start: "Start", show: "Screen") -> N
                 return
 
 
-async def _show_kept(client: "Client", path: str, place: tuple[str, str], show: "Screen") -> None:
+async def _show_kept(client: "BridgeClient", path: str, place: tuple[str, str], show: "Screen") -> None:
     """What is there now, from *place* on."""
     async with aclosing(read_merged(client, path, place)) as messages:
         async for message, line in messages:

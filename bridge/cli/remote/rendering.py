@@ -19,7 +19,7 @@ _SIZE_STEP: Final = 1024
 _TEN: Final = 10
 
 
-class Form(StrEnum):
+class OutputFormat(StrEnum):
     """How values are shown."""
 
     TABLE = "table"
@@ -59,7 +59,7 @@ class Column(NamedTuple):
 class Output:
     """Where a command says what it found."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: OutputFormat) -> None:
         self.form = form
         self._console: Console | None = None
         self.is_terminal = sys.stdout.isatty()
@@ -77,9 +77,9 @@ class Output:
 
     def rows(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
         """A list of the same things."""
-        if self.form is Form.JSON:
+        if self.form is OutputFormat.JSON:
             self.json(rows)
-        elif self.form is Form.NDJSON:
+        elif self.form is OutputFormat.NDJSON:
             for row in rows:
                 self.line(orjson.dumps(row))
         else:
@@ -87,12 +87,12 @@ class Output:
 
     def one(self, value: Mapping[str, Any], columns: Sequence[Column]) -> None:
         """One thing, a line for each of *columns* that it has; as JSON all of it."""
-        if self.form is Form.TABLE:
+        if self.form is OutputFormat.TABLE:
             shown = [(column, value[column.key]) for column in columns if column.key in value]
             width = max((len(column.heading) for column, _ in shown), default=0)
             for column, each in shown:
                 self.text(f"{column.heading:<{width}}  {column.text(each)}")
-        elif self.form is Form.JSON:
+        elif self.form is OutputFormat.JSON:
             self.json(value)
         else:
             self.line(orjson.dumps(value))

@@ -7,16 +7,16 @@ import msgspec
 import orjson
 
 from bridge.cli.remote.messages import SeenMessage, message_line
-from bridge.cli.remote.rendering import Form, Output, printable
+from bridge.cli.remote.rendering import Output, OutputFormat, printable
 
 _NONE: Final = b"null"
 
 
-class _Typed(msgspec.Struct, gc=False):
+class _ShownEvent(msgspec.Struct, gc=False):
     event_type: str
 
 
-_TYPED: Final = msgspec.json.Decoder(_Typed)
+_TYPED: Final = msgspec.json.Decoder(_ShownEvent)
 
 
 class Screen:
@@ -53,9 +53,9 @@ class Screen:
                 return
             self._newest[message.partition_id] = message.offset
         self.shown += 1
-        if self._out.form is Form.NDJSON:
+        if self._out.form is OutputFormat.NDJSON:
             self._out.line(line)
-        elif self._out.form is Form.JSON:
+        elif self._out.form is OutputFormat.JSON:
             self._out.json(orjson.loads(line))
         else:
             self._show(message)

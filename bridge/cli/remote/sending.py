@@ -18,7 +18,7 @@ from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 
 #: One request: as much as a bridge stores in one batch, so that a request is one append in nearly every case.
@@ -72,7 +72,7 @@ class Stored(NamedTuple):
     durability: str | None
 
 
-class Sender:
+class BlockSender:
     """
     Sends blocks to one topic.
 
@@ -84,7 +84,7 @@ class Sender:
 
     def __init__(
         self,
-        client: "Client",
+        client: "BridgeClient",
         path: str,
         *,
         query: tuple[tuple[str, str], ...] = (),

@@ -7,10 +7,10 @@ from bridge.cli.remote.names import did_you_mean
 from bridge.cli.remote.requests import Request, path_of
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 
-async def meant(client: "Client", path: str) -> str:
+async def meant(client: "BridgeClient", path: str) -> str:
     """
     A sentence with the names like those in *path*, or how to see all of them; nothing where they are there.
 

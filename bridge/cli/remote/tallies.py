@@ -8,7 +8,7 @@ from bridge.cli.remote.messages import SeenMessage, seen_message
 from bridge.cli.remote.requests import Request
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import Client
+    from bridge.cli.remote.client import BridgeClient
 
 _LINES: Final = {"Accept": "application/x-ndjson"}
 #: A prime beyond 128 bits: sums of ids in it differ wherever the ids do, but by intent.
@@ -52,7 +52,7 @@ class Tally(NamedTuple):
         return cls() if state is None else cls(*map(int, state))
 
 
-async def check(client: "Client", path: str, cursor: str, sent: Tally) -> None:
+async def check(client: "BridgeClient", path: str, cursor: str, sent: Tally) -> None:
     """
     Read the topic from *cursor* on, where it ended before anything was sent, and compare.
 

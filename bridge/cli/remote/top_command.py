@@ -11,7 +11,7 @@ import typer
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.figures import Look, between, look
-from bridge.cli.remote.rendering import Column, Form, count_text, size_text, table_of
+from bridge.cli.remote.rendering import Column, OutputFormat, count_text, size_text, table_of
 from bridge.cli.remote.requests import Request
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ async def _top(
             await asyncio.sleep(interval)
             after = await _look(call)
             seen, before, shown = between(before, after), after, shown + 1
-            if call.out.form is not Form.TABLE:
+            if call.out.form is not OutputFormat.TABLE:
                 call.out.line(orjson.dumps(seen))
             elif screen is None:
                 call.out.console.print(_drawn(seen))
@@ -90,7 +90,7 @@ async def _look(call: Call) -> Look:
 
 def _screen(call: Call) -> Any:
     """The whole of a terminal, given back at the end; nothing elsewhere."""
-    if call.out.form is not Form.TABLE or not call.out.is_terminal:
+    if call.out.form is not OutputFormat.TABLE or not call.out.is_terminal:
         return nullcontext()
     from rich.live import Live  # noqa: PLC0415 (a quarter of a second)
 

@@ -9,7 +9,7 @@ from bridge.cli.remote.calling import Call, Yes, confirm, remote
 from bridge.cli.remote.completing import streams_like, topics_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
-from bridge.cli.remote.rendering import Column, Form, age_text, count_text, size_text
+from bridge.cli.remote.rendering import Column, OutputFormat, age_text, count_text, size_text
 from bridge.cli.remote.requests import Request, path_of
 
 TopicName = Annotated[
@@ -105,7 +105,7 @@ async def _show_topic(call: Call, topic: TopicName) -> None:
     found = await call.client.ask(Request("GET", topic_path(topic), again=True))
     found = {"topic": topic, **found}
     call.out.one(found, _TOPIC)
-    if call.out.form is Form.TABLE:
+    if call.out.form is OutputFormat.TABLE:
         call.out.text("")
         call.out.rows(_PARTITIONS, found["partitions"])
 

@@ -36,13 +36,13 @@ class _Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     cursor: str | UnsetType = UNSET
 
 
-class _Named(msgspec.Struct, gc=False):
+class _IdAlone(msgspec.Struct, gc=False):
     id: UUID
 
 
 _LINE: Final = msgspec.json.Decoder(_Line)
 _HEADERS: Final = msgspec.json.Decoder(dict[str, str | bool | int | float | dict[str, str]])
-_NAMED: Final = msgspec.json.Decoder(_Named)
+_NAMED: Final = msgspec.json.Decoder(_IdAlone)
 
 
 class WholeLines(NamedTuple):

@@ -15,7 +15,7 @@ from bridge.web.keys import PRINCIPAL, SERVICES
 from bridge.web.server.answer_headers import vary_by
 
 
-class Target(StrEnum):
+class Resource(StrEnum):
     """What the scope of a route must hold for."""
 
     #: Nothing: whoever is let in.
@@ -46,7 +46,7 @@ class Access(NamedTuple):
     """
 
     scope: Scope | None
-    target: Target
+    target: Resource
     negotiated: bool = False
 
     @property
@@ -56,21 +56,21 @@ class Access(NamedTuple):
 
 
 #: By what a scope must hold for, and whether any will do.
-_NEEDS: Final[Mapping[tuple[Target, bool], str]] = {
-    (Target.NOTHING, True): "",
-    (Target.BRIDGE, False): "Needs the scope `{scope}`.",
-    (Target.LISTED, True): "Shows what the caller has any scope for.",
-    (Target.STREAM, True): "Needs any scope for a topic of the stream, and shows those topics alone.",
-    (Target.STREAM, False): "Needs the scope `{scope}` for the whole stream.",
-    (Target.NEW_STREAM, False): "Needs the scope `{scope}` for the whole of the new stream.",
-    (Target.NEW_TOPIC, False): "Needs the scope `{scope}` for the new topic.",
-    (Target.TOPIC, True): "Needs any scope for the topic.",
-    (Target.TOPIC, False): "Needs the scope `{scope}` for the topic.",
-    (Target.SOCKET, True): "Publishing needs the scope `produce` for the topic, all else `consume`.",
+_NEEDS: Final[Mapping[tuple[Resource, bool], str]] = {
+    (Resource.NOTHING, True): "",
+    (Resource.BRIDGE, False): "Needs the scope `{scope}`.",
+    (Resource.LISTED, True): "Shows what the caller has any scope for.",
+    (Resource.STREAM, True): "Needs any scope for a topic of the stream, and shows those topics alone.",
+    (Resource.STREAM, False): "Needs the scope `{scope}` for the whole stream.",
+    (Resource.NEW_STREAM, False): "Needs the scope `{scope}` for the whole of the new stream.",
+    (Resource.NEW_TOPIC, False): "Needs the scope `{scope}` for the new topic.",
+    (Resource.TOPIC, True): "Needs any scope for the topic.",
+    (Resource.TOPIC, False): "Needs the scope `{scope}` for the topic.",
+    (Resource.SOCKET, True): "Publishing needs the scope `produce` for the topic, all else `consume`.",
 }
 
 #: Of whoever is let in.
-ANYONE: Final = Access(None, Target.NOTHING)
+ANYONE: Final = Access(None, Resource.NOTHING)
 
 Check: TypeAlias = Callable[[web.Request], None]
 _Rule: TypeAlias = Callable[[web.Request, Principal, Scope | None], None]
@@ -86,7 +86,7 @@ def check_of(access: Access) -> Check | None:
         InsufficientScope: if the caller sees it, and may not do this.
         BadRequest, Forbidden: as `stream_of` and `topic_of`.
     """
-    if access.target is Target.NOTHING:
+    if access.target is Resource.NOTHING:
         return None
     rule, scope = _RULES[access.target], access.scope
 
@@ -190,13 +190,13 @@ def _may_new_topic(request: web.Request, principal: Principal, scope: Scope | No
     _has_scope(request, principal, scope)
 
 
-_RULES: Final[Mapping[Target, _Rule]] = {
-    Target.BRIDGE: _has_scope,
-    Target.LISTED: _has_scope,
-    Target.STREAM: _may_stream,
+_RULES: Final[Mapping[Resource, _Rule]] = {
+    Resource.BRIDGE: _has_scope,
+    Resource.LISTED: _has_scope,
+    Resource.STREAM: _may_stream,
     # The rest is in the body, and up to the handler (`require_new_stream`).
-    Target.NEW_STREAM: _has_scope,
-    Target.NEW_TOPIC: _may_new_topic,
-    Target.TOPIC: _may_topic,
-    Target.SOCKET: _has_scope,
+    Resource.NEW_STREAM: _has_scope,
+    Resource.NEW_TOPIC: _may_new_topic,
+    Resource.TOPIC: _may_topic,
+    Resource.SOCKET: _has_scope,
 }

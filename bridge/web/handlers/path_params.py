@@ -14,7 +14,7 @@ from bridge.web.wire.queries import PARTITION_ID_MAX
 
 _NAME: Final = {"type": "string", **NAME_SCHEMA}
 _DIGITS: Final = "[1-9][0-9]{0,8}|1000000000"
-#: What may stand in each place of a path, as JSON Schema; `groups.values.scope_of` looks at groups.
+#: What may stand in each place of a path, as JSON Schema; `groups.values.ref_of` looks at groups.
 PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
     "stream": _NAME,
     "topic": _NAME,

@@ -18,12 +18,12 @@ from bridge.web.handlers import (
     tickets,
     topics,
 )
-from bridge.web.handlers.access import ANYONE, Access, Target
+from bridge.web.handlers.access import ANYONE, Access, Resource
 from bridge.web.openapi import groups as of_groups
 from bridge.web.openapi import messages as of_messages
 from bridge.web.openapi import service
 from bridge.web.openapi import topics as of_topics
-from bridge.web.openapi.operation import Operation
+from bridge.web.openapi.operation import ApiOperation
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,7 +34,7 @@ class Route(NamedTuple):
     method: str
     path: str
     handler: Handler
-    operation: Operation
+    operation: ApiOperation
     access: Access
 
 
@@ -44,15 +44,15 @@ _GROUPS: Final = f"{_TOPIC}/groups"
 _GROUP: Final = f"{_GROUPS}/{{group}}"
 _OFFSETS: Final = f"{_TOPIC}/consumers/{{consumer}}/offsets"
 
-_FIGURES: Final = Access(Scope.METRICS, Target.BRIDGE)
-_READ: Final = Access(Scope.CONSUME, Target.TOPIC, negotiated=True)
-_WRITE: Final = Access(Scope.PRODUCE, Target.TOPIC)
+_FIGURES: Final = Access(Scope.METRICS, Resource.BRIDGE)
+_READ: Final = Access(Scope.CONSUME, Resource.TOPIC, negotiated=True)
+_WRITE: Final = Access(Scope.PRODUCE, Resource.TOPIC)
 #: Offsets and groups: members settle, seek and look at each other.
-_CONSUME: Final = Access(Scope.CONSUME, Target.TOPIC)
-_SEE_STREAM: Final = Access(None, Target.STREAM)
-_SEE_TOPIC: Final = Access(None, Target.TOPIC)
-_KEEP_STREAM: Final = Access(Scope.ADMIN, Target.STREAM)
-_KEEP_TOPIC: Final = Access(Scope.ADMIN, Target.TOPIC)
+_CONSUME: Final = Access(Scope.CONSUME, Resource.TOPIC)
+_SEE_STREAM: Final = Access(None, Resource.STREAM)
+_SEE_TOPIC: Final = Access(None, Resource.TOPIC)
+_KEEP_STREAM: Final = Access(Scope.ADMIN, Resource.STREAM)
+_KEEP_TOPIC: Final = Access(Scope.ADMIN, Resource.TOPIC)
 
 #: The methods of one path follow each other, else the router makes two resources of it and asks one after the other; and
 #: of what begins alike the busiest comes first.
@@ -72,14 +72,14 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/openapi.json", reference.openapi, service.DOCUMENT, ANYONE),
     Route("GET", "/docs", reference.docs, service.REFERENCE, ANYONE),
     Route("POST", "/tickets", tickets.issue, service.TICKET, ANYONE),
-    Route("GET", "/ws", sockets.socket, service.SOCKET, Access(None, Target.SOCKET)),
-    Route("GET", "/streams", topics.list_streams, of_topics.LIST_STREAMS, Access(None, Target.LISTED)),
+    Route("GET", "/ws", sockets.socket, service.SOCKET, Access(None, Resource.SOCKET)),
+    Route("GET", "/streams", topics.list_streams, of_topics.LIST_STREAMS, Access(None, Resource.LISTED)),
     Route(
         "POST",
         "/streams",
         topics.create_stream,
         of_topics.CREATE_STREAM,
-        Access(Scope.ADMIN, Target.NEW_STREAM),
+        Access(Scope.ADMIN, Resource.NEW_STREAM),
     ),
     Route("GET", _STREAM, topics.get_stream, of_topics.GET_STREAM, _SEE_STREAM),
     Route("DELETE", _STREAM, topics.delete_stream, of_topics.DELETE_STREAM, _KEEP_STREAM),
@@ -89,7 +89,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         f"{_STREAM}/topics",
         topics.create_topic,
         of_topics.CREATE_TOPIC,
-        Access(Scope.ADMIN, Target.NEW_TOPIC),
+        Access(Scope.ADMIN, Resource.NEW_TOPIC),
     ),
     Route("GET", _TOPIC, topics.get_topic, of_topics.GET_TOPIC, _SEE_TOPIC),
     Route("PATCH", _TOPIC, topics.update_topic, of_topics.UPDATE_TOPIC, _KEEP_TOPIC),

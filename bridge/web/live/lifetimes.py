@@ -12,7 +12,7 @@ from bridge.policy.access import Principal
 from bridge.policy.key_ring import Key, KeyRing
 
 
-class _Held:
+class _OpenOf:
     """What is open for one principal; *key* is the key as it is now, None for other credentials."""
 
     __slots__ = ("ends", "key", "principal")
@@ -40,7 +40,7 @@ class Lifetimes:
         self._timers = timers
         self._timer: Timer | None = None
         # By the identity of the principal: all requests with one key, or one token, have the same.
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, _OpenOf] = {}
 
     @contextmanager
     def bound(self, principal: Principal, end: Callable[[], None]) -> Iterator[None]:
@@ -56,7 +56,7 @@ class Lifetimes:
         held = self._held.get(id(principal))
         if held is None:
             key = None if self._key_ring is None else self._key_ring.key(principal.key_id)
-            held = self._held[id(principal)] = _Held(principal, key)
+            held = self._held[id(principal)] = _OpenOf(principal, key)
         place = object()
         held.ends[place] = end
         if self._timer is None:
@@ -110,7 +110,7 @@ class Lifetimes:
         if self._held:
             self._timer = self._timers(CREDENTIALS_LOOK_S, self.look)
 
-    def _is_let_in(self, held: _Held, now_s: float) -> bool:
+    def _is_let_in(self, held: _OpenOf, now_s: float) -> bool:
         expires_at_s = held.principal.expires_at_s
         if held.principal.key_id is not None and self._key_ring is not None:
             held.key = None if held.key is None else self._key_ring.successor(held.key)

@@ -12,7 +12,7 @@ from bridge.policy.access import Scope
 from bridge.web.handlers.access import Access
 from bridge.web.handlers.path_params import PATH_SCHEMAS
 from bridge.web.openapi.headers import ANSWER_HEADERS, EVERY_ANSWER, EVERY_REQUEST, OF_STATUS, REQUEST_HEADERS
-from bridge.web.openapi.operation import Content, Operation, Reply
+from bridge.web.openapi.operation import ApiOperation, Content, Reply
 from bridge.web.openapi.schemas import Schemas, first_paragraph, parameters_of
 from bridge.web.wire.problems import CONTENT_TYPE, ROWS, Problem, problem_object
 
@@ -63,7 +63,7 @@ class DescribedRoute(Protocol):
     @property
     def path(self) -> str: ...
     @property
-    def operation(self) -> Operation: ...
+    def operation(self) -> ApiOperation: ...
     @property
     def access(self) -> Access: ...
 
@@ -109,7 +109,7 @@ def document(routes: Sequence[DescribedRoute]) -> dict[str, Any]:
     }
 
 
-def _types(operations: Iterable[Operation]) -> Iterator[Any]:
+def _types(operations: Iterable[ApiOperation]) -> Iterator[Any]:
     for operation in operations:
         for reply in operation.replies.values():
             for content in reply.contents:
@@ -124,7 +124,7 @@ def _parameters() -> Iterator[tuple[str, dict[str, Any]]]:
     yield from REQUEST_HEADERS.items()
 
 
-def _operation(operation: Operation, access: Access, schemas: Schemas) -> dict[str, Any]:
+def _operation(operation: ApiOperation, access: Access, schemas: Schemas) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "operationId": operation.id,
         "tags": [operation.tag],
@@ -154,7 +154,7 @@ def _security(*scopes: str) -> list[dict[str, list[str]]]:
     return [{scheme: list(scopes)} for scheme in _SCHEMES]
 
 
-def _responses(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+def _responses(operation: ApiOperation, schemas: Schemas) -> dict[str, Any]:
     failing = (*_ANYWHERE, *operation.errors, *((errors.Unauthorized,) if operation.needs_key else ()))
     found = {status: {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(failing)}
     for status, reply in operation.replies.items():

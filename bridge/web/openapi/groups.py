@@ -4,7 +4,7 @@ from typing import Final
 
 from bridge import errors
 from bridge.web.openapi import examples
-from bridge.web.openapi.operation import BODY_ERRORS, NOT_FOUND, Operation, Reply, json_body, json_reply
+from bridge.web.openapi.operation import BODY_ERRORS, NOT_FOUND, ApiOperation, Reply, json_body, json_reply
 from bridge.web.wire.groups import (
     AckBody,
     DeliveriesAnswer,
@@ -27,7 +27,7 @@ _SETTLED: Final = json_reply(
     {"results": [{"token": examples.TOKEN, "outcome": "done"}], "done": 1},
 )
 
-LIST_GROUPS: Final = Operation(
+LIST_GROUPS: Final = ApiOperation(
     id="listGroups",
     tag=_TAG,
     summary="List the groups of a topic",
@@ -35,7 +35,7 @@ LIST_GROUPS: Final = Operation(
     replies={200: json_reply("The groups.", list[GroupRow], [examples.row_of_group()])},
     errors=_ERRORS,
 )
-GET_GROUP: Final = Operation(
+GET_GROUP: Final = ApiOperation(
     id="getGroup",
     tag=_TAG,
     summary="Show a group",
@@ -43,7 +43,7 @@ GET_GROUP: Final = Operation(
     replies={200: json_reply("The group.", GroupAnswer, examples.GROUP)},
     errors=_ERRORS,
 )
-DELETE_GROUP: Final = Operation(
+DELETE_GROUP: Final = ApiOperation(
     id="deleteGroup",
     tag=_TAG,
     summary="Delete a group",
@@ -51,7 +51,7 @@ DELETE_GROUP: Final = Operation(
     replies={204: Reply("Done.")},
     errors=(*_ERRORS, *BODY_ERRORS),
 )
-SEEK: Final = Operation(
+SEEK: Final = ApiOperation(
     id="seekGroup",
     tag=_TAG,
     summary="Say where a group goes on",
@@ -66,7 +66,7 @@ SEEK: Final = Operation(
     },
     errors=(*_ERRORS, errors.PartitionNotFound, *BODY_ERRORS),
 )
-RECEIVE: Final = Operation(
+RECEIVE: Final = ApiOperation(
     id="receive",
     tag=_TAG,
     summary="Receive messages under a lease",
@@ -84,7 +84,7 @@ RECEIVE: Final = Operation(
     },
     errors=(*_ERRORS, *BODY_ERRORS),
 )
-ACK: Final = Operation(
+ACK: Final = ApiOperation(
     id="ack",
     tag=_TAG,
     summary="Settle messages for good",
@@ -96,7 +96,7 @@ ACK: Final = Operation(
     replies={200: _SETTLED},
     errors=(*_ERRORS, *BODY_ERRORS),
 )
-NACK: Final = Operation(
+NACK: Final = ApiOperation(
     id="nack",
     tag=_TAG,
     summary="Give messages back",
@@ -105,7 +105,7 @@ NACK: Final = Operation(
     replies={200: _SETTLED},
     errors=(*_ERRORS, *BODY_ERRORS),
 )
-EXTEND: Final = Operation(
+EXTEND: Final = ApiOperation(
     id="extend",
     tag=_TAG,
     summary="Keep messages for longer",

@@ -11,8 +11,8 @@ from bridge.web.openapi.operation import (
     NDJSON,
     NOT_FOUND,
     SSE,
+    ApiOperation,
     Content,
-    Operation,
     Reply,
     json_body,
     json_reply,
@@ -36,7 +36,7 @@ _LINES: Final = (
 )
 _STREAMED: Final = Content(SSE, examples={"events": examples.EVENTS_TEXT}, schema=EVENT_SCHEMA)
 
-SEND: Final = Operation(
+SEND: Final = ApiOperation(
     id="publish",
     tag=_TAG,
     summary="Store one message, or lines of them",
@@ -91,7 +91,7 @@ SEND: Final = Operation(
 )
 SEND_TO_TOPIC: Final = SEND._replace(id="publishToTopic")
 
-SEND_BATCH: Final = Operation(
+SEND_BATCH: Final = ApiOperation(
     id="publishBatch",
     tag=_TAG,
     summary="Store events, all or none",
@@ -109,7 +109,7 @@ SEND_BATCH: Final = Operation(
 )
 SEND_BATCH_TO_TOPIC: Final = SEND_BATCH._replace(id="publishBatchToTopic")
 
-POLL: Final = Operation(
+POLL: Final = ApiOperation(
     id="poll",
     tag=_TAG,
     summary="Read messages: a page, lines, or events as they come",
@@ -146,7 +146,7 @@ POLL: Final = Operation(
 )
 POLL_TOPIC: Final = POLL._replace(id="pollTopic")
 
-STREAM: Final = Operation(
+STREAM: Final = ApiOperation(
     id="stream",
     tag=_TAG,
     summary="Follow messages as they come",

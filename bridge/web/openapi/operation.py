@@ -48,7 +48,7 @@ class Reply(NamedTuple):
     headers: tuple[str, ...] = ()
 
 
-class Operation(NamedTuple):
+class ApiOperation(NamedTuple):
     """
     One method of one path.
 

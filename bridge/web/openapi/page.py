@@ -68,7 +68,7 @@ _HTML: Final = """\
 """
 
 
-class Page(NamedTuple):
+class DocsPage(NamedTuple):
     """
     Attributes:
         policy: the value of its `Content-Security-Policy`.
@@ -79,7 +79,7 @@ class Page(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def reference_page(document_json: bytes) -> Page:
+def reference_page(document_json: bytes) -> DocsPage:
     """The page of the OpenAPI document that *document_json* spells, made once."""
     script, style = _carried(_SCRIPT), _carried(_STYLE)
     html = _HTML.format(
@@ -102,7 +102,7 @@ def reference_page(document_json: bytes) -> Page:
         "form-action 'none'",
         "frame-ancestors 'none'",
     )
-    return Page(html.encode(), "; ".join(policy))
+    return DocsPage(html.encode(), "; ".join(policy))
 
 
 def _carried(name: str) -> str:

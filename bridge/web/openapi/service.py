@@ -5,7 +5,7 @@ from typing import Any, Final
 from bridge import errors
 from bridge.telemetry.exemplars import OPENMETRICS
 from bridge.web.openapi import examples
-from bridge.web.openapi.operation import JSON, Content, Operation, Reply, json_reply
+from bridge.web.openapi.operation import JSON, ApiOperation, Content, Reply, json_reply
 from bridge.web.wire.answers import HealthAnswer, ReadyAnswer, StatsAnswer, TicketAnswer
 from bridge.web.wire.queries import ReadyParameters
 
@@ -16,7 +16,7 @@ _NOT_READY: Final = {
     "checks": {"log": {"ok": False, "detail": "The log is being connected.", "state": "connecting"}},
 }
 
-HEALTH: Final = Operation(
+HEALTH: Final = ApiOperation(
     id="health",
     tag=_TAG,
     summary="Ask whether the process serves",
@@ -24,7 +24,7 @@ HEALTH: Final = Operation(
     replies={200: json_reply("It serves.", HealthAnswer, examples.HEALTH)},
     needs_key=False,
 )
-READY: Final = Operation(
+READY: Final = ApiOperation(
     id="ready",
     tag=_TAG,
     summary="Ask whether requests should be sent here",
@@ -42,14 +42,14 @@ READY: Final = Operation(
     },
     needs_key=False,
 )
-STATS: Final = Operation(
+STATS: Final = ApiOperation(
     id="stats",
     tag=_TAG,
     summary="Show figures of the log",
     description="As last counted, at most STATS_CACHE_TTL_SECS ago; without what the bridges note in GROUPS_STREAM.",
     replies={200: json_reply("The figures.", StatsAnswer, examples.STATS)},
 )
-METRICS: Final = Operation(
+METRICS: Final = ApiOperation(
     id="metrics",
     tag=_TAG,
     summary="Show figures for Prometheus",
@@ -66,7 +66,7 @@ METRICS: Final = Operation(
     },
     errors=(errors.NotFound,),
 )
-TICKET: Final = Operation(
+TICKET: Final = ApiOperation(
     id="issueTicket",
     tag=_TAG,
     summary="Get a ticket for a page",
@@ -77,7 +77,7 @@ TICKET: Final = Operation(
     replies={201: json_reply("The ticket.", TicketAnswer, examples.TICKET)},
     errors=(errors.BadRequest,),
 )
-SOCKET: Final = Operation(
+SOCKET: Final = ApiOperation(
     id="socket",
     tag=_TAG,
     summary="Open a WebSocket",
@@ -98,7 +98,7 @@ SOCKET: Final = Operation(
 _CHECKED: Final = ("Cache-Control.checked", "ETag", "Vary")
 _OF_PAGE: Final = ("Content-Security-Policy", "Referrer-Policy", "X-Content-Type-Options")
 _NOT_MODIFIED: Final = "The caller has it."
-REFERENCE: Final = Operation(
+REFERENCE: Final = ApiOperation(
     id="docs",
     tag=_TAG,
     summary="Show this document as a page",
@@ -113,7 +113,7 @@ REFERENCE: Final = Operation(
         304: Reply(_NOT_MODIFIED, headers=(*_CHECKED, *_OF_PAGE)),
     },
 )
-DOCUMENT: Final = Operation(
+DOCUMENT: Final = ApiOperation(
     id="openapi",
     tag=_TAG,
     summary="Show this document",

@@ -4,7 +4,7 @@ from typing import Final
 
 from bridge import errors
 from bridge.web.openapi import examples
-from bridge.web.openapi.operation import BODY_ERRORS, NOT_FOUND, Operation, Reply, json_body, json_reply
+from bridge.web.openapi.operation import BODY_ERRORS, NOT_FOUND, ApiOperation, Reply, json_body, json_reply
 from bridge.web.wire.answers import StreamAnswer, TopicAnswer, TopicRow
 from bridge.web.wire.offsets import ConsumerOffset, ConsumerOffsets, OffsetBody, OffsetsBody
 from bridge.web.wire.topics import PartitionsBody, StreamBody, TopicBody, TopicChangeBody
@@ -23,7 +23,7 @@ _SEVERAL: Final = {
     "partitions": [{"partition_id": 2, "offset": 0, "current_offset": 1, "lag": 1}],
 }
 
-LIST_STREAMS: Final = Operation(
+LIST_STREAMS: Final = ApiOperation(
     id="listStreams",
     tag=_STREAMS,
     summary="List the streams",
@@ -31,7 +31,7 @@ LIST_STREAMS: Final = Operation(
     replies={200: json_reply("The streams.", list[StreamAnswer], [examples.STREAM])},
     errors=(errors.StreamError,),
 )
-CREATE_STREAM: Final = Operation(
+CREATE_STREAM: Final = ApiOperation(
     id="createStream",
     tag=_STREAMS,
     summary="Make a stream",
@@ -40,7 +40,7 @@ CREATE_STREAM: Final = Operation(
     replies={201: json_reply("Made.", StreamAnswer, examples.STREAM, headers=("Location",))},
     errors=(errors.AlreadyExists, errors.StreamError, *BODY_ERRORS),
 )
-GET_STREAM: Final = Operation(
+GET_STREAM: Final = ApiOperation(
     id="getStream",
     tag=_STREAMS,
     summary="Show a stream",
@@ -48,7 +48,7 @@ GET_STREAM: Final = Operation(
     replies={200: json_reply("The stream.", StreamAnswer, examples.STREAM)},
     errors=(errors.StreamNotFound, errors.StreamError),
 )
-DELETE_STREAM: Final = Operation(
+DELETE_STREAM: Final = ApiOperation(
     id="deleteStream",
     tag=_STREAMS,
     summary="Delete a stream",
@@ -56,7 +56,7 @@ DELETE_STREAM: Final = Operation(
     replies={204: _GONE},
     errors=(errors.StreamNotFound, errors.StreamError),
 )
-LIST_TOPICS: Final = Operation(
+LIST_TOPICS: Final = ApiOperation(
     id="listTopics",
     tag=_TOPICS,
     summary="List the topics of a stream",
@@ -64,7 +64,7 @@ LIST_TOPICS: Final = Operation(
     replies={200: json_reply("The topics.", list[TopicRow], [examples.row_of_topic()])},
     errors=(errors.StreamNotFound, errors.TopicError),
 )
-CREATE_TOPIC: Final = Operation(
+CREATE_TOPIC: Final = ApiOperation(
     id="createTopic",
     tag=_TOPICS,
     summary="Make a topic",
@@ -73,7 +73,7 @@ CREATE_TOPIC: Final = Operation(
     replies={201: json_reply("Made.", TopicAnswer, examples.TOPIC, headers=("Location",))},
     errors=(errors.StreamNotFound, errors.AlreadyExists, errors.TopicError, *BODY_ERRORS),
 )
-GET_TOPIC: Final = Operation(
+GET_TOPIC: Final = ApiOperation(
     id="getTopic",
     tag=_TOPICS,
     summary="Show a topic",
@@ -81,7 +81,7 @@ GET_TOPIC: Final = Operation(
     replies={200: json_reply("The topic.", TopicAnswer, examples.TOPIC)},
     errors=(*NOT_FOUND, errors.TopicError),
 )
-UPDATE_TOPIC: Final = Operation(
+UPDATE_TOPIC: Final = ApiOperation(
     id="updateTopic",
     tag=_TOPICS,
     summary="Change the retention of a topic",
@@ -93,7 +93,7 @@ UPDATE_TOPIC: Final = Operation(
     replies={200: json_reply("The topic as it is now.", TopicAnswer, examples.TOPIC)},
     errors=(*NOT_FOUND, errors.TopicError, *BODY_ERRORS),
 )
-DELETE_TOPIC: Final = Operation(
+DELETE_TOPIC: Final = ApiOperation(
     id="deleteTopic",
     tag=_TOPICS,
     summary="Delete a topic",
@@ -101,7 +101,7 @@ DELETE_TOPIC: Final = Operation(
     replies={204: _GONE},
     errors=(*NOT_FOUND, errors.TopicError),
 )
-PURGE_TOPIC: Final = Operation(
+PURGE_TOPIC: Final = ApiOperation(
     id="purgeTopic",
     tag=_TOPICS,
     summary="Empty a topic",
@@ -109,7 +109,7 @@ PURGE_TOPIC: Final = Operation(
     replies={204: _GONE},
     errors=(*NOT_FOUND, errors.TopicError, *BODY_ERRORS),
 )
-ADD_PARTITIONS: Final = Operation(
+ADD_PARTITIONS: Final = ApiOperation(
     id="addPartitions",
     tag=_TOPICS,
     summary="Add partitions to a topic",
@@ -118,7 +118,7 @@ ADD_PARTITIONS: Final = Operation(
     replies={201: json_reply("The topic as it is now.", TopicAnswer, examples.TOPIC)},
     errors=(*NOT_FOUND, errors.TopicError, *BODY_ERRORS),
 )
-LIST_OFFSETS: Final = Operation(
+LIST_OFFSETS: Final = ApiOperation(
     id="listOffsets",
     tag=_OFFSETS,
     summary="Show how far a consumer came",
@@ -126,7 +126,7 @@ LIST_OFFSETS: Final = Operation(
     replies={200: json_reply("The offsets.", ConsumerOffsets, _SEVERAL)},
     errors=_OFFSET_ERRORS,
 )
-PUT_OFFSETS: Final = Operation(
+PUT_OFFSETS: Final = ApiOperation(
     id="putOffsets",
     tag=_OFFSETS,
     summary="Store offsets of several partitions",
@@ -135,7 +135,7 @@ PUT_OFFSETS: Final = Operation(
     replies={200: json_reply("The offsets that were stored.", ConsumerOffsets, _SEVERAL)},
     errors=(*_OFFSET_ERRORS, *BODY_ERRORS),
 )
-DELETE_OFFSETS: Final = Operation(
+DELETE_OFFSETS: Final = ApiOperation(
     id="deleteOffsets",
     tag=_OFFSETS,
     summary="Forget the offsets of a consumer",
@@ -143,7 +143,7 @@ DELETE_OFFSETS: Final = Operation(
     replies={204: _GONE},
     errors=(*_OFFSET_ERRORS, *BODY_ERRORS),
 )
-GET_OFFSET: Final = Operation(
+GET_OFFSET: Final = ApiOperation(
     id="getOffset",
     tag=_OFFSETS,
     summary="Show how far a consumer came in one partition",
@@ -151,7 +151,7 @@ GET_OFFSET: Final = Operation(
     replies={200: json_reply("The offset.", ConsumerOffset, examples.CONSUMER_OFFSET)},
     errors=_OFFSET_ERRORS,
 )
-PUT_OFFSET: Final = Operation(
+PUT_OFFSET: Final = ApiOperation(
     id="putOffset",
     tag=_OFFSETS,
     summary="Store the offset of a consumer",
@@ -160,7 +160,7 @@ PUT_OFFSET: Final = Operation(
     replies={200: json_reply("The offset.", ConsumerOffset, examples.CONSUMER_OFFSET)},
     errors=(*_OFFSET_ERRORS, *BODY_ERRORS),
 )
-DELETE_OFFSET: Final = Operation(
+DELETE_OFFSET: Final = ApiOperation(
     id="deleteOffset",
     tag=_OFFSETS,
     summary="Forget the offset of a consumer in one partition",

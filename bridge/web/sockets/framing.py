@@ -87,7 +87,7 @@ _CODES: Final = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015)})
 _PRIVATE_CODES: Final = range(3000, 5000)
 
 
-class _Head(NamedTuple):
+class _FrameHead(NamedTuple):
     opcode: Opcode
     final: bool
     starts_at: int
@@ -143,7 +143,7 @@ class FrameReader:
                 return Frame(Opcode.TEXT, whole)
         return None
 
-    def _head(self) -> _Head | None:
+    def _head(self) -> _FrameHead | None:
         """The head of the next frame, checked before its payload is there."""
         buffer = self._buffer
         if len(buffer) < 2:  # noqa: PLR2004 (the fixed part)
@@ -168,7 +168,7 @@ class FrameReader:
         if not opcode & _CONTROL:
             self._check_data(opcode, length)
         starts_at += _MASK_BYTES
-        return _Head(opcode, final, starts_at, starts_at + length)
+        return _FrameHead(opcode, final, starts_at, starts_at + length)
 
     def _check_data(self, opcode: Opcode, length: int) -> None:
         if opcode is Opcode.BINARY:
@@ -180,7 +180,7 @@ class FrameReader:
         if self._fragments >= self._fragments_max:
             raise FrameFault(CloseCode.POLICY, f"a message has at most {self._fragments_max} fragments")
 
-    def _payload(self, head: _Head) -> bytes:
+    def _payload(self, head: _FrameHead) -> bytes:
         mask = self._buffer[head.starts_at - _MASK_BYTES : head.starts_at]
         payload = self._buffer[head.starts_at : head.ends_at]
         del self._buffer[: head.ends_at]

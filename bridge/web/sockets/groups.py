@@ -9,7 +9,7 @@ from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError
 from bridge.groups.partition import AckOutcome
 from bridge.groups.records import AckKind
-from bridge.groups.values import Delivery, TokenResult, scope_of
+from bridge.groups.values import Delivery, TokenResult, ref_of
 from bridge.limits import (
     TAIL_RETRY_S_MAX,
     TAIL_RETRY_S_MIN,
@@ -87,7 +87,7 @@ class GroupSubscription:
 
     async def _begin(self) -> None:
         with arguments_as_fields():
-            scope_of(self.topic, self._group)
+            ref_of(self.topic, self._group)
         await self._services.log.partitions_count(self.topic, deadline=self._deadline())
         self.begun = True
         self._socket.send(

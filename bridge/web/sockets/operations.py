@@ -141,21 +141,21 @@ class Ping(_Operation, frozen=True):
 
 
 Acknowledgement: TypeAlias = Ack | Nack | Extend
-Operation: TypeAlias = Subscribe | Unsubscribe | Permit | Publish | Acknowledgement | Ping
+SocketOperation: TypeAlias = Subscribe | Unsubscribe | Permit | Publish | Acknowledgement | Ping
 
 
-class _Named(msgspec.Struct):
+class _WithId(msgspec.Struct):
     id: Id | None = None
 
 
-_DECODER: Final[msgspec.json.Decoder[Operation]] = msgspec.json.Decoder(Operation)
-_NAMED: Final = msgspec.json.Decoder(_Named)
+_DECODER: Final[msgspec.json.Decoder[SocketOperation]] = msgspec.json.Decoder(SocketOperation)
+_NAMED: Final = msgspec.json.Decoder(_WithId)
 _BODIES: Final = ("event", "payload", "text", "payload_base64")
 _OF_GROUPS: Final = ("partitions", "cursor", "from_", "event_type")
 _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
-def decode_operation(message: bytes) -> Operation:
+def decode_operation(message: bytes) -> SocketOperation:
     """
     The operation that a text message spells.
 

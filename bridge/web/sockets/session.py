@@ -52,10 +52,10 @@ from bridge.web.sockets.operations import (
     Acknowledgement,
     Extend,
     Nack,
-    Operation,
     Permit,
     Ping,
     Publish,
+    SocketOperation,
     Subscribe,
     Unsubscribe,
     decode_operation,
@@ -212,7 +212,7 @@ class Session:
             self._refuse(error, named or operation_id(message))
         self._note_use()
 
-    def _do(self, operation: Operation) -> None:
+    def _do(self, operation: SocketOperation) -> None:
         match operation:
             case Publish():
                 self._publish(operation)

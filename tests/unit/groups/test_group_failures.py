@@ -11,7 +11,7 @@ from bridge.clock import Deadline
 from bridge.errors import BadRequest, ConnectionFailed, DeadlineExceeded, Disconnected, Outcome, Overloaded
 from bridge.groups.dead_letters import dead_letter_topic
 from bridge.groups.ledger_topics import LedgerTopics
-from bridge.groups.records import AckKind, Lease, Scope
+from bridge.groups.records import AckKind, GroupRef, Lease
 from bridge.messagelog import (
     First,
     NewMessage,
@@ -188,7 +188,7 @@ async def test_a_log_that_takes_no_ledger_is_asked_again_and_ends_no_process(
 async def test_a_dead_letter_that_cannot_be_written_is_tried_again(scene: Scene) -> None:
     replica = await scene.start()
     await scene.send(b"poison")
-    gate = Gate(replica, dead_letter_topic(Scope(*TOPIC, GROUP)))
+    gate = Gate(replica, dead_letter_topic(GroupRef(*TOPIC, GROUP)))
     gate.open.set()
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     (given,) = await replica.receive(TOPIC, max_deliveries=1)

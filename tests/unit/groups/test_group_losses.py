@@ -19,7 +19,7 @@ async def half_acked(scene: Scene, replica: Replica) -> None:
     await scene.send(b"a", b"b", b"c", b"d")
     given = await replica.receive(TOPIC, visibility_ms=600_000)
     await replica.ack(TOPIC, *given[:2])
-    await replica.groups._maintenance.heartbeat(replica.groups._served_groups.scopes)
+    await replica.groups._maintenance.heartbeat(replica.groups._served_groups.refs)
     await replica.groups._maintenance.commit_offsets()
 
 
@@ -130,7 +130,7 @@ async def test_a_mark_that_cannot_be_stored_is_stored_later(
     await scene.send(b"a", b"b")
     given = await replica.receive(TOPIC, visibility_ms=600_000)
     maintenance = replica.groups._maintenance
-    await maintenance.heartbeat(replica.groups._served_groups.scopes)
+    await maintenance.heartbeat(replica.groups._served_groups.refs)
     await replica.ack(TOPIC, given[0])
     while failures:
         await maintenance.commit_offsets()
@@ -147,7 +147,7 @@ async def test_a_mark_that_cannot_be_stored_is_stored_later(
 async def test_duties_that_fail_are_done_again(scene: Scene) -> None:
     replica = await scene.start()
     assert await replica.receive(TOPIC) == ()
-    await until(lambda: replica.groups._maintenance.scopes)
+    await until(lambda: replica.groups._maintenance.refs)
     gate = Gate(replica, LEDGER)
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     gate.open.set()
@@ -159,8 +159,8 @@ async def test_duties_that_fail_are_done_again(scene: Scene) -> None:
     gate.reached.clear()
     replica.groups._maintenance.due.set()
     await gate.reached.wait()
-    await until(lambda: not replica.groups._maintenance.scopes)
+    await until(lambda: not replica.groups._maintenance.refs)
     assert await replica.receive(TOPIC) == ()
-    await until(lambda: replica.groups._maintenance.scopes)
+    await until(lambda: replica.groups._maintenance.refs)
     gate.before = Disconnected(outcome=Outcome.NOT_WRITTEN)
     await replica.groups.release()

@@ -5,7 +5,7 @@ import pytest
 from bridge.config import GroupsConfig
 from bridge.errors import Disconnected
 from bridge.groups import oldest_messages
-from bridge.groups.records import AckKind, ExpireGroup, Scope
+from bridge.groups.records import AckKind, ExpireGroup, GroupRef
 from bridge.messagelog import TopicRef
 from bridge.telemetry.group_metrics import GroupStats
 from tests.support.group_scene import LEDGER, SNAPSHOTS, Scene
@@ -197,7 +197,7 @@ async def test_groups_beyond_the_bound_of_partitions_have_no_age(
 
 async def test_of_what_is_gone_nothing_is_known(scene: Scene) -> None:
     oldest = oldest_messages.OldestMessages(scene.log)
-    gone, there = Scope(TOPIC.stream, "gone", GROUP), Scope(*TOPIC, GROUP)
+    gone, there = GroupRef(TOPIC.stream, "gone", GROUP), GroupRef(*TOPIC, GROUP)
     await scene.send(b"a")
     await oldest.look({(gone, 0): 0, (there, 0): 0, (there, 1): 0}, deadline=scene.soon())
     assert oldest.stored_us(gone, (0,)) is None

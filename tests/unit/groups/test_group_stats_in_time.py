@@ -8,7 +8,7 @@ import pytest
 from bridge import limits
 from bridge.errors import Disconnected, LogError
 from bridge.groups.maintenance import Maintenance
-from bridge.groups.served_groups import Context, ServedGroups
+from bridge.groups.served_groups import GroupsContext, ServedGroups
 from bridge.telemetry.group_metrics import GroupMetrics
 from tests.support.virtual_time import LoopClock, VirtualTimeLoop, pass_s, run_in_virtual_time
 
@@ -23,7 +23,7 @@ class Looking(Maintenance):
 
     def __init__(self, loop: VirtualTimeLoop, look: Look) -> None:
         clock = LoopClock(loop)
-        context = Context(*(cast("Any", None),) * 4, clock, 1)
+        context = GroupsContext(*(cast("Any", None),) * 4, clock, 1)
         served = ServedGroups.__new__(ServedGroups)
         super().__init__(context, served, GroupMetrics(), is_idle=lambda: False, unused_s_max=0)
         self._clock, self._look = clock, look

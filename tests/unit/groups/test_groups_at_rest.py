@@ -86,7 +86,7 @@ async def test_a_group_that_nobody_receives_from_any_more_writes_one_farewell(sc
     replica = await scene.start()
     await scene.send(b"a")
     await replica.ack(TOPIC, *await replica.receive(TOPIC))
-    await until(lambda: replica.groups._maintenance.scopes)
+    await until(lambda: replica.groups._maintenance.refs)
     before = await records(scene)
     await ticks(scene, 3600, replica)
     assert await scene.told(Leave) == 1
@@ -97,7 +97,7 @@ async def test_a_group_that_nobody_receives_from_any_more_writes_one_farewell(sc
 async def test_who_polls_now_and_then_writes_nothing_where_there_is_nothing(scene: Scene) -> None:
     replica = await scene.start()
     await replica.receive(TOPIC)
-    await until(lambda: replica.groups._maintenance.scopes)
+    await until(lambda: replica.groups._maintenance.refs)
     before = await records(scene)
     for _ in range(100):
         await ticks(scene, 5, replica)
@@ -111,7 +111,7 @@ async def test_a_killed_process_is_out_once_the_group_is_used_for_as_long_as_it_
     one, two = await scene.start(), await scene.start()
     for each in (one, two):
         await each.receive(TOPIC)
-        await until(lambda each=each: each.groups._maintenance.scopes)  # type: ignore[misc]
+        await until(lambda each=each: each.groups._maintenance.refs)  # type: ignore[misc]
     await two.crash()
     for at in range(limits.GROUP_MEMBER_TTL_MS // 1000 + 2):
         await scene.send(b"%d" % at)
@@ -124,7 +124,7 @@ async def test_a_killed_process_is_out_once_the_group_is_used_for_as_long_as_it_
 async def test_after_a_rest_those_who_wait_say_that_they_are_there(scene: Scene) -> None:
     one, two = await scene.start(), await scene.start()
     waiting = [asyncio.create_task(receiving(each)) for each in (one, two)]
-    await until(lambda: all(each.groups._maintenance.scopes for each in (one, two)))
+    await until(lambda: all(each.groups._maintenance.refs for each in (one, two)))
     scene.clock.advance(3600)
     told = await scene.told(Heartbeat)
     await scene.send(b"a")
@@ -172,7 +172,7 @@ async def test_duties_end_when_they_are_ended_whatever_happens_in_that_moment(
 ) -> None:
     replica = await scene.start()
     assert await replica.receive(TOPIC) == ()
-    await until(lambda: replica.groups._maintenance.scopes and not replica.groups._maintenance.due.is_set())
+    await until(lambda: replica.groups._maintenance.refs and not replica.groups._maintenance.due.is_set())
     for _ in range(20):
         await asyncio.sleep(0)
     replica.groups._maintenance.due.set()

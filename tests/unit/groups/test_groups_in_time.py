@@ -124,7 +124,7 @@ async def test_a_process_that_nobody_asks_rests_and_goes_on_when_asked(scene: Sc
             replica.groups._maintenance.due.set()
             await scene.log.probe(deadline=scene.soon())
             ledger_replica._written.set()
-    assert len(replica.groups._served_groups.scopes) == 0
+    assert len(replica.groups._served_groups.refs) == 0
     assert offsets_of(await replica.receive(TOPIC)) == [(0, 1)]
     assert await replica.ack(TOPIC, given) == ["done"]
 
@@ -216,7 +216,7 @@ async def test_too_many_groups_are_refused_until_one_ends(
         await replica.receive(TOPIC, group="another")
     assert (refused.value.path, refused.value.limit) == ("group", 1)
     # What was refused leaves nothing behind, in the ledger neither.
-    assert [each.group for each in replica.groups._served_groups.scopes] == [GROUP]
+    assert [each.group for each in replica.groups._served_groups.refs] == [GROUP]
     assert len(list(replica.groups._served_groups)) == 1
     assert await scene.told(Open) == told
     scene.clock.advance(GroupsConfig().unused_s)

@@ -19,22 +19,22 @@ from bridge.groups.records import (
     AckKind,
     Acknowledge,
     Advance,
+    GroupRef,
     Heartbeat,
     Lease,
     LeasedRanges,
     Leave,
     OffsetRange,
     Open,
+    PartitionStart,
     Record,
-    Scope,
     Seek,
-    Start,
     encoded,
     offset_ranges,
 )
 
-SCOPE = Scope("stream", "topic", "group")
-OTHER = Scope("stream", "topic", "other")
+REF = GroupRef("stream", "topic", "group")
+OTHER = GroupRef("stream", "topic", "other")
 PARTITIONS = 2
 MADE_US = 7
 Place = tuple[int, int]
@@ -80,8 +80,8 @@ class Groups(RuleBasedStateMachine):
         self.processes: list[Process] = []
         self.snapshots: list[tuple[bytes, ...]] = []
         self.start(0, None)
-        self.tell(Open(self.new_id(), SCOPE, tuple(Start(each, 0) for each in range(PARTITIONS))))
-        self.tell(Open(self.new_id(), OTHER, (Start(0, 0),)))
+        self.tell(Open(self.new_id(), REF, tuple(PartitionStart(each, 0) for each in range(PARTITIONS))))
+        self.tell(Open(self.new_id(), OTHER, (PartitionStart(0, 0),)))
 
     def new_id(self) -> int:
         return next(self.ids)
@@ -112,7 +112,7 @@ class Groups(RuleBasedStateMachine):
                 process.reserved[partition_id].release(offsets)
 
     def partition(self, ledger: Ledger, partition_id: int) -> Partition:
-        return ledger.groups[SCOPE].partitions[partition_id]
+        return ledger.groups[REF].partitions[partition_id]
 
     # --- processes ----------------------------------------------------------------------------------------------
 
@@ -147,8 +147,8 @@ class Groups(RuleBasedStateMachine):
     @rule(member=st.integers(1, 4), leaves=st.booleans(), ttl_ms=st.integers(1, 20_000))
     def come_and_go(self, member: int, leaves: bool, ttl_ms: int) -> None:
         gone = Leave(self.new_id(), member)
-        self.tell(gone if leaves else Heartbeat(self.new_id(), member, ttl_ms, (SCOPE,)))
-        alive = self.truth.members(SCOPE, now_us=self.stamp_us)
+        self.tell(gone if leaves else Heartbeat(self.new_id(), member, ttl_ms, (REF,)))
+        alive = self.truth.members(REF, now_us=self.stamp_us)
         assert (member in alive) is not leaves
 
     @precondition(lambda self: self.processes)
@@ -191,7 +191,7 @@ class Groups(RuleBasedStateMachine):
         oldest = self.oldest[partition_id] = min(
             self.ends[partition_id], self.oldest[partition_id] + messages
         )
-        self.tell(Advance(self.new_id(), SCOPE, (Start(partition_id, oldest),)))
+        self.tell(Advance(self.new_id(), REF, (PartitionStart(partition_id, oldest),)))
         for offset in range(oldest):
             self.fates[partition_id, offset].acked = True
 
@@ -199,7 +199,7 @@ class Groups(RuleBasedStateMachine):
     def seek(self, partition_id: int, to: int, stale: bool) -> None:
         to = max(self.oldest[partition_id], min(to, self.ends[partition_id]))
         epoch = self.partition(self.truth, partition_id).epoch
-        self.tell(Seek(self.new_id(), SCOPE, (Start(partition_id, to, epoch + 1 if stale else -1),)))
+        self.tell(Seek(self.new_id(), REF, (PartitionStart(partition_id, to, epoch + 1 if stale else -1),)))
         if not stale:
             self.began[partition_id] = to
             for offset in range(self.ends[partition_id]):
@@ -212,7 +212,7 @@ class Groups(RuleBasedStateMachine):
     ) -> tuple[int, list[TokenOf]]:
         record = Lease(
             self.new_id(),
-            SCOPE,
+            REF,
             visibility_ms,
             counted,
             tuple((partition_id, offset_ranges(offsets)) for partition_id, offsets in asked),
@@ -252,7 +252,7 @@ class Groups(RuleBasedStateMachine):
         process = self.processes[which % len(self.processes)]
         if reads:
             self.read(process)
-        group = process.ledger.groups.get(SCOPE)
+        group = process.ledger.groups.get(REF)
         asked = []
         for partition_id in range(PARTITIONS):
             if group is None or partition_id not in group.partitions:
@@ -285,7 +285,7 @@ class Groups(RuleBasedStateMachine):
             LeasedRanges(partition_id, lease_id, (OffsetRange(offset, offset + 1),))
             for partition_id, offset, lease_id in held
         )
-        result = self.tell(Acknowledge(self.new_id(), SCOPE, kind, delay_ms, holds))
+        result = self.tell(Acknowledge(self.new_id(), REF, kind, delay_ms, holds))
         assert isinstance(result, AckResult)
         for token in held:
             partition_id, offset, lease_id = token

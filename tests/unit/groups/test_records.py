@@ -11,31 +11,31 @@ from bridge.groups.records import (
     Advance,
     DeleteGroup,
     ExpireGroup,
+    GroupRef,
     Heartbeat,
     Lease,
     LeasedRanges,
     Leave,
     OffsetRange,
     Open,
+    PartitionStart,
     Record,
-    Scope,
     Seek,
-    Start,
     decoded,
     encoded,
 )
 
-SCOPE = Scope("stream", "topic", "group")
+REF = GroupRef("stream", "topic", "group")
 RECORDS: tuple[Record, ...] = (
-    Open(1, SCOPE, (Start(0, 5),)),
-    Lease(2, SCOPE, 1000, True, ((0, (OffsetRange(0, 3), OffsetRange(5, 6))), (1, (OffsetRange(9, 10),)))),
-    Acknowledge(3, SCOPE, AckKind.EXTEND, 1000, (LeasedRanges(0, 2, (OffsetRange(0, 3),)),)),
-    Seek(4, SCOPE, (Start(0, 5, 3),)),
-    Advance(5, SCOPE, (Start(0, 5, 3),)),
-    DeleteGroup(6, SCOPE),
-    Heartbeat(7, 2**63 - 1, 10_000, (SCOPE, SCOPE)),
+    Open(1, REF, (PartitionStart(0, 5),)),
+    Lease(2, REF, 1000, True, ((0, (OffsetRange(0, 3), OffsetRange(5, 6))), (1, (OffsetRange(9, 10),)))),
+    Acknowledge(3, REF, AckKind.EXTEND, 1000, (LeasedRanges(0, 2, (OffsetRange(0, 3),)),)),
+    Seek(4, REF, (PartitionStart(0, 5, 3),)),
+    Advance(5, REF, (PartitionStart(0, 5, 3),)),
+    DeleteGroup(6, REF),
+    Heartbeat(7, 2**63 - 1, 10_000, (REF, REF)),
     Leave(8, 1),
-    ExpireGroup(9, SCOPE, 1_700_000_000_000_000),
+    ExpireGroup(9, REF, 1_700_000_000_000_000),
 )
 
 
@@ -47,33 +47,33 @@ def test_a_record_comes_back_as_it_was(record: Record) -> None:
 @pytest.mark.parametrize(
     "record",
     [
-        Lease(1, SCOPE, 0, True, ((0, (OffsetRange(0, 1),)),)),
-        Lease(1, SCOPE, limits.GROUP_VISIBILITY_MS_MAX + 1, True, ((0, (OffsetRange(0, 1),)),)),
-        Lease(1, SCOPE, 1, True, ()),
-        Lease(1, SCOPE, 1, True, ((0, ()),)),
-        Lease(1, SCOPE, 1, True, ((0, (OffsetRange(3, 3),)),)),
-        Lease(1, SCOPE, 1, True, ((0, (OffsetRange(3, 2),)),)),
-        Lease(1, SCOPE, 1, True, ((0, (OffsetRange(0, 2**62),)),)),
+        Lease(1, REF, 0, True, ((0, (OffsetRange(0, 1),)),)),
+        Lease(1, REF, limits.GROUP_VISIBILITY_MS_MAX + 1, True, ((0, (OffsetRange(0, 1),)),)),
+        Lease(1, REF, 1, True, ()),
+        Lease(1, REF, 1, True, ((0, ()),)),
+        Lease(1, REF, 1, True, ((0, (OffsetRange(3, 3),)),)),
+        Lease(1, REF, 1, True, ((0, (OffsetRange(3, 2),)),)),
+        Lease(1, REF, 1, True, ((0, (OffsetRange(0, 2**62),)),)),
         Lease(
             1,
-            SCOPE,
+            REF,
             1,
             True,
             ((0, (OffsetRange(0, limits.GROUP_RECEIVE_MESSAGES_MAX),)), (1, (OffsetRange(0, 1),))),
         ),
-        Acknowledge(1, SCOPE, cast("AckKind", 4), 0, (LeasedRanges(0, 1, (OffsetRange(0, 1),)),)),
-        Acknowledge(1, SCOPE, AckKind.ACK, -1, (LeasedRanges(0, 1, (OffsetRange(0, 1),)),)),
-        Acknowledge(1, SCOPE, AckKind.ACK, 0, (LeasedRanges(0, 0, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, REF, cast("AckKind", 4), 0, (LeasedRanges(0, 1, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, REF, AckKind.ACK, -1, (LeasedRanges(0, 1, (OffsetRange(0, 1),)),)),
+        Acknowledge(1, REF, AckKind.ACK, 0, (LeasedRanges(0, 0, (OffsetRange(0, 1),)),)),
         Acknowledge(
-            1, SCOPE, AckKind.ACK, 0, (LeasedRanges(0, 1, (OffsetRange(0, limits.GROUP_TOKENS_MAX + 1),)),)
+            1, REF, AckKind.ACK, 0, (LeasedRanges(0, 1, (OffsetRange(0, limits.GROUP_TOKENS_MAX + 1),)),)
         ),
-        Seek(1, SCOPE, ()),
-        Seek(1, SCOPE, (Start(0, -1),)),
-        Open(0, SCOPE, (Start(0, 0),)),
-        DeleteGroup(1, Scope("", "topic", "group")),
-        DeleteGroup(1, Scope("s", "t", "g" * 256)),
+        Seek(1, REF, ()),
+        Seek(1, REF, (PartitionStart(0, -1),)),
+        Open(0, REF, (PartitionStart(0, 0),)),
+        DeleteGroup(1, GroupRef("", "topic", "group")),
+        DeleteGroup(1, GroupRef("s", "t", "g" * 256)),
         Heartbeat(1, 1, 600_001, ()),
-        Heartbeat(1, 1, 1, (SCOPE,) * (limits.GROUPS_MAX + 1)),
+        Heartbeat(1, 1, 1, (REF,) * (limits.GROUPS_MAX + 1)),
     ],
     ids=repr,
 )
@@ -89,7 +89,7 @@ def test_whatever_else_stands_in_the_topic_is_no_record_or_one_that_can_be_told_
 
 def test_a_name_that_is_no_text_makes_no_record() -> None:
     # MessagePack takes any bytes for a string; what reads it raises another error for them than for the rest.
-    whole = encoded(DeleteGroup(1, Scope("stream", "topic", "group")))
+    whole = encoded(DeleteGroup(1, GroupRef("stream", "topic", "group")))
     assert decoded(whole) is not None
     assert decoded(whole.replace(b"group", b"gr\xffup")) is None
 
@@ -105,10 +105,10 @@ def test_a_record_of_another_version_or_cut_or_too_long_is_none() -> None:
 
 def test_the_largest_records_fit() -> None:
     ranges = tuple(OffsetRange(2**60 + 2 * each, 2**60 + 2 * each + 1) for each in range(1_000))
-    names = Scope(*(letter * 255 for letter in "stg"))
+    names = GroupRef(*(letter * 255 for letter in "stg"))
     for record in (
         Lease(2**63 - 1, names, 1000, True, ((999, ranges),)),
         Heartbeat(1, 1, 10_000, (names,) * limits.GROUPS_MAX),
-        Open(1, names, tuple(Start(each, 2**62) for each in range(limits.PARTITIONS_MAX))),
+        Open(1, names, tuple(PartitionStart(each, 2**62) for each in range(limits.PARTITIONS_MAX))),
     ):
         assert decoded(encoded(record)) == record

@@ -3,9 +3,9 @@ import pytest
 from bridge import limits
 from bridge.groups.ledger import GroupState, LedgerState, MemberState, piece_of, restored, snapshot
 from bridge.groups.partition import GroupPartitionState, HeldState
-from bridge.groups.records import OffsetRange, Scope
+from bridge.groups.records import GroupRef, OffsetRange
 
-SCOPE = Scope("stream", "topic", "group")
+REF = GroupRef("stream", "topic", "group")
 PARTITION = GroupPartitionState(
     3,
     2**62,
@@ -13,7 +13,7 @@ PARTITION = GroupPartitionState(
     (HeldState(0, 2**63 - 1, 2**60, 2), HeldState(3, 0, 5, 1)),
 )
 STATE = LedgerState(
-    9, 10, (MemberState(1, 20, (SCOPE,)),), (GroupState(SCOPE, 7, ((0, PARTITION), (4, PARTITION))),)
+    9, 10, (MemberState(1, 20, (REF,)),), (GroupState(REF, 7, ((0, PARTITION), (4, PARTITION))),)
 )
 EMPTY = LedgerState(0, 0, (), ())
 

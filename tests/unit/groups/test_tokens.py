@@ -4,12 +4,12 @@ from hypothesis import strategies as st
 
 from bridge.errors import BadRequest
 from bridge.groups import tokens as tokens_module
-from bridge.groups.records import Scope
+from bridge.groups.records import GroupRef
 from bridge.groups.tokens import TOKEN_KEY_BYTES, Token, Tokens
 
-SCOPE = Scope("stream", "topic", "group")
+REF = GroupRef("stream", "topic", "group")
 KEY = b"k" * TOKEN_KEY_BYTES
-OURS = Tokens(SCOPE, KEY)
+OURS = Tokens(REF, KEY)
 TOKENS = st.builds(Token, st.integers(0, 2**32 - 1), st.integers(0, 2**63 - 2), st.integers(1, 2**63 - 1))
 
 
@@ -33,11 +33,15 @@ def test_a_mangled_token_is_refused(token: Token, at: int, character: str) -> No
 
 
 @pytest.mark.parametrize(
-    "scope",
-    [Scope("stream", "topic", "other"), Scope("stream", "other", "group"), Scope("other", "topic", "group")],
+    "ref",
+    [
+        GroupRef("stream", "topic", "other"),
+        GroupRef("stream", "other", "group"),
+        GroupRef("other", "topic", "group"),
+    ],
 )
-def test_a_token_of_another_group_or_topic_is_refused(scope: Scope) -> None:
-    text = Tokens(scope, KEY).text(Token(1, 2, 3))
+def test_a_token_of_another_group_or_topic_is_refused(ref: GroupRef) -> None:
+    text = Tokens(ref, KEY).text(Token(1, 2, 3))
     with pytest.raises(BadRequest, match="no token"):
         OURS.read(text, path="token")
 
@@ -52,14 +56,14 @@ def test_what_is_no_token_is_refused(text: str) -> None:
 def test_who_has_not_the_key_makes_no_token(token: Token) -> None:
     for key in (b"", b"K" * TOKEN_KEY_BYTES):
         with pytest.raises(BadRequest, match="no token"):
-            OURS.read(Tokens(SCOPE, key).text(token), path="token")
+            OURS.read(Tokens(REF, key).text(token), path="token")
 
 
 def test_the_names_of_a_group_end_where_they_end() -> None:
-    text = Tokens(Scope("a", "b", "c"), KEY).text(Token(1, 2, 3))
-    for scope in (Scope("a", "b", "c\0"), Scope("a\0b", "c", ""), Scope("a", "b", "")):
+    text = Tokens(GroupRef("a", "b", "c"), KEY).text(Token(1, 2, 3))
+    for ref in (GroupRef("a", "b", "c\0"), GroupRef("a\0b", "c", ""), GroupRef("a", "b", "")):
         with pytest.raises(BadRequest, match="no token"):
-            Tokens(scope, KEY).read(text, path="token")
+            Tokens(ref, KEY).read(text, path="token")
 
 
 def test_a_token_of_another_version_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
