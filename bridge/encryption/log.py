@@ -1,4 +1,4 @@
-"""A log whose payloads are encrypted, to those who use it as they were sent (shell over `payloads.py`)."""
+"""Payloads encrypted on their way into a log, and as they were sent on their way out (shell over `payloads.py`)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -57,9 +57,9 @@ class EncryptingAppender:
         )
 
 
-class DecryptingLog:
+class DecryptingReader:
     """
-    A `MessageLog` whose payloads are read as they were sent, whatever topic they are in.
+    `MessageLog.read` that gives payloads as they were sent, whatever topic they are in.
 
     One that cannot be opened is given as it is stored, with a header that says why, so that nobody waits behind it.
 
@@ -74,23 +74,6 @@ class DecryptingLog:
         self._payloads = payloads
         self._unopened = unopened
         self._told: set[tuple[TopicRef, Unopened]] = set()
-        self.create_stream = log.create_stream
-        self.streams = log.streams
-        self.stream = log.stream
-        self.delete_stream = log.delete_stream
-        self.create_topic = log.create_topic
-        self.topics = log.topics
-        self.topic = log.topic
-        self.delete_topic = log.delete_topic
-        self.purge_topic = log.purge_topic
-        self.update_retention = log.update_retention
-        self.add_partitions = log.add_partitions
-        self.partitions_count = log.partitions_count
-        self.append = log.append
-        self.stored_offset = log.stored_offset
-        self.store_offset = log.store_offset
-        self.delete_offset = log.delete_offset
-        self.close = log.close
 
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline

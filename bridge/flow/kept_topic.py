@@ -7,13 +7,13 @@ asking once more repeats nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, Outcome, StreamNotFound, TopicNotFound, TopicNotReady
 from bridge.limits import DEFAULT_TOPIC_TRIES_MAX, RETRY_AFTER_DEFAULT_MS
-from bridge.messagelog import Appender, MessageLog, NewMessage, Placement, Receipt, TopicRef
+from bridge.messagelog import Appender, MessageLog, NewMessage, Page, Placement, Receipt, TopicRef
 
 _MISSING: Final = (StreamNotFound, TopicNotFound)
 _T = TypeVar("_T")
@@ -162,9 +162,20 @@ class KeptAppender:
 
 
 class KeptLog:
-    """A `MessageLog` in which the default topic is never missing, but to those who delete it."""
+    """
+    A `MessageLog` in which the default topic is never missing, but to those who delete it.
 
-    def __init__(self, log: MessageLog, kept: KeptTopic) -> None:
+    Args:
+        read: in the place of the log's own.
+    """
+
+    def __init__(
+        self,
+        log: MessageLog,
+        kept: KeptTopic,
+        *,
+        read: Callable[..., Coroutine[Any, Any, Page]] | None = None,
+    ) -> None:
         self._log = log
         self._kept = kept
         self.create_stream = log.create_stream
@@ -173,7 +184,7 @@ class KeptLog:
         self.topics = kept.guarding(log.topics)
         self.topic = kept.guarding(log.topic)
         self.partitions_count = kept.guarding(log.partitions_count)
-        self.read = kept.guarding(log.read)
+        self.read = kept.guarding(read or log.read)
         self.stored_offset = kept.guarding(log.stored_offset)
         self.create_topic = kept.guarding(log.create_topic, Outcome.NOT_WRITTEN, makes_it=True)
         self.purge_topic = kept.guarding(log.purge_topic, Outcome.NOT_WRITTEN)

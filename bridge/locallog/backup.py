@@ -18,7 +18,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from glob import escape
 from pathlib import Path
@@ -29,7 +28,7 @@ import apsw
 
 import bridge
 from bridge import limits
-from bridge.clock import Clock, wall_s
+from bridge.clock import Clock, rfc3339
 from bridge.errors import ConfigError, StartupError
 from bridge.locallog import chunks, manifest, schema
 from bridge.locallog.database import (
@@ -89,7 +88,7 @@ def back_up(
     tuning = tuning or Tuning()
     with told_in_words(), closing(_reader(data_dir, tuning)) as source:
         # Before the log is looked at: what is acknowledged until now is in the copy.
-        made_at = datetime.fromtimestamp(wall_s(clock), UTC)
+        made_at = rfc3339(clock.now_us())
         version = _begin(source)
         check_space(target.parent, _size_bytes(source), tuning)
         with _unfinished(target) as directory:
@@ -100,7 +99,7 @@ def back_up(
             figures = _checked(path, tuning)
             made = manifest.Manifest(
                 format=manifest.FORMAT,
-                made_at=made_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+                made_at=made_at,
                 bridge_version=bridge.__version__,
                 schema_version=version,
                 size_bytes=path.stat().st_size,

@@ -2,17 +2,26 @@
 
 import os
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from bridge.clock import Clock
 from bridge.config import Config, ConfigFault, EncryptionConfig, Rule
 from bridge.errors import BadRequest, ConfigError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
-from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
+from bridge.messagelog import (
+    Appender,
+    Durability,
+    HealthProbe,
+    MessageLog,
+    Page,
+    StatsSource,
+    StoredNews,
+    TopicRef,
+)
 from bridge.policy.access import parse_reach
 from bridge.policy.names import check_name
 from bridge.process.keys import keys_can_be_used
@@ -97,11 +106,11 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
         batching = BatchingAppender(TracedBatches(bare, spans), probe=bare, news=own_news)
         appender = TracedAppender(KeptAppender(batching, kept_topic), spans)
     metrics.log.is_traced = tracing.is_on
-    log: MessageLog = bare
+    read = None
     if config.encryption.keys is not None:
-        log, appender = _encrypted(config.encryption, bare, appender, metrics.encryption)
+        read, appender = _encrypted(config.encryption, bare, appender, metrics.encryption)
     return OpenLog(
-        log=KeptLog(log, kept_topic),
+        log=KeptLog(bare, kept_topic, read=read),
         appender=appender,
         tracing=tracing,
         bare_log=bare,
@@ -114,20 +123,16 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
 
 def _encrypted(
     config: EncryptionConfig, log: MessageLog, appender: Appender, metrics: EncryptionMetrics
-) -> tuple[MessageLog, Appender]:
+) -> tuple[Callable[..., Coroutine[Any, Any, Page]], Appender]:
     # 5 MB of a native library that nobody else needs.
-    from bridge.encryption import (  # noqa: PLC0415
-        DataKeys,
-        DecryptingLog,
-        EncryptingAppender,
-        Payloads,
-        parse_keys,
-    )
+    from bridge import encryption  # noqa: PLC0415
 
-    payloads = Payloads(DataKeys(parse_keys(config.keys or ""), os.urandom))
+    payloads = encryption.Payloads(encryption.DataKeys(encryption.parse_keys(config.keys or ""), os.urandom))
     reaches = tuple(map(parse_reach, config.topics))
-    count = metrics.unopened.add
-    return DecryptingLog(log, payloads, lambda reason, number: count(reason, by=number)), EncryptingAppender(
+    reader = encryption.DecryptingReader(
+        log, payloads, lambda reason, number: metrics.unopened.add(reason, by=number)
+    )
+    return reader.read, encryption.EncryptingAppender(
         appender, payloads, lambda topic: any(reach.has(*topic) for reach in reaches)
     )
 

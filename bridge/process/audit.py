@@ -2,11 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from bridge.audit import AuditTrail
-from bridge.clock import Clock, wall_s
+from bridge.clock import Clock, rfc3339
 from bridge.config import ObserveConfig
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.telemetry.audit_metrics import AuditMetrics
@@ -27,11 +26,7 @@ def audit_trail(config: ObserveConfig, worker: int, metrics: AuditMetrics, clock
     path = Path(config.audit_file)
     if worker:
         path = path.with_name(f"{path.stem}.worker{worker}{path.suffix}")
-
-    def now() -> str:
-        return datetime.fromtimestamp(wall_s(clock), UTC).isoformat(timespec="milliseconds")
-
-    return AuditTrail(path, metrics, now)
+    return AuditTrail(path, metrics, lambda: rfc3339(clock.now_us()))
 
 
 def closers_of(trail: AuditTrail | None) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:

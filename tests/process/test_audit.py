@@ -1,6 +1,7 @@
 """The audit log of a real bridge: what is in it, what is not, and what happens where it cannot be written."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def test_changes_and_refusals_are_written_with_who_and_what_and_outcome(tmp_path
         assert bridge.ended() == 0
         closed = next(line for line in bridge.lines if line["event"] == "audit_log_closed")
     records = _records(tmp_path / "audit.jsonl")
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", each["time"]) for each in records)
     topic = "/streams/{stream}/topics/{topic}"
     assert [(each["action"], each.get("stream"), each.get("topic"), each["status"]) for each in records] == [
         ("POST /streams", None, None, 201),

@@ -12,10 +12,11 @@ from msgspec import UNSET, Meta, UnsetType
 import bridge
 from bridge.background.canary import RoundTrip
 from bridge.background.stats_refresh import StatsSnapshot
+from bridge.clock import rfc3339
 from bridge.limits import TICKET_LIFETIME_S
 from bridge.messagelog import Durability, LogHealth, Receipt, StreamInfo, TopicInfo, TopicRef
 from bridge.web.wire.offsets import current_offset
-from bridge.web.wire.times import Time, rfc3339
+from bridge.web.wire.times import Time
 
 StoredAt: TypeAlias = Annotated[
     Annotated[int, Meta(ge=0)] | None, Meta(description="Null where the log confirmed without saying where")

@@ -8,6 +8,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, UnsetType
 
+from bridge.clock import rfc3339
 from bridge.errors import BadRequest
 from bridge.limits import (
     HEADER_KEY_BYTES_MAX,
@@ -21,7 +22,7 @@ from bridge.web.bodies.ndjson import LineFault
 from bridge.web.wire.answers import StoredAt
 from bridge.web.wire.queries import PARTITION_ID_MAX, names_of, unique_parameters
 from bridge.web.wire.submissions import placement_of
-from bridge.web.wire.times import Time, rfc3339
+from bridge.web.wire.times import Time
 
 _HEADER_PREFIX: Final = "message-header-"
 

@@ -7,6 +7,7 @@ from typing import Annotated, Final, NamedTuple
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from bridge.clock import rfc3339
 from bridge.errors import BadRequest, SerializationError
 from bridge.groups.partition import AckOutcome
 from bridge.groups.records import AckKind
@@ -24,7 +25,7 @@ from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Records
 from bridge.web.wire.envelopes import decode_envelope
 from bridge.web.wire.offsets import OffsetsBody
 from bridge.web.wire.pages import PageEncoder, PlacedMessage
-from bridge.web.wire.times import Time, rfc3339, time_us_of
+from bridge.web.wire.times import Time, time_us_of
 
 _Visibility = Annotated[int, Meta(ge=GROUP_VISIBILITY_MS_MIN, le=GROUP_VISIBILITY_MS_MAX)]
 _Tokens = Annotated[list[str], Meta(min_length=1, max_length=GROUP_TOKENS_MAX)]

@@ -9,12 +9,13 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, UnsetType
 
+from bridge.clock import rfc3339
 from bridge.events import Event, Steps
 from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES
 from bridge.messagelog import Headers, HeaderValue, Page, Records
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
-from bridge.web.wire.times import Time, rfc3339
+from bridge.web.wire.times import Time
 
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1

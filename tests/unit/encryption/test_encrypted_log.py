@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from bridge.encryption import DataKeys, DecryptingLog, EncryptingAppender, Payloads, parse_keys
+from bridge.encryption import DataKeys, DecryptingReader, EncryptingAppender, Payloads, parse_keys
 from bridge.encryption.log import DEAD_LETTER_TOPIC
 from bridge.encryption.payloads import ENCRYPTION, Unopened
 from bridge.limits import DATA_KEYS_MAX
@@ -34,8 +34,8 @@ class Scene:
         self.appender = EncryptingAppender(bare, payloads, lambda topic: topic == COVERED)
         self.log = self.reading("a")
 
-    def reading(self, key_id: str) -> DecryptingLog:
-        return DecryptingLog(self.bare, Payloads(_keys(key_id)), self._count)
+    def reading(self, key_id: str) -> DecryptingReader:
+        return DecryptingReader(self.bare, Payloads(_keys(key_id)), self._count)
 
     def _count(self, reason: Unopened, number: int) -> None:
         self.unopened[reason] += number
@@ -44,7 +44,7 @@ class Scene:
         await self.appender.append(topic, ToPartition(0), messages, deadline=soon())
 
 
-async def _read(log: MessageLog, topic: TopicRef) -> list[Message]:
+async def _read(log: MessageLog | DecryptingReader, topic: TopicRef) -> list[Message]:
     return list((await log.read(topic, 0, First(), count=100, deadline=soon())).messages)
 
 

@@ -53,7 +53,7 @@ async def test_a_backup_is_a_private_directory_with_the_database_and_what_it_say
     assert made == manifest.decode((tmp_path / "copy" / "manifest.json").read_bytes())
     assert made == manifest.Manifest(
         format=1,
-        made_at="2026-11-29T12:00:00.000Z",
+        made_at="2026-11-29T12:00:00.000000Z",
         bridge_version=bridge.__version__,
         schema_version=schema.SCHEMA_VERSION,
         size_bytes=len(database),

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bridge.clock import rfc3339
 from bridge.events import is_event
 from bridge.limits import OFFSET_MAX
 from bridge.messagelog import NO_RECORDS, Headers, Message, Page, Records
 from bridge.web.wire.pages import PageEncoder
-from bridge.web.wire.times import rfc3339
 from tests.support.events import generic_event, user_event
 
 
