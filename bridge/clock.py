@@ -63,8 +63,7 @@ def wall_s(clock: Clock) -> float:
 
 
 def rfc3339(time_us: int) -> str:
-    """
-    A moment as text, UTC with microseconds; one that no calendar holds is told as the nearest that it does.
+    """A moment as text, UTC with microseconds; one that no calendar holds is told as the nearest that it does.
 
     Args:
         time_us: microseconds since the epoch, UTC, any 64-bit number.

@@ -353,8 +353,7 @@ class InternalError(LogError):
 
 
 def let_go(error: BaseException) -> None:
-    """
-    Drop the tracebacks of *error* and of every error it came from: it goes on, its frames do not.
+    """Drop the tracebacks of *error* and of every error it came from: it goes on, its frames do not.
 
     A traceback holds every frame that the error has passed, and with them the body or the page that each of these had in
     its hands. Where one of the frames holds the error (a future that was awaited, a stream that was told why it ends)

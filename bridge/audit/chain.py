@@ -24,8 +24,7 @@ _LINE: Final = re.compile(
 
 
 class Chain:
-    """
-    Where a chain has come to.
+    """Where a chain has come to.
 
     Attributes:
         seq: number of the last record; 0 before the first one.
@@ -61,8 +60,7 @@ class Broken(Exception):
 
 
 def verify(lines: Iterable[bytes]) -> Iterator[Verified]:
-    """
-    Follow the chain through *lines*, each with its end, and tell each record. The first may have any number, since files of
+    """Follow the chain through *lines*, each with its end, and tell each record. The first may have any number, since files of
     before may have been removed.
 
     Raises:
@@ -87,8 +85,7 @@ def verify(lines: Iterable[bytes]) -> Iterator[Verified]:
 
 
 def resumed(last_line: bytes) -> Chain:
-    """
-    The chain that goes on behind *last_line*, which has its end.
+    """The chain that goes on behind *last_line*, which has its end.
 
     Raises:
         ValueError: if it is no record.

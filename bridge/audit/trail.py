@@ -35,8 +35,7 @@ class AuditObserver(Protocol):
 
 
 class AuditTrail:
-    """
-    The audit log of one process.
+    """The audit log of one process.
 
     A disk that fails is tried again for as long as the process lives; meanwhile `is_failing`, and whoever asks for a change is
     to be refused. What cannot be kept is counted, and the chain tells how many records it lacks.

@@ -26,8 +26,7 @@ _PAYLOAD_BYTES: Final = 32
 
 
 class RoundTrip(NamedTuple):
-    """
-    How the last one went.
+    """How the last one went.
 
     Attributes:
         ok: what was stored came back.
@@ -41,8 +40,7 @@ class RoundTrip(NamedTuple):
 
 
 class Canary:
-    """
-    Stores a message of random bytes in a topic of the bridge's own and reads it at the place that the receipt tells.
+    """Stores a message of random bytes in a topic of the bridge's own and reads it at the place that the receipt tells.
 
     Args:
         log: as requests use it, but without the appender: a round trip waits for no batch.
@@ -69,8 +67,7 @@ class Canary:
         return self._last
 
     async def step(self) -> None:
-        """
-        One round trip; for `supervise`.
+        """One round trip; for `supervise`.
 
         Raises:
             BridgeError: if it failed.

@@ -20,8 +20,7 @@ class _Kept(Protocol):
 
 
 class DefaultTopic:
-    """
-    Sees to it that the default topic is there; `look` is one step for `retry_until_done`.
+    """Sees to it that the default topic is there; `look` is one step for `retry_until_done`.
 
     Any number of bridges may do this at once: whoever comes second finds it there. A topic that is there stays as it is,
     with the partitions it has.
@@ -43,8 +42,7 @@ class DefaultTopic:
         self._told_count = partitions_count
 
     async def look(self) -> None:
-        """
-        Make what is missing of stream and topic; where nothing is, one read of the log.
+        """Make what is missing of stream and topic; where nothing is, one read of the log.
 
         Raises:
             LogError: if the log does not answer in time.

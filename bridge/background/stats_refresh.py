@@ -54,8 +54,7 @@ async def refresh_stats(
     clock: Clock,
     timeout_s: float,
 ) -> None:
-    """
-    Ask once and keep the answer; one step for `supervise`.
+    """Ask once and keep the answer; one step for `supervise`.
 
     Args:
         own_stream: of the bridge, which no user sent anything to: it is left out.

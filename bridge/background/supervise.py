@@ -72,8 +72,7 @@ class _Watched:
 async def supervise(
     name: str, step: Callable[[], Awaitable[None]], *, pace: Pace, metrics: TaskMetrics
 ) -> NoReturn:
-    """
-    Run *step* again and again until cancelled.
+    """Run *step* again and again until cancelled.
 
     Raises:
         StartupError, ConfigError: which end the process by their own exit code.

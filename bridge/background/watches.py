@@ -18,8 +18,7 @@ LAG_WARNED_S = 0.5
 
 
 async def watch_health(probe: HealthProbe, *, clock: Clock, timeout_s: float) -> None:
-    """
-    Ask the log once; one step for `supervise`.
+    """Ask the log once; one step for `supervise`.
 
     Raises:
         LogError: if it does not answer within *timeout_s*.
@@ -37,8 +36,7 @@ def measure_log(metrics: LogMetrics, totals: LogTotals | None, health: LogHealth
 
 
 async def tidy_figures(log: MessageLog, metrics: LogMetrics, *, clock: Clock, timeout_s: float) -> None:
-    """
-    Look once which topics there are, whoever deleted the others; one step for `supervise`.
+    """Look once which topics there are, whoever deleted the others; one step for `supervise`.
 
     Raises:
         LogError: if the log does not answer within *timeout_s*; the series of what was not looked at stay.

@@ -21,8 +21,7 @@ _FAST_PROBES: Final = {("health",): False, ("health", "--ready"): True}
 
 
 def main(arguments: Sequence[str], *, loop_factory: LoopFactory) -> int:
-    """
-    Run one command and return its exit code.
+    """Run one command and return its exit code.
 
     Raises:
         SystemExit: from typer, with the exit code.

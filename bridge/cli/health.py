@@ -16,8 +16,7 @@ _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 (i
 
 
 def own_url(environ: Mapping[str, str]) -> str:
-    """
-    Where the bridge of this very environment listens.
+    """Where the bridge of this very environment listens.
 
     Where it serves nobody without a client certificate, that is the port of its metrics, if it has one: that answers probes too.
     """
@@ -36,8 +35,7 @@ def own_url(environ: Mapping[str, str]) -> str:
 
 
 def probe(url: str, *, ready: bool) -> int:
-    """
-    Ask `/health` or `/ready` under *url* and print the answer in a word: 0 if it is 200, else 1.
+    """Ask `/health` or `/ready` under *url* and print the answer in a word: 0 if it is 200, else 1.
 
     Whose certificate it is is not looked at: nothing is told to whoever answers, and its word is a number.
     """

@@ -65,8 +65,7 @@ def _file_help(text: str) -> str:
 
 
 def read_settings(given: Mapping[str, Any], config_path: str | None) -> "Effective":
-    """
-    The configuration of these flags, the environment and the file.
+    """The configuration of these flags, the environment and the file.
 
     Raises:
         ConfigError: with every fault found.

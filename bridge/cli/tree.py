@@ -25,8 +25,7 @@ def command_tree(
     command: str | None = None,
     completes: bool = False,
 ) -> typer.Typer:
-    """
-    `bridge` with every command there is.
+    """`bridge` with every command there is.
 
     Args:
         command: the one that is asked for, where that is known: what is far from it may be left out.

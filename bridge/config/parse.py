@@ -74,8 +74,7 @@ _READERS: dict[Kind, Callable[[Setting, str], Any]] = {
 
 
 def _value_of_text(setting: Setting, text: str) -> Any:
-    """
-    The value of *text*, blanks around it taken off (not off a secret: there they are a mistake to be told).
+    """The value of *text*, blanks around it taken off (not off a secret: there they are a mistake to be told).
 
     Raises:
         _WrongValue: if it is none; the message never holds the text of a secret.
@@ -101,8 +100,7 @@ def _secret(text: str) -> str | None:
 
 
 def _text_of_toml(setting: Setting, value: object) -> str:
-    """
-    A value of a TOML file as the text that the environment would have.
+    """A value of a TOML file as the text that the environment would have.
 
     Raises:
         _WrongValue: if the type is not one this setting can have.
@@ -284,8 +282,7 @@ def _near_misses(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def parse(inputs: Inputs, *, rules: Iterable[Rule] = ()) -> Effective:
-    """
-    Read the configuration: flags over environment over file over defaults.
+    """Read the configuration: flags over environment over file over defaults.
 
     Args:
         rules: further rules, of rooms that `config` does not know, so that their faults are told with the others.

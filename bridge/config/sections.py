@@ -1,5 +1,4 @@
-"""
-The sections of the configuration (pure): frozen values, each part of the bridge gets only its own.
+"""The sections of the configuration (pure): frozen values, each part of the bridge gets only its own.
 
 Every field is made by `setting`, which is the single place for its environment name, default, bounds and help; the
 parser, the command line, `bridge config` and the table of docs/configuration.md are all read from here.

@@ -25,8 +25,7 @@ _INFO: Final = b"bridge payload A256GCM"
 
 
 class MasterKeys(NamedTuple):
-    """
-    Master keys by id, 32 bytes each.
+    """Master keys by id, 32 bytes each.
 
     Attributes:
         active: the id of the one that new messages are encrypted under; the others open old ones.
@@ -37,8 +36,7 @@ class MasterKeys(NamedTuple):
 
 
 def parse_keys(text: str) -> MasterKeys:
-    """
-    The keys that *text* lists: `ID:BASE64` of 32 bytes each, apart by commas or white space; the first is the active one.
+    """The keys that *text* lists: `ID:BASE64` of 32 bytes each, apart by commas or white space; the first is the active one.
 
     Raises:
         ValueError: if one is malformed, an id is given twice, or there is none or more than `ENCRYPTION_KEYS_MAX`; the
@@ -59,8 +57,7 @@ def parse_keys(text: str) -> MasterKeys:
 
 
 class DataKey:
-    """
-    What the payloads of one topic are encrypted under in one process: made of a master key and a salt of its own.
+    """What the payloads of one topic are encrypted under in one process: made of a master key and a salt of its own.
 
     So nonces are counted, not drawn: with random ones a key is good for 2^32 messages (NIST SP 800-38D section 8.3), which
     a busy bridge passes in a day.
@@ -82,8 +79,7 @@ class DataKey:
 
 
 class DataKeys:
-    """
-    The data keys in use, at most `DATA_KEYS_MAX` to write with and as many to read with; the longest unused goes first.
+    """The data keys in use, at most `DATA_KEYS_MAX` to write with and as many to read with; the longest unused goes first.
 
     Args:
         random_bytes: gives so many of them, as `os.urandom` does.

@@ -28,8 +28,7 @@ DEAD_LETTER_TOPIC: Final = "dead-letter-topic"
 
 
 class EncryptingAppender:
-    """
-    The write half of a `MessageLog`, which stores payloads of some topics encrypted.
+    """The write half of a `MessageLog`, which stores payloads of some topics encrypted.
 
     Args:
         covers: of which topics. A dead letter of one of them is encrypted as well, wherever it goes.
@@ -58,8 +57,7 @@ class EncryptingAppender:
 
 
 class DecryptingReader:
-    """
-    `MessageLog.read` that gives payloads as they were sent, whatever topic they are in.
+    """`MessageLog.read` that gives payloads as they were sent, whatever topic they are in.
 
     One that cannot be opened is given as it is stored, with a header that says why, so that nobody waits behind it.
 

@@ -49,8 +49,7 @@ class Payloads:
         self._keys = keys
 
     def sealed(self, topic: TopicRef, records: NewRecords) -> NewRecords:
-        """
-        *records* as they are to be stored in *topic*.
+        """*records* as they are to be stored in *topic*.
 
         Raises:
             BadRequest: if one has a header that is the bridge's own.

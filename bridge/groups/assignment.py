@@ -13,8 +13,7 @@ from bridge.groups.records import GroupRef
 def assigned_partitions(
     member_id: int, members: Sequence[int], ref: GroupRef, partitions_count: int
 ) -> tuple[int, ...]:
-    """
-    The partitions whose offsets *member_id* commits and whose messages it offers first.
+    """The partitions whose offsets *member_id* commits and whose messages it offers first.
 
     Each partition has exactly one owner among *members* where all see the same members, and shares differ by one at
     most. It says nothing of who may give a message out: that is the ledger's.
@@ -33,8 +32,7 @@ def is_leader(member_id: int, members: Sequence[int]) -> bool:
 
 
 class Reservations:
-    """
-    Offsets of one partition that receivers of this process are asking for right now.
+    """Offsets of one partition that receivers of this process are asking for right now.
 
     Without it all of them would ask for the same ones. What lies between the frontier and `_edge` was asked for from
     there, and is asked for again only when the ledger knows of it or nobody asks any more.
@@ -48,8 +46,7 @@ class Reservations:
         self._asking = 0
 
     def free(self, partition: Partition, *, end: int, now_us: int) -> Iterator[int]:
-        """
-        Messages to ask for, those that came back and those that were passed over before new ones.
+        """Messages to ask for, those that came back and those that were passed over before new ones.
 
         Args:
             end: the partition has messages before it.

@@ -27,8 +27,7 @@ def dead_letter_topic(ref: GroupRef) -> TopicRef:
 
 
 def dead_letter(ref: GroupRef, partition_id: int, message: Message, *, deliveries: int) -> NewMessage:
-    """
-    *message* as it is stored for operators: its payload, id and headers, and where it came from.
+    """*message* as it is stored for operators: its payload, id and headers, and where it came from.
 
     Headers of its own that do not fit beside ours are left out, and a header says so.
     """

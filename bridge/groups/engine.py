@@ -1,5 +1,4 @@
-"""
-Groups without sticky sessions (shell over `ledger.py`).
+"""Groups without sticky sessions (shell over `ledger.py`).
 
 What a group did is agreed in the ledger, a topic of the log, so any process serves any request: what one handed out, any
 other takes the ack for. See `receiving.py` for how messages are found and `ledger_replica.py` for how records are written.
@@ -40,8 +39,7 @@ from bridge.telemetry.group_metrics import GroupMetrics
 
 
 class Groups:
-    """
-    All groups of one log, as one process serves them; `run` must run beside.
+    """All groups of one log, as one process serves them; `run` must run beside.
 
     Names of streams and topics are taken as valid. Every method ends by its deadline, and raises besides what it says:
 
@@ -97,8 +95,7 @@ class Groups:
         max_deliveries: int | None = None,
         deadline: Deadline,
     ) -> tuple[Delivery, ...]:
-        """
-        Up to *count* messages under a lease of *visibility_ms*; those there are at once, else the first that come.
+        """Up to *count* messages under a lease of *visibility_ms*; those there are at once, else the first that come.
 
         None of them is given to anybody else before its lease has ended, on any replica. What comes again comes first.
 
@@ -145,8 +142,7 @@ class Groups:
         delay_ms: int | None = None,
         deadline: Deadline,
     ) -> tuple[TokenResult, ...]:
-        """
-        Ack, nack or extend messages; the answer to each token, in their order.
+        """Ack, nack or extend messages; the answer to each token, in their order.
 
         Args:
             texts: the tokens.
@@ -192,8 +188,7 @@ class Groups:
         return tuple(group_info(self._context, each, info) for each in refs)
 
     async def group(self, topic: TopicRef, name: str, *, deadline: Deadline) -> GroupInfo:
-        """
-        One group.
+        """One group.
 
         Raises:
             NotFound: if nobody ever received from *topic* by that name.
@@ -212,8 +207,7 @@ class Groups:
         dry_run: bool,
         deadline: Deadline,
     ) -> tuple[SeekResult, ...]:
-        """
-        Let the group go on elsewhere, in all partitions or in those given; leases and acks from before are forgotten.
+        """Let the group go on elsewhere, in all partitions or in those given; leases and acks from before are forgotten.
 
         Args:
             dry_run: only say where it would go on.
@@ -239,8 +233,7 @@ class Groups:
         return moved
 
     async def delete(self, topic: TopicRef, name: str, *, deadline: Deadline) -> None:
-        """
-        Delete a group, with its stored offsets; one that still receives begins again at the oldest message.
+        """Delete a group, with its stored offsets; one that still receives begins again at the oldest message.
 
         Raises:
             NotFound: if there is no such group.
@@ -253,8 +246,7 @@ class Groups:
             await self._log.delete_offset(topic, partition_id, consumer_name(name), deadline=deadline)
 
     async def forget(self, stream: str, topic: str | None = None, *, deadline: Deadline) -> None:
-        """
-        Delete all groups of a topic, or stream, that was emptied or deleted: who receives again begins at its oldest.
+        """Delete all groups of a topic, or stream, that was emptied or deleted: who receives again begins at its oldest.
 
         Who empties it past this method is found out once a partition has fewer messages than were given out of it.
         """

@@ -53,8 +53,7 @@ def group_info(context: GroupsContext, ref: GroupRef, info: TopicInfo) -> GroupI
 async def group_stats(
     context: GroupsContext, oldest: OldestMessages, *, deadline: Deadline
 ) -> dict[GroupRef, GroupStats | None]:
-    """
-    Every group of the ledger and how it stands; None where its topic is not there any more.
+    """Every group of the ledger and how it stands; None where its topic is not there any more.
 
     Args:
         oldest: what earlier calls found.
@@ -163,8 +162,7 @@ async def _infos(
 async def seek_starts(
     log: MessageLog, topic: TopicRef, to: SeekTo | Mapping[int, SeekTo], *, deadline: Deadline
 ) -> tuple[PartitionStart, ...]:
-    """
-    The offsets that *to* means, by partition.
+    """The offsets that *to* means, by partition.
 
     Raises:
         PartitionNotFound: if there is no such partition.

@@ -1,5 +1,4 @@
-"""
-The ledger: records, in their order, to what every group did (pure).
+"""The ledger: records, in their order, to what every group did (pure).
 
 Processes that applied the same records are in the same state and saw the same results, whatever their clocks say: time is
 what the log stamped on the records, made to never go back. Nothing else comes in, so agreement needs no talk.
@@ -109,8 +108,7 @@ class Group:
 
 
 class Ledger:
-    """
-    The state after every record before *offset*.
+    """The state after every record before *offset*.
 
     Attributes:
         offset: of the next record.
@@ -156,8 +154,7 @@ class Ledger:
         )
 
     def apply(self, offset: int, timestamp_us: int, payload: bytes) -> AppliedRecord | None:
-        """
-        Apply the message at *offset*, which is not below `self.offset`.
+        """Apply the message at *offset*, which is not below `self.offset`.
 
         Returns:
             What it did; None where it is no record, which is counted.

@@ -1,5 +1,4 @@
-"""
-Writing to the ledger and applying what stands in it (shell over `ledger.py`).
+"""Writing to the ledger and applying what stands in it (shell over `ledger.py`).
 
 Whoever writes a record learns what it did once the ledger was read up to and including it. One task reads, for all who
 write and for what other processes write. It begins at the first use, at the newest snapshot, and rests when nobody asked
@@ -64,8 +63,7 @@ _RETRY_S_MAX: Final = 2.0
 
 
 class LedgerReplica:
-    """
-    The ledger of one log, as this process sees it.
+    """The ledger of one log, as this process sees it.
 
     Attributes:
         ledger: what is applied so far; a new object when the ledger began anew.
@@ -129,8 +127,7 @@ class LedgerReplica:
     # --- for callers --------------------------------------------------------------------------------------------
 
     async def started(self, deadline: Deadline) -> None:
-        """
-        Return once the ledger is followed.
+        """Return once the ledger is followed.
 
         Raises:
             LogError: if it cannot be, or not by then; nothing was written.
@@ -176,8 +173,7 @@ class LedgerReplica:
         return cast("AckResult", await self.write(record, deadline=deadline))
 
     async def write(self, record: Record, *, deadline: Deadline) -> Result:
-        """
-        Write *record* and return what it did.
+        """Write *record* and return what it did.
 
         Raises:
             LogError: with its outcome; UNKNOWN where the record is or may be in the ledger.
@@ -244,8 +240,7 @@ class LedgerReplica:
         self._closed = True
 
     async def snapshot(self, *, at_once: bool = False, alone: bool = True, deadline: Deadline) -> None:
-        """
-        Store the state if that is due, or *at_once*.
+        """Store the state if that is due, or *at_once*.
 
         Args:
             alone: this process does it for all. If not, nobody is known to: whoever wrote something does it in time, the

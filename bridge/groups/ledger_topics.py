@@ -1,5 +1,4 @@
-"""
-The topics the ledger lives in (shell): made where they are missing; the newest snapshot and the key of the tokens in them.
+"""The topics the ledger lives in (shell): made where they are missing; the newest snapshot and the key of the tokens in them.
 
 The key that tokens are signed with stands in a topic beside the ledger. There every bridge of the log finds it, after any
 restart, without being configured; whoever can read it there can write to the ledger itself. The first key in the topic's
@@ -100,8 +99,7 @@ class LedgerTopics(NamedTuple):
 
 
 async def token_key(log: MessageLog, topic: TopicRef, *, known: bytes | None, deadline: Deadline) -> bytes:
-    """
-    The key in *topic*, stored first where there is none.
+    """The key in *topic*, stored first where there is none.
 
     Args:
         known: the one used so far: where the topic was lost, tokens that were given out stay good.

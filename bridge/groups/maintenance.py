@@ -1,5 +1,4 @@
-"""
-What a process does for the groups beside requests (shell).
+"""What a process does for the groups beside requests (shell).
 
 It sends heartbeats, commits offsets, makes snapshots, measures how every group stands, and ends those that nobody uses.
 """
@@ -34,8 +33,7 @@ _Commit: TypeAlias = tuple[GroupRef, int, int]
 
 
 class Maintenance:
-    """
-    The maintenance of one process.
+    """The maintenance of one process.
 
     Args:
         is_idle: whether no group was used here for long.
@@ -116,8 +114,7 @@ class Maintenance:
     # --- membership and snapshots -------------------------------------------------------------------------------
 
     async def heartbeat(self, refs: tuple[GroupRef, ...]) -> None:
-        """
-        Say that this process lives and serves *refs*, where that is due or they have changed.
+        """Say that this process lives and serves *refs*, where that is due or they have changed.
 
         It is due by the ledger's own time, which stands still where no group is used: then nobody writes to say that he
         is there. What others say of themselves does not count as use, else all would answer each other for ever.

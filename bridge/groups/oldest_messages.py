@@ -16,8 +16,7 @@ Place: TypeAlias = tuple[GroupRef, int]
 
 
 class OldestMessages:
-    """
-    When the first message that a group has not settled was stored, by partition.
+    """When the first message that a group has not settled was stored, by partition.
 
     It stays the first until the group is past it, so it is read once. Where groups have moved on in many partitions, so
     many are read at a look, those never read first, then those read longest ago; until then the time of the one before
@@ -30,8 +29,7 @@ class OldestMessages:
         self._known: dict[Place, tuple[int, int]] = {}
 
     async def look(self, offsets: Mapping[Place, int], *, deadline: Deadline) -> None:
-        """
-        Read what is not known of the first unsettled *offsets*; of what is not among them nothing is remembered.
+        """Read what is not known of the first unsettled *offsets*; of what is not among them nothing is remembered.
 
         Raises:
             LogError: if the log did not answer.

@@ -1,5 +1,4 @@
-"""
-What one group did with one partition, as the ledger's records say (pure).
+"""What one group did with one partition, as the ledger's records say (pure).
 
 Every offset is in one of five places: acknowledged (done for ever), given out and not
 acknowledged (`_held`), passed over (`_free`), or at the frontier and beyond, where nobody was yet. The acknowledged ones need
@@ -101,8 +100,7 @@ class FreeRanges:
 
 
 class Partition:
-    """
-    Leases and acknowledgements of one partition; times are the ledger's.
+    """Leases and acknowledgements of one partition; times are the ledger's.
 
     Attributes:
         epoch: goes up whenever the partition is taken up anew at another offset.
@@ -174,8 +172,7 @@ class Partition:
         counted: bool,
         room: int,
     ) -> tuple[Granted, ...]:
-        """
-        Give out those of *ranges* that are free at *now_us*, until *until_us*.
+        """Give out those of *ranges* that are free at *now_us*, until *until_us*.
 
         Args:
             room: how many messages may come to be held beyond those that are.
@@ -201,8 +198,7 @@ class Partition:
     def acknowledge(
         self, ranges: Iterable[OffsetRange], lease_id: int, *, kind: AckKind, until_us: int
     ) -> list[tuple[int, AckOutcome]]:
-        """
-        Ack, nack, extend or give back messages of a lease.
+        """Ack, nack, extend or give back messages of a lease.
 
         A lease counts until another one, or a nack, took its place: who is late and was not overtaken is in time.
 

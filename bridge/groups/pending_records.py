@@ -26,8 +26,7 @@ def random_ids() -> Iterator[int]:
 
 
 class PendingRecords:
-    """
-    Who waits for what.
+    """Who waits for what.
 
     Attributes:
         on_orphan: called with a lease that was given after its caller had left.
@@ -52,8 +51,7 @@ class PendingRecords:
         return future
 
     def remove(self, record: Record, *, may_be_there: bool) -> None:
-        """
-        Nobody waits for *record* any more.
+        """Nobody waits for *record* any more.
 
         Args:
             may_be_there: it may stand in the ledger though its caller heard nothing of it.

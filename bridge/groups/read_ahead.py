@@ -19,8 +19,7 @@ _FIRST_MESSAGES: Final = 16
 
 
 class ReadAheadPage(NamedTuple):
-    """
-    What a partition holds of the offsets asked for.
+    """What a partition holds of the offsets asked for.
 
     Attributes:
         first_offset: everything before it that was asked for is no longer in the log; None where that is not known.
@@ -55,8 +54,7 @@ class ReadAhead:
     async def find(
         self, topic: TopicRef, partition_id: int, offsets: Sequence[int], *, deadline: Deadline
     ) -> ReadAheadPage:
-        """
-        Those of *offsets* (in order, 1 or more) that one read from the first of them gives.
+        """Those of *offsets* (in order, 1 or more) that one read from the first of them gives.
 
         Raises:
             NotFound, LogError: as `MessageLog.read`.

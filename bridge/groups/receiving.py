@@ -201,8 +201,7 @@ class Receiving:
     async def _check_anew(
         self, served: ServedGroup, partition_id: int, frontier: int, deadline: Deadline
     ) -> None:
-        """
-        Take the partition up anew where the log has fewer messages than this group was given.
+        """Take the partition up anew where the log has fewer messages than this group was given.
 
         Args:
             frontier: what had been given out before that was seen; more may have been since.

@@ -1,5 +1,4 @@
-"""
-What processes say to each other through the ledger, as bytes (pure).
+"""What processes say to each other through the ledger, as bytes (pure).
 
 A record is four bytes that name the format and its version, then MessagePack. What is not of this form, or out of
 bounds, is no record: somebody else's message in that topic, or a newer bridge's.

@@ -61,8 +61,7 @@ class Reservation(NamedTuple):
 
 
 class ServedGroup:
-    """
-    What this process knows of one group beside the ledger.
+    """What this process knows of one group beside the ledger.
 
     Attributes:
         partitions_count: as last looked up; 0 before.
@@ -152,8 +151,7 @@ class ServedGroup:
             self.changed()
 
     async def look(self, partition_ids: Sequence[int], deadline: Deadline) -> dict[int, int]:
-        """
-        Ask the log where these partitions end; those that have fewer messages than were given out, and how many that were.
+        """Ask the log where these partitions end; those that have fewer messages than were given out, and how many that were.
 
         Raises:
             NotFound, LogError: as `MessageLog.read`.
@@ -291,8 +289,7 @@ class ServedGroups:
         return self._groups.get(ref)
 
     async def open(self, ref: GroupRef, deadline: Deadline) -> ServedGroup:
-        """
-        The group of *ref*, all of whose partitions the ledger knows.
+        """The group of *ref*, all of whose partitions the ledger knows.
 
         Raises:
             StreamNotFound, TopicNotFound: if the topic is missing.
@@ -318,8 +315,7 @@ class ServedGroups:
         return served
 
     def _missing(self, served: ServedGroup) -> list[int]:
-        """
-        The partitions that are still to be taken up.
+        """The partitions that are still to be taken up.
 
         Raises:
             BadRequest: if there is no room for them; it says which bound was met.
@@ -346,8 +342,7 @@ class ServedGroups:
         await replica.write(Open(replica.new_id(), served.ref, tuple(starts)), deadline=deadline)
 
     async def look(self) -> None:
-        """
-        Let those who wait look where their topic is gone, or has another number of partitions.
+        """Let those who wait look where their topic is gone, or has another number of partitions.
 
         Raises:
             LogError: if the log could not be asked.

@@ -1,5 +1,4 @@
-"""
-The name of one message in one lease, as its consumer hands it back (pure).
+"""The name of one message in one lease, as its consumer hands it back (pure).
 
 A token is signed: its tag is keyed BLAKE2b (RFC 7693) over the group and the token, under a key that all bridges of one log
 share and nobody else knows. So whoever learned of a lease, but was not given it, can acknowledge none of its messages.
@@ -30,8 +29,7 @@ class Token(NamedTuple):
 
 
 class Tokens:
-    """
-    The tokens of one group.
+    """The tokens of one group.
 
     Args:
         key: `TOKEN_KEY_BYTES`; whoever has the same reads the same.
@@ -47,8 +45,7 @@ class Tokens:
         return (form + self._signature(form)).hex()
 
     def read(self, text: str, *, path: str) -> Token:
-        """
-        What *text* names.
+        """What *text* names.
 
         Args:
             path: where it stood in the request, for the fault.

@@ -59,8 +59,7 @@ class GroupPartition(NamedTuple):
 
 
 class GroupInfo(NamedTuple):
-    """
-    A group; *members* are the processes that have receivers for it, or had within 10 s.
+    """A group; *members* are the processes that have receivers for it, or had within 10 s.
 
     While no group at all is used nobody says that he is there: a process that is killed then stands among them until 10 s
     after the next use. The dead-letter topic is in the stream of the group's own, and there once a message is given up.
@@ -97,8 +96,7 @@ def consumer_name(group: str) -> str:
 
 
 def bounded(name: str, value: int, minimum: int, maximum: int) -> int:
-    """
-    *value*, if it is from *minimum* to *maximum*.
+    """*value*, if it is from *minimum* to *maximum*.
 
     Raises:
         BadRequest: if it is not; its path is *name*.
@@ -109,8 +107,7 @@ def bounded(name: str, value: int, minimum: int, maximum: int) -> int:
 
 
 def ref_of(topic: TopicRef, group: str) -> GroupRef:
-    """
-    The group of that name of *topic*, whose own names are taken as valid.
+    """The group of that name of *topic*, whose own names are taken as valid.
 
     Raises:
         BadRequest: if groups may not be called so.

@@ -26,8 +26,7 @@ _INT_MAX: Final = 2**64 - 1
 
 
 def check_append(messages: Sequence[NewMessage]) -> int:
-    """
-    Size of one append in bytes: payloads, headers, and `APPEND_MESSAGE_OVERHEAD_BYTES` for each message.
+    """Size of one append in bytes: payloads, headers, and `APPEND_MESSAGE_OVERHEAD_BYTES` for each message.
 
     Raises:
         BadRequest: if there is no message, or a payload, id or header is out of bounds.
@@ -52,8 +51,7 @@ def check_append(messages: Sequence[NewMessage]) -> int:
 
 
 def check_message(message: NewMessage) -> None:
-    """
-    What `check_append` refuses of one message whose id is in bounds, told as of the only one there is.
+    """What `check_append` refuses of one message whose id is in bounds, told as of the only one there is.
 
     Raises:
         BadRequest: if its payload is empty, or a header is out of bounds.
@@ -79,8 +77,7 @@ def _name_of(index: int | None) -> str:
 
 
 def check_placement(placement: Placement) -> None:
-    """
-    Refuse a key that Iggy could not place.
+    """Refuse a key that Iggy could not place.
 
     Raises:
         BadRequest: if a key is not 1..`PARTITION_KEY_BYTES_MAX` bytes long.
@@ -92,8 +89,7 @@ def check_placement(placement: Placement) -> None:
 
 
 def check_added_partitions(present: int, count: int) -> None:
-    """
-    Refuse to add *count* partitions to *present*.
+    """Refuse to add *count* partitions to *present*.
 
     Raises:
         BadRequest: if *count* is not 1 or more, or all together are more than `PARTITIONS_MAX`.
@@ -108,8 +104,7 @@ def check_added_partitions(present: int, count: int) -> None:
 
 
 def headers_bytes(headers: Mapping[str, HeaderValue], index: int | None) -> int:
-    """
-    Size in bytes of the headers of a message, as Iggy frames them; numbers count 8 bytes.
+    """Size in bytes of the headers of a message, as Iggy frames them; numbers count 8 bytes.
 
     Args:
         index: of the message, for a fault to name it; None for the only one.

@@ -16,8 +16,7 @@ async def ensure_topic(
     with_stream: bool,
     deadline: Deadline,
 ) -> None:
-    """
-    Make a topic of one partition, unless it is there; others may be making the same. One that is there stays as it is.
+    """Make a topic of one partition, unless it is there; others may be making the same. One that is there stays as it is.
 
     Args:
         with_stream: make its stream too, where that is missing.

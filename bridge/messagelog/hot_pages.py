@@ -11,8 +11,7 @@ V = TypeVar("V")
 
 
 class HotPages(Generic[K, V]):
-    """
-    The values used last, until their bytes pass the bound.
+    """The values used last, until their bytes pass the bound.
 
     A value is kept when it is offered for the second time, so that somebody who reads everything once drives nothing
     out. Whether a value found still holds is for its owner to check.

@@ -34,8 +34,7 @@ class Appender(Protocol):
 
 
 class OpenBatch(ABC):
-    """
-    Messages of several callers. Until the batch is sealed callers may withdraw theirs, and others may add some.
+    """Messages of several callers. Until the batch is sealed callers may withdraw theirs, and others may add some.
 
     A log seals the batch when it can hand it over: it has its connection and its turn. So nobody is told "unknown" about
     a message that never left.
@@ -48,8 +47,7 @@ class OpenBatch(ABC):
 
     @abstractmethod
     def seal(self) -> NewRecords:
-        """
-        Close the batch and return its messages, which the log hands over right after.
+        """Close the batch and return its messages, which the log hands over right after.
 
         Each message is within the bounds of `check_append`, and so are all together. Empty if nobody waits any more: then
         there is nothing to do. Called once for each try.
@@ -60,8 +58,7 @@ class OpenBatch(ABC):
 
     @abstractmethod
     def reopen(self) -> None:
-        """
-        Take the messages back: surely none was written, and the log will try again.
+        """Take the messages back: surely none was written, and the log will try again.
 
         Raises:
             RuntimeError: if the batch is not sealed.
@@ -78,8 +75,7 @@ def sealed(messages: Messages) -> NewRecords:
 
 
 class MessageLog(Protocol):
-    """
-    An append-only log of streams, topics and partitions.
+    """An append-only log of streams, topics and partitions.
 
     Names are taken as valid (`policy.names`). Every method ends by its deadline. Besides what is said at each,
     every method raises:
@@ -94,8 +90,7 @@ class MessageLog(Protocol):
     """
 
     async def create_stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        """
-        Make a stream; durable on return.
+        """Make a stream; durable on return.
 
         Raises:
             AlreadyExists: if there is one of that name.
@@ -107,8 +102,7 @@ class MessageLog(Protocol):
         ...
 
     async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
-        """
-        One stream.
+        """One stream.
 
         Raises:
             StreamNotFound: if there is none of that name.
@@ -116,8 +110,7 @@ class MessageLog(Protocol):
         ...
 
     async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
-        """
-        Remove a stream with its topics, messages and stored offsets; durable on return.
+        """Remove a stream with its topics, messages and stored offsets; durable on return.
 
         Raises:
             StreamNotFound: if there is none of that name.
@@ -133,8 +126,7 @@ class MessageLog(Protocol):
         retention: Retention = Retention(),  # noqa: B008 (frozen)
         deadline: Deadline,
     ) -> TopicInfo:
-        """
-        Make a topic of 1..1000 partitions; durable on return.
+        """Make a topic of 1..1000 partitions; durable on return.
 
         Args:
             durability: None takes the configured one. The embedded log always syncs and says so.
@@ -146,8 +138,7 @@ class MessageLog(Protocol):
         ...
 
     async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
-        """
-        All topics of a stream, by name.
+        """All topics of a stream, by name.
 
         Raises:
             StreamNotFound: if the stream is missing.
@@ -155,8 +146,7 @@ class MessageLog(Protocol):
         ...
 
     async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
-        """
-        One topic with its partitions.
+        """One topic with its partitions.
 
         Raises:
             StreamNotFound, TopicNotFound: if it is missing.
@@ -164,8 +154,7 @@ class MessageLog(Protocol):
         ...
 
     async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        """
-        Remove a topic with its messages and stored offsets; durable on return.
+        """Remove a topic with its messages and stored offsets; durable on return.
 
         Raises:
             StreamNotFound, TopicNotFound: if it is missing.
@@ -173,8 +162,7 @@ class MessageLog(Protocol):
         ...
 
     async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        """
-        Remove all messages and all stored offsets of a topic; the topic itself stays. Durable on return.
+        """Remove all messages and all stored offsets of a topic; the topic itself stays. Durable on return.
 
         Afterwards each partition is as it was when the topic was made: empty, `end_offset` 0: the next message gets
         that. So an offset that a reader kept may come to name another message, or none yet; what was appended
@@ -190,8 +178,7 @@ class MessageLog(Protocol):
     async def update_retention(
         self, topic: TopicRef, retention: Retention, *, deadline: Deadline
     ) -> TopicInfo:
-        """
-        Put *retention* in the place of the topic's own, as a whole; durable on return.
+        """Put *retention* in the place of the topic's own, as a whole; durable on return.
 
         What may be removed by it goes some time later, not before the return. Iggy removes whole sealed segments,
         whose size was fixed when the topic was made: a size below that is raised to it, as the answer tells.
@@ -202,8 +189,7 @@ class MessageLog(Protocol):
         ...
 
     async def add_partitions(self, topic: TopicRef, count: int, *, deadline: Deadline) -> TopicInfo:
-        """
-        Give a topic *count* more partitions, empty ones with the ids that follow; durable on return.
+        """Give a topic *count* more partitions, empty ones with the ids that follow; durable on return.
 
         Messages and stored offsets stay where they are. New messages of a key go to another partition than its old
         ones, unless chance has it: `partition_of_key` depends on the number of partitions, so the order of a key holds
@@ -221,8 +207,7 @@ class MessageLog(Protocol):
         ...
 
     async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
-        """
-        How many partitions there are, from a short-lived cache where the log has one.
+        """How many partitions there are, from a short-lived cache where the log has one.
 
         Raises:
             StreamNotFound, TopicNotFound: if the topic is missing.
@@ -232,8 +217,7 @@ class MessageLog(Protocol):
     async def append(
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
-        """
-        Store messages, all or none, one after the other in one partition, at the topic's durability on return.
+        """Store messages, all or none, one after the other in one partition, at the topic's durability on return.
 
         Two appends to one partition of which the first returned before the second was called are stored in that
         order. Cancelling the caller does not take the messages back.
@@ -252,8 +236,7 @@ class MessageLog(Protocol):
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
     ) -> Page:
-        """
-        Read up to *count* messages of one partition in order of offset; moves no stored offset.
+        """Read up to *count* messages of one partition in order of offset; moves no stored offset.
 
         A page holds at least one message where there is one, and stops before it grows past `PAGE_BYTES_MAX`.
 
@@ -268,8 +251,7 @@ class MessageLog(Protocol):
     async def stored_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
     ) -> StoredOffset | None:
-        """
-        The consumer's stored offset, None where there is none.
+        """The consumer's stored offset, None where there is none.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
@@ -279,8 +261,7 @@ class MessageLog(Protocol):
     async def store_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
     ) -> None:
-        """
-        Store the offset of the last message consumed, forwards or backwards; durable as the topic is.
+        """Store the offset of the last message consumed, forwards or backwards; durable as the topic is.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
@@ -291,8 +272,7 @@ class MessageLog(Protocol):
     async def delete_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
     ) -> None:
-        """
-        Forget the consumer's stored offset; it is no fault if there is none.
+        """Forget the consumer's stored offset; it is no fault if there is none.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
@@ -312,8 +292,7 @@ class HealthProbe(Protocol):
         ...
 
     async def probe(self, *, deadline: Deadline) -> None:
-        """
-        Ask the log itself, so that a dead connection is found before a request finds it.
+        """Ask the log itself, so that a dead connection is found before a request finds it.
 
         Raises:
             LogError: if it does not answer.

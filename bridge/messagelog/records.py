@@ -18,8 +18,7 @@ M = TypeVar("M")
 
 
 class Columns(Sequence[M]):
-    """
-    Messages as columns, never changed; one of them is made when it is asked for.
+    """Messages as columns, never changed; one of them is made when it is asked for.
 
     Attributes:
         payloads: of each message.
@@ -86,8 +85,7 @@ def joined_headers(runs: Sequence[Columns[M]]) -> dict[int, Headers]:
 
 
 class NewRecords(Columns[NewMessage]):
-    """
-    What `Records` is on the way out; a `NewMessage` is made when one is asked for.
+    """What `Records` is on the way out; a `NewMessage` is made when one is asked for.
 
     A batch of 1,000 is taken in, weighed and sent on by loops in C over its columns, and its ids stay the bytes that
     they become in the log.
@@ -118,8 +116,7 @@ class NewRecords(Columns[NewMessage]):
 
     @classmethod
     def of(cls, messages: Sequence[NewMessage]) -> "NewRecords":
-        """
-        The same messages as columns, those without an id under a random one; other `NewRecords` are it itself.
+        """The same messages as columns, those without an id under a random one; other `NewRecords` are it itself.
 
         Raises:
             BadRequest: if an id is out of bounds.
@@ -194,8 +191,7 @@ NOTHING_SHOWN: Final[Mapping[int, object]] = MappingProxyType({})
 
 
 class Records(Columns[Message]):
-    """
-    Messages of one partition in order of offset.
+    """Messages of one partition in order of offset.
 
     Most pages are passed on, not looked at. In columns a page is taken apart and put together by loops in C: 0.5 us
     a message instead of 3.2 us as tuples (measured, Iggy's reply to JSON).

@@ -111,8 +111,7 @@ class StreamInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionInfo:
-    """
-    One partition.
+    """One partition.
 
     Attributes:
         end_offset: the offset that the next message gets; 0 where there never was one, or none since a purge.
@@ -227,8 +226,7 @@ Placement: TypeAlias = ToPartition | ByKey | Balanced
 
 
 def partition_of_key(key: bytes, partitions_count: int) -> int:
-    """
-    The partition, 0..*partitions_count*-1, where every Iggy client puts messages with this key.
+    """The partition, 0..*partitions_count*-1, where every Iggy client puts messages with this key.
 
     Source: Iggy's clients take xxh32 with seed 0, modulo the number of partitions; the contract suite compares
     with the SDK's own placement.

@@ -30,8 +30,7 @@ class Scope(StrEnum):
 
 
 class Reach(NamedTuple):
-    """
-    The topics that a permission is for.
+    """The topics that a permission is for.
 
     Attributes:
         streams, topics: patterns of names, in which `*` stands for any characters, also none.
@@ -76,8 +75,7 @@ ROLES: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def parse_reach(text: str) -> Reach:
-    """
-    The topics that `*` or `STREAM/TOPIC` is for.
+    """The topics that `*` or `STREAM/TOPIC` is for.
 
     Raises:
         ValueError: if *text* is neither.
@@ -95,8 +93,7 @@ def parse_reach(text: str) -> Reach:
 # A file of keys is checked before it is used, and most keys have the permissions of others; each takes 0.1 ms and 1 KiB.
 @lru_cache(32_768)
 def parse_permission(text: str) -> Permission:
-    """
-    What `SCOPE`, `SCOPE:*` or `SCOPE:STREAM/TOPIC` allows; the first two mean all topics of all streams.
+    """What `SCOPE`, `SCOPE:*` or `SCOPE:STREAM/TOPIC` allows; the first two mean all topics of all streams.
 
     Raises:
         ValueError: if *text* is none of these; the message says what would be.
@@ -114,8 +111,7 @@ def parse_permission(text: str) -> Permission:
 
 
 def parse_permissions(texts: Iterable[str]) -> tuple[Permission, ...]:
-    """
-    Each of *texts* parsed, once.
+    """Each of *texts* parsed, once.
 
     Raises:
         ValueError: if one is none, or there are more than `PERMISSIONS_MAX`.
@@ -133,8 +129,7 @@ def _matcher(pattern: str) -> re.Pattern[str]:
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """
-    Who calls, and what they may.
+    """Who calls, and what they may.
 
     Attributes:
         name: for logs and the audit; of a key, a token's subject, or a certificate.

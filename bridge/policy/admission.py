@@ -20,8 +20,7 @@ from bridge.policy.client_address import limit_key
 
 
 class FairShare:
-    """
-    Slots, or bytes, shared by a dynamic threshold (Choudhury and Hahne, 1998): who has some may have more as long as all
+    """Slots, or bytes, shared by a dynamic threshold (Choudhury and Hahne, 1998): who has some may have more as long as all
     he has is within *alpha* times what is free.
 
     One who comes alone gets alpha / (1 + alpha) of it, each of n as much as the other, and something is always free for
@@ -70,8 +69,7 @@ _UP = 1 / 32
 
 
 class Admission:
-    """
-    Places for requests, and bytes of bodies that came in pieces.
+    """Places for requests, and bytes of bodies that came in pieces.
 
     Of both an address has a share (`fair_share`); of the places only beyond the first, so that nothing is counted by
     address while there is little to do.
@@ -108,8 +106,7 @@ class Admission:
         return self._refused or self.in_flight >= self._requests_min
 
     def enter(self, holder: str = "") -> bool:
-        """
-        Take a place; False if there is none.
+        """Take a place; False if there is none.
 
         Args:
             holder: who has no more than his share of the places that are counted by address; "" where none is counted.
@@ -183,8 +180,7 @@ class Ticket(msgspec.Struct, gc=False, eq=False):
 
 
 class RefusalPace:
-    """
-    How long a connection rests after it was refused something, so that refusals together take a small share of a core.
+    """How long a connection rests after it was refused something, so that refusals together take a small share of a core.
 
     Who waits as `Retry-After` says does not notice. Who asks again at once on many connections would otherwise keep the
     loop busy with saying no: at ten times the load, saying no costs more than the work.

@@ -29,8 +29,7 @@ class KeyVerdict(StrEnum):
 
 
 def bearer_tokens(authorization: Sequence[str]) -> Sequence[str]:
-    """
-    The tokens in lines of `Authorization` (RFC 6750, section 2.1); none where the lines are of other schemes.
+    """The tokens in lines of `Authorization` (RFC 6750, section 2.1); none where the lines are of other schemes.
 
     Several lines, one of them of this scheme, are given back as they are, so that they are refused as two keys are: the
     field is allowed once (RFC 9110, section 11.6.2).
@@ -49,8 +48,7 @@ FAILED_KEY_WINDOWS: Final[tuple[RateLimitItem, ...]] = (
 
 
 class Lockout:
-    """
-    Counts wrong keys by address in two fixed windows: at once, and by the minute.
+    """Counts wrong keys by address in two fixed windows: at once, and by the minute.
 
     It is asked about wrong keys only, so whoever shares an address with a guesser still gets in with the right one.
     """
@@ -60,8 +58,7 @@ class Lockout:
         self._clock = clock
 
     def failed(self, address: str) -> int:
-        """
-        A wrong key came from *address*.
+        """A wrong key came from *address*.
 
         Returns:
             Milliseconds until the next one is answered with 401 again; 0 where this one is. One that is refused is

@@ -50,8 +50,7 @@ def parsed_address(text: str) -> Address | None:
 
 
 def address_of(entry: str) -> Address | Unread:
-    """
-    Whom an entry of `X-Forwarded-For`, an `X-Real-IP` or a `for=` names.
+    """Whom an entry of `X-Forwarded-For`, an `X-Real-IP` or a `for=` names.
 
     Alone, in brackets, with a port, in quotes, with a zone: as proxies write it.
     """
@@ -75,8 +74,7 @@ def address_of(entry: str) -> Address | Unread:
 
 
 def elements_of(lines: Sequence[str]) -> tuple[Mapping[str, str], ...] | Unread:
-    """
-    The elements of `Forwarded`, the client's own first, each with what it says by name (in lower case).
+    """The elements of `Forwarded`, the client's own first, each with what it says by name (in lower case).
 
     A header that is not well-formed is not read at all: what a caller wrote must not hide what the proxy added.
     """
@@ -114,8 +112,7 @@ _LIMIT_PREFIX_BITS: Final = 64
 
 
 class Client(NamedTuple):
-    """
-    Whose request it is.
+    """Whose request it is.
 
     Attributes:
         address: that limits and logs go by, in its normal form, IPv4 where it is IPv4-mapped; the peer's as it is
@@ -129,8 +126,7 @@ class Client(NamedTuple):
 
 
 class ClientAddresses:
-    """
-    The rule of `TRUSTED_PROXIES`: only a trusted peer is believed, and then the right-most untrusted entry.
+    """The rule of `TRUSTED_PROXIES`: only a trusted peer is believed, and then the right-most untrusted entry.
 
     The left-most entry is what the caller himself wrote and is never used for its place alone. Where all entries are
     trusted it is the caller's own all the same: then the caller is one of the trusted.
@@ -160,8 +156,7 @@ class ClientAddresses:
         real_ip: Sequence[str] = (),
         forwarded: Sequence[str] = (),
     ) -> Client:
-        """
-        Whose request it is that came from *peer*.
+        """Whose request it is that came from *peer*.
 
         Of the three headers the first that says anything counts; `X-Real-IP` also where all of `X-Forwarded-For` is
         trusted. So a proxy that writes one of them need not take the others off, as long as it writes the first.

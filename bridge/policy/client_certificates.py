@@ -14,8 +14,7 @@ CERTIFICATE_NAME: Final = re.compile(
 
 
 class ClientCertificate(NamedTuple):
-    """
-    The names of a verified certificate, each with its kind: `uri:spiffe://cluster/billing`, `dns:billing.internal`,
+    """The names of a verified certificate, each with its kind: `uri:spiffe://cluster/billing`, `dns:billing.internal`,
     `cn:billing`. The kind is part of the name, so that nobody passes for another by a field that the authority checks less.
 
     Attributes:
@@ -31,8 +30,7 @@ class ClientCertificate(NamedTuple):
 
 
 def client_certificate(verified: Mapping[str, Any]) -> ClientCertificate | None:
-    """
-    Read what `ssl.SSLSocket.getpeercert` gives; None for a certificate without a name that can be used.
+    """Read what `ssl.SSLSocket.getpeercert` gives; None for a certificate without a name that can be used.
 
     A name with characters that do not print is none: whoever made it means to lead somebody astray.
     """

@@ -29,8 +29,7 @@ def hashed(key: StoredKey, text: str, pepper: str | None) -> StoredKey:
 
 
 def added(keys: Sequence[StoredKey], key: StoredKey, now: datetime) -> list[StoredKey]:
-    """
-    *keys* and *key*, whose name must be free; a name is free again when all of its keys have ended.
+    """*keys* and *key*, whose name must be free; a name is free again when all of its keys have ended.
 
     Raises:
         KeyChangeRefused: if it is not.
@@ -50,8 +49,7 @@ def rotated(
     expires_at: datetime | None,
     now: datetime,
 ) -> tuple[list[StoredKey], StoredKey]:
-    """
-    A second key of *name* with all that the newest one may, and an end for those there are, *grace* from now or earlier.
+    """A second key of *name* with all that the newest one may, and an end for those there are, *grace* from now or earlier.
 
     Args:
         expires_at: of the new key; None for as long a life as the one before it was given.
@@ -81,8 +79,7 @@ def rotated(
 
 
 def revoked(keys: Sequence[StoredKey], named: str, now: datetime) -> tuple[list[StoredKey], list[StoredKey]]:
-    """
-    Without the key of this id, or every key of this name, from now on; they stay in the file, so that their use is seen.
+    """Without the key of this id, or every key of this name, from now on; they stay in the file, so that their use is seen.
 
     Returns:
         All keys, and those that were revoked.

@@ -32,8 +32,7 @@ def _window_s(limits: KeyLimits) -> int:
 
 
 class KeyLimiter:
-    """
-    Takes what is asked for, by the limits that the ring has now.
+    """Takes what is asked for, by the limits that the ring has now.
 
     Args:
         buckets: where they are counted, shared by the workers of a machine.
@@ -44,8 +43,7 @@ class KeyLimiter:
         self._buckets = buckets
 
     def request(self, key_id: str, *, acknowledges: bool = False) -> KeyVerdictOfLimit | None:
-        """
-        One more request with this key; None where it has no limit.
+        """One more request with this key; None where it has no limit.
 
         Args:
             acknowledges: acks, nacks and extensions have a bucket of their own, of the same size.

@@ -24,8 +24,7 @@ class KeyLimits(NamedTuple):
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    One key.
+    """One key.
 
     Attributes:
         digest: of its text; under the pepper where *is_peppered*. `NO_TEXT` where it is a certificate.
@@ -64,8 +63,7 @@ _TOKEN_DOTS: Final = 2
 
 
 class KeyRing:
-    """
-    The keys of a file, replaced as a whole when the file is read again.
+    """The keys of a file, replaced as a whole when the file is read again.
 
     A key is looked up by its id; whether there is one, and whether its text is right, takes the same steps: the same
     hashes, and one comparison in constant time.
@@ -121,8 +119,7 @@ class KeyRing:
         return self._keys.get(key_id or "")
 
     def judge(self, text: str, client: str, now_s: float) -> Principal | KeyVerdict:
-        """
-        Who shows *text*, or why it is refused to *client*, an address; *now_s* is seconds since 1970.
+        """Who shows *text*, or why it is refused to *client*, an address; *now_s* is seconds since 1970.
 
         Only who has the right text can find out that its key was revoked, has expired, or is for elsewhere.
         """
@@ -138,8 +135,7 @@ class KeyRing:
         return self._judged(key, client, now_s)
 
     def judge_certificate(self, names: Sequence[str], client: str, now_s: float) -> Principal | KeyVerdict:
-        """
-        Who shows a verified certificate of these *names*, by the first of them that is known and may be used; `MISSING`
+        """Who shows a verified certificate of these *names*, by the first of them that is known and may be used; `MISSING`
         where none is known.
         """
         found: Principal | KeyVerdict = KeyVerdict.MISSING
@@ -174,8 +170,7 @@ class TokenJudge(Protocol):
         ...
 
     async def judge_anew(self, token: str, now_s: float) -> Principal | KeyVerdict:
-        """
-        As `judge`, once the issuer was asked for its keys, if it is time to.
+        """As `judge`, once the issuer was asked for its keys, if it is time to.
 
         Raises:
             SigningKeysUnavailable: if there are none to check any token with.
@@ -184,8 +179,7 @@ class TokenJudge(Protocol):
 
 
 class Credentials:
-    """
-    All that a caller may show: the one key that opens everything, keys of a file, and tokens of an identity provider.
+    """All that a caller may show: the one key that opens everything, keys of a file, and tokens of an identity provider.
 
     Of the one key a digest alone is kept. Digests of equal length are compared in constant time, so neither its length nor
     a common beginning shows in the time that an answer takes.
@@ -214,8 +208,7 @@ class Credentials:
         client: str = "",
         now_s: float = 0.0,
     ) -> Principal | KeyVerdict:
-        """
-        Who sends a request with these, or why it is refused; not to be asked where everyone may.
+        """Who sends a request with these, or why it is refused; not to be asked where everyone may.
 
         Args:
             header: every `X-API-Key` line. Two of them are refused: a proxy in front may have checked the other one.

@@ -30,8 +30,7 @@ _Time = Annotated[datetime, Meta(tz=True)]
 
 
 class StoredKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, frozen=True):
-    """
-    One key as it stands in the file.
+    """One key as it stands in the file.
 
     Attributes:
         sha256, hmac_sha256: of the whole text of the key, in hex; the other needs `KEYS_PEPPER`.
@@ -85,8 +84,7 @@ class KeysFileFaults(Exception):
 
 
 def decode_keys(data: bytes) -> list[StoredKey]:
-    """
-    What a file of keys holds, checked.
+    """What a file of keys holds, checked.
 
     Raises:
         KeysFileFaults: with all that is wrong.
@@ -171,8 +169,7 @@ def _permission_faults(texts: list[str]) -> Iterator[str]:
 
 
 def keys_of(stored: list[StoredKey], *, has_pepper: bool) -> list[Key]:
-    """
-    The keys of a file that was checked, as callers are judged by.
+    """The keys of a file that was checked, as callers are judged by.
 
     Raises:
         KeysFileFaults: if a key needs a pepper and there is none.

@@ -42,8 +42,7 @@ class _Table(Storage):
 
 
 class BoundedMemoryStorage(_Table):
-    """
-    Counters and token buckets of at most *keys_max* keys each; the one unused for longest is forgotten first.
+    """Counters and token buckets of at most *keys_max* keys each; the one unused for longest is forgotten first.
 
     `limits`' own memory storage has no bound and starts a thread for every sweep; this one needs neither thread nor
     lock, since the event loop is its only caller. Times are monotonic readings of *clock*.
@@ -143,8 +142,7 @@ def table_bytes(keys_max: int) -> int:
 
 
 class SharedStorage(_Table):
-    """
-    Counters or token buckets of a bounded number of keys; times are monotonic readings, the same in all processes.
+    """Counters or token buckets of a bounded number of keys; times are monotonic readings, the same in all processes.
 
     Keys are spread over small sets by a hash under a secret, so that nobody can choose addresses that share a set. In a
     full set the key goes whose bucket is full, or whose window ends, the soonest. Two keys with one hash (64 bits)

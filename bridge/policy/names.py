@@ -18,8 +18,7 @@ _DIGITS: Final = re.compile(r"[0-9]+")
 
 
 def check_name(name: str, *, kind: str) -> str:
-    """
-    The name itself, if streams, topics and consumers may be called so.
+    """The name itself, if streams, topics and consumers may be called so.
 
     Args:
         name: 1..`NAME_CHARS_MAX` ASCII letters, digits and `.` `_` `-`, which stand only between letters or digits and
@@ -48,8 +47,7 @@ def check_name(name: str, *, kind: str) -> str:
 
 
 def parse_integer(text: str, *, name: str, minimum: int, maximum: int) -> int:
-    """
-    The whole number that *text* spells in ASCII digits.
+    """The whole number that *text* spells in ASCII digits.
 
     Raises:
         BadRequest: if it is no such number, or out of bounds (0 or more); the detail gives them, and the *name*.

@@ -21,8 +21,7 @@ _ORIGIN: Final = re.compile(rf"([A-Za-z][A-Za-z0-9+.-]{{0,31}})://{_AUTHORITY}")
 
 
 class Origin(NamedTuple):
-    """
-    Where a page comes from: equal where RFC 6454 says so.
+    """Where a page comes from: equal where RFC 6454 says so.
 
     Attributes:
         scheme, host: in lower case, an IPv6 address in brackets and in its normal form.
@@ -68,8 +67,7 @@ def _host(text: str) -> str | None:
 
 
 class Site(NamedTuple):
-    """
-    How a request names this server, as far as that is known.
+    """How a request names this server, as far as that is known.
 
     Attributes:
         scheme: None where nobody who can be believed has said: a socket does not tell what a proxy took off.
@@ -92,8 +90,7 @@ class Site(NamedTuple):
 
 
 class Forwarding(NamedTuple):
-    """
-    What a trusted proxy says of the request it forwards: every line of each header, none of a peer that is not trusted.
+    """What a trusted proxy says of the request it forwards: every line of each header, none of a peer that is not trusted.
 
     Of a list the first counts, which is what the browser's own request said. A page cannot write these headers: for
     a request to another origin the browser asks first, and for one to its own there is nothing to gain.
@@ -136,8 +133,7 @@ _REMEMBERED: Final = 256
 
 
 class AllowedHosts:
-    """
-    The rule of `ALLOWED_HOSTS`: names of this machine itself, and those that are listed.
+    """The rule of `ALLOWED_HOSTS`: names of this machine itself, and those that are listed.
 
     A page whose own name is made to lead here (DNS rebinding) is same-origin to its browser, which tells nothing but
     that name in `Host`. So a name must be known; an address cannot be made to lead elsewhere.
@@ -216,8 +212,7 @@ _FETCH_SITES: Final = frozenset({_OWN, "same-site", "cross-site"})
 
 
 class Origins:
-    """
-    The rule of `CORS_ALLOWED_ORIGINS`: none, a list compared as RFC 6454 does, or `*` for every origin.
+    """The rule of `CORS_ALLOWED_ORIGINS`: none, a list compared as RFC 6454 does, or `*` for every origin.
 
     Credentials are never allowed: the key travels in a header that the page sets itself.
 
@@ -245,8 +240,7 @@ class Origins:
         return self._any or origin in self._by_origin or _normal(origin) in self._by_origin
 
     def may_call(self, named: Sequence[str], fetch_site: str | None, site: Site) -> bool:
-        """
-        Whether a request may come from where it says: no page at all, one of this server, or one that is allowed.
+        """Whether a request may come from where it says: no page at all, one of this server, or one that is allowed.
 
         Args:
             named: every `Origin` line. Pages send one with all that is not a plain GET, and with that where they mean to
@@ -272,8 +266,7 @@ class Origins:
         return self._by_origin.get(origin) or self._by_origin.get(_normal(origin), self._refused)
 
     def preflight_headers(self, origin: str, asked: str = "") -> Mapping[str, str] | None:
-        """
-        What the answer to a preflight carries besides `answer_headers`; None where *origin* may not call.
+        """What the answer to a preflight carries besides `answer_headers`; None where *origin* may not call.
 
         Args:
             asked: `Access-Control-Request-Headers`; message headers named in it are allowed, 64 at most.

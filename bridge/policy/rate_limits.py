@@ -36,8 +36,7 @@ class RateVerdict(msgspec.Struct, frozen=True, gc=False):
 def take(
     full_at_s: float, now_s: float, *, interval_s: float, burst: int, cost: int = 1
 ) -> tuple[float, RateVerdict]:
-    """
-    Take *cost* tokens if they are there.
+    """Take *cost* tokens if they are there.
 
     Args:
         full_at_s: when the bucket is full again; in the past where it is full.
@@ -63,8 +62,7 @@ def take(
 
 
 def spend(full_at_s: float, now_s: float, *, interval_s: float, cost: int, debt_s_max: float) -> float:
-    """
-    Take *cost* tokens, also where they are not there: the bucket is full so much later.
+    """Take *cost* tokens, also where they are not there: the bucket is full so much later.
 
     Args:
         debt_s_max: later than so many seconds from now it never is.
@@ -86,8 +84,7 @@ class TokenBucketSupport(Protocol):
 
 
 def with_buckets(storage: Storage) -> TokenBucketSupport:
-    """
-    *storage* as one of token buckets.
+    """*storage* as one of token buckets.
 
     Raises:
         NotImplementedError: if it keeps none.
@@ -98,8 +95,7 @@ def with_buckets(storage: Storage) -> TokenBucketSupport:
 
 
 class TokenBucketRateLimiter(RateLimiter):
-    """
-    The token bucket as a strategy of the `limits` library: an item is the refill ("100 per second").
+    """The token bucket as a strategy of the `limits` library: an item is the refill ("100 per second").
 
     Raises:
         NotImplementedError: if *storage* keeps no buckets, as the library's own strategies do it.
@@ -143,8 +139,7 @@ GROUPS_MARK: Final = "/groups/"
 
 
 def is_acknowledgement(method: str, target: str) -> bool:
-    """
-    Whether a request is an ack, a nack or an extension.
+    """Whether a request is an ack, a nack or an extension.
 
     Args:
         target: as it stood in the request line; one that is spelled otherwise, with escapes, counts as any other.

@@ -48,8 +48,7 @@ _BROKEN_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def check_target(target: str, host: str) -> None:
-    """
-    Refuse targets that different readers read differently.
+    """Refuse targets that different readers read differently.
 
     Raises:
         MisdirectedRequest: if it is in absolute form and names another host than *host*.
@@ -77,8 +76,7 @@ _DIGITS_MAX: Final = len(str(REQUEST_TIMEOUT_MS_MAX))
 
 
 def effective_timeout_ms(asked: str | None, configured_ms: int) -> int:
-    """
-    The shorter of the configured time and the one asked for with `X-Request-Timeout`, in milliseconds.
+    """The shorter of the configured time and the one asked for with `X-Request-Timeout`, in milliseconds.
 
     Anything but a plain decimal number of 100..300000 is ignored: a caller who cannot spell it is served as if he
     had not asked.
@@ -92,8 +90,7 @@ def effective_timeout_ms(asked: str | None, configured_ms: int) -> int:
 
 
 class Reminders:
-    """
-    Says of each of a few keys, once in a while, that it may be told again.
+    """Says of each of a few keys, once in a while, that it may be told again.
 
     Args:
         interval_s: how long a key that was told keeps still.

@@ -4,8 +4,7 @@ from typing import Generic, TypeVar
 
 
 class MinimumRate:
-    """
-    Patience with one sender or reader: waiting spends it, bytes earn it back.
+    """Patience with one sender or reader: waiting spends it, bytes earn it back.
 
     Over any time that is a least rate, with *patience_s* of it in advance: a pause that long is nobody's fault, and who
     moves a byte now and then gains nothing by it.
@@ -54,8 +53,7 @@ class _Waiting:
 
 
 class SlowReaders(Generic[Reader]):
-    """
-    Those for whom bytes wait beyond what their connection takes by itself.
+    """Those for whom bytes wait beyond what their connection takes by itself.
 
     Args:
         bytes_max: of all of them; one alone may hold more.
@@ -72,8 +70,7 @@ class SlowReaders(Generic[Reader]):
     def began(
         self, reader: Reader, pace: MinimumRate, now_s: float, *, waiting_bytes: int, held_bytes: int
     ) -> None:
-        """
-        *reader* takes no more for now.
+        """*reader* takes no more for now.
 
         Args:
             pace: of its connection, which goes on from one such time to the next.

@@ -18,8 +18,7 @@ class Sign(Enum):
 
 
 class SocketLife:
-    """
-    What was heard of one socket, and when. Times are seconds of one monotonic clock.
+    """What was heard of one socket, and when. Times are seconds of one monotonic clock.
 
     Args:
         ask_after_s: of silence; after as long again without a word it is `SILENT`.
@@ -47,8 +46,7 @@ class SocketLife:
         self._used_s = now_s
 
     def look(self, now_s: float, *, listening: bool, in_use: bool, waiting_bytes: int) -> Sign:
-        """
-        What is to be done about it, once; look a few times in each of the three periods.
+        """What is to be done about it, once; look a few times in each of the three periods.
 
         Args:
             listening: False where the bridge itself has stopped reading, and so cannot have heard anything.

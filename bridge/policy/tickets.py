@@ -37,8 +37,7 @@ class _Ticket(msgspec.Struct, array_like=True):
 
 
 class Tickets:
-    """
-    Makes and takes tickets.
+    """Makes and takes tickets.
 
     Args:
         key: whoever has the same takes each other's.
@@ -60,8 +59,7 @@ class Tickets:
         self._random_bytes = random_bytes
 
     def issue(self, principal: Principal, now_s: float) -> str:
-        """
-        A ticket of *principal*, good for `TICKET_LIFETIME_S`.
+        """A ticket of *principal*, good for `TICKET_LIFETIME_S`.
 
         Raises:
             BadRequest: if what they may does not fit into one.
@@ -83,8 +81,7 @@ class Tickets:
         return text
 
     def redeem(self, text: str, client: str, now_s: float) -> Principal | KeyVerdict:
-        """
-        Whose ticket *text* is, the first time; *client* is the address that it comes from.
+        """Whose ticket *text* is, the first time; *client* is the address that it comes from.
 
         What it was made of holds still: a key that was revoked meanwhile is, and so is what it is worth.
         """

@@ -67,8 +67,7 @@ class OpenLog:
 
 
 async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
-    """
-    Open the configured log.
+    """Open the configured log.
 
     Args:
         news: told of every append, on Iggy of those of this process.

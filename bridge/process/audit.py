@@ -12,8 +12,7 @@ from bridge.telemetry.audit_metrics import AuditMetrics
 
 
 def audit_trail(config: ObserveConfig, worker: int, metrics: AuditMetrics, clock: Clock) -> AuditTrail | None:
-    """
-    The trail that *config* names a file of; None where it names none.
+    """The trail that *config* names a file of; None where it names none.
 
     Args:
         worker: as of `ProcessContext`: each has a file, and so a chain, of its own.

@@ -31,8 +31,7 @@ class Callers(NamedTuple):
 
     @classmethod
     async def open(cls, config: Config, context: ProcessContext, clock: Clock, reloads: Reloads) -> "Callers":
-        """
-        All that *config* asks for.
+        """All that *config* asks for.
 
         Raises:
             ConfigError: if the file of keys cannot be used.

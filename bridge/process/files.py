@@ -27,8 +27,7 @@ _log = structlog.get_logger("bridge.serve")
 
 
 def read_bytes(path: str, bytes_max: int) -> tuple[bytes, int]:
-    """
-    What the file at *path* holds, and its mode.
+    """What the file at *path* holds, and its mode.
 
     Raises:
         OSError: if it cannot be read, or is larger than *bytes_max*.
@@ -47,8 +46,7 @@ def _read(path: str, bytes_max: int) -> tuple[str, int]:
 
 
 def read_secret(path: str) -> SecretFile:
-    """
-    The file of a secret.
+    """The file of a secret.
 
     Raises:
         OSError: if it cannot be read, or is too large for a secret.
@@ -59,8 +57,7 @@ def read_secret(path: str) -> SecretFile:
 
 
 def read_toml(path: str) -> str:
-    """
-    The text of the `--config` file.
+    """The text of the `--config` file.
 
     Raises:
         ConfigError: if it cannot be read.
@@ -74,8 +71,7 @@ def read_toml(path: str) -> str:
 
 
 def cursor_key_of(config: Config) -> str:
-    """
-    The key that *config* names, else one that is made.
+    """The key that *config* names, else one that is made.
 
     For an embedded log it is made once and kept beside it, so that live readers go on after a restart; the caller holds
     that directory, so that no two processes make one. On Iggy it lives as long as this process: nothing here is shared with
@@ -117,8 +113,7 @@ def _kept(directory: Path) -> str | None:
 
 
 def _made(path: Path) -> str | None:
-    """
-    A new key, in the file as a whole or not at all, whenever the machine loses its power.
+    """A new key, in the file as a whole or not at all, whenever the machine loses its power.
 
     A disk that is full is no reason not to serve: what makes room on it is asked over HTTP.
     """

@@ -25,8 +25,7 @@ _log = structlog.get_logger("bridge.serve")
 
 
 def _read(config: Config) -> tuple[list[Key], int]:
-    """
-    The keys that *config* names a file of, and the mode of that file.
+    """The keys that *config* names a file of, and the mode of that file.
 
     Raises:
         KeysFileFaults: with all that is wrong.
@@ -57,8 +56,7 @@ def keys_can_be_used(config: Config) -> Iterator[ConfigFault]:
 
 
 async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyMetrics) -> KeyRing | None:
-    """
-    The ring of the keys that *config* names a file of, replaced as a whole at each reload; None where it names none.
+    """The ring of the keys that *config* names a file of, replaced as a whole at each reload; None where it names none.
 
     Raises:
         ConfigError: if the file cannot be used.

@@ -50,8 +50,7 @@ _METRICS_ROUTES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessContext:
-    """
-    What a serving process is given by whoever started it: by default it stands alone.
+    """What a serving process is given by whoever started it: by default it stands alone.
 
     Attributes:
         port_sockets: listen on the main port; None to take it.
@@ -70,8 +69,7 @@ class ProcessContext:
 
 
 class Listeners:
-    """
-    The main port, and the one of the metrics where that is set.
+    """The main port, and the one of the metrics where that is set.
 
     Args:
         tls: gives what connections of the main port are accepted with; None for plain HTTP.
@@ -100,8 +98,7 @@ class Listeners:
         self._runners: list[BridgeRunner] = []
 
     async def open(self) -> None:
-        """
-        Take the ports and serve on them.
+        """Take the ports and serve on them.
 
         Raises:
             StartupError: if a port is taken, not allowed, or the host is none of this machine.
@@ -148,8 +145,7 @@ class Listeners:
                 await site.stop()
 
     async def finish_requests(self) -> None:
-        """
-        Wait until no request is in flight.
+        """Wait until no request is in flight.
 
         aiohttp's own shutdown stops reading from every connection first, so that a body half received would never
         be complete; hence this comes before `close`.

@@ -13,8 +13,7 @@ _SHARED: Final = getattr(socket, "SO_REUSEPORT", None) if os.uname().sysname == 
 
 
 def take_ports(host: str, port: int, count: int) -> list[list[socket.socket]]:
-    """
-    Listen on *port* with *count* sockets for each address of *host*, among which the kernel shares out connections.
+    """Listen on *port* with *count* sockets for each address of *host*, among which the kernel shares out connections.
 
     Whoever opened them keeps them, so that what waits for a worker that died waits for the next one; a socket of the
     worker's own would take its queue along, and one socket for all gives most connections to whoever is awake first.

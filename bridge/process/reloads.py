@@ -48,8 +48,7 @@ def reloadable_files(config: Config) -> dict[str, tuple[str, ...]]:
 
 
 class Reloads:
-    """
-    What can be reloaded, by name: one at a time, in the order of the names.
+    """What can be reloaded, by name: one at a time, in the order of the names.
 
     A file counts as changed once it looks the same at two looks in a row, so that one that is still being written is left
     alone. `begin` comes before any of the files is read for the first time: changes count from then on.
@@ -75,8 +74,7 @@ class Reloads:
             self._tried[what] = self._last[what] = await self._looked_at(what)
 
     def add(self, what: str, work: Reload) -> None:
-        """
-        Name the *work* that reads the files of *what*; it is called only where the configuration names any.
+        """Name the *work* that reads the files of *what*; it is called only where the configuration names any.
 
         It raises a `BridgeError`, whose detail an operator may read, or an `OSError` where it leaves the old in force.
         """

@@ -112,8 +112,7 @@ def _told(error: BaseException) -> int:
 
 
 async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog: Watchdog) -> None:
-    """
-    Serve until *stop* is asked for, then drain; *watchdog* is armed for the drain and for the end, and left so.
+    """Serve until *stop* is asked for, then drain; *watchdog* is armed for the drain and for the end, and left so.
 
     Raises:
         StartupError: if the log or a port is not to be had.

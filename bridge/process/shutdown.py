@@ -47,8 +47,7 @@ class Stop:
         self._reload: Callable[[], None] | None = None
 
     def listen(self, *, reload: Callable[[], None] | None = None) -> None:
-        """
-        Take SIGTERM, SIGINT and SIGHUP from now on, in the main thread's running loop.
+        """Take SIGTERM, SIGINT and SIGHUP from now on, in the main thread's running loop.
 
         A SIGHUP that is ignored already stays so: this is how `nohup` asks that the end of the terminal be none of ours.
 
@@ -82,8 +81,7 @@ class Stop:
 async def bounded_step(
     name: str, work: Callable[[], Awaitable[None]], *, timeout_s: float, stop: Stop
 ) -> bool:
-    """
-    Do *work* for at most *timeout_s*, less when in a hurry, and go on whatever becomes of it.
+    """Do *work* for at most *timeout_s*, less when in a hurry, and go on whatever becomes of it.
 
     Returns:
         whether it was done; if not, the log says why.

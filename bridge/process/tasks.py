@@ -28,8 +28,7 @@ _RETRY_S_MAX: Final = 15.0
 def background_tasks(
     config: Config, services: Services, opened: OpenLog, signing_keys: Callable[[], Awaitable[None]] | None
 ) -> Iterator[tuple[str, Coroutine[Any, Any, None]]]:
-    """
-    Every task by name, to be started in one task group; the last one makes the bridge ready.
+    """Every task by name, to be started in one task group; the last one makes the bridge ready.
 
     Args:
         signing_keys: looks whether those of tokens are still fresh; None where nobody publishes any.

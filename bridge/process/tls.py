@@ -41,8 +41,7 @@ class LoadedTls(NamedTuple):
 
 
 def load_tls(config: TlsConfig) -> LoadedTls:
-    """
-    Read the files.
+    """Read the files.
 
     Always a context of its own: one that lives would keep every authority that it ever had.
 
@@ -109,8 +108,7 @@ def _in_words(error: Exception) -> str:
 
 
 class PortTls:
-    """
-    The TLS that new connections of the port take; those that are open keep the one they have.
+    """The TLS that new connections of the port take; those that are open keep the one they have.
 
     Attributes:
         loaded: what is in force; None before `load`.
@@ -129,8 +127,7 @@ class PortTls:
         return self.loaded.context
 
     async def load(self) -> None:
-        """
-        Read the files, and let new connections have what is in them.
+        """Read the files, and let new connections have what is in them.
 
         A certificate that has ended takes the place of none that has not: only at the start it is taken as it is, since who
         can do without it is served at all.

@@ -11,10 +11,9 @@ OPENMETRICS: Final = "application/openmetrics-text"
 
 
 class Traced(NamedTuple):
-    """
-    Attributes:
-        at_s: when, seconds since the Unix epoch; first, so that the greater one is the newer.
-        trace_id: 32 hexadecimal digits.
+    """Attributes:
+    at_s: when, seconds since the Unix epoch; first, so that the greater one is the newer.
+    trace_id: 32 hexadecimal digits.
     """
 
     at_s: float
@@ -27,8 +26,7 @@ def traced(trace: TraceContext | None, clock: Clock) -> Traced | None:
 
 
 def traced_batch(headers: Mapping[int, Mapping[str, object]], clock: Clock) -> Traced | None:
-    """
-    The same of a batch that was written now, for the first of its messages that has headers.
+    """The same of a batch that was written now, for the first of its messages that has headers.
 
     One is looked at, since one exemplar is kept: a thousand would take a millisecond.
 

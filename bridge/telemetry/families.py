@@ -48,8 +48,7 @@ class Number:
 
 
 class Buckets:
-    """
-    One series of a histogram; *bounds* are inclusive upper bounds in ascending order, +Inf is added.
+    """One series of a histogram; *bounds* are inclusive upper bounds in ascending order, +Inf is added.
 
     Of observations that belong to a trace the newest in each bucket is kept, as its exemplar.
     """
@@ -101,8 +100,7 @@ Series = TypeVar("Series", Number, Buckets)
 
 
 class Family(Generic[Series]):
-    """
-    All series of one name.
+    """All series of one name.
 
     Args:
         labels: names of its labels; without any there is one series from the start.
@@ -164,8 +162,7 @@ class Counter(Family[Number]):
 
 
 class Gauge(Family[Number]):
-    """
-    How much there is now; over several workers the sum.
+    """How much there is now; over several workers the sum.
 
     Args:
         is_of_all: each worker that knows it tells the whole: then the most holds, and there is no series where none knows it.
@@ -200,8 +197,7 @@ class Histogram(Family[Buckets]):
 
 
 class Rows:
-    """
-    Label sets that several *counters* have in common: a series in each for *rows_max* of them, and one for all others.
+    """Label sets that several *counters* have in common: a series in each for *rows_max* of them, and one for all others.
 
     Args:
         gauges: have series of no other label sets, and of these not always.

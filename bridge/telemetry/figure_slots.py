@@ -27,8 +27,7 @@ def slots_bytes(count: int, payload_bytes_max: int) -> int:
 
 
 class FigureSlots:
-    """
-    A slot for each worker, in two halves written in turn.
+    """A slot for each worker, in two halves written in turn.
 
     Whoever is killed while it writes spoils one half, and the checksum tells; the other one still holds what was last
     said, so that a counter never goes back.

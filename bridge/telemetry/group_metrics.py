@@ -8,8 +8,7 @@ from bridge.telemetry.families import Counter, Gauge, Labels, Rows
 
 
 class GroupStats(NamedTuple):
-    """
-    A whole group, in all partitions.
+    """A whole group, in all partitions.
 
     Attributes:
         lag: messages after the committed offsets.

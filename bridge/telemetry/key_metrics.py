@@ -7,8 +7,7 @@ from bridge.telemetry.families import Counter, Gauge, Rows
 
 
 class KeyMetrics:
-    """
-    Keys of a file, by their ids.
+    """Keys of a file, by their ids.
 
     Attributes:
         ask: sets how many are in force.

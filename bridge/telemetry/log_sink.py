@@ -1,5 +1,4 @@
-"""
-Lines on their way to a file descriptor (shell): the caller never waits for the reader of stdout.
+"""Lines on their way to a file descriptor (shell): the caller never waits for the reader of stdout.
 
 A descriptor that fails (a full disk, a pipe whose reader is gone) is tried again for as long as the process lives. What
 was on its way goes on where it stopped, what comes meanwhile waits, and beyond the bound is dropped and counted.
@@ -61,8 +60,7 @@ class LineSink:
         self._thread.start()
 
     def write(self, line: Line) -> None:
-        """
-        Take a line; returns at once, from any thread.
+        """Take a line; returns at once, from any thread.
 
         A line made by the writing thread is made among many of its kind, with everything that takes in the
         processor's caches: a line of the access log then costs 3 us where it costs 12 between two steps of a request.

@@ -179,8 +179,7 @@ def log_request(
     trace_id: str | None = None,
     key_id: str | None = None,
 ) -> None:
-    """
-    One request was answered: a line to the same sink, with the same rules, as any other, by a shorter way.
+    """One request was answered: a line to the same sink, with the same rules, as any other, by a shorter way.
 
     Through structlog it took 32-38 us of a request. Here the fields are known, so nothing is gathered or merged, only
     what comes from outside is cleaned, and the writing thread makes the line. Where somebody else (a test) has set
@@ -276,8 +275,7 @@ def configure(
     worker: int | None = None,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> LineSink:
-    """
-    Send all logs of this process to *fd*, from now on.
+    """Send all logs of this process to *fd*, from now on.
 
     Args:
         worker: its number is in every line.

@@ -84,8 +84,7 @@ class HttpMetrics:
     def request_finished(
         self, method: str, route: str, status: int, seconds: float, traced: Traced | None = None
     ) -> None:
-        """
-        A request was answered.
+        """A request was answered.
 
         Args:
             route: the route's template or "unmatched", never a path: paths are without bound.
@@ -108,8 +107,7 @@ ReadListener: TypeAlias = Callable[[str, str, int, float], None]
 
 
 class LogMetrics:
-    """
-    What the log does.
+    """What the log does.
 
     Attributes:
         own_stream: the bridge's own, whose messages are no user's: they are not counted; None where there is none.
@@ -213,8 +211,7 @@ class LogMetrics:
             self.disk_bytes.set(size_bytes, part)
 
     def begin_round(self) -> tuple[str, ...]:
-        """
-        Look which topics are still used; where there is no room, the series of those that are not end.
+        """Look which topics are still used; where there is no room, the series of those that are not end.
 
         Returns:
             The streams of whose topics there are series; `keep_topics` of each follows.
@@ -244,8 +241,7 @@ class LogMetrics:
 
 
 class LiveMetrics:
-    """
-    Who waits and follows. Nobody counts twice: those who bound them know how many there are, and are asked on a scrape.
+    """Who waits and follows. Nobody counts twice: those who bound them know how many there are, and are asked on a scrape.
 
     Attributes:
         ask: sets all of these.
@@ -302,8 +298,7 @@ class WorkerProcessMetrics:
 
 
 class Metrics(Collector):
-    """
-    All metrics of one bridge, by what they are about; told on the event loop only.
+    """All metrics of one bridge, by what they are about; told on the event loop only.
 
     Args:
         of_workers: whether each of several workers tells of its process; else this one does, as a whole.

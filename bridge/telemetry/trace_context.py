@@ -29,8 +29,7 @@ V = TypeVar("V")
 
 
 class TraceContext(msgspec.Struct, frozen=True, gc=False):
-    """
-    A place in a trace.
+    """A place in a trace.
 
     Attributes:
         trace_id: 32 hexadecimal digits.
@@ -55,8 +54,7 @@ class TraceContext(msgspec.Struct, frozen=True, gc=False):
 
 
 def headers_with(trace: TraceContext | None, named: Mapping[str, V]) -> Mapping[str, V | str]:
-    """
-    *named*, the headers of a message, with *trace*; a trace that they name themselves holds against it.
+    """*named*, the headers of a message, with *trace*; a trace that they name themselves holds against it.
 
     A state belongs to its parent (section 3.3): that of one trace never stands beside the parent of another.
     """
@@ -66,8 +64,7 @@ def headers_with(trace: TraceContext | None, named: Mapping[str, V]) -> Mapping[
 
 
 def trace_context(parents: Sequence[str], states: Sequence[str]) -> TraceContext | None:
-    """
-    What the header fields of a request say; None where they say nothing that can be read.
+    """What the header fields of a request say; None where they say nothing that can be read.
 
     A broken `traceparent` is as none (section 4.3): the request is served, and belongs to no trace.
 

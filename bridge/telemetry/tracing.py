@@ -16,8 +16,7 @@ class RequestSpan(Protocol):
         ...
 
     def end(self, status: int, error_code: str | None) -> None:
-        """
-        The answer is there; called once.
+        """The answer is there; called once.
 
         Args:
             status: 499 where the client left before it.
@@ -27,8 +26,7 @@ class RequestSpan(Protocol):
 
 
 class PublicationSpan(RequestSpan, Protocol):
-    """
-    The span of one message that a socket publishes, from its frame to its receipt.
+    """The span of one message that a socket publishes, from its frame to its receipt.
 
     It ends with the status that a POST of the message would have been answered with.
     """
@@ -47,8 +45,7 @@ class RequestSpans(Protocol):
         ...
 
     def publish(self, parent: TraceContext | None) -> PublicationSpan:
-        """
-        A socket publishes a message.
+        """A socket publishes a message.
 
         Args:
             parent: as the message names it; without one it begins a trace, which is linked with the socket's.
@@ -58,10 +55,9 @@ class RequestSpans(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracing:
-    """
-    Attributes:
-        is_on: traces that callers name are read, logged, and kept in messages.
-        spans: None where none are made.
+    """Attributes:
+    is_on: traces that callers name are read, logged, and kept in messages.
+    spans: None where none are made.
     """
 
     is_on: bool = True

@@ -23,8 +23,7 @@ _BYTES_OF_MAXRSS: Final = 1024
 
 
 class WorkerMetrics(Metrics):
-    """
-    The metrics of the worker in *slot*; it goes on counting where the one before it stopped.
+    """The metrics of the worker in *slot*; it goes on counting where the one before it stopped.
 
     Args:
         slots: one for each worker.
@@ -105,8 +104,7 @@ def encode(snapshot: Snapshot) -> bytes:
 
 
 def decode(data: bytes) -> Snapshot:
-    """
-    What `encode` was given.
+    """What `encode` was given.
 
     Raises:
         msgspec.DecodeError: if it is something else.

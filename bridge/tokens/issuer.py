@@ -12,8 +12,7 @@ from bridge.tokens.verifier import TokenRule, TokenVerifier
 
 
 class TokenIssuer:
-    """
-    Judges tokens against *rule*.
+    """Judges tokens against *rule*.
 
     Args:
         jwks_url: where the issuer publishes its keys; None where it shares *secret*.

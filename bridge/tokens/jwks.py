@@ -23,8 +23,7 @@ _NEVER: Final = float("-inf")
 
 
 class JwksSource:
-    """
-    The keys at *url*.
+    """The keys at *url*.
 
     The address is a setting and nothing that a token says; no redirect is followed, no cookie kept, no proxy of the
     environment used, and the answer has bounds of time and size.
@@ -51,8 +50,7 @@ class JwksSource:
         return self._clock.monotonic_s() - self._fetched_s
 
     async def look(self) -> None:
-        """
-        Fetch the keys if they are older than `JWKS_INTERVAL_S`, or not there.
+        """Fetch the keys if they are older than `JWKS_INTERVAL_S`, or not there.
 
         Raises:
             SigningKeysUnavailable: as of `step`.
@@ -61,8 +59,7 @@ class JwksSource:
             await self.step()
 
     async def step(self) -> None:
-        """
-        Fetch the keys now.
+        """Fetch the keys now.
 
         Raises:
             SigningKeysUnavailable: if that fails; those of before stay in force for `JWKS_STALE_S_MAX` since they came.

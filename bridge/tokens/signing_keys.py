@@ -49,8 +49,7 @@ class _Jwk(NamedTuple):
 
 
 class SigningKeys:
-    """
-    Which key a token's signature is checked with.
+    """Which key a token's signature is checked with.
 
     Args:
         by_id: of a provider; those without an id are not used where there are others.
@@ -86,8 +85,7 @@ class _Jwks(msgspec.Struct):
 
 
 def parse_jwks(body: bytes, algorithms: Collection[str]) -> SigningKeys:
-    """
-    The public keys in a JWK set that sign by one of *algorithms*; others are left out, as section 5 of RFC 7517 has it.
+    """The public keys in a JWK set that sign by one of *algorithms*; others are left out, as section 5 of RFC 7517 has it.
 
     Raises:
         ValueError: if *body* is no such set, or none of its keys can be used.

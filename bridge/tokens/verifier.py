@@ -28,8 +28,7 @@ class _UnknownKey(InvalidTokenError):
 
 
 class TokenRule(NamedTuple):
-    """
-    Which tokens are taken.
+    """Which tokens are taken.
 
     Attributes:
         audiences: one of them must be among the token's own.
@@ -47,8 +46,7 @@ class TokenRule(NamedTuple):
 
 
 class TokenVerifier:
-    """
-    Checks tokens against *rule*.
+    """Checks tokens against *rule*.
 
     Those found right are remembered, `TOKENS_VERIFIED_MAX` of them, until they end or the keys change.
 
@@ -71,8 +69,7 @@ class TokenVerifier:
         self._verified.clear()
 
     def verify(self, token: str, now_s: float) -> Principal | KeyVerdict:
-        """
-        Whose *token* it is, or why nobody's.
+        """Whose *token* it is, or why nobody's.
 
         Args:
             now_s: seconds since 1970.

@@ -1,5 +1,4 @@
-"""
-Where spans go (shell): to a collector over OTLP, in batches, by a thread of the SDK.
+"""Where spans go (shell): to a collector over OTLP, in batches, by a thread of the SDK.
 
 All of it is set as every program with OpenTelemetry is: OTEL_EXPORTER_OTLP_ENDPOINT and its like, OTEL_SERVICE_NAME,
 OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_BSP_*.
@@ -30,8 +29,7 @@ _UNNAMED: Final = "unknown_service"
 
 
 class CountedExporter(SpanExporter):
-    """
-    Another exporter, whose failures are counted, and told once in a while without its address.
+    """Another exporter, whose failures are counted, and told once in a while without its address.
 
     Args:
         failures: counts exports that failed; their spans are lost.
@@ -68,8 +66,7 @@ class CountedExporter(SpanExporter):
 
 
 def open_export(*, system: str, failures: Counter) -> tuple[Spans, Callable[[], Awaitable[None]]]:
-    """
-    Spans that are exported, and what sends the last of them and ends it.
+    """Spans that are exported, and what sends the last of them and ends it.
 
     Args:
         system: as of `Spans`.

@@ -1,5 +1,4 @@
-"""
-Spans as OpenTelemetry has them (shell).
+"""Spans as OpenTelemetry has them (shell).
 
 A request has one, named by its method and route, and so has each message that a socket publishes; below it one for each append, with the wait for its batch and the write
 of that, and one for each read. Names and attributes are those of the semantic conventions for HTTP and messaging.
@@ -128,8 +127,7 @@ class AppendSpan:
 
 
 class Spans:
-    """
-    As `telemetry.tracing.RequestSpans`, and the spans below those.
+    """As `telemetry.tracing.RequestSpans`, and the spans below those.
 
     Args:
         system: what stands behind the bridge, "iggy" or "local".

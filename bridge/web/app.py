@@ -70,8 +70,7 @@ def build_app(
     middlewares: Sequence[MiddlewareFactory] = MIDDLEWARES,
     routes: Sequence[RouteRow] | None = None,
 ) -> web.Application:
-    """
-    The application over *services*.
+    """The application over *services*.
 
     `GET` routes answer `HEAD` too; a method that a path has no row for gets 405 with `Allow`.
 

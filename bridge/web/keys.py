@@ -153,8 +153,7 @@ PRINCIPAL = web.RequestKey("principal", Principal)
 
 
 class Exchange(msgspec.Struct, gc=False, eq=False):
-    """
-    What is known of one request while it is answered; made by `identity`, and filled by the rules that follow.
+    """What is known of one request while it is answered; made by `identity`, and filled by the rules that follow.
 
     One object for all of it: each slot of a request that is filled takes 1,100 instructions, each look 300.
 

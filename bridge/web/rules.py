@@ -70,8 +70,7 @@ class Rules:
         tokens: TokenJudge | None = None,
         ticket_key: bytes = b"",
     ) -> "Rules":
-        """
-        The rules that *config* asks for.
+        """The rules that *config* asks for.
 
         Args:
             tables: where limits are counted; None for tables of their own.

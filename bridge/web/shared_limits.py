@@ -47,8 +47,7 @@ _log = structlog.get_logger("bridge.web")
 
 
 class SharedLimits:
-    """
-    Asks one Redis (or what speaks its protocol).
+    """Asks one Redis (or what speaks its protocol).
 
     Args:
         uri: `redis://`, `rediss://` or `unix://`, as redis-py reads it.

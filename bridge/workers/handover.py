@@ -51,8 +51,7 @@ def write_handover(handover: Handover) -> bytes:
 
 
 def read_handover(fd: int) -> Handover:
-    """
-    What the parent wrote; waits for it.
+    """What the parent wrote; waits for it.
 
     Raises:
         EOFError: if the parent was gone before all was there.

@@ -32,8 +32,7 @@ def make_memory_file() -> int:
 
 
 class FileLocks:
-    """
-    Locks between processes, 1.2 us for taking and giving back: record locks of the kernel, which frees those of a
+    """Locks between processes, 1.2 us for taking and giving back: record locks of the kernel, which frees those of a
     process that dies, however it dies. A process never excludes itself.
     """
 
@@ -59,8 +58,7 @@ class FileLocks:
 
 
 class SharedMemory:
-    """
-    The parts of the file; it must stay open as long as the process lives, and open once: closing any descriptor of it
+    """The parts of the file; it must stay open as long as the process lives, and open once: closing any descriptor of it
     would free all locks.
 
     Attributes:

@@ -52,8 +52,7 @@ class Lives:
         self._short = 0
 
     def ended(self, lived_s: float) -> float | None:
-        """
-        A life of *lived_s* is over.
+        """A life of *lived_s* is over.
 
         Returns:
             Seconds until the next one begins, 0 for the first short one; None where there shall be no other.
@@ -115,8 +114,7 @@ class _Supervisor:
         self._codes: list[int] = []
 
     async def run(self) -> int:
-        """
-        Until a signal or a final end; the worst of the codes.
+        """Until a signal or a final end; the worst of the codes.
 
         Raises:
             StartupError: if a port is not to be had.

@@ -48,8 +48,7 @@ def _doctor(
     cert_key: CertKeyOption = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """
-    Look at what a bridge needs, and say what is wrong and what to do: exit 1 if something is.
+    """Look at what a bridge needs, and say what is wrong and what to do: exit 1 if something is.
 
     Without --url: the settings of this environment, this machine, and the bridge that serves here, if one does. With --url:
     that bridge, as it looks from here.

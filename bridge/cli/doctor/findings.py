@@ -14,8 +14,7 @@ class Level(StrEnum):
 
 
 class Finding(NamedTuple):
-    """
-    One thing that was looked at.
+    """One thing that was looked at.
 
     Attributes:
         found: what is so, in a sentence.

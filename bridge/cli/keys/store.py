@@ -21,8 +21,7 @@ _Result = TypeVar("_Result")
 
 
 def read_stored(path: Path) -> list[StoredKey]:
-    """
-    What the file holds.
+    """What the file holds.
 
     Raises:
         CommandFailed: if it is not there, or no file of keys.
@@ -47,8 +46,7 @@ def read_stored(path: Path) -> list[StoredKey]:
 def change_stored(
     path: Path, change: Callable[[list[StoredKey]], tuple[list[StoredKey], _Result]], *, makes: bool = False
 ) -> _Result:
-    """
-    Put what *change* makes of the keys in the place of them, whole and synced, or leave all as it was.
+    """Put what *change* makes of the keys in the place of them, whole and synced, or leave all as it was.
 
     Args:
         makes: whether there may be no file yet; then it is made, for its owner alone.

@@ -81,8 +81,7 @@ async def _bench(
         int, typer.Option("--batch", "-b", min=1, max=_BATCH_MAX, help="Messages of a request.")
     ] = 1,
 ) -> None:
-    """
-    Store messages in a topic for a while, and show how many a second and how long a request took.
+    """Store messages in a topic for a while, and show how many a second and how long a request took.
 
     They are real messages, and stay: take a topic that was made for it. One process sends, on one core.
     """

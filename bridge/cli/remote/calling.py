@@ -103,8 +103,7 @@ class Call(NamedTuple):
 
 
 def remote(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """
-    A command, as typer takes it, of a coroutine whose first parameter is its `Call`.
+    """A command, as typer takes it, of a coroutine whose first parameter is its `Call`.
 
     It has the options that all of these have, and ends with the exit code of its failure.
     """
@@ -157,8 +156,7 @@ def local(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """
-    Ask before what cannot be undone.
+    """Ask before what cannot be undone.
 
     Args:
         yes: it was confirmed on the command line.

@@ -56,8 +56,7 @@ class CurlPrinted(Exception):
 
 
 class BridgeClient:
-    """
-    Asks one bridge.
+    """Asks one bridge.
 
     Args:
         show_curl: given each request as a curl command, in place of sending it.
@@ -93,8 +92,7 @@ class BridgeClient:
         await self._session.close()
 
     async def ask(self, request: Request) -> Any:
-        """
-        The JSON of the answer, None of an empty one; a request that may be sent again is, while that can help.
+        """The JSON of the answer, None of an empty one; a request that may be sent again is, while that can help.
 
         Raises:
             CommandFailed: if there is no answer of success.
@@ -103,8 +101,7 @@ class BridgeClient:
         return orjson.loads(raw) if raw else None
 
     async def ask_raw(self, request: Request) -> bytes:
-        """
-        The bytes of the answer; see `ask`.
+        """The bytes of the answer; see `ask`.
 
         Raises:
             CommandFailed: as `ask`.
@@ -122,8 +119,7 @@ class BridgeClient:
         raise AssertionError
 
     async def ask_once(self, request: Request) -> Any:
-        """
-        As `ask`, but never again.
+        """As `ask`, but never again.
 
         Raises:
             CommandFailed: as `ask`.
@@ -134,8 +130,7 @@ class BridgeClient:
 
     @asynccontextmanager
     async def lines(self, request: Request) -> AsyncGenerator[tuple[AsyncIterator[bytes], "dict[str, str]"]]:
-        """
-        The lines of an answer that streams, without their line feeds, and the fields of its head.
+        """The lines of an answer that streams, without their line feeds, and the fields of its head.
 
         Raises:
             CommandFailed: if there is no answer of success, or it breaks off.

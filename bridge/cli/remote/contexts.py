@@ -36,8 +36,7 @@ def config_path(environ: Mapping[str, str]) -> Path:
 
 
 def read_contexts(environ: Mapping[str, str]) -> Contexts:
-    """
-    What the file holds; nothing where there is none.
+    """What the file holds; nothing where there is none.
 
     Raises:
         CommandFailed: if it cannot be read or understood.
@@ -56,8 +55,7 @@ def read_contexts(environ: Mapping[str, str]) -> Contexts:
 
 
 def write_contexts(contexts: Contexts, environ: Mapping[str, str]) -> None:
-    """
-    Put *contexts* into the file at once, readable by its owner alone.
+    """Put *contexts* into the file at once, readable by its owner alone.
 
     Raises:
         CommandFailed: if it cannot be written.

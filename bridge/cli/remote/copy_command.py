@@ -71,8 +71,7 @@ async def _copy(
     no_check: NoCheck = False,
     restart: Restart = False,
 ) -> None:
-    """
-    Copy what a topic holds now into another, each message to the same partition with its id and headers.
+    """Copy what a topic holds now into another, each message to the same partition with its id and headers.
 
     The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
     """

@@ -1,5 +1,4 @@
-"""
-`bridge groups dlq` (shell): the messages that a group gave up, and how they get another chance.
+"""`bridge groups dlq` (shell): the messages that a group gave up, and how they get another chance.
 
 Which of them had it already is kept by a group of the dead-letter topic: what was sent back is settled there.
 """
@@ -91,8 +90,7 @@ def _row(letter: SeenMessage) -> dict[str, Any]:
 
 
 async def _redrive(call: Call, topic: TopicName, group: _Group, *, yes: Yes = False) -> None:
-    """
-    Send the dead letters of a group back to their topic, each to its partition, with its id and headers.
+    """Send the dead letters of a group back to their topic, each to its partition, with its id and headers.
 
     All groups of the topic get them again. Who is cut in between starts it again: none is lost and none is sent twice.
     """

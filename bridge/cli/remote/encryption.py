@@ -12,8 +12,7 @@ CERT_KEY_VARIABLE: Final = "BRIDGE_CERT_KEY_FILE"
 
 
 class TlsFiles(NamedTuple):
-    """
-    Paths of PEM files; None where it goes without.
+    """Paths of PEM files; None where it goes without.
 
     Attributes:
         ca: authorities that are believed in place of the system's.
@@ -44,8 +43,7 @@ class TlsFiles(NamedTuple):
         return [word for option, path in named if path is not None for word in (option, path)]
 
     def context(self) -> ssl.SSLContext | None:
-        """
-        What connections are made with; None for the usual.
+        """What connections are made with; None for the usual.
 
         Raises:
             CommandFailed: if a file cannot be used.

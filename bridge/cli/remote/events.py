@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 
 class ServerEvent(NamedTuple):
-    """
-    One event.
+    """One event.
 
     Attributes:
         name: empty for a message.

@@ -17,8 +17,7 @@ class ExitCode(IntEnum):
 
 
 class CommandFailed(Exception):
-    """
-    The command cannot go on.
+    """The command cannot go on.
 
     Attributes:
         message: one sentence for people; no key and no body is in it.

@@ -17,8 +17,7 @@ _SERVER_ERRORS: Final = "5"
 
 
 class Look(NamedTuple):
-    """
-    One look at a bridge.
+    """One look at a bridge.
 
     Attributes:
         at_s: of a clock that only goes on.

@@ -35,8 +35,7 @@ def add_files(app: typer.Typer) -> None:
 
 
 async def _export(call: Call, topic: TopicName, file: _File, *, restart: Restart = False) -> None:
-    """
-    Write what a topic holds now into a file, a message a line, with its id, headers, partition and offset.
+    """Write what a topic holds now into a file, a message a line, with its id, headers, partition and offset.
 
     The same command goes on after a cut. At the end the lines are counted by partition.
     """
@@ -145,8 +144,7 @@ async def _import(
     no_check: NoCheck = False,
     restart: Restart = False,
 ) -> None:
-    """
-    Store the lines of a file, as export writes them, in a topic: each message in its partition, with its id and headers.
+    """Store the lines of a file, as export writes them, in a topic: each message in its partition, with its id and headers.
 
     The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
     """

@@ -27,8 +27,7 @@ class LineSource(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """
-    What became of lines.
+    """What became of lines.
 
     Attributes:
         lines: of the file, blank ones too.
@@ -47,8 +46,7 @@ class Sent(NamedTuple):
 
 
 def open_lines(path: Path) -> BinaryIO:
-    """
-    The file.
+    """The file.
 
     Raises:
         CommandFailed: if it cannot be read.
@@ -62,8 +60,7 @@ def open_lines(path: Path) -> BinaryIO:
 async def send_lines(
     call: Call, source: LineSource, sender: "BlockSender", outgoing: "Callable[[bytes, str], Outgoing]"
 ) -> Sent:
-    """
-    Send all lines that are not blank, from the first or from where it was cut.
+    """Send all lines that are not blank, from the first or from where it was cut.
 
     Args:
         source: its state is kept before each block; who calls clears it when all is done.

@@ -22,8 +22,7 @@ _RETRY_S_MAX: Final = 15.0
 
 
 class ReadStart(NamedTuple):
-    """
-    Where a reader begins: at `from` (first, last, a time) or at a cursor.
+    """Where a reader begins: at `from` (first, last, a time) or at a cursor.
 
     Attributes:
         event_types: only events of these; all messages if empty.
@@ -40,8 +39,7 @@ class ReadStart(NamedTuple):
 
 
 async def follow(client: "BridgeClient", path: str, start: ReadStart, out: Output) -> AsyncGenerator[bytes]:
-    """
-    Each message as its JSON, for good; after a cut it goes on by itself, and says so on stderr.
+    """Each message as its JSON, for good; after a cut it goes on by itself, and says so on stderr.
 
     Raises:
         CommandFailed: if the first connection fails, or a later one is refused for good.
@@ -85,8 +83,7 @@ def _told(event: ServerEvent, out: Output) -> float:
 
 
 async def topic_told(client: "BridgeClient", path: str) -> dict[str, Any]:
-    """
-    The topic at *path*, the default topic too, as the bridge tells of it.
+    """The topic at *path*, the default topic too, as the bridge tells of it.
 
     Raises:
         CommandFailed: if there is no such topic.
@@ -103,8 +100,7 @@ async def topic_told(client: "BridgeClient", path: str) -> dict[str, Any]:
 
 
 async def partition_ids(client: "BridgeClient", path: str) -> list[int]:
-    """
-    The partitions of the topic at *path*, of the default topic too.
+    """The partitions of the topic at *path*, of the default topic too.
 
     Raises:
         CommandFailed: if there is no such topic.
@@ -113,8 +109,7 @@ async def partition_ids(client: "BridgeClient", path: str) -> list[int]:
 
 
 async def newest(client: "BridgeClient", path: str, count: int) -> list[tuple[SeenMessage, bytes]]:
-    """
-    The newest messages of a topic with their lines, *count* at most, in the order of the times they were taken.
+    """The newest messages of a topic with their lines, *count* at most, in the order of the times they were taken.
 
     Raises:
         CommandFailed: if they cannot be read.

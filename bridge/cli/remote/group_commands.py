@@ -121,8 +121,7 @@ def _path(topic: str, group: str) -> str:
 
 
 def offsets_of(given: list[str]) -> list[dict[str, int]]:
-    """
-    What `PARTITION=OFFSET` says, in its order.
+    """What `PARTITION=OFFSET` says, in its order.
 
     Raises:
         CommandFailed: if one is anything else.

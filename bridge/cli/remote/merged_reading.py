@@ -24,8 +24,7 @@ _AHEAD_BYTES_MIN: Final = 64 * 1024
 async def read_merged(
     client: "BridgeClient", path: str, place: tuple[str, str]
 ) -> AsyncGenerator[tuple[SeenMessage, bytes]]:
-    """
-    Each message with its line; of a partition in its order, of all by their times.
+    """Each message with its line; of a partition in its order, of all by their times.
 
     Args:
         place: the query that says where each partition begins.

@@ -9,8 +9,7 @@ from msgspec import UNSET, UnsetType
 
 
 class SeenMessage(msgspec.Struct, gc=False):
-    """
-    A message, of which `event` and `payload` are the bytes that are stored.
+    """A message, of which `event` and `payload` are the bytes that are stored.
 
     Attributes:
         event: `null` where it is no event.
@@ -54,8 +53,7 @@ _PAGE = msgspec.json.Decoder(_Page)
 
 
 def seen_message(line: bytes) -> SeenMessage:
-    """
-    The message that *line* spells.
+    """The message that *line* spells.
 
     Raises:
         msgspec.DecodeError: if it is none.
@@ -64,8 +62,7 @@ def seen_message(line: bytes) -> SeenMessage:
 
 
 def messages_of(page: bytes) -> list[tuple[SeenMessage, bytes]]:
-    """
-    The messages of a page with their own JSON.
+    """The messages of a page with their own JSON.
 
     Raises:
         msgspec.DecodeError: if it is none.
@@ -75,8 +72,7 @@ def messages_of(page: bytes) -> list[tuple[SeenMessage, bytes]]:
 
 
 def packed(line: bytes) -> bytes:
-    """
-    *line*, as `lines=messages` takes it, with its text as base64 where it is long and that is shorter.
+    """*line*, as `lines=messages` takes it, with its text as base64 where it is long and that is shorter.
 
     A bridge takes what its largest message needs in base64; text that must be escaped may need six times its bytes.
     """

@@ -16,8 +16,7 @@ _SIZE_STEPS: Final = "KMGT"
 
 
 def split_topic(topic: str) -> tuple[str, str]:
-    """
-    Stream and topic of `STREAM/TOPIC`.
+    """Stream and topic of `STREAM/TOPIC`.
 
     Raises:
         CommandFailed: if it is anything else.
@@ -29,8 +28,7 @@ def split_topic(topic: str) -> tuple[str, str]:
 
 
 def topic_path(topic: str | None) -> str:
-    """
-    Where a topic is; nothing for the default topic of the bridge, so that `/messages` follows.
+    """Where a topic is; nothing for the default topic of the bridge, so that `/messages` follows.
 
     Raises:
         CommandFailed: as `split_topic`.
@@ -42,8 +40,7 @@ def topic_path(topic: str | None) -> str:
 
 
 def age_of(text: str) -> timedelta:
-    """
-    `90s`, `10m`, `2h`, `7d`, `1w`, and several of them one after the other.
+    """`90s`, `10m`, `2h`, `7d`, `1w`, and several of them one after the other.
 
     Raises:
         CommandFailed: if it is anything else.
@@ -57,8 +54,7 @@ def age_of(text: str) -> timedelta:
 
 
 def time_of(text: str, now: datetime) -> str:
-    """
-    An RFC 3339 time as it is; a length of time as so long before *now*.
+    """An RFC 3339 time as it is; a length of time as so long before *now*.
 
     Raises:
         CommandFailed: if it is neither.
@@ -73,8 +69,7 @@ def time_of(text: str, now: datetime) -> str:
 
 
 def place_of(text: str) -> str:
-    """
-    `first` or `last` as they are, a time or an age as the time that is meant.
+    """`first` or `last` as they are, a time or an age as the time that is meant.
 
     Raises:
         CommandFailed: if it is none of them.
@@ -83,8 +78,7 @@ def place_of(text: str) -> str:
 
 
 def size_of(text: str) -> int:
-    """
-    Bytes: a number, or one with K, M, G or T (KiB and KB both mean 1,024 bytes).
+    """Bytes: a number, or one with K, M, G or T (KiB and KB both mean 1,024 bytes).
 
     Raises:
         CommandFailed: if it is anything else.

@@ -33,8 +33,7 @@ def spans_of(topic: dict[str, Any]) -> list[Span]:
 async def read_span(
     client: "BridgeClient", path: str, span: Span
 ) -> AsyncGenerator[tuple[SeenMessage, bytes]]:
-    """
-    Each message of *span* with its line, in order; what is cut goes on behind the last one.
+    """Each message of *span* with its line, in order; what is cut goes on behind the last one.
 
     Raises:
         CommandFailed: if it cannot be read, after some tries where trying helps.

@@ -24,8 +24,7 @@ class Bar:
 
 @contextmanager
 def bar(what: str, total: int | None) -> Iterator[Bar]:
-    """
-    A bar while the block runs.
+    """A bar while the block runs.
 
     Args:
         total: None where nobody knows.

@@ -77,8 +77,7 @@ async def _pub(
     header: _Headers = None,
     restart: Annotated[bool, typer.Option("--restart", help="Send the file from its first line on.")] = False,
 ) -> None:
-    """
-    Send a message, or the lines of a file or of stdin as a message each; blank lines are no messages.
+    """Send a message, or the lines of a file or of stdin as a message each; blank lines are no messages.
 
     What is JSON goes as JSON, anything else as text. Every message has its id before it is sent: what breaks is tried
     again without loss and without doubles. An event keeps its own id.

@@ -78,8 +78,7 @@ async def _sub(
     ] = None,
     count: _Count = None,
 ) -> None:
-    """
-    Show messages as they come, from now on or from a place; goes on by itself after a cut.
+    """Show messages as they come, from now on or from a place; goes on by itself after a cut.
 
     With --group each message is given to one of the group, and settled once it is shown.
     """

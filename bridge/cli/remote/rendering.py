@@ -41,8 +41,7 @@ def plain_text(value: Any) -> str:
 
 
 class Column(NamedTuple):
-    """
-    A column of a table.
+    """A column of a table.
 
     Attributes:
         key: of the value in each row.

@@ -12,8 +12,7 @@ _EVENTS: Final = "text/event-stream"
 
 
 class Request(NamedTuple):
-    """
-    What is asked of a bridge.
+    """What is asked of a bridge.
 
     Attributes:
         query: parameters in their order.

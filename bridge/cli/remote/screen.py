@@ -20,8 +20,7 @@ _TYPED: Final = msgspec.json.Decoder(_ShownEvent)
 
 
 class Screen:
-    """
-    Shows each message once, up to *count* of them.
+    """Shows each message once, up to *count* of them.
 
     Args:
         event_types: only events of these; all messages if empty.

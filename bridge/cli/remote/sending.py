@@ -1,5 +1,4 @@
-"""
-Messages sent so that none is lost and none is there twice, whatever breaks in between (shell).
+"""Messages sent so that none is lost and none is there twice, whatever breaks in between (shell).
 
 Every message has an id before it is sent. Before a block of them goes out, the end of the topic is looked at; where nobody
 knows what became of the block, what came behind that place is read, and only those whose ids are not there are sent again.
@@ -31,8 +30,7 @@ _WAIT_S: Final = 0.25
 
 
 class Outgoing(NamedTuple):
-    """
-    A message on its way.
+    """A message on its way.
 
     Attributes:
         id: as a UUID is written, in lower case.
@@ -73,8 +71,7 @@ class Stored(NamedTuple):
 
 
 class BlockSender:
-    """
-    Sends blocks to one topic.
+    """Sends blocks to one topic.
 
     Args:
         path: of the topic; nothing for the default one.
@@ -96,8 +93,7 @@ class BlockSender:
         self._headers = {f"Message-Header-{name}": value for name, value in (headers or {}).items()}
 
     async def place(self) -> str:
-        """
-        The cursor after all there is in the topic.
+        """The cursor after all there is in the topic.
 
         Raises:
             CommandFailed: if the bridge does not say.
@@ -107,8 +103,7 @@ class BlockSender:
         return str(page["next_cursor"])
 
     async def missing(self, block: Sequence[Outgoing], cursor: str) -> list[Outgoing]:
-        """
-        Those of *block* that are not stored behind *cursor*.
+        """Those of *block* that are not stored behind *cursor*.
 
         Raises:
             CommandFailed: if that cannot be read.
@@ -131,8 +126,7 @@ class BlockSender:
         return left
 
     async def send(self, block: Sequence[Outgoing], cursor: str) -> list[Stored]:
-        """
-        Store all of *block*; what was stored is told, but for what was found to be there already.
+        """Store all of *block*; what was stored is told, but for what was found to be there already.
 
         Args:
             cursor: `place`, from before the first try.

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
 
 
 async def meant(client: "BridgeClient", path: str) -> str:
-    """
-    A sentence with the names like those in *path*, or how to see all of them; nothing where they are there.
+    """A sentence with the names like those in *path*, or how to see all of them; nothing where they are there.
 
     Raises:
         CommandFailed: if the bridge does not say which there are.

@@ -16,8 +16,7 @@ _MODULUS: Final = 2**130 - 5
 
 
 class Tally(NamedTuple):
-    """
-    Messages in any order.
+    """Messages in any order.
 
     Attributes:
         ids: the squares of their ids, added up.
@@ -53,8 +52,7 @@ class Tally(NamedTuple):
 
 
 async def check(client: "BridgeClient", path: str, cursor: str, sent: Tally) -> None:
-    """
-    Read the topic from *cursor* on, where it ended before anything was sent, and compare.
+    """Read the topic from *cursor* on, where it ended before anything was sent, and compare.
 
     Raises:
         CommandFailed: if other messages are there than were sent.

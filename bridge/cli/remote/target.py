@@ -21,8 +21,7 @@ _READ_BY_OTHERS: Final = stat.S_IRGRP | stat.S_IROTH
 
 
 class Target(NamedTuple):
-    """
-    A bridge.
+    """A bridge.
 
     Attributes:
         url: `http://host[:port][/prefix]` or https, without a slash at its end.
@@ -37,8 +36,7 @@ class Target(NamedTuple):
 def target_of(
     url: str | None, key_file: str | None, environ: Mapping[str, str], tls: TlsFiles = AS_USUAL
 ) -> Target:
-    """
-    The bridge that is meant: by the flag, else `BRIDGE_URL`, else the current context, else port 8000 of this machine.
+    """The bridge that is meant: by the flag, else `BRIDGE_URL`, else the current context, else port 8000 of this machine.
 
     The key is that of the key file named by the flag, else `BRIDGE_API_KEY`, else, where the context names the bridge, that
     of its key file: a key goes to no other bridge than it was given for.
@@ -64,8 +62,7 @@ def target_of(
 
 
 def checked_url(url: str) -> str:
-    """
-    *url* without a slash at its end.
+    """*url* without a slash at its end.
 
     Raises:
         CommandFailed: if it is no address of a bridge.
@@ -89,8 +86,7 @@ def checked_url(url: str) -> str:
 
 
 def read_key(path: str) -> str:
-    """
-    The key in the file *path*, without the blanks around it; where others can read it too, that is told on stderr.
+    """The key in the file *path*, without the blanks around it; where others can read it too, that is told on stderr.
 
     Raises:
         CommandFailed: if there is none, or it is no text of one line.

@@ -54,8 +54,7 @@ async def _top(
         int | None, typer.Option("--count", "-c", min=1, help="End after so many.", show_default=False)
     ] = None,
 ) -> None:
-    """
-    Show rates by topic, lag by group and requests in flight, until Ctrl-C.
+    """Show rates by topic, lag by group and requests in flight, until Ctrl-C.
 
     The figures are those of /metrics and /stats, in all workers: what other bridges of the same Iggy do is not in them.
     """

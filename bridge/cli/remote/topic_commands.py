@@ -155,8 +155,7 @@ async def _set_topic(
         str | None, typer.Option(help="How much is kept, as 10GiB, or all.", show_default=False)
     ] = None,
 ) -> None:
-    """
-    Change how long a topic keeps its messages, or how many; what is not given stays as it is.
+    """Change how long a topic keeps its messages, or how many; what is not given stays as it is.
 
     What is older, or more, is removed within minutes.
     """
@@ -184,8 +183,7 @@ async def _grow_topic(
         typer.Option("--partitions", "-p", min=1, help="How many it has then, in all.", show_default=False),
     ],
 ) -> None:
-    """
-    Give a topic more partitions; it never has fewer again.
+    """Give a topic more partitions; it never has fewer again.
 
     From then on keys may go to other partitions than before, so messages of one key keep their order only among those
     before and among those after.

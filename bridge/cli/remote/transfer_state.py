@@ -12,8 +12,7 @@ from bridge.cli.remote.failures import CommandFailed, ExitCode
 
 
 class TransferState:
-    """
-    One file under `XDG_STATE_HOME`, named by what the transfer is.
+    """One file under `XDG_STATE_HOME`, named by what the transfer is.
 
     Args:
         identity: what makes it this transfer and no other; no secret.
@@ -26,8 +25,7 @@ class TransferState:
         self.path = base / "bridge" / f"{hashlib.sha256(told).hexdigest()[:32]}.json"
 
     def read(self) -> dict[str, Any] | None:
-        """
-        Where it stands; None for a new one.
+        """Where it stands; None for a new one.
 
         Raises:
             CommandFailed: if the file cannot be read.
@@ -45,8 +43,7 @@ class TransferState:
         return found
 
     def write(self, state: Mapping[str, Any]) -> None:
-        """
-        Keep *state*; who reads the file sees all of it or what was there before.
+        """Keep *state*; who reads the file sees all of it or what was there before.
 
         Raises:
             CommandFailed: if it cannot be written.

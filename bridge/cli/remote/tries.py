@@ -13,8 +13,7 @@ _WAIT_S_MAX: Final = 20.0
 
 
 def transfer_tries(*, wait_s: float) -> AsyncIterator[stamina.Attempt]:
-    """
-    Tries of one step of a transfer, for `async for`; each is a context that takes in what another try can mend.
+    """Tries of one step of a transfer, for `async for`; each is a context that takes in what another try can mend.
 
     Args:
         wait_s: before the second one, where the bridge does not say; it doubles with each.

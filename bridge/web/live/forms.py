@@ -17,8 +17,7 @@ class ShownMessages(NamedTuple):
 
 
 class LiveForm(NamedTuple):
-    """
-    What the bytes written for one reader depend on.
+    """What the bytes written for one reader depend on.
 
     Attributes:
         topic: of the feed.

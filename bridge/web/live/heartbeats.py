@@ -21,8 +21,7 @@ class Beating(Protocol):
 
 
 class Heartbeats:
-    """
-    Whose turn it is.
+    """Whose turn it is.
 
     Each stream is looked at twice in `LIVE_HEARTBEAT_S`, so that one that wrote something just after a look is silent
     for no longer than that. A timer of its own for each, set anew at each write, would cost 1 us a delivery.

@@ -24,8 +24,7 @@ class _OpenOf:
 
 
 class Lifetimes:
-    """
-    One look a second at all principals who have something open: at the time when each ends, and at the ring, where a key
+    """One look a second at all principals who have something open: at the time when each ends, and at the ring, where a key
     may have been revoked, taken out, or given other rights.
 
     A key whose rights or networks were changed ends what is open as well: its client comes back, and is judged anew.
@@ -44,8 +43,7 @@ class Lifetimes:
 
     @contextmanager
     def bound(self, principal: Principal, end: Callable[[], None]) -> Iterator[None]:
-        """
-        As long as this is open, *end* is called once when *principal* is let in no more; nothing for who always is.
+        """As long as this is open, *end* is called once when *principal* is let in no more; nothing for who always is.
 
         Args:
             end: says what is to be said and lets it end soon, without waiting for anything.
@@ -73,8 +71,7 @@ class Lifetimes:
 
     @contextmanager
     def of_request(self, principal: Principal) -> Iterator[None]:
-        """
-        As long as this is open, the running task is cut off when *principal* is let in no more.
+        """As long as this is open, the running task is cut off when *principal* is let in no more.
 
         Raises:
             Unauthorized: if that came to pass.

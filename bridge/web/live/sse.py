@@ -29,8 +29,7 @@ HEARTBEAT: Final = chunk(b":\n")
 
 
 def message_blocks(ids: Iterable[bytes], objects: Sequence[bytes]) -> list[bytes]:
-    """
-    One event for each message, of the kind that `EventSource.onmessage` gets.
+    """One event for each message, of the kind that `EventSource.onmessage` gets.
 
     Args:
         ids: where a reader that has this event goes on.

@@ -22,8 +22,7 @@ _END_PATIENCE_S: Final = 1.0
 
 
 class SseStream:
-    """
-    What a follower gives, written to the connection of *request*.
+    """What a follower gives, written to the connection of *request*.
 
     A reader that has everything is live: one write to its transport for each run, of bytes that all readers share and
     that are chunks already; its task sleeps. One whose transport is full waits in its task, and then reads on from where
@@ -61,8 +60,7 @@ class SseStream:
         self._gone = False
 
     async def run(self, follower: Follower, form: EventForm) -> None:
-        """
-        Write what *follower* gives until the client leaves, the process drains, or the topic is no more.
+        """Write what *follower* gives until the client leaves, the process drains, or the topic is no more.
 
         Raises:
             ConnectionResetError: if the client left before it had anything, or was cut because it took too little (`outflow`).

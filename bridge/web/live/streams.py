@@ -58,8 +58,7 @@ class LiveStreams:
 
     @contextmanager
     def joined(self, farewell: Callable[[], None], kind: LiveKind, *, client: str) -> Iterator[None]:
-        """
-        Count one more stream as long as this is open.
+        """Count one more stream as long as this is open.
 
         Args:
             farewell: called once when the process drains, at once if it does already; writes what is to be said and lets

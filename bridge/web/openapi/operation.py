@@ -21,8 +21,7 @@ _NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class Content(NamedTuple):
-    """
-    A body in one media type.
+    """A body in one media type.
 
     Attributes:
         types: it is of one of these; none where it is no JSON.
@@ -49,8 +48,7 @@ class Reply(NamedTuple):
 
 
 class ApiOperation(NamedTuple):
-    """
-    One method of one path.
+    """One method of one path.
 
     Attributes:
         id: unique in the document; clients name their functions by it.

@@ -1,5 +1,4 @@
-"""
-The reference as one page of HTML (shell): the OpenAPI document with Swagger UI around it, and nothing that is fetched.
+"""The reference as one page of HTML (shell): the OpenAPI document with Swagger UI around it, and nothing that is fetched.
 
 Script and styles stand in the page, and its policy names their hashes: what else finds its way in is not run. So one path
 is all that has to be let in, and the page works where there is no other network.
@@ -69,9 +68,8 @@ _HTML: Final = """\
 
 
 class DocsPage(NamedTuple):
-    """
-    Attributes:
-        policy: the value of its `Content-Security-Policy`.
+    """Attributes:
+    policy: the value of its `Content-Security-Policy`.
     """
 
     html: bytes

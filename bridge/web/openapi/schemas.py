@@ -17,8 +17,7 @@ _NAMED_ONLY: Final = (CursorLine, GapLine, LiveBye, LiveOpen, LiveProgress, Orde
 
 
 class Schemas:
-    """
-    The schemas of *types*, each struct once.
+    """The schemas of *types*, each struct once.
 
     Attributes:
         components: by name.
@@ -40,8 +39,7 @@ class Schemas:
 
 
 def parameters_of(queries: Iterable[type[msgspec.Struct]]) -> list[dict[str, Any]]:
-    """
-    The fields of *queries* as parameters of a query; one of several structs is told as in the first.
+    """The fields of *queries* as parameters of a query; one of several structs is told as in the first.
 
     None is required, since requests of another kind go without.
     """
@@ -70,8 +68,7 @@ def parameters_of(queries: Iterable[type[msgspec.Struct]]) -> list[dict[str, Any
 
 
 def _told_default(schema: dict[str, Any]) -> None:
-    """
-    Tell the default of *schema* in words instead.
+    """Tell the default of *schema* in words instead.
 
     Generated clients would always send it, though a query of another kind takes no such parameter, or ask for it.
     """
