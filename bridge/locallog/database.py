@@ -250,6 +250,9 @@ def _load_marks(connection: apsw.Connection, partitions: dict[int, PartitionStat
         (below,),
     ).fetchone():
         key, count, timestamp_us, bytes_end = newest
+        # A tree that leads back into itself gives other keys than those asked for, and would be followed for ever.
+        if key >= below:
+            raise apsw.CorruptError
         partition_key = schema.partition_of(key)
         start = trims.get(partition_key)
         marks[partition_key] = Watermarks(

@@ -129,23 +129,32 @@ def _removed(connection: apsw.Connection, partition_key: int, offset: int) -> bo
 def first_offset_since(
     connection: apsw.Connection, partition_key: int, marks: Watermarks, timestamp_us: int
 ) -> int:
-    """Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet."""
+    """
+    Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet.
+
+    Raises:
+        DamagedChunk: if the tree leads elsewhere than to what was looked for.
+    """
     low, high = marks.first_offset, marks.next_offset
     base_key = chunk_key(partition_key, 0)
     while low < high:
         middle = (low + high) // 2
+        middle_key = chunk_key(partition_key, middle)
         chunk: Sequence[int] | None = connection.execute(
             "select key, messages_count, timestamp_us from chunks where key >= ? and key <= ? order by key desc limit 1",
-            (base_key, chunk_key(partition_key, middle)),
+            (base_key, middle_key),
         ).fetchone()
         if chunk is None:
             low = middle + 1
             continue
         key, messages_count, chunk_timestamp_us = chunk
+        # SQLite does not look at a key again that it found by the tree.
+        if key > middle_key:
+            raise DamagedChunk
         if chunk_timestamp_us >= timestamp_us:
             high = offset_of(key)
         else:
-            low = offset_of(key) + messages_count
+            low = max(offset_of(key) + messages_count, middle + 1)
     return max(low, marks.first_offset)
 
 
