@@ -70,8 +70,8 @@ class HttpConfig:
     rate_limit_storage_uri: str | None = setting(
         "RATE_LIMIT_STORAGE_URI",
         None,
-        "redis://, rediss:// or unix:// address of a Redis in which replicas count requests and wrong keys together; "
-        "else each counts by itself",
+        "redis://, rediss:// or unix:// address of a Redis in which replicas count requests, wrong keys and what "
+        "keys may take together; else each counts by itself",
         secret=True,
     )
     rate_limit_on_error: str = setting(

@@ -5,9 +5,9 @@ extensions of groups are counted apart, so that receiving does not starve them.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import ceil
-from typing import Final, Protocol, cast, runtime_checkable
+from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
 
 import msgspec
 from limits import RateLimitItem
@@ -31,6 +31,11 @@ class RateVerdict(msgspec.Struct, frozen=True, gc=False):
     remaining: int
     retry_after_ms: int
     reset_s: int
+
+
+#: The limit of an address, and the one that its acks, nacks and extensions draw on.
+ADDRESS: Final = "address"
+ACKNOWLEDGING: Final = "settling"
 
 
 def take(
@@ -83,6 +88,56 @@ class TokenBucketSupport(Protocol):
         ...
 
 
+class BucketDraw(NamedTuple):
+    """
+    What is asked of one bucket.
+
+    Attributes:
+        name: of the limit, as clients are told it.
+        key: whose bucket it is.
+        interval_s, burst: as of `take`.
+        cost: tokens.
+        debt_s_max: 0 where they must all be there; else it is enough that the bucket is not behind, and they are spent.
+    """
+
+    name: str
+    key: str
+    interval_s: float
+    burst: int
+    cost: int = 1
+    debt_s_max: float = 0.0
+
+    @property
+    def window_s(self) -> int:
+        """Seconds that a full bucket takes, one at least."""
+        # Floats may make a little more than a whole second of it.
+        return max(1, ceil(self.burst * self.interval_s - 1e-6))
+
+    def verdict_of(self, full_at_s: float, now_s: float) -> RateVerdict:
+        """What is said to this where the bucket is full at *full_at_s*."""
+        cost = 0 if self.debt_s_max else self.cost
+        return take(full_at_s, now_s, interval_s=self.interval_s, burst=self.burst, cost=cost)[1]
+
+
+def drawn(buckets: TokenBucketSupport, draws: Iterable[BucketDraw]) -> list[RateVerdict]:
+    """Draw on one bucket after the other, until one refuses: nothing is taken of those behind it."""
+    verdicts = []
+    for _, key, interval_s, burst, cost, debt_s_max in draws:
+        verdict = buckets.acquire_tokens(key, interval_s, burst, 0 if debt_s_max else cost)
+        verdicts.append(verdict)
+        if not verdict.allowed:
+            break
+        if debt_s_max and cost:
+            buckets.spend_tokens(key, interval_s, cost, debt_s_max=debt_s_max)
+    return verdicts
+
+
+def spent(buckets: TokenBucketSupport, draws: Iterable[BucketDraw]) -> None:
+    """Take what came already, whether it is there or not."""
+    for _, key, interval_s, _, cost, debt_s_max in draws:
+        buckets.spend_tokens(key, interval_s, cost, debt_s_max=debt_s_max)
+
+
 def with_buckets(storage: Storage) -> TokenBucketSupport:
     """*storage* as one of token buckets.
 
@@ -129,9 +184,6 @@ class TokenBucketRateLimiter(RateLimiter):
         verdict = self.take(item, *identifiers, cost=0)
         return WindowStats(self._clock.monotonic_s() + verdict.reset_s, verdict.remaining)
 
-
-#: The name of the limit that they draw on.
-ACKNOWLEDGING: Final = "settling"
 
 _TARGET: Final = re.compile(r"/streams/[^/?]+/topics/[^/?]+/groups/[^/?]+/(?:ack|nack|extend)(?:\?.*)?")
 #: In the target of every request that is an acknowledgement.

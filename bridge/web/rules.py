@@ -20,7 +20,7 @@ from bridge.policy.key_limits import KeyLimiter
 from bridge.policy.key_ring import Credentials, KeyRing, TokenJudge
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
-from bridge.policy.rate_limits import TokenBucketRateLimiter, with_buckets
+from bridge.policy.rate_limits import BucketDraw, TokenBucketRateLimiter, TokenBucketSupport, with_buckets
 from bridge.policy.tickets import Tickets
 
 
@@ -37,12 +37,17 @@ class RateRule:
     refill: RateLimitItem
     burst: int
 
+    def draw(self, name: str, key: str) -> BucketDraw:
+        """What one more request of *key* asks of its bucket, in the limit *name*."""
+        return BucketDraw(name, key, self.refill.get_expiry() / self.refill.amount, self.burst)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """What a request is judged by.
 
     Attributes:
+        buckets: of addresses and keys, shared by the workers of a machine.
         key_limiter: None where there is no file of keys.
         rate: None where the limit is off.
         timeout_ms: longest time for one request.
@@ -55,6 +60,7 @@ class Rules:
     credentials: Credentials
     lockout: Lockout
     tickets: Tickets
+    buckets: TokenBucketSupport
     key_limiter: KeyLimiter | None
     rate: RateRule | None
     timeout_ms: int
@@ -102,7 +108,8 @@ class Rules:
             credentials=credentials,
             lockout=Lockout(tables.failures, clock),
             tickets=Tickets(ticket_key, key_ring, _spent_once(tables.failures), os.urandom),
-            key_limiter=None if key_ring is None else KeyLimiter(key_ring, with_buckets(tables.buckets)),
+            key_limiter=None if key_ring is None else KeyLimiter(key_ring),
+            buckets=with_buckets(tables.buckets),
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),
             admission=Admission(

@@ -6,13 +6,14 @@ ends there and never becomes one of Redis, and where Redis is away that count is
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Final, NoReturn, TypeVar
 
 import structlog
-from limits import RateLimitItem, RateLimitItemPerSecond
+from limits import RateLimitItemPerSecond
 
+from bridge.errors import LimitsUnavailable
 from bridge.limits import (
     SHARED_LIMITS_CONNECTIONS_MAX,
     SHARED_LIMITS_PROBE_INTERVAL_S,
@@ -20,7 +21,7 @@ from bridge.limits import (
     SHARED_LIMITS_TIMEOUT_S,
 )
 from bridge.policy.api_keys import FAILED_KEY_WINDOWS
-from bridge.policy.rate_limits import RateVerdict, take
+from bridge.policy.rate_limits import BucketDraw, RateVerdict
 from bridge.telemetry.process_metrics import SharedLimitMetrics
 
 _T = TypeVar("_T")
@@ -28,20 +29,30 @@ _T = TypeVar("_T")
 _PREFIX: Final = "bridge:limits"
 #: Counted at each look, so that what wrong keys are counted by is known to work too.
 _PROBE: Final = RateLimitItemPerSecond(1_000_000)
-# `limits` has windows only, and a bucket's burst is none of theirs: `policy.rate_limits.take` again, in one step on the
-# server and by its clock, which is one for all replicas. Microseconds: whole, and exact in Lua's floats.
-_TAKE: Final = """
+_PROBED: Final = BucketDraw("probe", "probe", 1e-6, 1_000_000)
+# `limits` has windows only, and a bucket's burst is none of theirs: `policy.rate_limits.drawn` again, in one step on the
+# server and by its clock, which is one for all replicas. Microseconds: whole, and exact in Lua's floats. Of each bucket: what may
+# be missing, what is taken, and what is missing at most after it.
+_DRAW: Final = """
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local interval, capacity = tonumber(ARGV[1]), tonumber(ARGV[2])
-local missing = (tonumber(redis.call('GET', KEYS[1]) or '0')) - now
-missing = math.min(math.max(missing, 0), capacity)
-local taken = missing + interval
-if taken <= capacity + interval / 100 then
-  redis.call('SET', KEYS[1], string.format('%.0f', now + taken), 'PX', math.ceil(taken / 1000) + 1000)
+local found = {}
+for i, key in ipairs(KEYS) do
+  local passes, cost, most = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+  local missing = (tonumber(redis.call('GET', key) or '0')) - now
+  missing = math.min(math.max(missing, 0), most)
+  found[i] = math.floor(missing)
+  if missing > passes then
+    break
+  end
+  if cost > 0 then
+    local taken = math.min(missing + cost, most)
+    redis.call('SET', key, string.format('%.0f', now + taken), 'PX', math.ceil(taken / 1000) + 1000)
+  end
 end
-return math.floor(missing)
+return found
 """
+_US: Final = 1_000_000
 
 _log = structlog.get_logger("bridge.web")
 
@@ -70,7 +81,7 @@ class SharedLimits:
         from redis.exceptions import RedisError  # noqa: PLC0415
 
         self.is_in_force = False
-        self.refuses_without = refuses_without
+        self._refuses_without = refuses_without
         self._metrics = metrics
         self._errors: tuple[type[Exception], ...] = (RedisError, OSError)
         # The library's own would try three times, and wait for seconds.
@@ -85,7 +96,7 @@ class SharedLimits:
             driver_info=None,
         )
         self._client = Redis(connection_pool=self._pool, retry=once)
-        self._take = self._client.register_script(_TAKE)
+        self._draw = self._client.register_script(_DRAW)
         storage = RedisStorage(
             "redis://",
             implementation="redispy",
@@ -94,20 +105,44 @@ class SharedLimits:
             retry=once,  # type: ignore[arg-type]
         )
         self._windows = FixedWindowRateLimiter(storage)
+        self._spending: set[asyncio.Task[None]] = set()
         metrics.up.set(0)
 
-    async def take(self, key: str, refill: RateLimitItem, *, burst: int) -> RateVerdict | None:
-        """Take a token from the bucket of *key*; None where Redis has no answer."""
-        interval_s = refill.get_expiry() / refill.amount
+    async def take(self, draws: Sequence[BucketDraw]) -> list[RateVerdict] | None:
+        """
+        As `policy.rate_limits.drawn`, with one question; None where Redis has no answer.
 
-        async def ask() -> RateVerdict:
-            interval_us = interval_s * 1_000_000
-            missing_us = await self._take(
-                keys=[f"{_PREFIX}:bucket:{key}"], args=[interval_us, burst * interval_us]
-            )
-            return take(missing_us / 1_000_000, 0.0, interval_s=interval_s, burst=burst)[1]
+        Raises:
+            LimitsUnavailable: in place of None, if *refuses_without*.
+        """
 
-        return await self._asked(ask)
+        async def ask() -> list[RateVerdict]:
+            missing_us = await self._missing_us(draws)
+            return [draw.verdict_of(each / _US, 0.0) for draw, each in zip(draws, missing_us, strict=False)]
+
+        return await self._answered(ask)
+
+    def spend(self, draws: Sequence[BucketDraw]) -> None:
+        """Take soon what came already, whether it is there or not; nobody waits for it."""
+        if draws and self.is_in_force:
+            task = asyncio.create_task(self._spend(draws), name="spend shared limits")
+            self._spending.add(task)
+            task.add_done_callback(self._spending.discard)
+
+    async def _spend(self, draws: Sequence[BucketDraw]) -> None:
+        await self._asked(lambda: self._missing_us(draws, regardless=True))
+
+    async def _missing_us(self, draws: Sequence[BucketDraw], *, regardless: bool = False) -> list[int]:
+        args: list[float] = []
+        for _, _, interval_s, burst, cost, debt_s_max in draws:
+            most_s = debt_s_max or burst * interval_s
+            needed = 0 if debt_s_max else cost
+            # With the slack of `take`.
+            passes_s = most_s if regardless else (burst - needed + 1e-2) * interval_s
+            args += (passes_s * _US, cost * interval_s * _US, most_s * _US)
+        keys = [f"{_PREFIX}:bucket:{draw.key}" for draw in draws]
+        missing_us: list[int] = await self._draw(keys=keys, args=args)
+        return missing_us
 
     async def key_failed(self, address: str) -> int | None:
         """As `policy.api_keys.Lockout.failed`, of all replicas; None where Redis has no answer."""
@@ -129,7 +164,7 @@ class SharedLimits:
         """Ask for the first time, which takes longer: connections are made, and modules loaded."""
         await self.probe(timeout_s=SHARED_LIMITS_START_TIMEOUT_S)
         if not self.is_in_force:
-            _log.warning("shared_limits_away", refuses_meanwhile=self.refuses_without)
+            _log.warning("shared_limits_away", refuses_meanwhile=self._refuses_without)
 
     async def run(self) -> NoReturn:
         """Ask it again and again, so that nobody else finds out that it went away, or has to try whether it is back."""
@@ -141,7 +176,7 @@ class SharedLimits:
         """Whether it can count; a Redis that answers and may write nothing (full, or a replica) is away too."""
 
         async def ask() -> bool:
-            await self._take(keys=[f"{_PREFIX}:probe"], args=[1, 1_000_000])
+            await self._missing_us((_PROBED,))
             return await self._windows.hit(_PROBE, "probe")
 
         if await self._answer_of(ask, timeout_s) and not self.is_in_force:
@@ -150,9 +185,17 @@ class SharedLimits:
             _log.info("shared_limits_in_force")
 
     async def close(self) -> None:
-        """Let go of its connections."""
+        """Let go of its connections, once what came is told."""
+        if self._spending:
+            await asyncio.wait(self._spending)
         await self._client.aclose()
         await self._pool.disconnect()
+
+    async def _answered(self, ask: Callable[[], Awaitable[_T]]) -> _T | None:
+        answer = await self._asked(ask)
+        if answer is None and self._refuses_without:
+            raise LimitsUnavailable
+        return answer
 
     async def _asked(self, ask: Callable[[], Awaitable[_T]]) -> _T | None:
         return await self._answer_of(ask, SHARED_LIMITS_TIMEOUT_S) if self.is_in_force else None
@@ -167,6 +210,6 @@ class SharedLimits:
                 self.is_in_force = False
                 self._metrics.up.set(0)
                 _log.warning(
-                    "shared_limits_away", error=type(error).__name__, refuses_meanwhile=self.refuses_without
+                    "shared_limits_away", error=type(error).__name__, refuses_meanwhile=self._refuses_without
                 )
             return None

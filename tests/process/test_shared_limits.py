@@ -1,16 +1,18 @@
 """Limits that bridges count together in a real Redis, which stops, hangs, forgets and comes back."""
 
+import asyncio
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, connected, get, run_bridge
 from tests.support.programs import needs
+from tests.support.raw_ws import Dial
 from tests.support.redis_server import RedisServer
 
 pytestmark = needs("redis-server")
@@ -36,20 +38,33 @@ def environ_of(redis: RedisServer, **more: str) -> dict[str, str]:
     return {"RATE_LIMIT_STORAGE_URI": redis.uri, **LIMITS, **more}
 
 
-def let_in(port: int, count: int) -> int:
+def let_in(port: int, count: int, **headers: str) -> int:
     """How many of *count* requests are let in."""
-    return sum(get(port, "/streams")[0] == 200 for _ in range(count))
+    return sum(get(port, "/streams", headers)[0] == 200 for _ in range(count))
+
+
+def key_with(tmp_path: Path, *limits: str) -> tuple[str, dict[str, str]]:
+    """A key with these limits, and the settings of a bridge that takes it."""
+    keys = str(tmp_path / "keys.json")
+    made = run_bridge("keys", "add", "tenant", "--role", "admin", *limits, "--file", keys)
+    assert made.returncode == 0, made.stderr
+    return made.stdout.strip(), {"KEYS_FILE": keys, "RATE_LIMIT_RPS": "0"}
+
+
+@contextmanager
+def pair_of(tmp_path: Path, environ: dict[str, str]) -> Iterator[tuple[int, int]]:
+    """The ports of two bridges that wait for Redis, however busy the machine of the test is."""
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(BridgeProcess(tmp_path / name, environ, code=PATIENT)) for name in ("a", "b")
+        )
+        yield one.started(), other.started()
 
 
 def test_two_bridges_share_one_limit_and_a_flushed_redis_begins_anew(
     tmp_path: Path, redis: RedisServer
 ) -> None:
-    with ExitStack() as stack:
-        bridges = [
-            stack.enter_context(BridgeProcess(tmp_path / name, environ_of(redis), code=PATIENT))
-            for name in ("a", "b")
-        ]
-        one, other = [each.started() for each in bridges]
+    with pair_of(tmp_path, environ_of(redis)) as (one, other):
         first = let_in(one, BURST // 2)
         second = let_in(other, BURST)
         assert first == BURST // 2
@@ -67,23 +82,60 @@ def test_two_bridges_share_one_limit_and_a_flushed_redis_begins_anew(
 
 
 def test_wrong_keys_are_counted_together(tmp_path: Path, redis: RedisServer) -> None:
-    with ExitStack() as stack:
-        ports = [
-            stack.enter_context(
-                BridgeProcess(tmp_path / name, environ_of(redis, API_KEY=KEY), code=PATIENT)
-            ).started()
-            for name in ("a", "b")
-        ]
+    with pair_of(tmp_path, environ_of(redis, API_KEY=KEY)) as ports:
         answers = [get(ports[number % 2], "/streams", {"X-API-Key": "wrong"})[0] for number in range(8)]
         assert answers == [401] * 5 + [429] * 3
         assert get(ports[0], "/streams", {"X-API-Key": KEY})[0] == 200
+
+
+async def test_requests_of_a_key_are_counted_together_on_sockets_too(
+    tmp_path: Path, redis: RedisServer
+) -> None:
+    key, settings = key_with(tmp_path, "--requests-per-second", "1", "--burst", str(BURST))
+    with pair_of(tmp_path, environ_of(redis, **settings)) as (one, other):
+        assert await asyncio.to_thread(let_in, one, BURST // 2, **{"X-API-Key": key}) == BURST // 2
+        async with Dial(other) as dial:
+            socket = await dial.open(f"X-API-Key: {key}")
+            answers: list[dict[str, Any]] = []
+            while not answers or answers[-1]["op"] == "receipt":
+                await socket.say("publish", id="p", payload=len(answers))
+                answers.append((await socket.frame()).told)
+        # The socket was a request as well; what comes back while the test runs is a token a second.
+        assert BURST // 2 <= len(answers) < BURST
+        assert answers[-1]["problem"]["detail"] == "Too many requests with this key."
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["of known length", "chunked"])
+def test_bytes_of_a_key_are_counted_together(tmp_path: Path, redis: RedisServer, *, chunked: bool) -> None:
+    key, settings = key_with(tmp_path, "--bytes-per-second", "100")
+
+    def sent(port: int) -> tuple[int, bytes]:
+        with connected(port) as connection:
+            headers = {"X-API-Key": key, "Content-Type": "text/plain"}
+            body = b"x" * 100_000
+            connection.request(
+                "POST", "/messages", iter((body,)) if chunked else body, headers, encode_chunked=chunked
+            )
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    with pair_of(tmp_path, environ_of(redis, **settings)) as (one, other):
+        status, body = sent(one)
+        assert status == 201, body
+        # Of a body without a length it is told after the answer.
+        while not redis.told("KEYS", "bridge:limits:bucket:key-bytes*").startswith(b"*1"):
+            pass
+        status, body = sent(other)
+        assert (status, b"Too many bytes with this key." in body) == (429, True)
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["stopped", "hanging"])
 def test_without_redis_requests_are_served_at_once_by_the_limit_of_each_and_then_together_again(
     tmp_path: Path, redis: RedisServer, *, hangs: bool
 ) -> None:
-    with BridgeProcess(tmp_path, environ_of(redis, RATE_LIMIT_BURST="10000", METRICS_PORT="")) as bridge:
+    key, settings = key_with(tmp_path, "--requests-per-second", "10000", "--bytes-per-second", "10000")
+    settings |= {"RATE_LIMIT_RPS": "1", "RATE_LIMIT_BURST": "10000", "METRICS_PORT": ""}
+    with BridgeProcess(tmp_path / "data", environ_of(redis, **settings)) as bridge:
         port = bridge.started()
         assert "shared_limits_in_force" in bridge.events()
         assert redis.process is not None
@@ -97,13 +149,13 @@ def test_without_redis_requests_are_served_at_once_by_the_limit_of_each_and_then
         with connected(port) as connection:
             for _ in range(300):
                 began_s = time.perf_counter()
-                connection.request("GET", "/streams")
+                connection.request("GET", "/streams", headers={"X-API-Key": key})
                 answer = connection.getresponse()
                 answer.read()
                 assert answer.status == 200
                 took_ms.append((time.perf_counter() - began_s) * 1000)
         assert sorted(took_ms)[len(took_ms) // 2] < 5
-        figures = get(port, "/metrics")[1].decode()
+        figures = get(port, "/metrics", {"X-API-Key": key})[1].decode()
         assert "bridge_shared_limits_up 0.0" in figures
         assert "bridge_shared_limits_errors_total" in figures
         if hangs:
@@ -111,7 +163,7 @@ def test_without_redis_requests_are_served_at_once_by_the_limit_of_each_and_then
         else:
             redis.start()
         bridge.until("shared_limits_in_force")
-        assert "bridge_shared_limits_up 1.0" in get(port, "/metrics")[1].decode()
+        assert "bridge_shared_limits_up 1.0" in get(port, "/metrics", {"X-API-Key": key})[1].decode()
         bridge.signal()
         assert bridge.ended() == 0
 
@@ -127,6 +179,16 @@ def test_closed_refuses_what_cannot_be_counted_but_for_probes(tmp_path: Path, re
         redis.start()
         bridge.until("shared_limits_in_force")
         assert get(port, "/streams")[0] == 200
+
+
+def test_closed_refuses_what_cannot_be_counted_of_a_key_alone(tmp_path: Path, redis: RedisServer) -> None:
+    redis.stop()
+    key, settings = key_with(tmp_path, "--requests-per-second", "1")
+    with BridgeProcess(
+        tmp_path / "data", environ_of(redis, RATE_LIMIT_ON_ERROR="closed", **settings)
+    ) as bridge:
+        status, body = get(bridge.started(), "/streams", {"X-API-Key": key})
+        assert (status, b'"limits_unavailable"' in body) == (503, True)
 
 
 def test_a_redis_that_may_not_write_is_away(tmp_path: Path, redis: RedisServer) -> None:

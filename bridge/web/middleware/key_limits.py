@@ -1,19 +1,25 @@
 """How much a key may take (shell over `policy.key_limits`)."""
 
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
 from aiohttp import hdrs, web
 
 from bridge.errors import RateLimited
-from bridge.policy.key_limits import BYTES, KeyVerdictOfLimit
-from bridge.policy.rate_limits import is_acknowledgement
+from bridge.policy.key_limits import BYTES
+from bridge.policy.rate_limits import BucketDraw, RateVerdict, drawn, is_acknowledgement, spent
 from bridge.web.keys import EXCHANGE, Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.shared_limits import SharedLimits
+
+_Judge: TypeAlias = Callable[[Exchange, str, Sequence[BucketDraw], Sequence[RateVerdict]], None]
 
 
-def refusal_of(found: KeyVerdictOfLimit) -> RateLimited:
+def refusal_of(name: str, verdict: RateVerdict) -> RateLimited:
     """What is told of a limit that was passed."""
-    what = "bytes" if found.name == BYTES else "requests"
-    return RateLimited(f"Too many {what} with this key.", retry_after_ms=found.verdict.retry_after_ms)
+    what = "bytes" if name == BYTES else "requests"
+    return RateLimited(f"Too many {what} with this key.", retry_after_ms=verdict.retry_after_ms)
 
 
 def key_limits(services: Services, rules: Rules) -> Gate | None:
@@ -22,45 +28,68 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
 
     A body counts by its `Content-Length` before it is read, a chunked one by what was read of it, afterwards.
     """
-    limiter, keys, metrics = rules.key_limiter, services.metrics.keys, services.metrics.http
+    limiter, buckets, shared = rules.key_limiter, rules.buckets, services.shared_limits
     if limiter is None:
         return None
+    judge = _judging(services)
 
-    def check(exchange: Exchange, key_id: str, found: KeyVerdictOfLimit | None) -> None:
-        if found is None:
-            return
-        _tell(exchange, found)
-        if not found.verdict.allowed:
-            metrics.rate_limited.add()
-            keys.limited(key_id)
-            raise refusal_of(found)
-
-    def limit(request: web.Request) -> None:
+    def limit(request: web.Request) -> Awaitable[None] | None:
         exchange = request[EXCHANGE]
         key_id = exchange.key_id
         if key_id is None:
-            return
+            return None
         acknowledges = is_acknowledgement(request.method, request.raw_path)
-        check(exchange, key_id, limiter.request(key_id, acknowledges=acknowledges))
-        check(exchange, key_id, limiter.may_send(key_id))
-        if length := request.content_length:
-            limiter.sent(key_id, length)
+        draws = limiter.request(key_id, request.content_length or 0, acknowledges=acknowledges)
+        here = drawn(buckets, draws)
+        if shared is None or not here or not here[-1].allowed:
+            judge(exchange, key_id, draws, here)
+            return None
+        return limit_by_all(shared, exchange, key_id, draws, here)
+
+    async def limit_by_all(
+        shared: SharedLimits,
+        exchange: Exchange,
+        key_id: str,
+        draws: Sequence[BucketDraw],
+        here: Sequence[RateVerdict],
+    ) -> None:
+        judge(exchange, key_id, draws, await shared.take(draws) or here)
 
     def count(request: web.Request) -> None:
         key_id = request[EXCHANGE].key_id
         if key_id is not None and hdrs.TRANSFER_ENCODING in request.headers:
-            limiter.sent(key_id, request.content.total_bytes)
+            draws = limiter.bytes(key_id, request.content.total_bytes)
+            spent(buckets, draws)
+            if shared is not None:
+                shared.spend(draws)
 
     return Gate(limit, answered=lambda request, _: count(request), failed=lambda request, _: count(request))
 
 
-def _tell(exchange: Exchange, found: KeyVerdictOfLimit) -> None:
-    name, quota, window_s, verdict = found
+def _judging(services: Services) -> _Judge:
+    """What tells the client what is left, and refuses what is not."""
+    keys, metrics = services.metrics.keys, services.metrics.http
+
+    def judge(
+        exchange: Exchange, key_id: str, draws: Sequence[BucketDraw], verdicts: Sequence[RateVerdict]
+    ) -> None:
+        for draw, verdict in zip(draws, verdicts, strict=False):
+            _tell(exchange, draw, verdict)
+            if not verdict.allowed:
+                metrics.rate_limited.add()
+                keys.limited(key_id)
+                raise refusal_of(draw.name, verdict)
+
+    return judge
+
+
+def _tell(exchange: Exchange, draw: BucketDraw, verdict: RateVerdict) -> None:
+    name, quota = draw.name, draw.burst
     if name == BYTES and verdict.allowed:
         # Nobody plans by what is left of them.
         return
     unit = ';qu="content-bytes"' if name == BYTES else ""
-    _add(exchange, "RateLimit-Policy: ", f'"{name}";q={quota};w={window_s}{unit}')
+    _add(exchange, "RateLimit-Policy: ", f'"{name}";q={quota};w={draw.window_s}{unit}')
     _add(exchange, "RateLimit: ", f'"{name}";r={verdict.remaining};t={verdict.reset_s}')
     if not verdict.allowed:
         exchange.lines += f"X-RateLimit-Limit: {quota}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"

@@ -6,10 +6,11 @@ from typing import Final
 
 from aiohttp import web
 
-from bridge.errors import LimitsUnavailable, RateLimited
+from bridge.errors import RateLimited
 from bridge.policy.client_address import limit_key
 from bridge.policy.rate_limits import (
     ACKNOWLEDGING,
+    ADDRESS,
     GROUPS_MARK,
     RateVerdict,
     acknowledgement_key,
@@ -27,15 +28,14 @@ PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
 
 
 _PROBED: Final = frozenset(target for _, target in PROBES)
-_ADDRESS: Final = "address"
 
 
-def policy_header(rate: RateRule, name: str = _ADDRESS) -> str:
+def policy_header(rate: RateRule, name: str = ADDRESS) -> str:
     """`RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): *q* requests in the *w* seconds a full bucket takes."""
     return f'"{name}";q={rate.burst};w={max(1, ceil(rate.burst / rate.refill.amount))}'
 
 
-def state_header(verdict: RateVerdict, name: str = _ADDRESS) -> str:
+def state_header(verdict: RateVerdict, name: str = ADDRESS) -> str:
     """`RateLimit` (same draft): *r* requests left, all of them back after *t* seconds."""
     return f'"{name}";r={verdict.remaining};t={verdict.reset_s}'
 
@@ -59,7 +59,7 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     def limit_rate(request: web.Request) -> Awaitable[None] | None:
         method, target = request.method, request.raw_path
         exchange = request[EXCHANGE]
-        name, key = _ADDRESS, limit_key(exchange.client)
+        name, key = ADDRESS, limit_key(exchange.client)
         if GROUPS_MARK in target and is_acknowledgement(method, target):
             name, key = ACKNOWLEDGING, acknowledgement_key(key)
         is_probe = target in _PROBED and (method, target) in PROBES
@@ -72,10 +72,8 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     async def limit_by_all(
         shared: SharedLimits, exchange: Exchange, name: str, key: str, here: RateVerdict
     ) -> None:
-        verdict = await shared.take(key, rate.refill, burst=rate.burst)
-        if verdict is None and shared.refuses_without:
-            raise LimitsUnavailable
-        judge(exchange, name, verdict or here)
+        verdicts = await shared.take((rate.draw(name, key),))
+        judge(exchange, name, verdicts[0] if verdicts else here)
 
     return Gate(limit_rate)
 
@@ -83,7 +81,7 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
 def _judging(metrics: HttpMetrics, rate: RateRule) -> Callable[[Exchange, str, RateVerdict], None]:
     """What tells the client what is left, and refuses what is not."""
     policies = {
-        name: f"RateLimit-Policy: {policy_header(rate, name)}\r\n" for name in (_ADDRESS, ACKNOWLEDGING)
+        name: f"RateLimit-Policy: {policy_header(rate, name)}\r\n" for name in (ADDRESS, ACKNOWLEDGING)
     }
 
     def judge(exchange: Exchange, name: str, verdict: RateVerdict) -> None:

@@ -1,16 +1,26 @@
 """How much may come over a socket (shell over `policy.rate_limits` and `policy.key_limits`): by its address, and by its key."""
 
+from collections.abc import Awaitable, Sequence
+
 from bridge.errors import RateLimited
-from bridge.policy.key_limits import KeyVerdictOfLimit
-from bridge.policy.rate_limits import acknowledgement_key
+from bridge.policy.rate_limits import (
+    ACKNOWLEDGING,
+    ADDRESS,
+    BucketDraw,
+    RateVerdict,
+    acknowledgement_key,
+    drawn,
+)
 from bridge.web.keys import Services
 from bridge.web.middleware.key_limits import refusal_of
 from bridge.web.rules import Rules
+from bridge.web.shared_limits import SharedLimits
+from bridge.web.sockets.operations import Ack, Extend, Nack, Publish, SocketOperation, Subscribe
 
 
 class SocketLimits:
     """
-    Each operation counts as a request does; what is too much raises `RateLimited`.
+    What asks the log for something counts as a request does, and every message by its bytes.
 
     Args:
         address: whose requests are counted.
@@ -19,40 +29,47 @@ class SocketLimits:
 
     def __init__(self, services: Services, rules: Rules, address: str, key_id: str | None) -> None:
         self._metrics = services.metrics
+        self._shared = services.shared_limits
+        self._buckets = rules.buckets
         self._rate = rules.rate
         self._keys = None if key_id is None else rules.key_limiter
         self._address = address
         self._key_id = key_id or ""
 
-    def request(self) -> None:
-        """One more request."""
-        self._take(self._address)
-        if self._keys is not None:
-            self._check(self._keys.request(self._key_id))
+    def take(self, operation: SocketOperation, bytes_count: int) -> Awaitable[None] | None:
+        """
+        This came, in so many bytes; where replicas count together, they answer later.
 
-    def acknowledgement(self) -> None:
-        """One more ack, nack or extension."""
-        self._take(acknowledgement_key(self._address))
-        if self._keys is not None:
-            self._check(self._keys.request(self._key_id, acknowledges=True))
+        Raises:
+            RateLimited: if it is too much.
+        """
+        draws = self._draws(operation, bytes_count)
+        if not draws:
+            return None
+        self._judge(draws, drawn(self._buckets, draws))
+        return None if self._shared is None else self._take_of_all(self._shared, draws)
 
-    def message(self, bytes_count: int) -> None:
-        """A message of so many bytes came."""
-        if self._keys is not None:
-            self._check(self._keys.may_send(self._key_id))
-            self._keys.sent(self._key_id, bytes_count)
-
-    def _take(self, key: str) -> None:
-        rate = self._rate
+    def _draws(self, operation: SocketOperation, bytes_count: int) -> list[BucketDraw]:
+        keys, key_id, rate = self._keys, self._key_id, self._rate
+        acknowledges = isinstance(operation, Ack | Nack | Extend)
+        if not (acknowledges or isinstance(operation, Publish | Subscribe)):
+            return [] if keys is None else keys.bytes(key_id, bytes_count)
+        of_key = [] if keys is None else keys.request(key_id, bytes_count, acknowledges=acknowledges)
         if rate is None:
-            return
-        verdict = rate.limiter.take(rate.refill, key)
-        if not verdict.allowed:
-            self._metrics.http.rate_limited.add()
-            raise RateLimited(retry_after_ms=verdict.retry_after_ms)
+            return of_key
+        if acknowledges:
+            return [rate.draw(ACKNOWLEDGING, acknowledgement_key(self._address)), *of_key]
+        return [rate.draw(ADDRESS, self._address), *of_key]
 
-    def _check(self, found: KeyVerdictOfLimit | None) -> None:
-        if found is not None and not found.verdict.allowed:
+    async def _take_of_all(self, shared: SharedLimits, draws: Sequence[BucketDraw]) -> None:
+        self._judge(draws, await shared.take(draws) or ())
+
+    def _judge(self, draws: Sequence[BucketDraw], verdicts: Sequence[RateVerdict]) -> None:
+        for draw, verdict in zip(draws, verdicts, strict=False):
+            if verdict.allowed:
+                continue
             self._metrics.http.rate_limited.add()
+            if draw.name in (ADDRESS, ACKNOWLEDGING):
+                raise RateLimited(retry_after_ms=verdict.retry_after_ms)
             self._metrics.keys.limited(self._key_id)
-            raise refusal_of(found)
+            raise refusal_of(draw.name, verdict)

@@ -148,7 +148,7 @@ class Session:
         socket.send(hello_json(self._request_id, message_bytes_max=message_bytes_max(self._services)))
         try:
             while (message := await socket.receive()) is not None:
-                self._take(message)
+                await self._take(message)
                 if self._rest_s:
                     await asyncio.sleep(self._rest_s)
                     self._rest_s = 0.0
@@ -201,12 +201,13 @@ class Session:
 
     # --- operations -------------------------------------------------------------------------------------------
 
-    def _take(self, message: bytes) -> None:
+    async def _take(self, message: bytes) -> None:
         named: str | None = None
         try:
             operation = decode_operation(message)
             named = operation.id
-            self._limits.message(len(message))
+            if (later := self._limits.take(operation, len(message))) is not None:
+                await later
             self._do(operation)
         except BridgeError as error:
             self._refuse(error, named or operation_id(message))
@@ -237,7 +238,6 @@ class Session:
     def _publish(self, asked: Publish) -> None:
         traced = traced_publication(asked, self._services.tracing)
         try:
-            self._limits.request()
             now_us, topic = self._services.clock.now_us(), self._topic_of(asked, Scope.PRODUCE)
             publication = publication_of(
                 asked, topic, accepted_us=now_us, deadline=self._deadline(), traced=traced
@@ -256,7 +256,6 @@ class Session:
                 path="$.op",
                 limit=WS_SUBSCRIPTIONS_MAX,
             )
-        self._limits.request()
         topic = self._topic_of(asked, Scope.CONSUME)
         subscription: Subscription
         if asked.group is None:
@@ -280,7 +279,6 @@ class Session:
             raise BadRequest(
                 "This is no subscription to a group: nothing is to be settled.", path="$.subscription"
             )
-        self._limits.acknowledgement()
         # Whoever has a token may not settle for that alone.
         require_topic(self._principal(), Scope.CONSUME, subscription.topic)
         self._call(self._acknowledged(asked, subscription))

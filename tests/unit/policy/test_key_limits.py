@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from limits.storage import Storage
 
 from bridge.limits import KEY_DEBT_S_MAX
-from bridge.policy.key_limits import KeyLimiter, KeyVerdictOfLimit
+from bridge.policy.key_limits import KeyLimiter
 from bridge.policy.limit_storage import BoundedMemoryStorage, SharedStorage, table_bytes
-from bridge.policy.rate_limits import with_buckets
+from bridge.policy.rate_limits import RateVerdict, drawn, spent, with_buckets
 from tests.support.clock import FakeClock
 from tests.support.keys import owned_key, ring_of
 
@@ -39,68 +39,83 @@ Table: TypeAlias = Callable[[FakeClock], Storage]
 TABLES = pytest.mark.parametrize("table", [in_memory, shared])
 
 
-def limiter(clock: FakeClock, storage: Storage) -> KeyLimiter:
-    return KeyLimiter(ring_of(FREE, BOUND), with_buckets(storage))
+class Caller:
+    """Who has the key BOUND."""
 
+    def __init__(self, storage: Storage) -> None:
+        self.buckets = with_buckets(storage)
+        self.limits = KeyLimiter(ring_of(FREE, BOUND))
+        self.id = BOUND.stored.id
 
-def allowed(found: KeyVerdictOfLimit | None) -> bool:
-    assert found is not None
-    return found.verdict.allowed
+    def asks(self, *, acknowledges: bool = False) -> RateVerdict:
+        (verdict,) = drawn(self.buckets, self.limits.request(self.id, acknowledges=acknowledges)[:1])
+        return verdict
+
+    def sends(self, bytes_count: int) -> RateVerdict:
+        (verdict,) = drawn(self.buckets, self.limits.bytes(self.id, bytes_count))
+        return verdict
 
 
 @TABLES
 def test_requests_pass_up_to_the_burst_and_then_at_the_rate(table: Table) -> None:
     clock = FakeClock()
-    limits = limiter(clock, table(clock))
-    key_id = BOUND.stored.id
-    assert [allowed(limits.request(key_id)) for _ in range(5)] == [True] * 4 + [False]
+    caller = Caller(table(clock))
+    assert [caller.asks().allowed for _ in range(5)] == [True] * 4 + [False]
     # Acknowledgements have a bucket of their own.
-    assert allowed(limits.request(key_id, acknowledges=True))
+    assert caller.asks(acknowledges=True).allowed
     clock.advance(0.5)
-    assert [allowed(limits.request(key_id)) for _ in range(2)] == [True, False]
-    found = limits.request(key_id)
-    assert found is not None
-    assert (found.name, found.quota, found.window_s, found.verdict.retry_after_ms) == ("key", 4, 2, 500)
+    assert [caller.asks().allowed for _ in range(2)] == [True, False]
+    draw = caller.limits.request(caller.id)[0]
+    assert (draw.name, draw.burst, draw.window_s, caller.asks().retry_after_ms) == ("key", 4, 2, 500)
 
 
 @TABLES
 def test_a_body_is_taken_whole_and_must_be_caught_up_with(table: Table) -> None:
     clock = FakeClock()
-    limits = limiter(clock, table(clock))
-    key_id = BOUND.stored.id
-    assert allowed(limits.may_send(key_id))
-    limits.sent(key_id, 5000)
-    found = limits.may_send(key_id)
-    assert found is not None
-    assert (found.verdict.allowed, found.verdict.retry_after_ms) == (False, 4000)
+    caller = Caller(table(clock))
+    assert caller.sends(5000).allowed
+    refused = caller.sends(0)
+    assert (refused.allowed, refused.retry_after_ms) == (False, 4000)
     clock.advance(4.0)
-    assert allowed(limits.may_send(key_id))
+    assert caller.sends(0).allowed
+
+
+@TABLES
+def test_of_a_request_that_is_refused_no_bytes_are_taken(table: Table) -> None:
+    caller = Caller(table(FakeClock()))
+    counts = [len(drawn(caller.buckets, caller.limits.request(caller.id, 100))) for _ in range(5)]
+    assert counts == [2] * 4 + [1]
+    assert caller.sends(0).remaining == 1000 - 400
+
+
+@TABLES
+def test_what_came_already_counts_also_where_it_was_too_much(table: Table) -> None:
+    caller = Caller(table(FakeClock()))
+    for _ in range(3):
+        spent(caller.buckets, caller.limits.bytes(caller.id, 1000))
+    assert caller.sends(1).retry_after_ms == 2000
 
 
 @TABLES
 def test_nobody_is_behind_for_longer_than_the_bound(table: Table) -> None:
     clock = FakeClock()
-    limits = limiter(clock, table(clock))
-    limits.sent(BOUND.stored.id, 2**60)
+    caller = Caller(table(clock))
+    assert caller.sends(2**60).allowed
     clock.advance(KEY_DEBT_S_MAX)
-    assert allowed(limits.may_send(BOUND.stored.id))
+    assert caller.sends(0).allowed
 
 
 def test_a_key_without_limits_and_one_that_is_gone_have_none() -> None:
-    clock = FakeClock()
-    limits = limiter(clock, in_memory(clock))
+    limits = KeyLimiter(ring_of(FREE, BOUND))
     for key_id in (FREE.stored.id, "gone"):
-        limits.sent(key_id, 2**60)
-        assert limits.request(key_id) is limits.may_send(key_id) is None
+        assert limits.request(key_id, 2**60) == limits.bytes(key_id, 2**60) == []
 
 
 @given(st.lists(st.integers(min_value=1, max_value=100), max_size=20))
 def test_what_one_key_takes_another_keeps(sizes: list[int]) -> None:
-    clock = FakeClock()
     other = owned_key(3, bytes_per_s=1000)
-    limits = KeyLimiter(ring_of(BOUND, other), with_buckets(in_memory(clock)))
+    limits, buckets = KeyLimiter(ring_of(BOUND, other)), with_buckets(in_memory(FakeClock()))
     for size in sizes:
-        limits.sent(BOUND.stored.id, size)
-    found = limits.may_send(other.stored.id)
-    assert found is not None
-    assert found.verdict.remaining == 1000
+        drawn(buckets, limits.bytes(BOUND.stored.id, size))
+    (verdict,) = drawn(buckets, limits.bytes(other.stored.id, 0))
+    assert verdict.remaining == 1000

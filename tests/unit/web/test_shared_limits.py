@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from limits import RateLimitItemPerMinute
 
+from bridge.errors import LimitsUnavailable
 from bridge.limits import FAILED_KEYS_BURST
+from bridge.policy.rate_limits import BucketDraw, RateVerdict
 from bridge.telemetry.process_metrics import SharedLimitMetrics
 from bridge.web import shared_limits
 from bridge.web.shared_limits import SharedLimits
@@ -15,8 +16,14 @@ from tests.support.redis_server import RedisServer
 
 pytestmark = needs("redis-server")
 
-#: A token in a minute: none comes back while a test runs.
-SLOW = RateLimitItemPerMinute(1)
+
+def one_of(address: str) -> BucketDraw:
+    """One of three, and a token in a minute: none comes back while a test runs."""
+    return BucketDraw("address", address, 60.0, 3)
+
+
+def of_bytes(count: int) -> BucketDraw:
+    return BucketDraw("key-bytes", "key-bytes k", 0.01, 100, count, 3600.0)
 
 
 @pytest.fixture(scope="module")
@@ -42,27 +49,53 @@ async def shared(
     await made.close()
 
 
+async def taken(shared: SharedLimits, *draws: BucketDraw) -> list[RateVerdict]:
+    verdicts = await shared.take(draws)
+    assert verdicts is not None
+    return verdicts
+
+
 async def test_a_bucket_gives_its_burst_and_then_says_when_the_next_token_is_there(
     shared: SharedLimits, metrics: SharedLimitMetrics
 ) -> None:
-    verdicts = [await shared.take("2001:db8::/64", SLOW, burst=3) for _ in range(5)]
-    assert [each and (each.allowed, each.remaining) for each in verdicts] == [
+    verdicts = [await taken(shared, one_of("2001:db8::/64")) for _ in range(5)]
+    assert [(each.allowed, each.remaining) for (each,) in verdicts] == [
         (True, 2),
         (True, 1),
         (True, 0),
         (False, 0),
         (False, 0),
     ]
-    refused = verdicts[-1]
-    assert refused is not None
+    (refused,) = verdicts[-1]
     assert 0 < refused.retry_after_ms <= 60_000
     assert 120 < refused.reset_s <= 180
-    assert (await shared.take("2001:db8:1::/64", SLOW, burst=3)) != refused
+    assert await taken(shared, one_of("2001:db8:1::/64")) != [refused]
     assert figure(metrics, "bridge_shared_limits_up") == 1
 
 
+async def test_of_several_buckets_nothing_is_taken_behind_one_that_refuses(shared: SharedLimits) -> None:
+    for _ in range(3):
+        assert len(await taken(shared, one_of("of a key"), of_bytes(30))) == 2
+    assert [each.allowed for each in await taken(shared, one_of("of a key"), of_bytes(2**40))] == [False]
+    # 90 of 100 are taken, but for what came back meanwhile.
+    (verdict,) = await taken(shared, of_bytes(0))
+    assert verdict.remaining >= 10
+
+
+async def test_a_body_is_taken_whole_and_what_came_counts_also_where_it_is_too_much(
+    shared: SharedLimits,
+) -> None:
+    assert [each.allowed for each in await taken(shared, of_bytes(100_000))] == [True]
+    (refused,) = await taken(shared, of_bytes(1))
+    assert (refused.allowed, refused.retry_after_ms > 900_000) == (False, True)
+    shared.spend((of_bytes(100_000),))
+    await shared.close()
+    (more,) = await taken(shared, of_bytes(1))
+    assert more.retry_after_ms > 1_900_000
+
+
 async def test_what_it_keeps_ends_by_itself(shared: SharedLimits, redis: RedisServer) -> None:
-    await shared.take("leaves", SLOW, burst=3)
+    await shared.take((one_of("leaves"),))
     assert 0 < int(redis.told("PTTL", "bridge:limits:bucket:leaves").strip(b":\r\n")) <= 61_000
 
 
@@ -80,8 +113,20 @@ async def test_where_nobody_answers_there_is_no_verdict_and_nobody_asks_again_be
         shared = SharedLimits(mortal.uri, refuses_without=False, metrics=metrics)
         await shared.start()
     for _ in range(3):
-        assert await shared.take("x", SLOW, burst=3) is None
+        assert await shared.take((one_of("x"),)) is None
     assert await shared.key_failed("x") is None
+    shared.spend((of_bytes(1),))
     assert figure(metrics, "bridge_shared_limits_errors_total") == 1
     assert figure(metrics, "bridge_shared_limits_up") == 0
+    await shared.close()
+
+
+async def test_where_that_is_asked_for_what_cannot_be_counted_is_refused(metrics: SharedLimitMetrics) -> None:
+    with RedisServer() as mortal:
+        shared = SharedLimits(mortal.uri, refuses_without=True, metrics=metrics)
+        await shared.start()
+    for _ in range(2):
+        with pytest.raises(LimitsUnavailable):
+            await shared.take((one_of("x"),))
+    assert await shared.key_failed("x") is None
     await shared.close()
