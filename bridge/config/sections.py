@@ -71,7 +71,7 @@ class HttpConfig:
         "RATE_LIMIT_STORAGE_URI",
         None,
         "redis://, rediss:// or unix:// address of a Redis in which replicas count requests, wrong keys and what "
-        "keys may take together; else each counts by itself",
+        "keys may take together, and used tickets; else each counts by itself",
         secret=True,
     )
     rate_limit_on_error: str = setting(

@@ -7,6 +7,7 @@ ends there and never becomes one of Redis, and where Redis is away that count is
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import blake2b
 from math import ceil
 from typing import Final, NoReturn, TypeVar
 
@@ -19,6 +20,7 @@ from bridge.limits import (
     SHARED_LIMITS_PROBE_INTERVAL_S,
     SHARED_LIMITS_START_TIMEOUT_S,
     SHARED_LIMITS_TIMEOUT_S,
+    TICKET_LIFETIME_S,
 )
 from bridge.policy.api_keys import FAILED_KEY_WINDOWS
 from bridge.policy.rate_limits import BucketDraw, RateVerdict
@@ -143,6 +145,18 @@ class SharedLimits:
         keys = [f"{_PREFIX}:bucket:{draw.key}" for draw in draws]
         missing_us: list[int] = await self._draw(keys=keys, args=args)
         return missing_us
+
+    async def is_first_use(self, ticket: str) -> bool | None:
+        """Whether no replica has taken *ticket* before; with None, and raises, as `take`."""
+        # Whoever reads Redis must not find any that may still be used.
+        name = blake2b(ticket.encode(), digest_size=16).hexdigest()
+
+        async def ask() -> bool:
+            return bool(
+                await self._client.set(f"{_PREFIX}:ticket:{name}", 1, nx=True, ex=ceil(2 * TICKET_LIFETIME_S))
+            )
+
+        return await self._answered(ask)
 
     async def key_failed(self, address: str) -> int | None:
         """As `policy.api_keys.Lockout.failed`, of all replicas; None where Redis has no answer."""

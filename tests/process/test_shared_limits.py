@@ -1,6 +1,7 @@
 """Limits that bridges count together in a real Redis, which stops, hangs, forgets and comes back."""
 
 import asyncio
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -127,6 +128,28 @@ def test_bytes_of_a_key_are_counted_together(tmp_path: Path, redis: RedisServer,
             pass
         status, body = sent(other)
         assert (status, b"Too many bytes with this key." in body) == (429, True)
+
+
+@pytest.mark.parametrize("shares", [True, False], ids=["with", "without"])
+def test_a_ticket_opens_one_stream_of_all_replicas_where_they_share_a_redis_and_else_one_on_each(
+    tmp_path: Path, redis: RedisServer, *, shares: bool
+) -> None:
+    settings = {"API_KEY": KEY, "CURSOR_KEY": "the same on both bridges", "RATE_LIMIT_RPS": "0"}
+    if shares:
+        settings["RATE_LIMIT_STORAGE_URI"] = redis.uri
+
+    def opened(port: int, ticket: str) -> int:
+        with connected(port) as connection:
+            connection.request("GET", f"/messages/stream?ticket={ticket}")
+            return connection.getresponse().status
+
+    with pair_of(tmp_path, settings) as (one, other):
+        with connected(one) as connection:
+            connection.request("POST", "/tickets", headers={"X-API-Key": KEY})
+            ticket = json.loads(connection.getresponse().read())["ticket"]
+        assert [opened(one, ticket), opened(one, ticket)] == [200, 401]
+        assert opened(other, ticket) == (401 if shares else 200)
+        assert opened(other, ticket) == 401
 
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["stopped", "hanging"])

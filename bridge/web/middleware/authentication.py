@@ -1,7 +1,7 @@
 """Who calls (shell over `policy.key_ring`): every request that goes on from here has its principal."""
 
 from collections.abc import Awaitable, Callable
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeAlias
 
 import structlog
 from aiohttp import hdrs, web
@@ -25,8 +25,7 @@ _API_KEY: Final = istr("X-API-Key")
 _WARNING_INTERVAL_S: Final = 3600.0
 # What somebody may have made up. Who shows a key or token that was right once has no need to guess.
 _GUESSES: Final = (KeyVerdict.WRONG, KeyVerdict.UNKNOWN_SIGNER)
-
-
+_LetIn: TypeAlias = Callable[[web.Request, Principal | KeyVerdict], Awaitable[None] | None]
 #: What pages open without a header of their own.
 _OPENED_BY_PAGES: Final = ("/messages/stream", "/ws")
 
@@ -46,6 +45,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
         return open_to_all(services, rules)
     judge, tokens = rules.credentials.judge, rules.credentials.tokens
     let_in, clock = _door(services, rules), services.clock
+    without_key = _side_door(services, rules, let_in)
     bypass = frozenset(services.http.auth_bypass_paths)
     log = structlog.get_logger("bridge.web")
     warn_again_s = clock.monotonic_s()
@@ -69,7 +69,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
         client, now_s = request[EXCHANGE].client, wall_s(clock)
         found = judge(header, bearer, query, client=client, now_s=now_s)
         if found is KeyVerdict.MISSING:
-            found = _without_key(request, rules, path, now_s)
+            return without_key(request, path, now_s)
         if found is KeyVerdict.UNKNOWN_SIGNER and tokens is not None:
             return learn(request, tokens, bearer[0])
         if (later := let_in(request, found)) is not None:
@@ -82,21 +82,35 @@ def authentication(services: Services, rules: Rules) -> Gate:
     return Gate(authenticate)
 
 
-def _without_key(request: web.Request, rules: Rules, path: str, now_s: float) -> Principal | KeyVerdict:
-    """Who shows neither key nor token: a page with a ticket, or whose certificate the connection has."""
-    client, ring = request[EXCHANGE].client, rules.credentials.ring
-    tickets = request.query.getall(TICKET, ()) if path.endswith(_OPENED_BY_PAGES) else ()
-    if tickets:
-        return rules.tickets.redeem(tickets[0], client, now_s) if len(tickets) == 1 else KeyVerdict.WRONG
-    shown = request.get(CLIENT_CERTIFICATE)
-    if shown is None or ring is None:
-        return KeyVerdict.MISSING
-    return ring.judge_certificate(shown.names, client, now_s)
+def _side_door(
+    services: Services, rules: Rules, let_in: _LetIn
+) -> Callable[[web.Request, str, float], Awaitable[None] | None]:
+    """For who shows neither key nor token: a page with a ticket, or whose certificate the connection has."""
+    ring, shared = rules.credentials.ring, services.shared_limits
+
+    def without_key(request: web.Request, path: str, now_s: float) -> Awaitable[None] | None:
+        client = request[EXCHANGE].client
+        tickets = request.query.getall(TICKET, ()) if path.endswith(_OPENED_BY_PAGES) else ()
+        if tickets:
+            if len(tickets) > 1:
+                return let_in(request, KeyVerdict.WRONG)
+            found = rules.tickets.redeem(tickets[0], client, now_s)
+            if shared is None or isinstance(found, KeyVerdict):
+                return let_in(request, found)
+            return once_for_all(shared, request, found, tickets[0])
+        shown = request.get(CLIENT_CERTIFICATE)
+        if shown is None or ring is None:
+            return let_in(request, KeyVerdict.MISSING)
+        return let_in(request, ring.judge_certificate(shown.names, client, now_s))
+
+    async def once_for_all(shared: SharedLimits, request: web.Request, found: Principal, ticket: str) -> None:
+        # Where it has no answer, it is enough that the ticket was not used here.
+        let_in(request, KeyVerdict.EXPIRED if await shared.is_first_use(ticket) is False else found)
+
+    return without_key
 
 
-def _door(
-    services: Services, rules: Rules
-) -> Callable[[web.Request, Principal | KeyVerdict], Awaitable[None] | None]:
+def _door(services: Services, rules: Rules) -> _LetIn:
     """What lets a principal in, and answers whoever is refused, where all replicas count that later."""
     failed, metrics, keys = rules.lockout.failed, services.metrics.http, services.metrics.keys
     shared = services.shared_limits

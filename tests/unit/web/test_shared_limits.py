@@ -94,6 +94,15 @@ async def test_a_body_is_taken_whole_and_what_came_counts_also_where_it_is_too_m
     assert more.retry_after_ms > 1_900_000
 
 
+async def test_a_ticket_is_used_once_and_is_not_to_be_read_in_redis(
+    shared: SharedLimits, redis: RedisServer
+) -> None:
+    assert [await shared.is_first_use(each) for each in ("one", "one", "two")] == [True, False, True]
+    keys = redis.told("KEYS", "bridge:limits:ticket:*")
+    assert keys.startswith(b"*2")
+    assert b"one" not in keys
+
+
 async def test_what_it_keeps_ends_by_itself(shared: SharedLimits, redis: RedisServer) -> None:
     await shared.take((one_of("leaves"),))
     assert 0 < int(redis.told("PTTL", "bridge:limits:bucket:leaves").strip(b":\r\n")) <= 61_000
@@ -115,6 +124,7 @@ async def test_where_nobody_answers_there_is_no_verdict_and_nobody_asks_again_be
     for _ in range(3):
         assert await shared.take((one_of("x"),)) is None
     assert await shared.key_failed("x") is None
+    assert await shared.is_first_use("x") is None
     shared.spend((of_bytes(1),))
     assert figure(metrics, "bridge_shared_limits_errors_total") == 1
     assert figure(metrics, "bridge_shared_limits_up") == 0
@@ -128,5 +138,7 @@ async def test_where_that_is_asked_for_what_cannot_be_counted_is_refused(metrics
     for _ in range(2):
         with pytest.raises(LimitsUnavailable):
             await shared.take((one_of("x"),))
+    with pytest.raises(LimitsUnavailable):
+        await shared.is_first_use("x")
     assert await shared.key_failed("x") is None
     await shared.close()
