@@ -145,7 +145,7 @@ class Admission:
         self._refused = False
 
 
-class Ticket(msgspec.Struct, gc=False, eq=False):
+class Grant(msgspec.Struct, gc=False, eq=False):
     """What one request has taken; `close` gives all of it back, once."""
 
     _admission: Admission

@@ -23,7 +23,7 @@ from bridge.groups.engine import Groups
 from bridge.limits import BULK_READS_MAX, LONG_POLLS_MAX, NDJSON_BODIES_MAX
 from bridge.messagelog import Appender, HealthProbe, MessageLog, TopicRef
 from bridge.policy.access import Principal
-from bridge.policy.admission import Ticket
+from bridge.policy.admission import Grant
 from bridge.policy.cursors import Cursors
 from bridge.policy.key_ring import KeyRing, TokenJudge
 from bridge.policy.limit_storage import LimitTables
@@ -166,7 +166,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         closes: whether the answer ends the connection.
         deadline: by when there must be an answer.
         started_s: when it began, by the clock's `monotonic_s`.
-        ticket: what it has taken of the room there is; None where there is no `admission`, and for what needs none.
+        grant: what it has taken of the room there is; None where there is no `admission`, and for what needs none.
         key_id: of the key that was shown, where it has one.
         error_code: of the error that it ended with, for the log.
         span: where spans are collected.
@@ -181,7 +181,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     closes: bool = False
     deadline: Deadline = _NEVER
     started_s: float = 0.0
-    ticket: Ticket | None = None
+    grant: Grant | None = None
     key_id: str | None = None
     error_code: str | None = None
     span: RequestSpan | None = None

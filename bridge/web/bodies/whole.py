@@ -19,8 +19,8 @@ from bridge.policy.body_kinds import Coding, coding_of, is_json, is_plain_encodi
 from bridge.web.bodies.codings import inflater_of
 from bridge.web.keys import EXCHANGE
 from bridge.web.server.framing import TooMuchOverhead
+from bridge.web.server.grants import hold_body, take_place
 from bridge.web.server.requests import EXPECTS_CONTINUE
-from bridge.web.server.tickets import hold_body, take_place
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.envelopes import decode_envelope
 

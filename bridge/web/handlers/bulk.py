@@ -18,7 +18,7 @@ from bridge.web.bodies.whole import check_coding, invite, read_any
 from bridge.web.bodies.whole_messages import whole_line_bytes_max
 from bridge.web.handlers.answers import answer, created
 from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
-from bridge.web.server.tickets import hold_body
+from bridge.web.server.grants import hold_body
 from bridge.web.wire.bulk import (
     LineKind,
     message_headers,

@@ -18,7 +18,7 @@ from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
-from bridge.web.server.tickets import give_back
+from bridge.web.server.grants import give_back
 from bridge.web.wire.groups import (
     ReceiveRequest,
     arguments_as_fields,

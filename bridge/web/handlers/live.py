@@ -19,7 +19,7 @@ from bridge.web.live.sse_stream import SseStream
 from bridge.web.live.streams import LiveKind
 from bridge.web.server.answer_headers import send_head, vary_by
 from bridge.web.server.departures import on_departure
-from bridge.web.server.tickets import give_back
+from bridge.web.server.grants import give_back
 from bridge.web.wire.accept import takes_events
 from bridge.web.wire.cursors import read_cursor
 from bridge.web.wire.live import LAST_EVENT_ID, LiveQuery, read_live_query

@@ -20,7 +20,7 @@ from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.departures import on_departure
-from bridge.web.server.tickets import give_back
+from bridge.web.server.grants import give_back
 from bridge.web.wire.accept import wants_events, wants_ndjson
 from bridge.web.wire.cursors import (
     CursorQuery,

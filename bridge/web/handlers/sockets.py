@@ -12,15 +12,15 @@ from aiohttp.http import HttpVersion11
 
 from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
-from bridge.policy.admission import Ticket
+from bridge.policy.admission import Grant
 from bridge.web.handlers.access import current_principal
 from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.grants import give_back
 from bridge.web.server.requests import MESSAGE
-from bridge.web.server.tickets import give_back
 from bridge.web.sockets.answers import SUBPROTOCOL
 from bridge.web.sockets.session import Session, message_bytes_max
 from bridge.web.sockets.socket import Socket
@@ -48,7 +48,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         protocol,
         transport,
         clock=services.clock,
-        ticket=Ticket(rules.admission, request[EXCHANGE].client),
+        grant=Grant(rules.admission, request[EXCHANGE].client),
         message_bytes_max=message_bytes_max(services),
     )
     session = Session(

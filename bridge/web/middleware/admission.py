@@ -8,11 +8,11 @@ from aiohttp import hdrs, web
 
 from bridge.errors import Overloaded
 from bridge.limits import LOOP_LOOK_S
-from bridge.policy.admission import Admission, Ticket
+from bridge.policy.admission import Admission, Grant
 from bridge.web.keys import EXCHANGE, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.tickets import overloaded
+from bridge.web.server.grants import overloaded
 
 # As for the rate limit, and the figures by which an operator sees what is going on. None of them waits for anything.
 _EXEMPT: Final = frozenset(
@@ -45,17 +45,17 @@ def admission(services: Services, rules: Rules) -> Gate:
         if (request.method, request.raw_path) in _EXEMPT:
             return
         exchange = request[EXCHANGE]
-        exchange.ticket = ticket = Ticket(rule, exchange.client)
-        placed = not request.content.is_eof() or ticket.take_place()
+        exchange.grant = grant = Grant(rule, exchange.client)
+        placed = not request.content.is_eof() or grant.take_place()
         if rule.busy:
             watch.start()
         if not placed:
             raise refuse(request)
 
     def give_back(request: web.Request, _: web.StreamResponse | BaseException) -> None:
-        ticket = request[EXCHANGE].ticket
-        if ticket is not None:
-            ticket.close()
+        grant = request[EXCHANGE].grant
+        if grant is not None:
+            grant.close()
 
     return Gate(admit, give_back, give_back)
 

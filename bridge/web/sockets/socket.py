@@ -14,7 +14,7 @@ from bridge.limits import (
     WS_PING_INTERVAL_S,
     WS_PINGS_BURST,
 )
-from bridge.policy.admission import Ticket
+from bridge.policy.admission import Grant
 from bridge.policy.rate_limits import take
 from bridge.policy.socket_life import Sign, SocketLife
 from bridge.web.server.connection import BridgeProtocol
@@ -53,9 +53,9 @@ class Socket:
     """
 
     __slots__ = (
-        "_clock", "_close_code", "_closing", "_controls_full_at_s", "_deaf", "_handed", "_held_bytes", "_interrupted",
-        "_life", "_look_timer", "_loop", "_peer_code", "_protocol", "_readable", "_reader", "_ticket", "_transport",
-        "_writable", "gone", "in_use", "on_room",
+        "_clock", "_close_code", "_closing", "_controls_full_at_s", "_deaf", "_grant", "_handed", "_held_bytes",
+        "_interrupted", "_life", "_look_timer", "_loop", "_peer_code", "_protocol", "_readable", "_reader",
+        "_transport", "_writable", "gone", "in_use", "on_room",
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +64,7 @@ class Socket:
         transport: asyncio.Transport,
         *,
         clock: Clock,
-        ticket: Ticket,
+        grant: Grant,
         message_bytes_max: int,
     ) -> None:
         now_s = clock.monotonic_s()
@@ -79,7 +79,7 @@ class Socket:
             stalled_after_s=LIVE_WRITE_TIMEOUT_S,
             idle_after_s=WS_IDLE_TIMEOUT_S,
         )
-        self._ticket = ticket
+        self._grant = grant
         self._held_bytes = 0
         self._controls_full_at_s = now_s
         self._handed = 0
@@ -182,14 +182,14 @@ class Socket:
         more = self._reader.held_bytes - WS_FREE_BYTES - self._held_bytes
         if more <= 0:
             return
-        if not self._ticket.hold(more):
+        if not self._grant.hold(more):
             self.close(CloseCode.TRY_AGAIN_LATER, "too much is held already")
         else:
             self._held_bytes += more
 
     def _let_go(self) -> None:
         if self._held_bytes and self._reader.held_bytes <= WS_FREE_BYTES:
-            self._ticket.close()
+            self._grant.close()
             self._held_bytes = 0
 
     def _wake_reader(self) -> None:
@@ -260,7 +260,7 @@ class Socket:
         except (TimeoutError, OSError):
             pass
         finally:
-            self._ticket.close()
+            self._grant.close()
             self._protocol.on_writable = self.on_room = None
             if not self.gone and self._transport.get_write_buffer_size():
                 self._transport.abort()

@@ -10,32 +10,32 @@ from bridge.limits import (
     REFUSALS_PER_S_MAX,
     REFUSED_REST_S_MAX,
 )
-from bridge.policy.admission import Admission, RefusalPace, Ticket
+from bridge.policy.admission import Admission, Grant, RefusalPace
 
 
 def test_there_are_as_many_places_as_configured_and_one_given_back_is_free_again() -> None:
     admission = Admission(requests_max=2, bytes_max=1)
-    tickets = [Ticket(admission) for _ in range(3)]
-    assert [ticket.take_place() for ticket in tickets] == [True, True, False]
-    tickets[0].close()
-    assert tickets[2].take_place()
+    grants = [Grant(admission) for _ in range(3)]
+    assert [grant.take_place() for grant in grants] == [True, True, False]
+    grants[0].close()
+    assert grants[2].take_place()
     assert admission.in_flight == 2
 
 
 def test_a_request_has_one_place_however_often_it_asks_and_gives_it_back_once() -> None:
     admission = Admission(requests_max=2, bytes_max=1)
-    ticket = Ticket(admission)
-    assert ticket.take_place()
-    assert ticket.take_place()
+    grant = Grant(admission)
+    assert grant.take_place()
+    assert grant.take_place()
     assert admission.in_flight == 1
-    ticket.close()
-    ticket.close()
+    grant.close()
+    grant.close()
     assert admission.in_flight == 0
 
 
 def test_bytes_beyond_the_bound_are_refused_until_others_are_given_back() -> None:
     admission = Admission(requests_max=9, bytes_max=100)
-    first, second = Ticket(admission, "192.0.2.1"), Ticket(admission, "192.0.2.2")
+    first, second = Grant(admission, "192.0.2.1"), Grant(admission, "192.0.2.2")
     assert first.hold(60)
     assert second.hold(40)
     assert not second.hold(1)
@@ -46,53 +46,53 @@ def test_bytes_beyond_the_bound_are_refused_until_others_are_given_back() -> Non
 
 def test_one_body_longer_than_the_bound_may_come_while_there_is_no_other() -> None:
     admission = Admission(requests_max=9, bytes_max=100)
-    assert Ticket(admission).hold(1000)
-    assert not Ticket(admission).hold(1)
+    assert Grant(admission).hold(1000)
+    assert not Grant(admission).hold(1)
 
 
 def test_of_the_bytes_an_address_has_three_quarters_where_it_is_alone() -> None:
     admission = Admission(requests_max=9, bytes_max=100)
-    tickets = [Ticket(admission, "2001:db8::1"), Ticket(admission, "2001:db8::2")]
-    held = [ticket.hold(5) for _ in range(20) for ticket in tickets]
+    grants = [Grant(admission, "2001:db8::1"), Grant(admission, "2001:db8::2")]
+    held = [grant.hold(5) for _ in range(20) for grant in grants]
     assert 70 <= sum(held) * 5 <= 80
-    other = Ticket(admission, "192.0.2.2")
+    other = Grant(admission, "192.0.2.2")
     assert other.hold(20)
-    for ticket in (*tickets, other):
-        ticket.close()
+    for grant in (*grants, other):
+        grant.close()
     assert admission.held_bytes == 0
 
 
 def test_of_the_places_beyond_the_first_an_address_has_four_fifths() -> None:
     admission = Admission(requests_max=10_000, bytes_max=1)
-    many = [Ticket(admission, "192.0.2.1") for _ in range(ADMITTED_REQUESTS_START)]
-    placed = [ticket for ticket in many if ticket.take_place()]
+    many = [Grant(admission, "192.0.2.1") for _ in range(ADMITTED_REQUESTS_START)]
+    placed = [grant for grant in many if grant.take_place()]
     beyond = ADMITTED_REQUESTS_START - ADMITTED_REQUESTS_MIN
     assert abs(len(placed) - ADMITTED_REQUESTS_MIN - beyond * 4 // 5) <= 1
-    other = Ticket(admission, "192.0.2.2")
+    other = Grant(admission, "192.0.2.2")
     assert other.take_place()
-    for ticket in (*placed, other):
-        ticket.close()
+    for grant in (*placed, other):
+        grant.close()
     assert admission.in_flight == 0
-    assert all(ticket.take_place() for ticket in placed)
+    assert all(grant.take_place() for grant in placed)
 
 
 def test_a_share_of_places_that_are_not_there_any_more_is_none() -> None:
     admission = Admission(requests_max=10_000, bytes_max=1)
-    tickets = [Ticket(admission, str(number)) for number in range(ADMITTED_REQUESTS_START)]
-    assert sum(ticket.take_place() for ticket in tickets) == ADMITTED_REQUESTS_START
-    assert not Ticket(admission, "another").take_place()
+    grants = [Grant(admission, str(number)) for number in range(ADMITTED_REQUESTS_START)]
+    assert sum(grant.take_place() for grant in grants) == ADMITTED_REQUESTS_START
+    assert not Grant(admission, "another").take_place()
     admission.lagged(LOOP_LATE_S * 2)
-    tickets[-1].close()
+    grants[-1].close()
     # Fewer places than are taken: the share says so, or the bound does.
-    assert not Ticket(admission, "another").take_place()
+    assert not Grant(admission, "another").take_place()
 
 
 def test_places_that_were_taken_before_it_was_crowded_count_against_the_bound() -> None:
     admission = Admission(requests_max=ADMITTED_REQUESTS_MIN + 2, bytes_max=1)
-    first = [Ticket(admission, str(number)) for number in range(ADMITTED_REQUESTS_MIN + 1)]
-    assert all(ticket.take_place() for ticket in first)
+    first = [Grant(admission, str(number)) for number in range(ADMITTED_REQUESTS_MIN + 1)]
+    assert all(grant.take_place() for grant in first)
     assert admission.enter()
-    assert not Ticket(admission, "another").take_place()
+    assert not Grant(admission, "another").take_place()
     assert admission.in_flight == admission.bound
 
 

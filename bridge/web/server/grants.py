@@ -1,4 +1,4 @@
-"""A request's ticket, and what is said where it holds for nothing (shell over `policy.admission`)."""
+"""What a request has taken of the room there is, and what is said where there is none (shell over `policy.admission`)."""
 
 from typing import Final
 
@@ -27,8 +27,8 @@ def hold_body(request: web.Request, count: int) -> None:
     Raises:
         Overloaded: if that is too much.
     """
-    ticket = request[EXCHANGE].ticket
-    if ticket is not None and not ticket.hold(count):
+    grant = request[EXCHANGE].grant
+    if grant is not None and not grant.hold(count):
         raise overloaded(request)
 
 
@@ -39,8 +39,8 @@ def take_place(request: web.Request) -> None:
     Raises:
         Overloaded: if there is no place.
     """
-    ticket = request[EXCHANGE].ticket
-    if ticket is not None and not ticket.take_place():
+    grant = request[EXCHANGE].grant
+    if grant is not None and not grant.take_place():
         raise overloaded(request)
 
 
@@ -50,6 +50,6 @@ def give_back(request: web.Request) -> None:
 
     Its place was for the work of a moment; thirty streams that take minutes must not keep thirty requests out.
     """
-    ticket = request[EXCHANGE].ticket
-    if ticket is not None:
-        ticket.close()
+    grant = request[EXCHANGE].grant
+    if grant is not None:
+        grant.close()
