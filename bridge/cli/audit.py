@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from bridge.cli.remote.calling import OutputOption, local
+from bridge.cli.remote.calling import OutputOption, add_group, local
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
 
@@ -35,11 +35,8 @@ _CHAIN: Final = (
 
 
 def add_audit(app: typer.Typer) -> None:
-    """Add the commands."""
-    audit = typer.Typer(help="The audit log: who changed what, and who was refused.", no_args_is_help=True)
-    audit.callback()(_group)
-    audit.command("verify")(local(_verify))
-    app.add_typer(audit, name="audit")
+    text = "The audit log: who changed what, and who was refused."
+    add_group(app, "audit", text, local, verify=_verify).callback()(_group)
 
 
 def _group() -> None:

@@ -31,8 +31,6 @@ _KIB = 1024
 
 
 def add_backups(app: typer.Typer) -> None:
-    """Add the two commands."""
-
     @app.command()
     def backup(
         target: Annotated[str, typer.Argument(metavar="TO", help="A directory that is not there yet.")],

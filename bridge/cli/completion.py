@@ -18,8 +18,6 @@ class Shell(StrEnum):
 
 
 def add_completion(app: typer.Typer) -> None:
-    """Add the command."""
-
     @app.command()
     def completion(
         shell: Annotated[

@@ -4,8 +4,6 @@ import typer
 
 
 def add_reference(app: typer.Typer) -> None:
-    """Add the command."""
-
     @app.command()
     def openapi() -> None:
         """Print the OpenAPI document of the HTTP routes, as GET /openapi.json serves it."""

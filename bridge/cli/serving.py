@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 
 def add_serving(app: typer.Typer, loop_factory: Callable[[], "asyncio.AbstractEventLoop"]) -> None:
-    """Add the three commands."""
-
     @app.command()
     @with_settings
     def serve(**given: Any) -> None:

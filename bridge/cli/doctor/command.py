@@ -29,7 +29,6 @@ _STYLES: Final = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red
 
 
 def add_doctor(app: typer.Typer) -> None:
-    """Add the command."""
     app.command("doctor")(local(_doctor))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
-from bridge.cli.remote.calling import OutputOption, local
+from bridge.cli.remote.calling import OutputOption, add_group, local
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
@@ -65,17 +65,11 @@ _KEYS: Final = (
 
 
 def add_keys(app: typer.Typer) -> None:
-    """Add the commands."""
-    keys = typer.Typer(
-        help="The keys of callers, in a file that holds their hashes alone. A bridge that serves it takes each change "
-        "within 10 seconds, or at once on SIGHUP.",
-        no_args_is_help=True,
+    text = (
+        "The keys of callers, in a file that holds their hashes alone. A bridge that serves it takes each change "
+        "within 10 seconds, or at once on SIGHUP."
     )
-    keys.command("add")(local(_add))
-    keys.command("list")(local(_list))
-    keys.command("rotate")(local(_rotate))
-    keys.command("revoke")(local(_revoke))
-    app.add_typer(keys, name="keys")
+    add_group(app, "keys", text, local, add=_add, list=_list, rotate=_rotate, revoke=_revoke)
 
 
 class _Store(NamedTuple):

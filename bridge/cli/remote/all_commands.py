@@ -15,7 +15,6 @@ from bridge.cli.remote.topic_commands import add_topics
 
 
 def add_remote(app: typer.Typer) -> None:
-    """Add all of them."""
     adders = (
         add_publishing,
         add_reading,

@@ -61,7 +61,6 @@ class _Seen:
 
 
 def add_bench(app: typer.Typer) -> None:
-    """Add the command."""
     app.command("bench")(remote(_bench))
 
 
@@ -90,7 +89,7 @@ async def _bench(
         raise CommandFailed("It goes on for 1s to 10m.", ExitCode.USAGE)
     path = topic_path(topic)
     if not call.client.only_shows:
-        await call.client.ask(Request("GET", path, again=True))
+        await call.client.get(path)
     load, seen = _Load(_request(path, size, batch), batch, connections, time.monotonic() + seconds), _Seen()
     if call.client.only_shows:
         await call.client.ask_once(load.request)

@@ -20,54 +20,40 @@ if TYPE_CHECKING:
 
 
 _PANEL: Final = "Bridge and output"
+
+
+def _option(name: str, metavar: str, text: str) -> Any:
+    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_PANEL, show_default=False)
+
+
 UrlOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--url",
-        metavar="URL",
-        help="Address of the bridge. [dim]BRIDGE_URL, else the current context, else this machine[/]",
-        rich_help_panel=_PANEL,
-        show_default=False,
+        "URL",
+        "Address of the bridge. [dim]BRIDGE_URL, else the current context, else this machine[/]",
     ),
 ]
 KeyFileOption = Annotated[
     str | None,
-    typer.Option(
-        "--key-file",
-        metavar="PATH",
-        help="File that holds the API key. [dim]else the key in BRIDGE_API_KEY[/]",
-        rich_help_panel=_PANEL,
-        show_default=False,
-    ),
+    _option("--key-file", "PATH", "File that holds the API key. [dim]else the key in BRIDGE_API_KEY[/]"),
 ]
 CaFileOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
         "--ca-file",
-        metavar="PATH",
-        help="Authorities (PEM) that an https bridge must have its certificate from. [dim]BRIDGE_CA_FILE, else the system's[/]",
-        rich_help_panel=_PANEL,
-        show_default=False,
+        "PATH",
+        "Authorities (PEM) that an https bridge must have its certificate from. [dim]BRIDGE_CA_FILE, else the system's[/]",
     ),
 ]
 CertOption = Annotated[
     str | None,
-    typer.Option(
-        "--cert",
-        metavar="PATH",
-        help="Client certificate (PEM) to show. [dim]else BRIDGE_CERT_FILE[/]",
-        rich_help_panel=_PANEL,
-        show_default=False,
-    ),
+    _option("--cert", "PATH", "Client certificate (PEM) to show. [dim]else BRIDGE_CERT_FILE[/]"),
 ]
 CertKeyOption = Annotated[
     str | None,
-    typer.Option(
-        "--cert-key",
-        metavar="PATH",
-        help="Its key, where that is not in the same file. [dim]else BRIDGE_CERT_KEY_FILE[/]",
-        rich_help_panel=_PANEL,
-        show_default=False,
+    _option(
+        "--cert-key", "PATH", "Its key, where that is not in the same file. [dim]else BRIDGE_CERT_KEY_FILE[/]"
     ),
 ]
 OutputOption = Annotated[
@@ -153,6 +139,21 @@ def local(command: Callable[..., None]) -> Callable[..., None]:
         _ended(Output(OutputFormat.TABLE), lambda: command(*given, **named))
 
     return run
+
+
+def add_group(
+    app: typer.Typer,
+    name: str,
+    text: str,
+    kind: Callable[[Callable[..., Any]], Callable[..., None]],
+    **commands: Callable[..., Any],
+) -> typer.Typer:
+    """Add *commands*, each made by *kind* (`remote` or `local`), by their names below *name*."""
+    group = typer.Typer(help=text, no_args_is_help=True)
+    for each, command in commands.items():
+        group.command(each)(kind(command))
+    app.add_typer(group, name=name)
+    return group
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -18,7 +18,7 @@ import bridge
 from bridge.cli.remote.encryption import CA_VARIABLE
 from bridge.cli.remote.failures import CommandFailed, ExitCode, wait_before_again
 from bridge.cli.remote.messages import LINE_BYTES_MAX
-from bridge.cli.remote.requests import Request, as_curl
+from bridge.cli.remote.requests import JSON_HEADERS, Request, as_curl
 from bridge.cli.remote.target import KEY_VARIABLE, Target
 
 _CONNECT_S: Final = 5.0
@@ -99,6 +99,14 @@ class BridgeClient:
         """
         raw = await self.ask_raw(request)
         return orjson.loads(raw) if raw else None
+
+    async def get(self, path: str, query: tuple[tuple[str, str], ...] = ()) -> Any:
+        """As `ask`, of a GET."""
+        return await self.ask(Request("GET", path, query, again=True))
+
+    async def send(self, method: str, path: str, body: Any, *, again: bool = False) -> Any:
+        """As `ask`, with *body* as JSON."""
+        return await self.ask(Request(method, path, (), orjson.dumps(body), JSON_HEADERS, again=again))
 
     async def ask_raw(self, request: Request) -> bytes:
         """The bytes of the answer; see `ask`.

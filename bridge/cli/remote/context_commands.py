@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from bridge.cli.remote.calling import OutputOption, local
+from bridge.cli.remote.calling import OutputOption, add_group, local
 from bridge.cli.remote.completing import contexts_like
 from bridge.cli.remote.contexts import BridgeContext, read_contexts, write_contexts
 from bridge.cli.remote.failures import CommandFailed, ExitCode
@@ -30,16 +30,8 @@ _CONTEXTS: Final = (
 
 
 def add_contexts(app: typer.Typer) -> None:
-    """Add the commands."""
-    contexts = typer.Typer(
-        help="Bridges by name. The file holds addresses and where key files are, never a key.",
-        no_args_is_help=True,
-    )
-    contexts.command("add")(local(_add))
-    contexts.command("use")(local(_use))
-    contexts.command("ls")(local(_list))
-    contexts.command("rm")(local(_remove))
-    app.add_typer(contexts, name="context")
+    text = "Bridges by name. The file holds addresses and where key files are, never a key."
+    add_group(app, "context", text, local, add=_add, use=_use, ls=_list, rm=_remove)
 
 
 def _add(

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, remote
@@ -15,7 +14,7 @@ from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
 from bridge.cli.remote.progress import bar
 from bridge.cli.remote.rendering import Column, count_text, size_text
-from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.requests import path_of
 from bridge.cli.remote.tallies import Tally, check
 from bridge.cli.remote.target import target_of
 from bridge.cli.remote.transfer_state import TransferState
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not read at the end what is there.")]
 Restart = Annotated[bool, typer.Option("--restart", help="Forget how far it came, and begin anew.")]
 Spread = Annotated[bool, typer.Option("--spread", help="Into any partition, in place of the same.")]
-_JSON: Final = {"Content-Type": "application/json"}
 DONE: Final = (
     Column("messages", "MESSAGES", count_text),
     Column("size_bytes", "PAYLOADS", size_text),
@@ -37,7 +35,6 @@ DONE: Final = (
 
 
 def add_copy(app: typer.Typer) -> None:
-    """Add the command."""
     app.command("copy")(remote(_copy))
 
 
@@ -86,7 +83,7 @@ async def _copy(
         else target_of(to_url, to_key_file, _WITHOUT_KEY, call.client.target.tls)
     )
     async with BridgeClient(other) as to:
-        found = await call.client.ask(Request("GET", topic_path(source), again=True))
+        found = await call.client.get(topic_path(source))
         await _prepare(to, target, found, add=add, spread=spread)
         names = {"from": call.client.target.url, "source": source, "to": other.url, "target": target}
         state = TransferState({"what": "copy", **names, "spread": spread}, os.environ)
@@ -105,24 +102,22 @@ async def _prepare(
     to: "BridgeClient", target: str, source: dict[str, Any], *, add: bool, spread: bool
 ) -> None:
     try:
-        found = await to.ask(Request("GET", topic_path(target), again=True))
+        found = await to.get(topic_path(target))
     except CommandFailed as failure:
         if failure.code is not ExitCode.NOT_FOUND or not add:
             failure.hint = failure.hint or "Add it with --add."
             raise
         stream, name = split_topic(target)
         try:
-            await to.ask(Request("GET", path_of("streams", stream), again=True))
+            await to.get(path_of("streams", stream))
         except CommandFailed as missing:
             if missing.code is not ExitCode.NOT_FOUND:
                 raise
-            await to.ask(Request("POST", "/streams", (), orjson.dumps({"name": stream}), _JSON))
+            await to.send("POST", "/streams", {"name": stream})
         body = {"name": name, "partitions": source["partitions_count"], "durability": source["durability"]}
         kept = {key: value for key, value in source["retention"].items() if value is not None}
         body |= {"retention": kept} if kept else {}
-        found = await to.ask(
-            Request("POST", path_of("streams", stream, "topics"), (), orjson.dumps(body), _JSON)
-        )
+        found = await to.send("POST", path_of("streams", stream, "topics"), body)
     if found["partitions_count"] < source["partitions_count"] and not spread:
         raise CommandFailed(
             f"The target has {found['partitions_count']} partitions, the source {source['partitions_count']}.",

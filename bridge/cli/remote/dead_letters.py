@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import orjson
 import typer
 
-from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.completing import groups_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.following import partition_ids
 from bridge.cli.remote.messages import SeenMessage, line_of, messages_of, seen_message
 from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.rendering import Column
-from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _COUNT: Final = 100
 _VISIBILITY_MS: Final = 600_000
 #: Of the dead letters themselves none shall be given up.
 _DELIVERIES_MAX: Final = 1_000
-_JSON: Final = {"Content-Type": "application/json"}
 _LINES: Final = {"Accept": "application/x-ndjson"}
 _LETTERS: Final = (
     Column("place", "DEAD LETTER"),
@@ -49,13 +48,8 @@ _LETTERS: Final = (
 
 
 def add_dead_letters(groups: typer.Typer) -> None:
-    """Add the commands."""
-    letters = typer.Typer(
-        help="Messages that a group gave up: list them, send them back.", no_args_is_help=True
-    )
-    letters.command("ls")(remote(_list))
-    letters.command("redrive")(remote(_redrive))
-    groups.add_typer(letters, name="dlq")
+    text = "Messages that a group gave up: list them, send them back."
+    add_group(groups, "dlq", text, remote, ls=_list, redrive=_redrive)
 
 
 async def _list(call: Call, topic: TopicName, group: _Group) -> None:
@@ -63,7 +57,7 @@ async def _list(call: Call, topic: TopicName, group: _Group) -> None:
     path = topic_path(await _letters_of(call, topic, group))
     begin: dict[int, int] = {}
     try:
-        redriven = await call.client.ask(Request("GET", f"{path}/groups/{_REDRIVE}", again=True))
+        redriven = await call.client.get(f"{path}/groups/{_REDRIVE}")
         for each in redriven["partitions"]:
             begin[each["partition_id"]] = -1 if each["committed_offset"] is None else each["committed_offset"]
     except CommandFailed as failure:
@@ -98,14 +92,14 @@ async def _redrive(call: Call, topic: TopicName, group: _Group, *, yes: Yes = Fa
 
     source, path = topic_path(await _letters_of(call, topic, group)), topic_path(topic)
     if not call.client.only_shows:
-        await call.client.ask(Request("GET", source, again=True))
+        await call.client.get(source)
         confirm(f"Send the dead letters of {group} back to {topic}?", yes=yes)
     sender, sent, found = BlockSender(call.client, path), 0, 0
     order = {"count": _COUNT, "visibility_ms": _VISIBILITY_MS, "max_deliveries": _DELIVERIES_MAX}
     while True:
         # A lease whose answer is lost ends by itself.
         receive = Request(
-            "POST", f"{source}/groups/{_REDRIVE}/receive", (), orjson.dumps(order), _JSON, again=True
+            "POST", f"{source}/groups/{_REDRIVE}/receive", (), orjson.dumps(order), JSON_HEADERS, again=True
         )
         letters = [letter for letter, _ in messages_of(await call.client.ask_raw(receive))]
         if not letters:
@@ -115,10 +109,8 @@ async def _redrive(call: Call, topic: TopicName, group: _Group, *, yes: Yes = Fa
         if block:
             await sender.send(block, await sender.place())
         sent, found = sent + len(block), found + len(there)
-        tokens = orjson.dumps({"tokens": [each.token for each in letters]})
-        await call.client.ask(
-            Request("POST", f"{source}/groups/{_REDRIVE}/ack", (), tokens, _JSON, again=True)
-        )
+        tokens = {"tokens": [each.token for each in letters]}
+        await call.client.send("POST", f"{source}/groups/{_REDRIVE}/ack", tokens, again=True)
     call.out.one(
         {"sent": sent, "found": found}, (Column("sent", "SENT BACK"), Column("found", "WERE SENT BEFORE"))
     )
@@ -153,7 +145,7 @@ async def _letters_of(call: Call, topic: str, group: str) -> str:
     mostly = f"{name}.{group}.dlq"
     try:
         path = f"{topic_path(topic)}{path_of('groups', group)}"
-        found = await call.client.ask(Request("GET", path, again=True))
+        found = await call.client.get(path)
     except CommandFailed as failure:
         if failure.code is not ExitCode.NOT_FOUND:
             raise

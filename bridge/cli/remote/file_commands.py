@@ -19,7 +19,6 @@ from bridge.cli.remote.messages import seen_message
 from bridge.cli.remote.names import topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
 from bridge.cli.remote.progress import bar
-from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tallies import Tally, check
 from bridge.cli.remote.topic_commands import TopicName
 from bridge.cli.remote.transfer_state import TransferState
@@ -29,7 +28,6 @@ _TOLD_EVERY: Final = 1_000
 
 
 def add_files(app: typer.Typer) -> None:
-    """Add both."""
     app.command("export")(remote(_export))
     app.command("import")(remote(_import))
 
@@ -50,7 +48,7 @@ async def _export(call: Call, topic: TopicName, file: _File, *, restart: Restart
             raise CommandFailed(
                 "The file is there already.", ExitCode.USAGE, hint="Write it anew with --restart."
             )
-        found = await call.client.ask(Request("GET", topic_path(topic), again=True))
+        found = await call.client.get(topic_path(topic))
         kept = {"spans": [list(span) for span in spans_of(found)]}
         state.write(kept)
     spans = [Span(*each) for each in kept["spans"]]
@@ -163,7 +161,7 @@ async def _import(
         return Outgoing(id_, b'{"id":%b,%b' % (orjson.dumps(id_), line.lstrip()[1:]), partition_id, told.size)
 
     path = topic_path(topic)
-    await call.client.ask(Request("GET", path, again=True))
+    await call.client.get(path)
     identity = {"what": "import", "url": call.client.target.url, "path": path, "file": str(file.resolve())}
     state = TransferState({**identity, "spread": spread}, os.environ)
     if restart:

@@ -95,7 +95,7 @@ async def topic_told(client: "BridgeClient", path: str) -> dict[str, Any]:
                 named = orjson.loads(event.data)
                 path = f"/streams/{named['stream']}/topics/{named['topic']}"
                 break
-    topic: dict[str, Any] = await client.ask(Request("GET", path, again=True))
+    topic: dict[str, Any] = await client.get(path)
     return topic
 
 

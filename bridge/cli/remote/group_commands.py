@@ -2,10 +2,9 @@
 
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 
-from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.completing import groups_like
 from bridge.cli.remote.dead_letters import add_dead_letters
 from bridge.cli.remote.failures import CommandFailed, ExitCode
@@ -17,18 +16,13 @@ from bridge.cli.remote.topic_commands import TopicName
 GroupName = Annotated[
     str, typer.Argument(metavar="GROUP", help="The group.", show_default=False, autocompletion=groups_like)
 ]
-_JSON: Final = {"Content-Type": "application/json"}
-
-
-def _members_text(value: Any) -> str:
-    return str(len(value))
 
 
 _GROUPS: Final = (
     Column("name", "GROUP"),
     Column("lag", "LAG", count_text, right=True),
     Column("in_flight", "IN FLIGHT", count_text, right=True),
-    Column("members", "MEMBERS", _members_text, right=True),
+    Column("members", "MEMBERS", lambda value: str(len(value)), right=True),
     Column("used_at", "USED"),
 )
 _PARTITIONS: Final = (
@@ -47,27 +41,22 @@ _MOVES: Final = (
 
 
 def add_groups(app: typer.Typer) -> None:
-    """Add the commands."""
-    groups = typer.Typer(
-        help="Groups that share a topic: lag, where they go on, dead letters.", no_args_is_help=True
+    text = "Groups that share a topic: lag, where they go on, dead letters."
+    groups = add_group(
+        app, "groups", text, remote, ls=_list_groups, info=_show_group, reset=_reset_group, rm=_remove_group
     )
-    groups.command("ls")(remote(_list_groups))
-    groups.command("info")(remote(_show_group))
-    groups.command("reset")(remote(_reset_group))
-    groups.command("rm")(remote(_remove_group))
     add_dead_letters(groups)
-    app.add_typer(groups, name="groups")
 
 
 async def _list_groups(call: Call, topic: TopicName) -> None:
     """List the groups of a topic."""
-    found = await call.client.ask(Request("GET", f"{topic_path(topic)}/groups", again=True))
+    found = await call.client.get(f"{topic_path(topic)}/groups")
     call.out.rows(_GROUPS, found)
 
 
 async def _show_group(call: Call, topic: TopicName, group: GroupName) -> None:
     """Show a group: by partition how far it came."""
-    found = await call.client.ask(Request("GET", _path(topic, group), again=True))
+    found = await call.client.get(_path(topic, group))
     call.out.one(found, _GROUPS)
     if call.out.form is OutputFormat.TABLE:
         call.out.text("")
@@ -100,9 +89,8 @@ async def _reset_group(
     place: Any = {"offsets": offsets_of(offset)} if offset else place_of(to or "")
     if not dry_run and not call.client.only_shows:
         confirm(f"Move the group {group} of {topic}?", yes=yes)
-    body = orjson.dumps({"to": place, "dry_run": dry_run})
-    request = Request("PUT", f"{_path(topic, group)}/offsets", (), body, _JSON, again=True)
-    moved = await call.client.ask(request)
+    body = {"to": place, "dry_run": dry_run}
+    moved = await call.client.send("PUT", f"{_path(topic, group)}/offsets", body, again=True)
     call.out.rows(_MOVES, moved["partitions"])
     call.out.note("Nothing was moved." if dry_run else f"Moved {group}.")
 
@@ -110,7 +98,7 @@ async def _reset_group(
 async def _remove_group(call: Call, topic: TopicName, group: GroupName, *, yes: Yes = False) -> None:
     """Forget a group; who receives as it again begins at the oldest message."""
     if not call.client.only_shows:
-        await call.client.ask(Request("GET", _path(topic, group), again=True))
+        await call.client.get(_path(topic, group))
         confirm(f"Forget the group {group} of {topic}?", yes=yes)
     await call.client.ask(Request("DELETE", _path(topic, group)))
     call.out.note(f"Removed {group}.")

@@ -2,10 +2,9 @@
 
 from typing import Annotated, Final
 
-import orjson
 import typer
 
-from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.group_commands import offsets_of
 from bridge.cli.remote.names import topic_path
@@ -16,7 +15,6 @@ from bridge.cli.remote.topic_commands import TopicName
 _Consumer = Annotated[
     str, typer.Argument(metavar="CONSUMER", help="Its name, or digits for its id.", show_default=False)
 ]
-_JSON: Final = {"Content-Type": "application/json"}
 _PARTITIONS: Final = (
     Column("partition_id", "PARTITION", right=True),
     Column("offset", "READ UP TO", count_text, right=True),
@@ -26,19 +24,13 @@ _PARTITIONS: Final = (
 
 
 def add_offsets(app: typer.Typer) -> None:
-    """Add the commands."""
-    offsets = typer.Typer(
-        help="Stored offsets of a consumer: show, store, forget them.", no_args_is_help=True
-    )
-    offsets.command("get")(remote(_get))
-    offsets.command("set")(remote(_set))
-    offsets.command("rm")(remote(_remove))
-    app.add_typer(offsets, name="offsets")
+    text = "Stored offsets of a consumer: show, store, forget them."
+    add_group(app, "offsets", text, remote, get=_get, set=_set, rm=_remove)
 
 
 async def _get(call: Call, topic: TopicName, consumer: _Consumer) -> None:
     """Show the stored offsets of a consumer, with its lag by partition."""
-    found = await call.client.ask(Request("GET", _path(topic, consumer), again=True))
+    found = await call.client.get(_path(topic, consumer))
     call.out.rows(_PARTITIONS, found["partitions"])
 
 
@@ -56,8 +48,8 @@ async def _set(
     """Store offsets of a consumer."""
     if not offset:
         raise CommandFailed("Give at least one PARTITION=OFFSET.", ExitCode.USAGE)
-    body = orjson.dumps({"offsets": offsets_of(offset)})
-    found = await call.client.ask(Request("PUT", _path(topic, consumer), (), body, _JSON, again=True))
+    body = {"offsets": offsets_of(offset)}
+    found = await call.client.send("PUT", _path(topic, consumer), body, again=True)
     call.out.rows(_PARTITIONS, found["partitions"])
 
 

@@ -52,7 +52,6 @@ _Headers = Annotated[
 
 
 def add_publishing(app: typer.Typer) -> None:
-    """Add `pub`."""
     app.command("pub")(remote(_pub))
 
 

@@ -13,7 +13,7 @@ from bridge.cli.remote.following import ReadStart, follow, newest
 from bridge.cli.remote.merged_reading import read_merged
 from bridge.cli.remote.messages import messages_of, seen_message
 from bridge.cli.remote.names import place_of, topic_path
-from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.screen import Screen
 
 if TYPE_CHECKING:
@@ -51,11 +51,9 @@ _Count = Annotated[
 ]
 _PAGE: Final = 100
 _WAIT_MS: Final = 20_000
-_JSON: Final = {"Content-Type": "application/json"}
 
 
 def add_reading(app: typer.Typer) -> None:
-    """Add both."""
     app.command("sub")(remote(_sub))
     app.command("tail")(remote(_tail))
 
@@ -139,7 +137,7 @@ def _event_types(where: list[str] | None) -> tuple[str, ...]:
 async def _end_of(client: "BridgeClient", path: str) -> str:
     """The cursor after all there is."""
     query = (("cursor", "last"), ("count", "1"))
-    page = await client.ask(Request("GET", f"{path}/messages", query, again=True))
+    page = await client.get(f"{path}/messages", query)
     return str(page["next_cursor"])
 
 
@@ -169,13 +167,13 @@ async def _work(call: Call, path: str, count: int | None) -> None:
         wanted = _PAGE if count is None else min(_PAGE, count - show.shown)
         body = orjson.dumps({"count": wanted, "wait_ms": _WAIT_MS})
         # A lease whose answer was lost ends by itself, so to ask again is safe.
-        receive = Request("POST", f"{path}/receive", (), body, _JSON, again=True)
+        receive = Request("POST", f"{path}/receive", (), body, JSON_HEADERS, again=True)
         received = messages_of(await call.client.ask_raw(receive))
         for message, line in received:
             show.message(message, line)
         if received:
-            tokens = orjson.dumps({"tokens": [message.token for message, _ in received]})
-            settled = await call.client.ask(Request("POST", f"{path}/ack", (), tokens, _JSON, again=True))
+            tokens = {"tokens": [message.token for message, _ in received]}
+            settled = await call.client.send("POST", f"{path}/ack", tokens, again=True)
             late = sum(each["outcome"] == "expired" for each in settled["results"])
             if late:
                 call.out.note(f"bridge: {late} of these will come again: their lease was over.")

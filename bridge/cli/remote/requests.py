@@ -7,6 +7,7 @@ from urllib.parse import quote, urlencode
 
 from bridge.cli.remote.target import KEY_VARIABLE, Target
 
+JSON_HEADERS: Final = {"Content-Type": "application/json"}
 _NDJSON: Final = "application/x-ndjson"
 _EVENTS: Final = "text/event-stream"
 

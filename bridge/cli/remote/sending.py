@@ -99,7 +99,7 @@ class BlockSender:
             CommandFailed: if the bridge does not say.
         """
         query = (("cursor", "last"), ("count", "1"))
-        page = await self._client.ask(Request("GET", self._path, query, again=True))
+        page = await self._client.get(self._path, query)
         return str(page["next_cursor"])
 
     async def missing(self, block: Sequence[Outgoing], cursor: str) -> list[Outgoing]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from bridge.cli.remote.names import did_you_mean
-from bridge.cli.remote.requests import Request, path_of
+from bridge.cli.remote.requests import path_of
 
 if TYPE_CHECKING:
     from bridge.cli.remote.client import BridgeClient
@@ -21,12 +21,12 @@ async def meant(client: "BridgeClient", path: str) -> str:
             pass
         case _:
             return ""
-    streams = [each["name"] for each in await client.ask(Request("GET", "/streams", again=True))]
+    streams = [each["name"] for each in await client.get("/streams")]
     if stream not in streams:
         return did_you_mean(stream, streams) or "`bridge streams ls` lists all streams."
     match rest:
         case ["topics", topic, *_]:
-            found = await client.ask(Request("GET", path_of("streams", stream, "topics"), again=True))
+            found = await client.get(path_of("streams", stream, "topics"))
             topics = [each["name"] for each in found]
             if topic not in topics:
                 close = did_you_mean(topic, topics).replace("Did you mean ", f"Did you mean, in {stream}, ")

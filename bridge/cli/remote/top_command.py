@@ -39,7 +39,6 @@ _GROUPS: Final = (
 
 
 def add_top(app: typer.Typer) -> None:
-    """Add the command."""
     app.command("top")(remote(_top))
 
 
@@ -83,7 +82,7 @@ async def _look(call: Call) -> Look:
                 "Its metrics are on METRICS_PORT: give --url with that port, where /stats is missing."
             )
         raise
-    stats = await call.client.ask(Request("GET", "/stats", again=True))
+    stats = await call.client.get("/stats")
     return look(time.monotonic(), text_string_to_metric_families(metrics.decode()), stats)
 
 

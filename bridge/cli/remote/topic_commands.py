@@ -2,10 +2,9 @@
 
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 
-from bridge.cli.remote.calling import Call, Yes, confirm, remote
+from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.completing import streams_like, topics_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
@@ -20,7 +19,6 @@ _StreamName = Annotated[
     str,
     typer.Argument(metavar="STREAM", help="The stream.", show_default=False, autocompletion=streams_like),
 ]
-_JSON: Final = {"Content-Type": "application/json"}
 _FOR_EVER: Final = "forever"
 _ALL: Final = "all"
 
@@ -56,24 +54,29 @@ _STREAMS: Final = (
 
 
 def add_topics(app: typer.Typer) -> None:
-    """Add `topics` and `streams`."""
-    topics = typer.Typer(
-        help="Topics of the log: list, show, add, change, remove, empty.", no_args_is_help=True
+    add_group(
+        app,
+        "topics",
+        "Topics of the log: list, show, add, change, remove, empty.",
+        remote,
+        ls=_list_topics,
+        info=_show_topic,
+        add=_add_topic,
+        set=_set_topic,
+        grow=_grow_topic,
+        rm=_remove_topic,
+        purge=_purge_topic,
     )
-    topics.command("ls")(remote(_list_topics))
-    topics.command("info")(remote(_show_topic))
-    topics.command("add")(remote(_add_topic))
-    topics.command("set")(remote(_set_topic))
-    topics.command("grow")(remote(_grow_topic))
-    topics.command("rm")(remote(_remove_topic))
-    topics.command("purge")(remote(_purge_topic))
-    app.add_typer(topics, name="topics")
-    streams = typer.Typer(help="Streams, which hold topics: list, show, add, remove.", no_args_is_help=True)
-    streams.command("ls")(remote(_list_streams))
-    streams.command("info")(remote(_show_stream))
-    streams.command("add")(remote(_add_stream))
-    streams.command("rm")(remote(_remove_stream))
-    app.add_typer(streams, name="streams")
+    add_group(
+        app,
+        "streams",
+        "Streams, which hold topics: list, show, add, remove.",
+        remote,
+        ls=_list_streams,
+        info=_show_stream,
+        add=_add_stream,
+        rm=_remove_stream,
+    )
 
 
 async def _list_topics(
@@ -89,20 +92,16 @@ async def _list_topics(
     ] = None,
 ) -> None:
     """List topics, of one stream or of all."""
-    if stream is None:
-        streams = [each["name"] for each in await call.client.ask(Request("GET", "/streams", again=True))]
-    else:
-        streams = [stream]
     rows = []
-    for name in streams:
-        found = await call.client.ask(Request("GET", path_of("streams", name, "topics"), again=True))
+    for name in [each["name"] for each in await call.client.get("/streams")] if stream is None else [stream]:
+        found = await call.client.get(path_of("streams", name, "topics"))
         rows += [{"topic": f"{name}/{each['name']}", "stream": name, **each} for each in found]
     call.out.rows(_TOPICS, rows)
 
 
 async def _show_topic(call: Call, topic: TopicName) -> None:
     """Show one topic with its partitions."""
-    found = await call.client.ask(Request("GET", topic_path(topic), again=True))
+    found = await call.client.get(topic_path(topic))
     found = {"topic": topic, **found}
     call.out.one(found, _TOPIC)
     if call.out.form is OutputFormat.TABLE:
@@ -138,8 +137,7 @@ async def _add_topic(
         retention["max_bytes"] = size_of(max_bytes)
     if retention:
         body["retention"] = retention
-    request = Request("POST", path_of("streams", stream, "topics"), (), orjson.dumps(body), _JSON)
-    found = await call.client.ask(request)
+    found = await call.client.send("POST", path_of("streams", stream, "topics"), body)
     call.out.one({"topic": topic, **found}, _TOPIC)
 
 
@@ -168,9 +166,8 @@ async def _set_topic(
         given["max_bytes"] = None if max_bytes == _ALL else size_of(max_bytes)
     path = topic_path(topic)
     if len(given) == 1:
-        given = {**(await call.client.ask(Request("GET", path, again=True)))["retention"], **given}
-    request = Request("PATCH", path, (), orjson.dumps({"retention": given}), _JSON, again=True)
-    found = await call.client.ask(request)
+        given = {**(await call.client.get(path))["retention"], **given}
+    found = await call.client.send("PATCH", path, {"retention": given}, again=True)
     call.out.one({"topic": topic, **found}, _TOPIC)
 
 
@@ -189,15 +186,14 @@ async def _grow_topic(
     before and among those after.
     """
     path = topic_path(topic)
-    found = await call.client.ask(Request("GET", path, again=True))
+    found = await call.client.get(path)
     more = partitions - found["partitions_count"]
     if more < 0:
         raise CommandFailed(
             f"The topic has {found['partitions_count']} partitions, and none can be removed.", ExitCode.USAGE
         )
     if more:
-        body = orjson.dumps({"count": more})
-        found = await call.client.ask(Request("POST", f"{path}/partitions", (), body, _JSON))
+        found = await call.client.send("POST", f"{path}/partitions", {"count": more})
     call.out.one({"topic": topic, **found}, _TOPIC)
 
 
@@ -219,31 +215,30 @@ async def _asked(call: Call, question: str, topic: str, *, yes: bool) -> None:
     """Only of what is there is asked whether it shall go."""
     split_topic(topic)
     if not yes and not call.client.only_shows:
-        await call.client.ask(Request("GET", topic_path(topic), again=True))
+        await call.client.get(topic_path(topic))
         confirm(question, yes=yes)
 
 
 async def _list_streams(call: Call) -> None:
     """List streams."""
-    call.out.rows(_STREAMS, await call.client.ask(Request("GET", "/streams", again=True)))
+    call.out.rows(_STREAMS, await call.client.get("/streams"))
 
 
 async def _show_stream(call: Call, stream: _StreamName) -> None:
     """Show one stream."""
-    call.out.one(await call.client.ask(Request("GET", path_of("streams", stream), again=True)), _STREAMS)
+    call.out.one(await call.client.get(path_of("streams", stream)), _STREAMS)
 
 
 async def _add_stream(call: Call, stream: _StreamName) -> None:
     """Add a stream, which has no topic yet."""
-    request = Request("POST", "/streams", (), orjson.dumps({"name": stream}), _JSON)
-    call.out.one(await call.client.ask(request), _STREAMS)
+    call.out.one(await call.client.send("POST", "/streams", {"name": stream}), _STREAMS)
 
 
 async def _remove_stream(call: Call, stream: _StreamName, *, yes: Yes = False) -> None:
     """Remove a stream with its topics and all their messages."""
     path = path_of("streams", stream)
     if not yes and not call.client.only_shows:
-        found = await call.client.ask(Request("GET", path, again=True))
+        found = await call.client.get(path)
         count = found["topics_count"]
         confirm(f"Remove the stream {stream} with its {count} topic{'s' if count != 1 else ''}?", yes=yes)
     await call.client.ask(Request("DELETE", path))
