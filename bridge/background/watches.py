@@ -1,10 +1,12 @@
 """What is looked at now and then (shell): the connection, the log as a whole, which topics have series, and how late the event loop is."""
 
+import threading
 from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import structlog
 
+from bridge.background.blocked import Blocked, looking
 from bridge.clock import Clock, Deadline
 from bridge.errors import NotFound
 from bridge.limits import LOOP_LAG_INTERVAL_S
@@ -57,11 +59,14 @@ async def watch_loop_lag(
     sleep: Callable[[float], Awaitable[None]],
     interval_s: float = LOOP_LAG_INTERVAL_S,
 ) -> NoReturn:
-    """Sleep again and again, and tell by how much longer it took."""
-    while True:
-        asked_s = clock.monotonic_s()
-        await sleep(interval_s)
-        lag_s = max(0.0, clock.monotonic_s() - asked_s - interval_s)
-        metrics.loop_lag_s.at().observe(lag_s)
-        if lag_s > LAG_WARNED_S:
-            _log.warning("event_loop_lagged", lag_ms=round(lag_s * 1000))
+    """Sleep again and again, and tell by how much longer it took; where the loop was meanwhile if it was long."""
+    blocked = Blocked(clock, threading.get_ident(), late_s=LAG_WARNED_S)
+    with looking(blocked):
+        while True:
+            asked_s = clock.monotonic_s()
+            blocked.expect(interval_s)
+            await sleep(interval_s)
+            lag_s = max(0.0, clock.monotonic_s() - asked_s - interval_s)
+            metrics.loop_lag_s.at().observe(lag_s)
+            if lag_s > LAG_WARNED_S:
+                _log.warning("event_loop_lagged", lag_ms=round(lag_s * 1000), blocked_at=blocked.stack())

@@ -19,11 +19,13 @@ MIB = 1024 * 1024
 
 _BLOCKED = """
 import asyncio, signal, time
+def block():
+    time.sleep(2)
 from bridge.process.shutdown import Stop
 listen = Stop.listen
 def listen_and_block(self, **more):
     listen(self, **more)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, time.sleep, 2)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, block)
 Stop.listen = listen_and_block
 from bridge.__main__ import main
 main()
@@ -95,6 +97,7 @@ def test_a_loop_that_is_blocked_is_told_and_serves_on(tmp_path: Path) -> None:
             bridge.signal(signal.SIGUSR1)
             line = bridge.until("event_loop_lagged")
             assert line["lag_ms"] > 1_500
+            assert line["blocked_at"][0] == "<string>:4 block"
             senders.acknowledged(senders.account.acknowledged_count + WARM)
         assert senders.answers == {}
         assert figure(port, 'bridge_event_loop_lag_seconds_bucket{le="+Inf"}') > 0

@@ -12,8 +12,8 @@ ROOT = Path(bridge.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 #: Says which names it needs, checks at its start that they are there, and has a way without.
 EXCEPTED = ROOT / "web" / "server" / "framed_protocol.py"
-#: Documented, in spite of their first character: methods of named tuples, and `os._exit`.
-DOCUMENTED = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit"})
+#: Documented, in spite of their first character: methods of named tuples, `os._exit`, `sys._current_frames`.
+DOCUMENTED = frozenset({"_replace", "_asdict", "_fields", "_make", "_exit", "_current_frames"})
 
 
 def is_private(name: str) -> bool:
