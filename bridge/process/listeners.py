@@ -16,8 +16,7 @@ from bridge.process.shutdown import Stop
 from bridge.telemetry.metrics import Metrics
 from bridge.web.app import MIDDLEWARES, MiddlewareFactory, build_app
 from bridge.web.handlers import health
-from bridge.web.handlers.access import ANYONE
-from bridge.web.handlers.routes import Route
+from bridge.web.handlers.access import ANYONE, Route
 from bridge.web.keys import Services
 from bridge.web.middleware.admission import admission
 from bridge.web.middleware.authentication import authentication, open_to_all

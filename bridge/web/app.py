@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from bridge.web.handlers.access import Access, check_of
+from bridge.web.handlers.access import Route, check_of
 from bridge.web.keys import SERVICES, Services
 from bridge.web.live.streams import LiveKind
 from bridge.web.middleware.access_log import access_log
@@ -51,24 +50,11 @@ MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
 )
 
 
-class RouteRow(Protocol):
-    """One row of the table of routes (`handlers.routes.Route`)."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def handler(self) -> Handler: ...
-    @property
-    def access(self) -> Access: ...
-
-
 def build_app(
     services: Services,
     *,
     middlewares: Sequence[MiddlewareFactory] = MIDDLEWARES,
-    routes: Sequence[RouteRow] | None = None,
+    routes: Sequence[Route] | None = None,
 ) -> web.Application:
     """The application over *services*.
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from bridge.config import HttpConfig
 from bridge.web.server.answer_headers import send_head
 from tests.support.clock import FakeClock
-from tests.support.door import Row, open_door
+from tests.support.door import open_door, row
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
 FULL = HttpConfig(
@@ -41,10 +41,10 @@ async def hang(_: web.Request) -> web.StreamResponse:
 
 
 ROWS = (
-    Row("GET", "/stream", stream),
-    Row("GET", "/fail", fail),
-    Row("GET", "/hang", hang),
-    Row("POST", "/hang", hang),
+    row("GET", "/stream", stream),
+    row("GET", "/fail", fail),
+    row("GET", "/hang", hang),
+    row("POST", "/hang", hang),
 )
 
 CASES = {
@@ -158,7 +158,7 @@ async def test_a_stream_that_fails_in_the_middle_is_cut_off_and_not_ended_well()
         await response.write(b"half")
         raise ZeroDivisionError
 
-    async with open_door(Row("GET", "/half", half)) as door:
+    async with open_door(row("GET", "/half", half)) as door:
         connection = await RawConnection.open(door.port)
         await connection.send(request_bytes("GET", "/half"))
 
@@ -170,7 +170,7 @@ async def test_a_redirect_passes_as_it_is() -> None:
     async def move(_: web.Request) -> web.StreamResponse:
         raise web.HTTPFound("/things/a")
 
-    async with open_door(Row("GET", "/move", move)) as door:
+    async with open_door(row("GET", "/move", move)) as door:
         answer = await ask(door.port, request_bytes("GET", "/move"))
         assert (answer.status, answer.header("Location")) == (302, "/things/a")
         assert answer.header("X-Request-Id")

@@ -11,7 +11,7 @@ from bridge import limits
 from bridge.config import HttpConfig
 from bridge.web.bodies import whole as body_module
 from bridge.web.bodies.whole import body_timeout_s, read_body
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
 JSON = "Content-Type: application/json"
@@ -201,7 +201,7 @@ async def test_a_body_is_read_once() -> None:
             await read_body(request)
         return web.Response()
 
-    async with open_door(Row("POST", "/twice", twice)) as door:
+    async with open_door(row("POST", "/twice", twice)) as door:
         assert (await ask(door.port, request_bytes("POST", "/twice", JSON, body=b"{}"))).status == 200
 
 

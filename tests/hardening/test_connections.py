@@ -9,7 +9,7 @@ from aiohttp import web
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.server.runner import BridgeServer
-from tests.support.door import Row, open_door
+from tests.support.door import open_door, row
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
@@ -58,7 +58,7 @@ async def test_a_json_answer_is_the_one_that_aiohttp_would_have_written(
             body=body, status=status, content_type="application/json", headers={"Location": "/there"}
         )
 
-    async with open_door(Row("GET", "/whole", whole), Row("GET", "/stock", stock)) as door:
+    async with open_door(row("GET", "/whole", whole), row("GET", "/stock", stock)) as door:
         headers = ("X-Request-Id: r-1", *([connection] if connection else ()))
         ours, theirs = [
             await ask(
@@ -86,7 +86,7 @@ async def test_an_answer_without_a_type_or_with_cookies_is_as_aiohttp_writes_it(
         response.set_cookie("a", "b")
         return response
 
-    async with open_door(Row("GET", "/untyped", untyped), Row("GET", "/cookie", cookie)) as door:
+    async with open_door(row("GET", "/untyped", untyped), row("GET", "/cookie", cookie)) as door:
         answer = await ask(door.port, request_bytes("GET", "/untyped"))
         assert answer.headers["content-type"] == ["application/octet-stream"]
         answer = await ask(door.port, request_bytes("GET", "/cookie"))
@@ -114,7 +114,7 @@ async def test_between_two_waiting_requests_everybody_else_has_his_turn() -> Non
         asyncio.get_running_loop().call_soon(told.append, "other")
         return web.Response()
 
-    async with open_door(Row("GET", "/tell", tell)) as door:
+    async with open_door(row("GET", "/tell", tell)) as door:
         connection = await RawConnection.open(door.port)
         await connection.send(request_bytes("GET", "/tell") * 3)
         for _ in range(3):

@@ -10,7 +10,7 @@ from bridge.config import HttpConfig
 from bridge.web.bodies.whole import read_body
 from bridge.web.server.departures import on_departure
 from bridge.web.server.runner import BridgeServer
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
@@ -83,7 +83,7 @@ async def test_a_client_may_end_its_side_while_its_request_is_served() -> None:
         await go_on.wait()
         return web.Response(text="done")
 
-    async with open_door(Row("GET", "/slow", slow)) as door:
+    async with open_door(row("GET", "/slow", slow)) as door:
         connection = await RawConnection.open(door.port)
         await connection.send(request_bytes("GET", "/slow"))
         await entered.wait()
@@ -105,7 +105,7 @@ async def test_who_waits_for_long_stops_waiting_and_is_answered_all_the_same() -
             await over.wait()
         return web.Response(text="nothing came")
 
-    async with open_door(Row("GET", "/wait", wait)) as door:
+    async with open_door(row("GET", "/wait", wait)) as door:
         for late in (True, False):
             waits.clear()
             connection = await RawConnection.open(door.port)
@@ -156,7 +156,7 @@ async def test_a_client_that_leaves_in_its_body_is_counted_once_and_is_no_error(
         reading.set()
         return web.Response(body=await read_body(request))
 
-    async with open_door(Row("POST", "/read", read)) as door:
+    async with open_door(row("POST", "/read", read)) as door:
         connection = await RawConnection.open(door.port)
         await connection.send(data)
         await reading.wait()

@@ -8,7 +8,7 @@ from aiohttp import web
 from bridge import limits
 from bridge.config import HttpConfig
 from tests.support.clock import FakeClock
-from tests.support.door import Row, open_door
+from tests.support.door import open_door, row
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
@@ -124,7 +124,7 @@ async def test_at_the_end_idle_connections_are_closed_and_requests_in_flight_are
         await go_on.wait()
         return web.Response(text="done")
 
-    async with open_door(Row("GET", "/slow", slow)) as door:
+    async with open_door(row("GET", "/slow", slow)) as door:
         idle, busy = await RawConnection.open(door.port), await RawConnection.open(door.port)
         await idle.send(GET)
         await idle.answer()

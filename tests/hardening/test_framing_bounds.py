@@ -12,7 +12,7 @@ from bridge.limits import (
     REQUEST_LINE_BYTES_MAX,
 )
 from bridge.web.bodies.whole import read_body
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
@@ -177,7 +177,7 @@ async def test_a_chunk_that_breaks_off_is_told_at_once_to_who_reads_the_body() -
         reading.set()
         return web.Response(body=await read_body(request))
 
-    async with open_door(Row("POST", "/read", read)) as door:
+    async with open_door(row("POST", "/read", read)) as door:
         connection = await RawConnection.open(door.port)
         await connection.send(request_bytes("POST", "/read", JSON, CHUNKED) + b"1\r\n{\r\n")
         await reading.wait()

@@ -12,7 +12,7 @@ from bridge.config import HttpConfig
 from bridge.limits import FAILED_KEYS_BURST
 from bridge.web.keys import PRINCIPAL
 from tests.support.clock import FakeClock
-from tests.support.door import Row, open_door
+from tests.support.door import open_door, row
 from tests.support.raw_http import Answer, ask, request_bytes
 
 KEY = "ehb_right-key"
@@ -32,7 +32,7 @@ async def show_principal(request: web.Request) -> web.Response:
     return web.json_response({"name": request[PRINCIPAL].name, "all": request[PRINCIPAL].unrestricted})
 
 
-WHO = Row("GET", "/who", show_principal)
+WHO = row("GET", "/who", show_principal)
 
 
 async def test_the_right_key_is_let_in_by_header_bearer_token_and_query() -> None:

@@ -12,7 +12,7 @@ from bridge.config import HttpConfig
 from bridge.limits import FAILED_KEYS_BURST
 from bridge.web.keys import PRINCIPAL
 from tests.support.clock import FakeClock
-from tests.support.door import Row, open_door
+from tests.support.door import open_door, row
 from tests.support.figures import by_label
 from tests.support.keys import OwnedKey, owned_key, ring_of
 from tests.support.raw_http import Answer, ask, request_bytes
@@ -36,7 +36,7 @@ async def show_principal(request: web.Request) -> web.Response:
     )
 
 
-WHO = Row("GET", "/who", show_principal)
+WHO = row("GET", "/who", show_principal)
 
 
 def shown(key: OwnedKey | str, target: str = "/who", *lines: str) -> bytes:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.web.rules import RULES
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.figures import total
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
@@ -73,7 +73,7 @@ async def test_a_request_beyond_the_bound_is_refused_with_everything_an_answer_c
     opened: Opened,
 ) -> None:
     gate = Gate()
-    async with open_door(Row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
+    async with open_door(row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
         inside = await filled(door, gate, opened)
         read = await ask(door.port, request_bytes("GET", "/things/a", "X-Request-Id: mine"))
         assert read.status == 503
@@ -100,7 +100,7 @@ async def test_a_request_beyond_the_bound_is_refused_with_everything_an_answer_c
 
 async def test_probes_pass_while_everything_else_is_refused(opened: Opened) -> None:
     gate = Gate()
-    async with open_door(Row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
+    async with open_door(row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
         await filled(door, gate, opened)
         for path in ("/health", "/ready"):
             assert (await ask(door.port, request_bytes("GET", path))).status == 200
@@ -111,7 +111,7 @@ async def test_probes_pass_while_everything_else_is_refused(opened: Opened) -> N
 
 async def test_a_refused_connection_is_kept_and_answers_again(opened: Opened) -> None:
     gate = Gate()
-    async with open_door(Row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
+    async with open_door(row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
         await filled(door, gate, opened)
         connection = await opened(door)
         for _ in range(3):
@@ -139,7 +139,7 @@ async def test_bodies_that_come_slowly_keep_nobody_out(opened: Opened) -> None:
 
 async def test_a_body_that_is_complete_takes_a_place_or_is_refused(opened: Opened) -> None:
     gate = Gate()
-    async with open_door(Row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
+    async with open_door(row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
         slow = await opened(door)
         whole = request_bytes("POST", "/things/slow", JSON, body=b'{"a":1}')
         await slow.send(whole[:-3])
@@ -182,7 +182,7 @@ async def test_after_a_refusal_and_only_then_a_connection_rests(
     http: HttpConfig, status: int, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
-    async with open_door(Row("GET", "/gate", gate.handle), http=http) as door:
+    async with open_door(row("GET", "/gate", gate.handle), http=http) as door:
         rests: list[float] = []
 
         async def rest() -> None:

@@ -15,7 +15,7 @@ from bridge.web.bodies import codings, whole
 from bridge.web.bodies.codings import Inflater, inflater_of
 from bridge.web.bodies.whole import read_any
 from tests.support.clock import FakeClock
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.raw_http import ask, request_bytes
 
 if sys.version_info >= (3, 14):
@@ -51,7 +51,7 @@ async def unpacking(others: Others, **options: object) -> AsyncIterator[Door]:
             running.cancel()
         return web.json_response({"bytes": len(body)}, status=201)
 
-    async with open_door(Row("POST", "/packed", take), **options) as door:  # type: ignore[arg-type]
+    async with open_door(row("POST", "/packed", take), **options) as door:  # type: ignore[arg-type]
         yield door
 
 

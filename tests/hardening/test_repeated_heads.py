@@ -8,7 +8,7 @@ from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.web.bodies.whole import read_body
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.raw_http import Answer, RawConnection, request_bytes
 
 JSON = "Content-Type: application/json"
@@ -35,7 +35,7 @@ async def streamed(request: web.Request) -> web.StreamResponse:
     return web.Response(body=body)
 
 
-ROWS = (Row("POST", "/tell", tell), Row("POST", "/aloud", aloud), Row("POST", "/streamed", streamed))
+ROWS = (row("POST", "/tell", tell), row("POST", "/aloud", aloud), row("POST", "/streamed", streamed))
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_a_body_is_taken_once() -> None:
             await read_body(request)
         return web.Response()
 
-    async with open_door(Row("POST", "/twice", twice)) as door:
+    async with open_door(row("POST", "/twice", twice)) as door:
         connection = await RawConnection.open(door.port)
         for _ in range(4):
             assert (await asked(connection, post("/twice"))).status == 200

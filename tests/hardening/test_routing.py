@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from bridge.web.middleware.access_log import route_of
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
 
@@ -16,7 +16,7 @@ async def told(request: web.Request) -> web.StreamResponse:
 
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
-    async with open_door(Row("GET", "/plain", told), Row("GET", "/plain/{name}", told)) as opened:
+    async with open_door(row("GET", "/plain", told), row("GET", "/plain/{name}", told)) as opened:
         yield opened
 
 

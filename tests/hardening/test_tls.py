@@ -25,7 +25,7 @@ from bridge.web.server.handshakes import Handshakes
 from bridge.web.server.requests import CLIENT_CERTIFICATE
 from bridge.web.server.runner import BridgeServer
 from tests.support.certificates import Authority, Pair
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.figures import by_label
 from tests.support.loops import BOTH_LOOPS
 from tests.support.raw_http import Answer, RawConnection, request_bytes
@@ -104,7 +104,7 @@ async def tls_door(
         client_auth=auth or "required",
         version_min=version_min,
     )
-    async with open_door(Row("GET", "/who", who)) as door:
+    async with open_door(row("GET", "/who", who)) as door:
         metrics = door.services.metrics
         tls = PortTls(config, metrics.tls, SystemClock())
         await tls.load()

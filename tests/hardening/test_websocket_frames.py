@@ -11,13 +11,13 @@ from bridge.web.rules import RULES
 from bridge.web.sockets import socket as ws_socket
 from bridge.web.sockets.framing import Opcode
 from tests.support.clock import FakeClock
-from tests.support.door import Door, Row, open_door
+from tests.support.door import Door, open_door, row
 from tests.support.raw_http import ask, request_bytes
 from tests.support.raw_ws import Dial, RawSocket, ServerFrame
 from tests.support.turns import until
 from tests.support.ws_frames import client_close, client_frame, client_text
 
-WS = Row("GET", "/ws", sockets.socket)
+WS = row("GET", "/ws", sockets.socket)
 PING = b'{"op":"ping","id":"alive"}'
 PONG = b'{"op":"pong","id":"alive"}'
 MAX = 256 * 1024

@@ -8,11 +8,11 @@ import pytest
 
 from bridge.config import HttpConfig
 from bridge.web.handlers import sockets
-from tests.support.door import Row, open_door
+from tests.support.door import open_door, row
 from tests.support.raw_http import ask, request_bytes
 from tests.support.raw_ws import KEY, Dial, upgrade_lines
 
-WS = Row("GET", "/ws", sockets.socket)
+WS = row("GET", "/ws", sockets.socket)
 
 
 async def refused(

@@ -15,7 +15,7 @@ from bridge.policy.access import Principal, parse_permissions
 from bridge.policy.key_ring import Key, KeyRing
 from bridge.policy.key_texts import plain_digest
 from bridge.telemetry.metrics import Metrics
-from bridge.web.handlers.routes import Route
+from bridge.web.handlers.access import Route
 from tests.support.bridge_app import Answer, BridgeApp, bridge_app, local_log
 from tests.support.described import DOCUMENT, resolved
 from tests.support.keys import numbered_key

@@ -10,8 +10,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from bridge.errors import Unauthorized
 from bridge.policy.access import Principal, Scope
-from bridge.web.handlers.access import Access, Resource, check_of
-from bridge.web.handlers.routes import ROUTES, Route
+from bridge.web.handlers.access import Access, Resource, Route, check_of
+from bridge.web.handlers.routes import ROUTES
 from tests.support.callers import STREAM, TOPIC, CalledBridge, asked, called_bridge, somebody
 from tests.support.described import DOCUMENT
 

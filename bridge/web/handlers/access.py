@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from bridge.clock import wall_s
 from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotFound, Unauthorized
@@ -12,6 +13,7 @@ from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.path_params import stream_of, topic_of
 from bridge.web.keys import PRINCIPAL, SERVICES
+from bridge.web.openapi.operation import ApiOperation
 from bridge.web.server.answer_headers import vary_by
 
 
@@ -71,6 +73,17 @@ _NEEDS: Final[Mapping[tuple[Resource, bool], str]] = {
 
 #: Of whoever is let in.
 ANYONE: Final = Access(None, Resource.NOTHING)
+
+
+class Route(NamedTuple):
+    """One method of one path template, what the OpenAPI document says of it, and who may call it."""
+
+    method: str
+    path: str
+    handler: Handler
+    operation: ApiOperation
+    access: Access
+
 
 Check: TypeAlias = Callable[[web.Request], None]
 _Rule: TypeAlias = Callable[[web.Request, Principal, Scope | None], None]

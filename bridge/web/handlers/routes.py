@@ -1,9 +1,6 @@
 """Every route there is, as one table, and what each asks of its caller (wiring)."""
 
-from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, TypeAlias
-
-from aiohttp import web
+from typing import Final
 
 from bridge.policy.access import Scope
 from bridge.web.handlers import (
@@ -18,25 +15,11 @@ from bridge.web.handlers import (
     tickets,
     topics,
 )
-from bridge.web.handlers.access import ANYONE, Access, Resource
+from bridge.web.handlers.access import ANYONE, Access, Resource, Route
 from bridge.web.openapi import groups as of_groups
 from bridge.web.openapi import messages as of_messages
 from bridge.web.openapi import service
 from bridge.web.openapi import topics as of_topics
-from bridge.web.openapi.operation import ApiOperation
-
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Route(NamedTuple):
-    """One method of one path template, what the OpenAPI document says of it, and who may call it."""
-
-    method: str
-    path: str
-    handler: Handler
-    operation: ApiOperation
-    access: Access
-
 
 _STREAM: Final = "/streams/{stream}"
 _TOPIC: Final = "/streams/{stream}/topics/{topic}"

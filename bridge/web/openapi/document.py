@@ -3,13 +3,13 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import bridge
 from bridge import errors
 from bridge.errors import BridgeError, Outcome, RateLimited
 from bridge.policy.access import Scope
-from bridge.web.handlers.access import Access
+from bridge.web.handlers.access import Access, Route
 from bridge.web.handlers.path_params import PATH_SCHEMAS
 from bridge.web.openapi.headers import ANSWER_HEADERS, EVERY_ANSWER, EVERY_REQUEST, OF_STATUS, REQUEST_HEADERS
 from bridge.web.openapi.operation import ApiOperation, Content, Reply
@@ -55,20 +55,7 @@ _TAGS: Final[Mapping[str, str]] = {
 }
 
 
-class DescribedRoute(Protocol):
-    """One row of the table of routes (`handlers.routes.Route`)."""
-
-    @property
-    def method(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def operation(self) -> ApiOperation: ...
-    @property
-    def access(self) -> Access: ...
-
-
-def document(routes: Sequence[DescribedRoute]) -> dict[str, Any]:
+def document(routes: Sequence[Route]) -> dict[str, Any]:
     """The OpenAPI 3.1 document of *routes*, as JSON values."""
     schemas = Schemas(_types(route.operation for route in routes))
     paths: dict[str, Any] = {}
