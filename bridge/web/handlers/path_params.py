@@ -1,4 +1,4 @@
-"""Which stream and topic a request is about (shell over `policy.names`)."""
+"""Which stream and topic a request is about, and that its query says no more (shell over `policy.names`)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -10,7 +10,7 @@ from bridge.limits import CONSUMER_ID_MAX, GROUP_NAME_CHARS_MAX, NAME_CHARS_MAX
 from bridge.messagelog import ConsumerKey, TopicRef
 from bridge.policy.names import NAME_SCHEMA, check_name
 from bridge.web.keys import SERVICES, Services
-from bridge.web.wire.queries import PARTITION_ID_MAX
+from bridge.web.wire.queries import PARTITION_ID_MAX, unique_parameters
 
 _NAME: Final = {"type": "string", **NAME_SCHEMA}
 _DIGITS: Final = "[1-9][0-9]{0,8}|1000000000"
@@ -68,6 +68,17 @@ def refuse_own(services: Services, stream: str, *, path: str) -> None:
     """
     if services.groups.is_own(stream):
         raise Forbidden("This stream is the bridge's own.", path=path)
+
+
+def refuse_query(request: web.Request) -> None:
+    """For routes that take no parameter but the key.
+
+    Raises:
+        BadRequest: if there is one.
+    """
+    # Most have no query: a multidict of nothing takes 13,000 instructions.
+    if request.rel_url.raw_query_string:
+        unique_parameters(request.query.items(), frozenset())
 
 
 def consumer_of(request: web.Request) -> ConsumerKey:

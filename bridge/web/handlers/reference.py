@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import orjson
 from aiohttp import hdrs, web
 
+from bridge.web.handlers.path_params import refuse_query
 from bridge.web.openapi.document import document
 from bridge.web.openapi.page import reference_page
 from bridge.web.server.answer_headers import keep_checked, vary_by
 from bridge.web.wire.accept import takes_gzip
-from bridge.web.wire.queries import refuse_query
 
 _LEVEL: Final = 9
 #: In place of an ETag: whichever it is.
@@ -47,14 +47,14 @@ class _Document(NamedTuple):
 
 async def openapi(request: web.Request) -> web.StreamResponse:
     """`GET /openapi.json`: OpenAPI 3.1 of every route."""
-    refuse_query(request.query.items())
+    refuse_query(request)
     # To make it takes a tenth of a second, once.
     return _answer(request, await asyncio.to_thread(_openapi))
 
 
 async def docs(request: web.Request) -> web.StreamResponse:
     """`GET /docs`: the same as a page."""
-    refuse_query(request.query.items())
+    refuse_query(request)
     return _answer(request, await asyncio.to_thread(_page))
 
 

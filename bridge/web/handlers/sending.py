@@ -8,11 +8,10 @@ from bridge.policy.body_kinds import BodyKind, body_kind
 from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
-from bridge.web.handlers.path_params import topic_of
+from bridge.web.handlers.path_params import refuse_query, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.answers import batch_json, receipt_json
-from bridge.web.wire.queries import refuse_query
 from bridge.web.wire.submissions import batch_steps, message_steps, plain_message
 
 
@@ -32,7 +31,7 @@ async def send(request: web.Request) -> web.StreamResponse:
             "in UTF-8 where it is text.",
             path="Content-Type",
         )
-    refuse_query(request.query.items())
+    refuse_query(request)
     body = await read_any(request)
     deadline = request[EXCHANGE].deadline
     submission = plain_message(body)
@@ -51,7 +50,7 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
     topic = topic_of(request)
-    refuse_query(request.query.items())
+    refuse_query(request)
     check_json_type(request)
     body = await read_any(request)
     submission = await in_turns(

@@ -14,6 +14,7 @@ from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Grant
 from bridge.web.handlers.access import current_principal
+from bridge.web.handlers.path_params import refuse_query
 from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
@@ -24,7 +25,6 @@ from bridge.web.server.requests import MESSAGE
 from bridge.web.sockets.answers import SUBPROTOCOL
 from bridge.web.sockets.session import Session, message_bytes_max
 from bridge.web.sockets.socket import Socket
-from bridge.web.wire.queries import refuse_query
 
 _log: Final = structlog.get_logger("bridge.web")
 # RFC 6455, section 1.3.
@@ -37,7 +37,7 @@ _KEY_BYTES: Final = 16
 async def socket(request: web.Request) -> web.StreamResponse:
     """`GET /ws`: a WebSocket that speaks `bridge.v1`, until the client leaves or the process drains."""
     services, rules = request.app[SERVICES], request.app[RULES]
-    refuse_query(request.query.items())
+    refuse_query(request)
     response = _upgraded(request)
     if services.lifecycle.draining:
         raise Overloaded("The bridge is shutting down.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)

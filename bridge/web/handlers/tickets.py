@@ -7,16 +7,16 @@ from bridge.errors import Unauthorized
 from bridge.policy.access import ANONYMOUS
 from bridge.web.bodies.whole import refuse_body
 from bridge.web.handlers.answers import created
+from bridge.web.handlers.path_params import refuse_query
 from bridge.web.keys import PRINCIPAL, SERVICES
 from bridge.web.rules import RULES
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.answers import ticket_json
-from bridge.web.wire.queries import refuse_query
 
 
 async def issue(request: web.Request) -> JsonAnswer:
     """`POST /tickets`: one for whoever asks, who may with it what they may without."""
-    refuse_query(request.query.items())
+    refuse_query(request)
     await refuse_body(request)
     rules, principal = request.app[RULES], request[PRINCIPAL]
     if principal is ANONYMOUS and not rules.credentials.is_open:

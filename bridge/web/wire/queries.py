@@ -224,16 +224,6 @@ def read_bulk_query(pairs: Iterable[tuple[str, str]]) -> BulkQuery:
     )
 
 
-def refuse_query(pairs: Iterable[tuple[str, str]]) -> None:
-    """
-    For routes that take no parameter but the key.
-
-    Raises:
-        BadRequest: if there is one.
-    """
-    unique_parameters(pairs, frozenset())
-
-
 def unique_parameters(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
     """
     The parameters by name, without the API key.

@@ -5,7 +5,7 @@ import pytest
 from bridge.errors import BadRequest
 from bridge.limits import OFFSET_MAX
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Next
-from bridge.web.wire.queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query, refuse_query
+from bridge.web.wire.queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query, unique_parameters
 
 
 def _read(**given: str) -> PollQuery:
@@ -92,9 +92,9 @@ def test_an_unknown_parameter_is_shown_only_where_it_is_harmless() -> None:
 
 
 def test_other_routes_take_the_key_and_nothing_else() -> None:
-    refuse_query([("api_key", "k")])
+    unique_parameters([("api_key", "k")], frozenset())
     with pytest.raises(BadRequest, match="'partitions'"):
-        refuse_query([("partitions", "3")])
+        unique_parameters([("partitions", "3")], frozenset())
 
 
 def _bulk(**given: str) -> BulkQuery:
