@@ -12,7 +12,7 @@ import msgspec
 from bridge.limits import LOCAL_CHUNK_BYTES_MAX, LOCAL_CHUNK_MESSAGES_MAX
 from bridge.locallog.schema import offset_of
 from bridge.messagelog import NewRecords, Records
-from bridge.messagelog.bounds import headers_bytes
+from bridge.messagelog.bounds import sizes_of_headers
 
 # Values of headers: text, bytes, bool, int or float, each as its own kind of msgpack.
 _Headers = dict[str, Any]
@@ -20,7 +20,8 @@ _Headers = dict[str, Any]
 _Record = tuple[bytes, bytes, _Headers]
 # Mark, ids one after the other, payloads, headers by index.
 _Columns = tuple[int, bytes, list[bytes], dict[int, _Headers]]
-_ENCODER: Final = msgspec.msgpack.Encoder()
+# Headers are any mapping.
+_ENCODER: Final = msgspec.msgpack.Encoder(enc_hook=dict)
 _RECORDS: Final = msgspec.msgpack.Decoder(list[_Record])
 _COLUMNS: Final = msgspec.msgpack.Decoder(_Columns)
 # An array of four that begins with a small number; records begin with an array.
@@ -58,11 +59,18 @@ class DamagedChunk(Exception):
     """A stored chunk is not what was written."""
 
 
-def split(records: NewRecords) -> Iterator[NewRecords]:
-    """Cut messages into runs that fit a chunk, in order; one that is too large by itself gets a run of its own."""
+def split(records: NewRecords, *, size_bytes: int) -> Iterator[NewRecords]:
+    """Cut messages into runs that fit a chunk, in order; one that is too large by itself gets a run of its own.
+
+    Args:
+        size_bytes: what `check_append` gave for them, in one append or several.
+    """
+    if len(records) <= LOCAL_CHUNK_MESSAGES_MAX and size_bytes <= LOCAL_CHUNK_BYTES_MAX:
+        yield records
+        return
     sizes = list(map(len, records.payloads))
-    for index, headers in records.headers.items():
-        sizes[index] += headers_bytes(headers, index)
+    for index, headers_bytes in zip(records.headers, sizes_of_headers(records.headers), strict=True):
+        sizes[index] += headers_bytes
     ends = list(accumulate(sizes, initial=0))
     start, count = 0, len(records)
     while start < count:
@@ -80,7 +88,7 @@ def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int
             _EVENTS if records.events else _UNMARKED,
             records.ids,
             records.payloads,
-            {index: dict(headers) for index, headers in records.headers.items()},
+            records.headers,
         )
     )
     bytes_end = bytes_start + len(body)

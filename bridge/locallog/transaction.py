@@ -27,9 +27,9 @@ class Transaction:
         self._tails: dict[PartitionState, _Tail] = {}
         self._offsets: dict[tuple[int, ConsumerKey], int | None] = {}
 
-    def append(self, partition: PartitionState, records: NewRecords) -> Receipt:
+    def append(self, partition: PartitionState, records: NewRecords, size_bytes: int) -> Receipt:
         """
-        Put messages at the end of a partition.
+        Put messages, whose size `check_append` told, at the end of a partition.
 
         Raises:
             TopicNotFound: if the topic was deleted meanwhile.
@@ -46,6 +46,7 @@ class Transaction:
         if offset + count > PARTITION_OFFSETS_MAX:
             raise SendError("The partition has given out all its offsets.", outcome=Outcome.NOT_WRITTEN)
         tail.runs.append(records)
+        tail.size_bytes += size_bytes
         tail.next_offset = offset + count
         return Receipt(partition.id, offset, count, Durability.PERSISTED)
 
@@ -93,10 +94,11 @@ class Transaction:
 class _Tail:
     """The end of a partition within a transaction."""
 
-    __slots__ = ("bytes_end", "next_offset", "runs", "timestamp_us")
+    __slots__ = ("bytes_end", "next_offset", "runs", "size_bytes", "timestamp_us")
 
     def __init__(self, marks: Watermarks, now_us: int) -> None:
         self.runs: list[NewRecords] = []
+        self.size_bytes = 0
         self.next_offset = marks.next_offset
         self.bytes_end = marks.bytes_end
         # The machine's clock may be set back; times within a partition may not, a search by time needs their order.
@@ -106,7 +108,7 @@ class _Tail:
         chunks = []
         records = NewRecords.joined(self.runs)
         offset = self.next_offset - len(records)
-        for run in split(records):
+        for run in split(records, size_bytes=self.size_bytes):
             chunk = encode(
                 chunk_key(partition_key, offset),
                 run,
@@ -174,7 +176,7 @@ class Append(Change):
         self._records = records
 
     def apply(self, transaction: Transaction) -> Receipt:
-        return transaction.append(self._partition, self._records)
+        return transaction.append(self._partition, self._records, self.size_bytes)
 
 
 class StoreOffset(Change):

@@ -4,6 +4,7 @@ import secrets
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar, overload
 
@@ -12,6 +13,7 @@ from bridge.limits import HOT_PAGES_MESSAGE_BYTES, MESSAGE_ID_MAX
 from bridge.messagelog.values import NO_HEADERS, Headers, Message, NewEvent, NewMessage
 
 ID_BYTES: Final = 16
+_IS_EVENTS: Final = attrgetter("events")
 NO_HEADERS_AT_ALL: Final[Mapping[int, Headers]] = {}
 
 M = TypeVar("M")
@@ -79,8 +81,10 @@ def joined_headers(runs: Sequence[Columns[M]]) -> dict[int, Headers]:
     headers: dict[int, Headers] = {}
     before = 0
     for run in runs:
-        headers.update((before + index, found) for index, found in run.headers.items())
-        before += len(run)
+        if run.headers:
+            for index, found in run.headers.items():
+                headers[before + index] = found
+        before += len(run.payloads)
     return headers
 
 
@@ -161,10 +165,10 @@ class NewRecords(Columns[NewMessage]):
         if len(runs) == 1:
             return runs[0]
         return cls(
-            list(chain.from_iterable(run.payloads for run in runs)),
+            list(chain.from_iterable([run.payloads for run in runs])),
             b"".join([run.ids for run in runs]),
             joined_headers(runs),
-            events=all(run.events for run in runs),
+            events=all(map(_IS_EVENTS, runs)),
         )
 
     def part(self, start: int, stop: int) -> "NewRecords":

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bridge import limits
 from bridge.locallog import chunks
 from bridge.locallog.schema import chunk_key
-from bridge.messagelog import NewEvent, NewMessage, NewRecords
+from bridge.messagelog import NewEvent, NewMessage, NewRecords, check_append
 
 HEADERS = st.dictionaries(
     st.text(min_size=1, max_size=5),
@@ -101,7 +101,8 @@ def test_a_changed_column_is_noticed(field: str) -> None:
 @given(st.lists(st.sampled_from([1, 100, 20_000, 70_000]), min_size=1, max_size=400))
 def test_runs_keep_all_messages_in_order_and_within_their_bounds(sizes: list[int]) -> None:
     messages = [NewMessage(payload=bytes(size), id=index) for index, size in enumerate(sizes, 1)]
-    runs = list(chunks.split(NewRecords.of(messages)))
+    records = NewRecords.of(messages)
+    runs = list(chunks.split(records, size_bytes=check_append(records)))
     assert [message for run in runs for message in run] == messages
     for run in runs:
         assert 1 <= len(run) <= limits.LOCAL_CHUNK_MESSAGES_MAX
@@ -116,4 +117,5 @@ def test_runs_keep_all_messages_in_order_and_within_their_bounds(sizes: list[int
 
 def test_headers_count_towards_the_size_of_a_run() -> None:
     heavy = NewMessage(payload=b"x", headers={f"{number:03}": "v" * 255 for number in range(300)})
-    assert [len(run) for run in chunks.split(NewRecords.of([heavy] * 3))] == [1, 1, 1]
+    records = NewRecords.of([heavy] * 3)
+    assert [len(run) for run in chunks.split(records, size_bytes=check_append(records))] == [1, 1, 1]
