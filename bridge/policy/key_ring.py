@@ -1,6 +1,7 @@
 """The keys in force, and what a request that shows one is worth (pure)."""
 
 import hmac
+import math
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
@@ -96,6 +97,19 @@ class KeyRing:
     def in_force(self, now_s: float) -> int:
         """How many may be used now."""
         return sum(each.is_in_force(now_s) for each in self._keys.values())
+
+    def next_end_s(self, now_s: float) -> float | None:
+        """When the next holder is left without a key, in seconds since 1970; None where nobody is.
+
+        Keys of one name have one holder: one of two may end, as after a rotation.
+        """
+        ends_s: dict[str, float] = {}
+        for each in self._keys.values():
+            if each.is_in_force(now_s):
+                name, end_s = each.principal.name, each.principal.expires_at_s
+                ends_s[name] = max(ends_s.get(name, 0.0), math.inf if end_s is None else end_s)
+        next_s = min(ends_s.values(), default=math.inf)
+        return None if next_s == math.inf else next_s
 
     @property
     def ids(self) -> Collection[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import stat
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import structlog
@@ -25,7 +26,7 @@ _log = structlog.get_logger("bridge.serve")
 
 
 def _read(config: Config) -> tuple[list[Key], int]:
-    """The keys that *config* names a file of, and the mode of that file.
+    """The keys that *config* names a file of, and the mode of that file; at a start twice, and decoded once.
 
     Raises:
         KeysFileFaults: with all that is wrong.
@@ -34,7 +35,12 @@ def _read(config: Config) -> tuple[list[Key], int]:
         data, mode = read_bytes(config.http.keys_file or "", KEYS_FILE_BYTES_MAX)
     except OSError as error:
         raise KeysFileFaults([f"the file cannot be read: {error.strerror}"]) from None
-    return keys_of(decode_keys(data), has_pepper=config.http.keys_pepper is not None), stat.S_IMODE(mode)
+    return _decoded(data, has_pepper=config.http.keys_pepper is not None), stat.S_IMODE(mode)
+
+
+@lru_cache(1)
+def _decoded(data: bytes, *, has_pepper: bool) -> list[Key]:
+    return keys_of(decode_keys(data), has_pepper=has_pepper)
 
 
 def keys_can_be_used(config: Config) -> Iterator[ConfigFault]:
@@ -71,6 +77,8 @@ async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyM
             keys, mode = await asyncio.to_thread(_read, config)
         except KeysFileFaults as error:
             raise ConfigError(tuple(f"KEYS_FILE: {fault}" for fault in error.faults)) from None
+        # Else the bytes of the file would stay in memory as well.
+        _decoded.cache_clear()
         ring.replace(keys)
         metrics.known(ring.ids)
         if mode & ~_MODE_MOST:
@@ -89,7 +97,11 @@ async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyM
             raise
         _log.info("keys_in_force", keys=ring.in_force(wall_s(clock)))
 
-    metrics.ask = lambda: metrics.in_force.set(ring.in_force(wall_s(clock)))
+    def ask() -> None:
+        now_s = wall_s(clock)
+        metrics.tell(in_force=ring.in_force(now_s), next_end_s=ring.next_end_s(now_s))
+
+    metrics.ask = ask
     await load()
     reloads.add("keys", reload)
     return ring

@@ -9,7 +9,7 @@ from tests.support.bridge_process import BridgeProcess, connected, get, run_brid
 from tests.support.keys import OwnedKey, owned_key, write_keys
 
 PEPPER = "pepper of a test 0123456789"
-ONE, OTHER = owned_key(1), owned_key(2, pepper=PEPPER)
+ONE, OTHER = owned_key(1), owned_key(2, pepper=PEPPER, expires_at=datetime(2099, 1, 1, tzinfo=UTC))
 
 
 def status(port: int, key: OwnedKey) -> int:
@@ -80,6 +80,7 @@ def test_keys_are_read_again_on_sighup_and_no_request_is_lost(tmp_path: Path) ->
         scraped = get(port, "/metrics", {"X-API-Key": OTHER.text})[1].decode()
         assert 'bridge_reload_stale{what="keys"} 1.0' in scraped
         assert "bridge_keys_in_force 1.0" in scraped
+        assert "bridge_keys_not_after_seconds 4.0709088e+09" in scraped
         assert f'bridge_key_requests_total{{key="{OTHER.stored.id}"}}' in scraped
         assert 'bridge_auth_failures_total{reason="revoked"}' in scraped
         assert ONE.stored.id in json.dumps(bridge.lines)

@@ -165,6 +165,18 @@ def test_keys_in_force_are_counted() -> None:
     assert ring_of(owned_key(1), *ended).in_force(NOW_S) == 1
 
 
+def test_the_next_end_is_that_of_a_holder_who_has_no_other_key() -> None:
+    def ending(number: int, days: int, **more: Any) -> OwnedKey:
+        return owned_key(number, expires_at=MADE + timedelta(days=days), **more)
+
+    rotated = ending(1, 1, name="rotated"), ending(2, 90, name="rotated")
+    endless = ending(3, 1, name="endless"), owned_key(4, name="endless")
+    over = ending(5, 2, revoked_at=MADE), ending(6, 0)
+    assert ring_of(*endless, *over).next_end_s(NOW_S) is None
+    assert ring_of(*rotated, *endless, *over).next_end_s(NOW_S) == NOW_S + 90 * 86400
+    assert ring_of(ending(7, 30), *rotated, *endless, *over).next_end_s(NOW_S) == NOW_S + 30 * 86400
+
+
 def watched(real: Callable[..., bytes], name: str, called: list[str]) -> Callable[..., bytes]:
     def call(*given: Any) -> bytes:
         called.append(name)
