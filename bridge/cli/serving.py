@@ -1,4 +1,4 @@
-"""`bridge serve`, `bridge config`, `bridge health` (wiring): what concerns the process on this machine."""
+"""`bridge serve`, `bridge config`, `bridge health`, `bridge openapi` (wiring): what concerns the process on this machine."""
 
 import json
 import os
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bridge.cli.entry import WORKER_COMMAND
 from bridge.cli.health import own_url, probe
 from bridge.cli.settings import effective_of, json_rows, print_table, with_settings
 
@@ -44,6 +45,13 @@ def add_serving(app: typer.Typer, loop_factory: Callable[[], "asyncio.AbstractEv
         """Ask a running bridge how it is: exit 0 if it is well, else 1."""
         raise typer.Exit(probe(url or own_url(os.environ), ready=ready))
 
+    @app.command()
+    def openapi() -> None:
+        """Print the OpenAPI document of the HTTP routes, as GET /openapi.json serves it."""
+        from bridge.web.handlers.reference import document_json  # noqa: PLC0415 (the server, when it is asked for)
+
+        typer.echo(document_json().decode())
+
 
 def _serve(effective: "Effective", loop_factory: Callable[[], "asyncio.AbstractEventLoop"]) -> int:
     from bridge.workers.cores import worker_count  # noqa: PLC0415 (the server, when it is asked for)
@@ -52,7 +60,7 @@ def _serve(effective: "Effective", loop_factory: Callable[[], "asyncio.AbstractE
     if count > 1:
         from bridge.workers.supervisor import run_workers  # noqa: PLC0415
 
-        return run_workers(effective, count)
+        return run_workers(effective, count, command=WORKER_COMMAND)
     from bridge.process.serve import run  # noqa: PLC0415
 
     return run(effective, loop_factory=loop_factory)

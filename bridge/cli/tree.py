@@ -8,7 +8,6 @@ import typer
 import bridge
 from bridge.cli.backups import add_backups
 from bridge.cli.completion import add_completion
-from bridge.cli.reference import add_reference
 from bridge.cli.serving import add_serving
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ def command_tree(
     ) -> None: ...
 
     add_serving(app, loop_factory)
-    add_reference(app)
     add_backups(app)
     if command not in _SERVING:
         from bridge.cli.audit import add_audit  # noqa: PLC0415

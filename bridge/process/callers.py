@@ -1,18 +1,21 @@
 """What is known of who calls (wiring): their keys, tokens and limits, and where it is written down what they did."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from bridge.audit import AuditTrail
-from bridge.clock import Clock
-from bridge.config import Config
+from bridge.clock import Clock, rfc3339
+from bridge.config import Config, ObserveConfig
+from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.policy.key_ring import KeyRing
-from bridge.process.audit import audit_trail, closers_of
 from bridge.process.keys import key_ring
 from bridge.process.listeners import ProcessContext
 from bridge.process.reloads import Reloads
 from bridge.process.tokens import token_issuer
 from bridge.telemetry.metrics import Metrics
+from bridge.telemetry.process_metrics import AuditMetrics
 from bridge.web.shared_limits import SharedLimits
 
 if TYPE_CHECKING:
@@ -41,7 +44,7 @@ class Callers(NamedTuple):
         return cls(
             keys=await key_ring(config, clock, reloads, metrics.keys),
             tokens=token_issuer(config.tokens, clock),
-            audit=audit_trail(config.observe, context.worker, metrics.audit, clock),
+            audit=_audit_trail(config.observe, context.worker, metrics.audit, clock),
             shared_limits=await _shared_limits(config, metrics),
         )
 
@@ -58,7 +61,7 @@ class Callers(NamedTuple):
     def closers(self) -> tuple[tuple[str, _Work], ...]:
         """What to close, first to last, each with a name for the log."""
         shared = self.shared_limits
-        return (*closers_of(self.audit), *(() if shared is None else (("shared-limits", shared.close),)))
+        return (*_closers_of(self.audit), *(() if shared is None else (("shared-limits", shared.close),)))
 
 
 async def _shared_limits(config: Config, metrics: Metrics) -> SharedLimits | None:
@@ -69,3 +72,33 @@ async def _shared_limits(config: Config, metrics: Metrics) -> SharedLimits | Non
     shared = SharedLimits(uri, refuses_without=refuses_without, metrics=metrics.shared_limits)
     await shared.start()
     return shared
+
+
+def _audit_trail(
+    config: ObserveConfig, worker: int, metrics: AuditMetrics, clock: Clock
+) -> AuditTrail | None:
+    """The trail that *config* names a file of; None where it names none.
+
+    Args:
+        worker: as of `ProcessContext`: each has a file, and so a chain, of its own.
+
+    Raises:
+        StartupError: if the file cannot be written or continued.
+    """
+    if config.audit_file is None:
+        return None
+    path = Path(config.audit_file)
+    if worker:
+        path = path.with_name(f"{path.stem}.worker{worker}{path.suffix}")
+    return AuditTrail(path, metrics, lambda: rfc3339(clock.now_us()))
+
+
+def _closers_of(trail: AuditTrail | None) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
+    """What closes *trail*, with its name."""
+    if trail is None:
+        return ()
+
+    async def close() -> None:
+        await asyncio.to_thread(trail.close, CLOSE_TIMEOUT_S)
+
+    return (("audit log", close),)

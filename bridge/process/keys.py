@@ -17,7 +17,7 @@ from bridge.policy.key_ring import Key, KeyRing
 from bridge.policy.keys_file import KeysFileFaults, decode_keys, keys_of
 from bridge.process.files import read_bytes
 from bridge.process.reloads import Reloads
-from bridge.telemetry.key_metrics import KeyMetrics
+from bridge.telemetry.process_metrics import KeyMetrics
 
 #: What group and others may at most: its group may read it, as a mounted secret is given to a container's.
 _MODE_MOST: Final = 0o640

@@ -16,7 +16,6 @@ from prometheus_client.registry import Collector
 
 import bridge
 from bridge.limits import METRICS_TOPIC_IDLE_ROUNDS, METRICS_TOPICS_MAX
-from bridge.telemetry.audit_metrics import AuditMetrics
 from bridge.telemetry.exemplars import Traced
 from bridge.telemetry.families import (
     OTHER,
@@ -31,8 +30,13 @@ from bridge.telemetry.families import (
     Rows,
 )
 from bridge.telemetry.group_metrics import GroupMetrics
-from bridge.telemetry.key_metrics import KeyMetrics
-from bridge.telemetry.process_metrics import ReloadMetrics, SharedLimitMetrics, TlsMetrics
+from bridge.telemetry.process_metrics import (
+    AuditMetrics,
+    KeyMetrics,
+    ReloadMetrics,
+    SharedLimitMetrics,
+    TlsMetrics,
+)
 
 #: By family, each series as a plain value.
 Snapshot: TypeAlias = dict[str, list[tuple[Labels, Plain]]]

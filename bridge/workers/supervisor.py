@@ -18,7 +18,6 @@ from typing import Final
 import structlog
 
 import bridge
-from bridge.cli.entry import WORKER_COMMAND
 from bridge.config import Config, Effective
 from bridge.errors import StartupError
 from bridge.limits import (
@@ -76,15 +75,19 @@ _ENDED_EARLY: Final = (-signal.SIGTERM, -signal.SIGHUP)
 _log = structlog.get_logger("bridge.workers")
 
 
-def run_workers(effective: Effective, count: int) -> int:
-    """Run *count* workers until a signal, and return the exit code; what went wrong is in the log."""
+def run_workers(effective: Effective, count: int, *, command: str) -> int:
+    """Run *count* workers until a signal, and return the exit code; what went wrong is in the log.
+
+    Args:
+        command: of `bridge`, that is a worker.
+    """
     memory_fd = make_memory_file()
     memory = SharedMemory(memory_fd, count)
     sink = configure(effective.config.observe, worker=0, alone=memory.line_lock)
     try:
         for warning in effective.warnings:
             _log.warning("configuration", advice=warning)
-        code = asyncio.run(_Supervisor(effective.config, count, memory_fd).run())
+        code = asyncio.run(_Supervisor(effective.config, count, memory_fd, command).run())
     except StartupError as error:
         _log.error("unavailable", detail=error.detail, exit_code=EXIT_UNAVAILABLE)
         return EXIT_UNAVAILABLE
@@ -102,8 +105,9 @@ def run_workers(effective: Effective, count: int) -> int:
 
 
 class _Supervisor:
-    def __init__(self, config: Config, count: int, memory_fd: int) -> None:
+    def __init__(self, config: Config, count: int, memory_fd: int, command: str) -> None:
         self._config = config
+        self._command = command
         self._count = count
         self._memory_fd = memory_fd
         self._secret = secrets.token_bytes(_SECRET_BYTES)
@@ -199,7 +203,7 @@ class _Supervisor:
             sys.executable,
             "-m",
             "bridge",
-            WORKER_COMMAND,
+            self._command,
             stdin=PIPE,
             pass_fds=handover.fds,
             # A terminal's ^C is for the parent alone.

@@ -24,8 +24,8 @@ from bridge.messagelog.hot_pages import HotPages
 from bridge.policy.limit_storage import BoundedMemoryStorage
 from bridge.policy.requests import Reminders
 from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
-from bridge.telemetry.key_metrics import KeyMetrics
 from bridge.telemetry.metrics import LogMetrics
+from bridge.telemetry.process_metrics import KeyMetrics
 from tests.support.clock import FakeClock
 
 BOUND = 40

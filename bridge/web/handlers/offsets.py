@@ -11,7 +11,7 @@ from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.path_params import consumer_of, partition_of, refuse_query, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.wire.offsets import (
-    Progress,
+    PartitionProgress,
     check_offsets,
     offset_json,
     offsets_json,
@@ -31,7 +31,7 @@ async def list_offsets(request: web.Request) -> web.StreamResponse:
         range(len(info.partitions)),
         OFFSETS_AT_ONCE,
     )
-    return answer(offsets_json(topic, consumer, list(map(Progress.of, info.partitions, stored))))
+    return answer(offsets_json(topic, consumer, list(map(PartitionProgress.of, info.partitions, stored))))
 
 
 async def put_offsets(request: web.Request) -> web.StreamResponse:
@@ -50,7 +50,7 @@ async def put_offsets(request: web.Request) -> web.StreamResponse:
         OFFSETS_AT_ONCE,
     )
     progress = [
-        Progress.of(partition, StoredOffset(offsets[partition.id], partition.end_offset))
+        PartitionProgress.of(partition, StoredOffset(offsets[partition.id], partition.end_offset))
         for partition in info.partitions
         if partition.id in offsets
     ]
@@ -81,7 +81,7 @@ async def get_offset(request: web.Request) -> web.StreamResponse:
     if partition_id >= len(info.partitions):
         raise PartitionNotFound
     stored = await log.stored_offset(topic, partition_id, consumer, deadline=deadline)
-    return answer(offset_json(topic, consumer, Progress.of(info.partitions[partition_id], stored)))
+    return answer(offset_json(topic, consumer, PartitionProgress.of(info.partitions[partition_id], stored)))
 
 
 async def put_offset(request: web.Request) -> web.StreamResponse:
@@ -97,7 +97,7 @@ async def put_offset(request: web.Request) -> web.StreamResponse:
         raise
     partition = (await log.topic(topic, deadline=deadline)).partitions[partition_id]
     stored = StoredOffset(offset, max(partition.end_offset, offset + 1))
-    return answer(offset_json(topic, consumer, Progress.of(partition, stored)))
+    return answer(offset_json(topic, consumer, PartitionProgress.of(partition, stored)))
 
 
 async def delete_offset(request: web.Request) -> web.StreamResponse:

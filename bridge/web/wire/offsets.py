@@ -1,7 +1,7 @@
 """Stored offsets as requests and answers spell them (pure)."""
 
 from collections.abc import Sequence
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -32,18 +32,35 @@ class OffsetsBody(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Annotated[list[PlacedOffset], Meta(min_length=1, max_length=PARTITIONS_MAX)]
 
 
-_Offset = Annotated[int, Meta(ge=0)]
+_Stored = Annotated[
+    Annotated[int, Meta(ge=0)] | None,
+    Meta(description="Of the last message consumed; null where none is stored"),
+]
+_Current = Annotated[int, Meta(ge=0, description="Of the newest message; 0 where there is none")]
+_Lag = Annotated[int, Meta(ge=0, description="Messages kept after the offset; all where none is stored")]
 
 
 class PartitionProgress(msgspec.Struct):
     """How far a consumer came in one of several partitions."""
 
     partition_id: Annotated[int, Meta(ge=0)]
-    offset: Annotated[
-        _Offset | None, Meta(description="Of the last message consumed; null where none is stored")
-    ]
-    current_offset: Annotated[int, Meta(ge=0, description="Of the newest message; 0 where there is none")]
-    lag: Annotated[int, Meta(ge=0, description="Messages kept after the offset; all where none is stored")]
+    offset: _Stored
+    current_offset: _Current
+    lag: _Lag
+
+    @classmethod
+    def of(cls, partition: PartitionInfo, stored: StoredOffset | None) -> "PartitionProgress":
+        """What *partition* and the offset, looked at one after the other, say together.
+
+        Args:
+            stored: asked for after *partition*, so that there may be more messages by then.
+        """
+        if stored is None:
+            return cls(partition.id, None, current_offset(partition.end_offset), partition.messages_count)
+        grown = max(stored.end_offset - partition.end_offset, 0)
+        behind = max(stored.end_offset - 1 - stored.offset, 0)
+        lag = min(behind, partition.messages_count + grown)
+        return cls(partition.id, stored.offset, current_offset(stored.end_offset), lag)
 
 
 class ConsumerOffset(msgspec.Struct):
@@ -53,11 +70,9 @@ class ConsumerOffset(msgspec.Struct):
     stream: str
     topic: str
     partition_id: Annotated[int, Meta(ge=0)]
-    offset: Annotated[
-        _Offset | None, Meta(description="Of the last message consumed; null where none is stored")
-    ]
-    current_offset: Annotated[int, Meta(ge=0, description="Of the newest message; 0 where there is none")]
-    lag: Annotated[int, Meta(ge=0, description="Messages kept after the offset; all where none is stored")]
+    offset: _Stored
+    current_offset: _Current
+    lag: _Lag
 
 
 class ConsumerOffsets(msgspec.Struct):
@@ -77,37 +92,6 @@ _OFFSETS: Final = msgspec.json.Decoder(OffsetsBody)
 def current_offset(end_offset: int) -> int:
     """The offset of the newest message of a partition that ends at *end_offset*; 0 where it is empty."""
     return max(end_offset - 1, 0)
-
-
-class Progress(NamedTuple):
-    """
-    How far a consumer came in one partition.
-
-    Attributes:
-        offset: of the last message consumed, None where none is stored.
-        current_offset: of the newest message.
-        lag: messages kept that come after *offset*; all of them where none is stored.
-    """
-
-    partition_id: int
-    offset: int | None
-    current_offset: int
-    lag: int
-
-    @classmethod
-    def of(cls, partition: PartitionInfo, stored: StoredOffset | None) -> "Progress":
-        """
-        What *partition* and the offset, looked at one after the other, say together.
-
-        Args:
-            stored: asked for after *partition*, so that there may be more messages by then.
-        """
-        if stored is None:
-            return cls(partition.id, None, current_offset(partition.end_offset), partition.messages_count)
-        grown = max(stored.end_offset - partition.end_offset, 0)
-        behind = max(stored.end_offset - 1 - stored.offset, 0)
-        lag = min(behind, partition.messages_count + grown)
-        return cls(partition.id, stored.offset, current_offset(stored.end_offset), lag)
 
 
 def read_offset(body: bytes) -> int:
@@ -160,12 +144,14 @@ def check_offsets(topic: TopicInfo, offsets: dict[int, int]) -> None:
             raise BadRequest("The offset is beyond the newest message.", path=f"$.offsets[{index}].offset")
 
 
-def offset_json(topic: TopicRef, consumer: ConsumerKey, progress: Progress) -> bytes:
+def offset_json(topic: TopicRef, consumer: ConsumerKey, progress: PartitionProgress) -> bytes:
     """One partition."""
-    return msgspec.json.encode(ConsumerOffset(str(consumer), topic.stream, topic.topic, *progress))
+    return msgspec.json.encode(
+        ConsumerOffset(str(consumer), topic.stream, topic.topic, *msgspec.structs.astuple(progress))
+    )
 
 
-def offsets_json(topic: TopicRef, consumer: ConsumerKey, progress: Sequence[Progress]) -> bytes:
+def offsets_json(topic: TopicRef, consumer: ConsumerKey, progress: Sequence[PartitionProgress]) -> bytes:
     """Several partitions."""
     return msgspec.json.encode(
         ConsumerOffsets(
@@ -173,6 +159,6 @@ def offsets_json(topic: TopicRef, consumer: ConsumerKey, progress: Sequence[Prog
             topic.stream,
             topic.topic,
             lag=sum(each.lag for each in progress),
-            partitions=[PartitionProgress(*each) for each in progress],
+            partitions=list(progress),
         )
     )

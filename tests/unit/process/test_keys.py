@@ -11,8 +11,7 @@ from bridge.config.parse import Inputs
 from bridge.policy.keys_file import StoredKey, decode_keys
 from bridge.process import keys
 from bridge.process.reloads import Reloads
-from bridge.telemetry.key_metrics import KeyMetrics
-from bridge.telemetry.process_metrics import ReloadMetrics
+from bridge.telemetry.process_metrics import KeyMetrics, ReloadMetrics
 from tests.support.keys import owned_key, write_keys
 
 

@@ -32,7 +32,7 @@ from bridge.web.wire.groups import (
     read_seek,
     token_results_json,
 )
-from bridge.web.wire.offsets import Progress, read_offset, read_offsets
+from bridge.web.wire.offsets import PartitionProgress, read_offset, read_offsets
 from bridge.web.wire.pages import PageEncoder
 from bridge.web.wire.topics import read_partitions, read_retention
 
@@ -106,7 +106,7 @@ def test_the_lag_counts_what_is_kept_after_the_offset(
     kept: int, end: int, stored: tuple[int, int] | None, lag: int
 ) -> None:
     partition = PartitionInfo(id=3, end_offset=end, size_bytes=1, messages_count=kept)
-    found = Progress.of(partition, None if stored is None else StoredOffset(*stored))
+    found = PartitionProgress.of(partition, None if stored is None else StoredOffset(*stored))
     assert (found.partition_id, found.lag) == (3, lag)
 
 
