@@ -1,5 +1,6 @@
 """The audit log of a real bridge: what is in it, what is not, and what happens where it cannot be written."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from bridge.audit import verify
 from tests.support.bridge_process import BridgeProcess, connected, get, run_bridge
 from tests.support.events import user_event
+from tests.support.raw_ws import Dial
 
 KEY = "a key of sixteen"
 SECRET = "4929-1111-2222-3333"
@@ -84,6 +86,56 @@ def test_all_requests_are_written_where_that_is_asked_for(tmp_path: Path) -> Non
     (sent,) = [each for each in records if each["request_id"] == "r-1"]
     assert (sent["action"], sent["status"]) == ("POST /streams/{stream}/topics/{topic}/messages", 201)
     assert len(records) == 9
+    assert SECRET not in (tmp_path / "audit.jsonl").read_text()
+
+
+async def _talk(port: int, narrow: str) -> None:
+    """What the holder of the key, and then one who may only read, asks over a socket."""
+    group = {"subscription": "g"}
+    async with Dial(port) as dial:
+        socket = await dial.open(f"X-API-Key: {KEY}", "X-Request-Id: s-1")
+        await socket.say("publish", id="p", event={"event": SECRET})
+        assert (await socket.frame()).told["op"] == "error"
+        await socket.say("publish", id="p-2", text=SECRET)
+        assert (await socket.frame()).told["op"] == "receipt"
+        await socket.say("subscribe", id="g", permits=1, group="mailer")
+        assert (await socket.frame()).told["op"] == "subscribed"
+        token = (await socket.frame()).told["message"]["token"]
+        await socket.say("ack", id="a", tokens=[token], **group)
+        assert (await socket.frame()).told["op"] == "settled"
+        await socket.say("ping", id="x")
+        assert (await socket.frame()).told["op"] == "pong"
+        await socket.say("unsubscribe", **group)
+        assert (await socket.frame()).told["op"] == "ended"
+        reader = await dial.open(f"X-API-Key: {narrow}", "X-Request-Id: s-2")
+        await reader.say("publish", id="p", text=SECRET)
+        assert (await reader.frame()).told["problem"]["error"] == "insufficient_scope"
+
+
+@pytest.mark.parametrize("requests", ["changes", "all"])
+async def test_operations_of_a_socket_are_written_as_requests_are(tmp_path: Path, requests: str) -> None:
+    keys = str(tmp_path / "keys.json")
+    made = run_bridge("keys", "add", "reader", "--allow", "consume", "--file", keys)
+    settings = _settings(tmp_path, KEYS_FILE=keys, AUDIT_REQUESTS=requests)
+    with BridgeProcess(tmp_path / "data", settings) as bridge:
+        await _talk(await asyncio.to_thread(bridge.started), made.stdout.strip())
+        bridge.signal()
+        assert await asyncio.to_thread(bridge.ended) == 0
+    records = [each for each in _records(tmp_path / "audit.jsonl") if "operation_id" in each]
+    names = ("request_id", "principal", "action", "operation_id", "group", "status", "error")
+    told = [tuple(each.get(name) for name in names) for each in records]
+    refused = ("s-2", "reader", "publish /ws", "p", None, 403, "insufficient_scope")
+    if requests == "changes":
+        assert told == [refused]
+        return
+    assert told == [
+        ("s-1", "api-key", "publish /ws", "p", None, 400, "serialization_error"),
+        ("s-1", "api-key", "publish /ws", "p-2", None, 201, None),
+        ("s-1", "api-key", "ack /ws", "a", "mailer", 200, None),
+        ("s-1", "api-key", "subscribe /ws", "g", "mailer", 200, None),
+        refused,
+    ]
+    assert {(each["stream"], each["topic"]) for each in records} == {("sample-stream", "events")}
     assert SECRET not in (tmp_path / "audit.jsonl").read_text()
 
 

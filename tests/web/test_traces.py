@@ -144,3 +144,21 @@ async def test_what_a_socket_publishes_carries_the_trace_it_names(bridge: Bridge
     assert first["headers"] == CALLER
     assert second["headers"] == CALLER | {"kind": "x"}
     assert "headers" not in third
+
+
+async def test_a_problem_on_a_socket_names_the_trace_of_its_publication_or_else_of_the_socket(
+    bridge: BridgeApp,
+) -> None:
+    other = "a" * 32
+    async with open_socket(bridge.session, bridge.base, headers=CALLER) as client:
+        named = {"traceparent": f"00-{other}-00f067aa0ba902b7-01"}
+        place = {"stream": bridge.topic.stream, "topic": "none"}
+        at_once = await client.refused(op="publish", id="1", event={}, **named)
+        later = await client.refused(op="publish", id="2", event=user_event(), **place, **named)
+        without = await client.refused(op="publish", id="3", event=user_event(), **place)
+        unread = await client.refused("no operation")
+        subscribed = await client.refused(op="subscribe", id="4", permits=1, **place)
+    found = [each.get("trace_id") for each in (at_once, later, without, unread, subscribed)]
+    assert found == [other, other, TRACE, TRACE, TRACE]
+    async with open_socket(bridge.session, bridge.base) as client:
+        assert "trace_id" not in await client.refused("no operation")

@@ -23,6 +23,7 @@ from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.grants import give_back
 from bridge.web.server.requests import MESSAGE
 from bridge.web.sockets.answers import SUBPROTOCOL
+from bridge.web.sockets.audit import SocketAudit
 from bridge.web.sockets.session import Session, message_bytes_max
 from bridge.web.sockets.socket import Socket
 
@@ -51,15 +52,14 @@ async def socket(request: web.Request) -> web.StreamResponse:
         grant=Grant(rules.admission, request[EXCHANGE].client),
         message_bytes_max=message_bytes_max(services),
     )
+    exchange, trail = request[EXCHANGE], services.audit
     session = Session(
         services,
         rules,
         connection,
-        request_id=request[EXCHANGE].request_id,
-        client=request[EXCHANGE].client,
+        exchange=exchange,
         principal=partial(current_principal, request),
-        key_id=request[PRINCIPAL].key_id,
-        timeout_s=request[EXCHANGE].deadline.remaining_s(),
+        audit=None if trail is None else SocketAudit(trail, services, exchange, request[PRINCIPAL]),
     )
     with (
         services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[EXCHANGE].client),

@@ -1,13 +1,16 @@
 """Who did what, with which outcome (shell over `bridge.audit`)."""
 
 import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 
 from bridge.errors import AuditUnavailable
+from bridge.policy.access import Principal
 from bridge.policy.names import NAME_SCHEMA
-from bridge.web.keys import EXCHANGE, PRINCIPAL, Services
+from bridge.telemetry.trace_context import TraceContext
+from bridge.web.keys import EXCHANGE, PRINCIPAL, Exchange, Services
 from bridge.web.middleware.access_log import UNMATCHED, route_of
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
@@ -17,7 +20,7 @@ from bridge.web.server.json_answer import JsonAnswer
 _OF_MESSAGES: Final = ("/messages", "/messages/batch", "/tickets", "/receive", "/ack", "/nack", "/extend")
 _READING: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 #: The caller was not let in, or not to this.
-_REFUSED: Final = frozenset((401, 403))
+REFUSED: Final = frozenset((401, 403))
 _NAME: Final = re.compile(NAME_SCHEMA["pattern"])
 #: Parts of a path that name something; `partition` is a number.
 _NAMED: Final = ("stream", "topic", "group", "consumer", "partition")
@@ -26,6 +29,38 @@ _NAMED: Final = ("stream", "topic", "group", "consumer", "partition")
 def is_change(method: str, route: str) -> bool:
     """Whether a request changes streams, topics, stored offsets or groups."""
     return method not in _READING and route != UNMATCHED and not route.endswith(_OF_MESSAGES)
+
+
+def record_of(
+    exchange: Exchange,
+    principal: Principal | None,
+    *,
+    action: str,
+    named: Mapping[str, str | None],
+    made: str | None = None,
+    status: int,
+    error: str | None,
+    trace: TraceContext | None = None,
+) -> dict[str, Any]:
+    """The members of a record.
+
+    Args:
+        named: what the caller names, as it came, by its kind.
+        trace: None for that of the request.
+    """
+    trace = trace or exchange.trace
+    return {
+        "request_id": exchange.request_id,
+        "trace_id": trace and trace.trace_id,
+        "client": exchange.client,
+        "principal": None if principal is None else principal.name,
+        "key_id": None if principal is None else principal.key_id,
+        "action": action,
+        **{name: text for name, text in named.items() if text and _showable(name, text)},
+        "made": made,
+        "status": status,
+        "error": error,
+    }
 
 
 def audit(services: Services, _: Rules) -> Gate | None:
@@ -38,27 +73,21 @@ def audit(services: Services, _: Rules) -> Gate | None:
     def answered(request: web.Request, answer: web.StreamResponse) -> None:
         route, exchange = route_of(request), request[EXCHANGE]
         # Of an address that is locked out the refusals before that are told, and no flood of those after.
-        if not (all_of_them or answer.status in _REFUSED or is_change(request.method, route)):
+        if not (all_of_them or answer.status in REFUSED or is_change(request.method, route)):
             return
-        principal, trace = request.get(PRINCIPAL), exchange.trace
-        resource = {
-            name: text for name in _NAMED if (text := request.match_info.get(name)) and _showable(name, text)
-        }
+        named = {name: request.match_info.get(name) for name in _NAMED}
         if route.startswith("/messages"):
-            resource = {"stream": defaults.stream, "topic": defaults.topic}
+            named = {"stream": defaults.stream, "topic": defaults.topic}
         trail.write(
-            {
-                "request_id": exchange.request_id,
-                "trace_id": trace and trace.trace_id,
-                "client": exchange.client,
-                "principal": None if principal is None else principal.name,
-                "key_id": None if principal is None else principal.key_id,
-                "action": f"{request.method} {route}",
-                **resource,
-                "made": answer.location if isinstance(answer, JsonAnswer) else None,
-                "status": answer.status,
-                "error": exchange.error_code,
-            }
+            record_of(
+                exchange,
+                request.get(PRINCIPAL),
+                action=f"{request.method} {route}",
+                named=named,
+                made=answer.location if isinstance(answer, JsonAnswer) else None,
+                status=answer.status,
+                error=exchange.error_code,
+            )
         )
 
     return Gate(None, answered)

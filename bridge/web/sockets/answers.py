@@ -5,12 +5,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from bridge.errors import BridgeError
 from bridge.flow.following.batches import Gap
 from bridge.limits import WS_PERMITS_MAX, WS_PING_INTERVAL_S, WS_SUBSCRIPTIONS_MAX
 from bridge.messagelog import TopicRef
 from bridge.web.live.streams import EndReason
-from bridge.web.wire.problems import problem_object
 
 #: What both sides agree on before anything else; a change that breaks a client gets another number.
 SUBPROTOCOL: Final = "bridge.v1"
@@ -94,17 +92,9 @@ def acks_frame_json(operation_id: str | None, subscription: str, results: bytes)
     return _json("settled", id=operation_id, subscription=subscription)[:-1] + b"," + results[1:]
 
 
-def error_json(
-    error: BridgeError, *, request_id: str, operation_id: str | None = None, subscription: str | None = None
-) -> bytes:
-    """An operation was not done; the problem is that which HTTP would answer."""
-    more = {} if subscription is None else {"subscription": subscription}
-    return _json(
-        "error",
-        id=operation_id,
-        **more,
-        problem=problem_object(error, request_id=request_id, instance=INSTANCE),
-    )
+def error_json(problem: Mapping[str, object], *, operation_id: str | None) -> bytes:
+    """An operation was not done; *problem* is that which HTTP would answer."""
+    return _json("error", id=operation_id, problem=problem)
 
 
 def pong_json(operation_id: str | None) -> bytes:

@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final, NamedTuple, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -20,6 +20,8 @@ from bridge.limits import (
     LIVE_EVENT_TYPES_MAX,
     WS_PERMITS_MAX,
 )
+from bridge.messagelog import TopicRef
+from bridge.telemetry.trace_context import TraceContext
 from bridge.web.wire.envelopes import decode_envelope
 
 #: Chosen by the client and told back to it, so that nothing but these characters is ever repeated.
@@ -142,6 +144,39 @@ class Ping(_Operation, frozen=True):
 
 Acknowledgement: TypeAlias = Ack | Nack | Extend
 SocketOperation: TypeAlias = Subscribe | Unsubscribe | Permit | Publish | Acknowledgement | Ping
+
+
+class OperationContext(NamedTuple):
+    """What is told of an operation beside its outcome.
+
+    Attributes:
+        name: as its `op` says; None of a message that is none.
+        id: that the client gave it.
+        topic: that it is about, as the client names it.
+        trace: it belongs to; None for that of the socket.
+    """
+
+    name: str | None = None
+    id: str | None = None
+    topic: TopicRef | None = None
+    group: str | None = None
+    trace: TraceContext | None = None
+
+
+def context_of(
+    operation: SocketOperation, of_subscription: OperationContext | None, default_topic: TopicRef
+) -> OperationContext:
+    """What is told of *operation*; *of_subscription* is that of the subscription it names, None where there is none."""
+    name = type(operation).__name__.lower()
+    if isinstance(operation, Publish | Subscribe):
+        stream, topic = operation.stream, operation.topic
+        named = default_topic if stream is None or topic is None else TopicRef(stream, topic)
+        return OperationContext(
+            name, operation.id, named, operation.group if isinstance(operation, Subscribe) else None
+        )
+    if of_subscription is None:
+        return OperationContext(name, operation.id)
+    return OperationContext(name, operation.id, of_subscription.topic, of_subscription.group)
 
 
 class _WithId(msgspec.Struct):

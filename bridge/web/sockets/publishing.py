@@ -33,7 +33,7 @@ from bridge.policy.names import check_name
 from bridge.telemetry.logs import REQUEST_SCOPE
 from bridge.telemetry.trace_context import TraceContext, headers_with, trace_context
 from bridge.telemetry.tracing import PublicationSpan, Tracing
-from bridge.web.sockets.operations import Publish, Subscribe, base64_payload
+from bridge.web.sockets.operations import OperationContext, Publish, Subscribe, base64_payload
 from bridge.web.wire.bulk import message_headers
 from bridge.web.wire.problems import row_of
 from bridge.web.wire.submissions import placement_of, read_message
@@ -66,6 +66,10 @@ class TracedPublication(NamedTuple):
             self.span.end(row_of(type(error)).status, error.code)
 
 
+#: Of what is no publication.
+UNTRACED: Final = TracedPublication()
+
+
 class Publication(NamedTuple):
     """One message on its way.
 
@@ -87,6 +91,11 @@ class Publication(NamedTuple):
     accepted_us: int
     deadline: Deadline
     traced: TracedPublication
+
+    @property
+    def context(self) -> OperationContext:
+        """What is told of it."""
+        return OperationContext("publish", self.operation_id, self.topic, None, self.traced.trace)
 
 
 OnAnswer: TypeAlias = Callable[[Publication, Receipt | BridgeError], None]

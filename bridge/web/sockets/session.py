@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import structlog
 
@@ -15,35 +15,30 @@ from bridge.errors import (
     InternalError,
     NotFound,
     Outcome,
-    RateLimited,
-    RequestError,
 )
 from bridge.limits import (
     LIVE_RETRY_MS_MAX,
     LIVE_RETRY_MS_MIN,
     WS_CALLS_MAX,
-    WS_FAULTS_BURST,
     WS_MESSAGE_BYTES_MAX,
     WS_SUBSCRIPTIONS_MAX,
 )
 from bridge.messagelog import Receipt, TopicRef
 from bridge.policy.access import Principal, Scope
 from bridge.policy.client_address import limit_key
-from bridge.policy.rate_limits import take
 from bridge.web.handlers.access import require_topic
 from bridge.web.handlers.path_params import refuse_own
-from bridge.web.keys import Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.live.streams import EndReason, LiveKind, reason_of
 from bridge.web.rules import Rules
 from bridge.web.sockets.answers import (
-    INSTANCE,
     bye_json,
     ended_json,
-    error_json,
     hello_json,
     pong_json,
     receipt_frame_json,
 )
+from bridge.web.sockets.audit import SocketAudit
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.groups import GroupSubscription
 from bridge.web.sockets.limits import SocketLimits
@@ -52,18 +47,23 @@ from bridge.web.sockets.operations import (
     Acknowledgement,
     Extend,
     Nack,
+    OperationContext,
     Permit,
     Ping,
     Publish,
     SocketOperation,
     Subscribe,
     Unsubscribe,
+    context_of,
     decode_operation,
     operation_id,
 )
+from bridge.web.sockets.outcomes import Outcomes
 from bridge.web.sockets.publishing import (
+    UNTRACED,
     Publication,
     Publisher,
+    TracedPublication,
     publication_of,
     topic_of,
     traced_publication,
@@ -72,19 +72,15 @@ from bridge.web.sockets.socket import Socket
 from bridge.web.sockets.subscriptions import TopicSubscription
 from bridge.web.wire.answers import receipt_json
 from bridge.web.wire.bulk import raw_receipt_json
-from bridge.web.wire.problems import problem_object, row_of
 
 Subscription: TypeAlias = TopicSubscription | GroupSubscription
 
 _log = structlog.get_logger("bridge.web")
-_SERVER_ERROR: Final = 500
-_FAULTS_PER_S: Final = 1
-# After a refusal by the rate limit the next message is looked at when it may pass, but no later than this.
-_REST_S_MAX: Final = 1.0
 
 
 class _Running(NamedTuple):
     subscription: Subscription
+    context: OperationContext
     task: asyncio.Task[None]
 
 
@@ -93,11 +89,10 @@ class Session:
     One socket from its first message to its last.
 
     Args:
-        request_id: of the request that became the socket; every problem names it.
-        client: whose requests are counted.
+        exchange: of the request that became the socket. Every problem names its id, its client's and key's limits hold, and what
+            is left of its time each operation has.
         principal: gives who is behind it now, and what they may; asked at each operation.
-        key_id: of the key that it was opened with, whose own limits hold too; None for none.
-        timeout_s: for each operation, as for a request.
+        audit: None where nothing is written down.
     """
 
     def __init__(
@@ -106,28 +101,24 @@ class Session:
         rules: Rules,
         socket: Socket,
         *,
-        request_id: str,
-        client: str,
+        exchange: Exchange,
         principal: Callable[[], Principal],
-        key_id: str | None,
-        timeout_s: float,
+        audit: SocketAudit | None,
     ) -> None:
         self._services = services
         self._socket = socket
-        self._request_id = request_id
-        self._limit_key = limit_key(client)
+        self._exchange = exchange
+        self._outcomes = Outcomes(socket, exchange, audit, services.clock)
+        self._limit_key = limit_key(exchange.client)
         self._principal = principal
-        self._limits = SocketLimits(services, rules, self._limit_key, key_id)
-        self._timeout_s = timeout_s
-        self._default_topic = TopicRef(services.log_config.stream, services.log_config.topic)
+        self._limits = SocketLimits(services, rules, self._limit_key, exchange.key_id)
+        self._timeout_s = exchange.deadline.remaining_s()
         self._publisher = Publisher(services.log, services.appender, services.publications, self._answer)
         self._subscriptions: dict[str, _Running] = {}
         self._calls: set[asyncio.Task[None]] = set()
         # What may have made room for the next message.
         self._stirred = asyncio.Event()
         socket.on_room = self._stirred.set
-        self._faults_full_at_s = services.clock.monotonic_s()
-        self._rest_s = 0.0
         self._leaving = self._parted = False
         self._end_reason = EndReason.SHUTDOWN
 
@@ -145,13 +136,15 @@ class Session:
     async def run(self) -> None:
         """Until the client leaves, breaks the rules, or `leave`; then everything accepted is answered, and the socket closed."""
         socket = self._socket
-        socket.send(hello_json(self._request_id, message_bytes_max=message_bytes_max(self._services)))
+        socket.send(
+            hello_json(self._exchange.request_id, message_bytes_max=message_bytes_max(self._services))
+        )
         try:
             while (message := await socket.receive()) is not None:
                 await self._take(message)
-                if self._rest_s:
-                    await asyncio.sleep(self._rest_s)
-                    self._rest_s = 0.0
+                if self._outcomes.rest_s:
+                    await asyncio.sleep(self._outcomes.rest_s)
+                    self._outcomes.rest_s = 0.0
                 await self._room()
             self._part()
             await self._publisher.finish()
@@ -202,21 +195,31 @@ class Session:
     # --- operations -------------------------------------------------------------------------------------------
 
     async def _take(self, message: bytes) -> None:
-        named: str | None = None
+        operation: SocketOperation | None = None
+        traced = UNTRACED
         try:
             operation = decode_operation(message)
-            named = operation.id
+            if isinstance(operation, Publish):
+                traced = traced_publication(operation, self._services.tracing)
             if (later := self._limits.take(operation, len(message))) is not None:
                 await later
-            self._do(operation)
+            self._do(operation, traced)
         except BridgeError as error:
-            self._refuse(error, named or operation_id(message))
+            traced.end(error)
+            if operation is None:
+                self._outcomes.refused(error, OperationContext(id=operation_id(message)))
+            else:
+                self._outcomes.refused(error, self._context_of(operation)._replace(trace=traced.trace))
         self._note_use()
 
-    def _do(self, operation: SocketOperation) -> None:
+    def _context_of(self, operation: SocketOperation) -> OperationContext:
+        named = self._subscriptions.get(getattr(operation, "subscription", ""))
+        return context_of(operation, named and named.context, self._services.default_topic)
+
+    def _do(self, operation: SocketOperation, traced: TracedPublication) -> None:
         match operation:
             case Publish():
-                self._publish(operation)
+                self._publish(operation, traced)
             case Permit():
                 subscription = self._named(operation.subscription)
                 require_topic(self._principal(), Scope.CONSUME, subscription.topic)
@@ -235,16 +238,11 @@ class Session:
             case Ack() | Nack() | Extend():
                 self._acknowledge(operation)
 
-    def _publish(self, asked: Publish) -> None:
-        traced = traced_publication(asked, self._services.tracing)
-        try:
-            now_us, topic = self._services.clock.now_us(), self._topic_of(asked, Scope.PRODUCE)
-            publication = publication_of(
-                asked, topic, accepted_us=now_us, deadline=self._deadline(), traced=traced
-            )
-        except BridgeError as error:
-            traced.end(error)
-            raise
+    def _publish(self, asked: Publish, traced: TracedPublication) -> None:
+        now_us, topic = self._services.clock.now_us(), self._topic_of(asked, Scope.PRODUCE)
+        publication = publication_of(
+            asked, topic, accepted_us=now_us, deadline=self._deadline(), traced=traced
+        )
         self._publisher.publish(publication)
 
     def _subscribe(self, asked: Subscribe) -> None:
@@ -264,11 +262,12 @@ class Session:
             subscription = GroupSubscription(
                 self._services, self._socket, asked, topic, asked.group, timeout_s=self._timeout_s
             )
-        task = asyncio.create_task(self._follow(asked.id, subscription), name="subscription")
-        self._subscriptions[asked.id] = _Running(subscription, task)
+        context = self._context_of(asked)
+        task = asyncio.create_task(self._follow(context, subscription), name="subscription")
+        self._subscriptions[asked.id] = _Running(subscription, context, task)
 
     def _topic_of(self, asked: Publish | Subscribe, scope: Scope) -> TopicRef:
-        topic = topic_of(asked, self._default_topic)
+        topic = topic_of(asked, self._services.default_topic)
         refuse_own(self._services, topic.stream, path="$.stream")
         require_topic(self._principal(), scope, topic)
         return topic
@@ -284,13 +283,15 @@ class Session:
         self._call(self._acknowledged(asked, subscription))
 
     async def _acknowledged(self, asked: Acknowledgement, subscription: GroupSubscription) -> None:
+        context = self._context_of(asked)
         try:
             self._socket.send(await subscription.acknowledge(asked))
+            self._outcomes.done(context)
         except BridgeError as error:
-            self._refuse(error, asked.id)
+            self._outcomes.refused(error, context)
         except Exception:  # noqa: BLE001 (the client must hear of it, and the socket goes on)
             _log.exception("settlement_failed")
-            self._tell(InternalError(outcome=Outcome.UNKNOWN), asked.id)
+            self._outcomes.failed(InternalError(outcome=Outcome.UNKNOWN), context)
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work, name="socket call")
@@ -302,24 +303,27 @@ class Session:
         self._stirred.set()
         self._note_use()
 
-    async def _follow(self, name: str, subscription: Subscription) -> None:
+    async def _follow(self, context: OperationContext, subscription: Subscription) -> None:
         try:
             with self._services.live_streams.joined(_nothing, LiveKind.SUBSCRIPTION, client=self._limit_key):
                 await subscription.run()
         except BridgeError as error:
-            self._failed(name, subscription, error)
+            self._failed(context, subscription, error)
         except Exception:  # noqa: BLE001 (the client must hear of it, and the other subscriptions go on)
             _log.exception("subscription_failed")
-            self._failed(name, subscription, InternalError())
+            self._failed(context, subscription, InternalError())
+        finally:
+            if subscription.begun:
+                self._outcomes.done(context)
 
-    def _failed(self, name: str, subscription: Subscription, error: BridgeError) -> None:
+    def _failed(self, context: OperationContext, subscription: Subscription, error: BridgeError) -> None:
         """It could not begin, or can give no more."""
-        self._subscriptions.pop(name, None)
+        self._subscriptions.pop(context.id or "", None)
         self._note_use()
         if not subscription.begun:
-            self._refuse(error, name)
+            self._outcomes.refused(error, context)
             return
-        problem = problem_object(error, request_id=self._request_id, instance=INSTANCE)
+        problem = self._outcomes.problem_of(error, context)
         self._socket.send(ended_json(subscription.left, reason=reason_of(error), problem=problem))
 
     def _named(self, name: str) -> Subscription:
@@ -343,8 +347,9 @@ class Session:
     def _answer(self, publication: Publication, answer: Receipt | BridgeError) -> None:
         self._stirred.set()
         if isinstance(answer, BridgeError):
-            self._tell(answer, publication.operation_id)
+            self._outcomes.failed(answer, publication.context)
         else:
+            self._outcomes.done(publication.context)
             tell = receipt_json if publication.is_event else raw_receipt_json
             receipt = tell(publication.message_id, publication.topic, answer, publication.accepted_us)
             self._socket.send(receipt_frame_json(publication.operation_id, receipt))
@@ -353,26 +358,6 @@ class Session:
                     publication.messages, size_bytes=len(publication.messages.payloads[0])
                 )
         self._note_use()
-
-    def _refuse(self, error: BridgeError, named: str | None) -> None:
-        """Tell a fault of the client's, and close when there are too many."""
-        self._tell(error, named)
-        if isinstance(error, RateLimited):
-            self._rest_s = min(error.retry_after_ms / 1000, _REST_S_MAX)
-        elif isinstance(error, RequestError):
-            self._faults_full_at_s, verdict = take(
-                self._faults_full_at_s,
-                self._services.clock.monotonic_s(),
-                interval_s=1 / _FAULTS_PER_S,
-                burst=WS_FAULTS_BURST,
-            )
-            if not verdict.allowed:
-                self._socket.close(CloseCode.POLICY, "too many faults")
-
-    def _tell(self, error: BridgeError, named: str | None) -> None:
-        if row_of(type(error)).status == _SERVER_ERROR:
-            _log.error("operation_failed", code=error.code, exc_info=error)
-        self._socket.send(error_json(error, request_id=self._request_id, operation_id=named))
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self._timeout_s, self._services.clock)

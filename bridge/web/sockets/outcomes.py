@@ -1,0 +1,81 @@
+"""How the operations of one socket ended (shell): told to its client where they failed, and noted for the audit log."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from bridge.clock import Clock
+from bridge.errors import BridgeError, RateLimited, RequestError
+from bridge.limits import WS_FAULTS_BURST
+from bridge.policy.rate_limits import take
+from bridge.web.keys import Exchange
+from bridge.web.sockets.answers import INSTANCE, error_json
+from bridge.web.sockets.audit import SocketAudit
+from bridge.web.sockets.framing import CloseCode
+from bridge.web.sockets.operations import OperationContext
+from bridge.web.sockets.socket import Socket
+from bridge.web.wire.problems import problem_object, row_of
+
+_log = structlog.get_logger("bridge.web")
+_SERVER_ERROR: Final = 500
+_FAULTS_PER_S: Final = 1
+# After a refusal by the rate limit the next message is looked at when it may pass, but no later than this.
+_REST_S_MAX: Final = 1.0
+
+
+class Outcomes:
+    """
+    Args:
+        exchange: of the request that became the socket.
+        audit: None where nothing is written down.
+
+    Attributes:
+        rest_s: for so long the next message has to wait; who has waited sets it to 0.
+    """
+
+    def __init__(self, socket: Socket, exchange: Exchange, audit: SocketAudit | None, clock: Clock) -> None:
+        self._socket = socket
+        self._exchange = exchange
+        self._audit = audit
+        self._clock = clock
+        self._faults_full_at_s = clock.monotonic_s()
+        self.rest_s = 0.0
+
+    def done(self, context: OperationContext) -> None:
+        """What was asked is done; its answer is somebody else's."""
+        if self._audit is not None:
+            self._audit.note(context)
+
+    def refused(self, error: BridgeError, context: OperationContext) -> None:
+        """A fault of the client's; too many of them close the socket."""
+        self.failed(error, context)
+        if isinstance(error, RateLimited):
+            self.rest_s = min(error.retry_after_ms / 1000, _REST_S_MAX)
+        elif isinstance(error, RequestError):
+            self._faults_full_at_s, verdict = take(
+                self._faults_full_at_s,
+                self._clock.monotonic_s(),
+                interval_s=1 / _FAULTS_PER_S,
+                burst=WS_FAULTS_BURST,
+            )
+            if not verdict.allowed:
+                self._socket.close(CloseCode.POLICY, "too many faults")
+
+    def failed(self, error: BridgeError, context: OperationContext) -> None:
+        """It was not done, or nobody knows."""
+        if self._audit is not None:
+            self._audit.note(context, error)
+        if row_of(type(error)).status == _SERVER_ERROR:
+            _log.error("operation_failed", code=error.code, exc_info=error)
+        self._socket.send(error_json(self.problem_of(error, context), operation_id=context.id))
+
+    def problem_of(self, error: BridgeError, context: OperationContext) -> Mapping[str, object]:
+        """What HTTP would answer: of the operation's own trace where it has one, else of the socket's."""
+        trace = context.trace or self._exchange.trace
+        return problem_object(
+            error,
+            request_id=self._exchange.request_id,
+            instance=INSTANCE,
+            trace_id=None if trace is None else trace.trace_id,
+        )
