@@ -142,12 +142,6 @@ class NewRecords(Columns[NewMessage]):
             events=set(map(type, messages)) == {NewEvent},
         )
 
-    def under(self, headers: Headers) -> "NewRecords":
-        """The same messages, each with *headers*; they must have none yet."""
-        return NewRecords(
-            self.payloads, self.ids, dict.fromkeys(range(len(self.payloads)), headers), events=self.events
-        )
-
     @classmethod
     def unnamed(cls, payloads: list[bytes], headers: Headers) -> "NewRecords":
         """Messages under random ids, each with all of *headers*."""

@@ -60,7 +60,12 @@ def headers_with(trace: TraceContext | None, named: Mapping[str, V]) -> Mapping[
     """
     if trace is None or TRACEPARENT in named:
         return named
-    return {**{name: value for name, value in named.items() if name != TRACESTATE}, **trace.headers()}
+    headers = trace.headers()
+    return (
+        {**{name: value for name, value in named.items() if name != TRACESTATE}, **headers}
+        if named
+        else headers
+    )
 
 
 def trace_context(parents: Sequence[str], states: Sequence[str]) -> TraceContext | None:

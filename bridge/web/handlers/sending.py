@@ -3,8 +3,9 @@
 from aiohttp import hdrs, web
 
 from bridge.errors import Outcome, UnsupportedMediaType
-from bridge.messagelog import NewRecords
+from bridge.messagelog import NO_HEADERS
 from bridge.policy.body_kinds import BodyKind, body_kind
+from bridge.telemetry.trace_context import headers_with
 from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
@@ -33,15 +34,16 @@ async def send(request: web.Request) -> web.StreamResponse:
         )
     refuse_query(request)
     body = await read_any(request)
-    deadline = request[EXCHANGE].deadline
-    submission = plain_message(body)
+    exchange = request[EXCHANGE]
+    deadline, headers = exchange.deadline, headers_with(exchange.trace, NO_HEADERS)
+    submission = plain_message(body, headers)
     if submission is None:
         # What takes long to check is checked in turns with other requests.
-        submission = await in_turns(message_steps(body), deadline=deadline, outcome=Outcome.NOT_WRITTEN)
-    receipt = await services.appender.append(
-        topic, submission.placement, _traced(request, submission.messages), deadline=deadline
-    )
-    services.pages.forms.note_events(submission.messages, size_bytes=len(body))
+        steps = message_steps(body, headers)
+        submission = await in_turns(steps, deadline=deadline, outcome=Outcome.NOT_WRITTEN)
+    messages = submission.messages
+    receipt = await services.appender.append(topic, submission.placement, messages, deadline=deadline)
+    services.pages.forms.note_events(messages.payloads, size_bytes=len(body))
     return created(receipt_json(submission.event_ids[0], topic, receipt, accepted_us))
 
 
@@ -53,22 +55,14 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
     refuse_query(request)
     check_json_type(request)
     body = await read_any(request)
-    submission = await in_turns(
-        batch_steps(body, messages_max=services.http.batch_messages_max),
-        deadline=request[EXCHANGE].deadline,
-        outcome=Outcome.NOT_WRITTEN,
+    exchange = request[EXCHANGE]
+    steps = batch_steps(
+        body, headers_with(exchange.trace, NO_HEADERS), messages_max=services.http.batch_messages_max
     )
+    submission = await in_turns(steps, deadline=exchange.deadline, outcome=Outcome.NOT_WRITTEN)
+    messages = submission.messages
     receipt = await services.appender.append(
-        topic,
-        submission.placement,
-        _traced(request, submission.messages),
-        deadline=request[EXCHANGE].deadline,
+        topic, submission.placement, messages, deadline=exchange.deadline
     )
-    services.pages.forms.note_events(submission.messages, size_bytes=len(body))
+    services.pages.forms.note_events(messages.payloads, size_bytes=len(body))
     return created(batch_json(submission.event_ids, topic, receipt, accepted_us))
-
-
-def _traced(request: web.Request, messages: NewRecords) -> NewRecords:
-    """*messages* with the trace that they come from, so that who reads them goes on with it."""
-    trace = request[EXCHANGE].trace
-    return messages if trace is None else messages.under(trace.headers())

@@ -16,6 +16,7 @@ from bridge.clock import Deadline
 from bridge.errors import BadRequest, BridgeError, InternalError, Outcome, PartitionNotFound, RequestError
 from bridge.limits import WS_PUBLISH_BYTES_MAX, WS_PUBLISHES_MAX, WS_PUBLISHES_OF_ALL_MAX
 from bridge.messagelog import (
+    NO_HEADERS,
     Appender,
     Balanced,
     ByKey,
@@ -256,9 +257,9 @@ def publication_of(
     placement, trace = _placement(asked), traced.trace
     if asked.event is not UNSET:
         # As the body of a POST, whose paths are then right here as well.
-        submission = read_message(b'{"event":%b}' % bytes(asked.event))
+        body = b'{"event":%b}' % bytes(asked.event)
+        submission = read_message(body, headers_with(trace, NO_HEADERS))
         message_id, messages = submission.event_ids[0], submission.messages
-        messages = messages if trace is None else messages.under(trace.headers())
     else:
         made = uuid.uuid4()
         message_id = str(made)

@@ -354,9 +354,8 @@ class Session:
             receipt = tell(publication.message_id, publication.topic, answer, publication.accepted_us)
             self._socket.send(receipt_frame_json(publication.operation_id, receipt))
             if publication.is_event:
-                self._services.pages.forms.note_events(
-                    publication.messages, size_bytes=len(publication.messages.payloads[0])
-                )
+                payloads = publication.messages.payloads
+                self._services.pages.forms.note_events(payloads, size_bytes=len(payloads[0]))
         self._note_use()
 
     def _deadline(self) -> Deadline:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import repeat
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 import orjson
@@ -26,7 +26,10 @@ _Count: TypeAlias = Annotated[int, Meta(ge=0)]
 _Id: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 
 
-class EventReceipt(msgspec.Struct):
+_ENCODER: Final = msgspec.json.Encoder()
+
+
+class EventReceipt(msgspec.Struct, gc=False):
     """One event, stored."""
 
     success: bool
@@ -153,8 +156,18 @@ def ticket_json(ticket: str) -> bytes:
 
 def receipt_json(event_id: str, topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
     """The answer to one message: what is stored where, and what the acknowledgement means."""
-    offset = "null" if receipt.offset is None else receipt.offset
-    return f'{_receipt_head(topic, receipt, accepted_us)}{event_id}","offset":{offset}}}'.encode()
+    return _ENCODER.encode(
+        EventReceipt(
+            True,
+            topic.stream,
+            topic.topic,
+            rfc3339(accepted_us),
+            receipt.partition_id,
+            receipt.durability,
+            event_id,
+            receipt.offset,
+        )
+    )
 
 
 def batch_json(event_ids: Sequence[str], topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:

@@ -11,7 +11,7 @@ import msgspec
 from bridge.errors import SerializationError
 from bridge.events import Steps, is_event_steps, is_well_formed, json_steps, known_ids, result_of
 from bridge.limits import JSON_STEP_BYTES, KNOWN_PAYLOAD_OVERHEAD_BYTES, KNOWN_PAYLOADS_BYTES_MAX
-from bridge.messagelog import ID_BYTES, NewMessage, NewRecords, Records
+from bridge.messagelog import ID_BYTES, Records
 
 # Below, each is looked at by itself.
 _SPLIT_MIN: Final = 8
@@ -84,10 +84,10 @@ class PayloadForms:
         self._young: dict[bytes, Form] = {}
         self._young_bytes = 0
         self._older: dict[bytes, Form] = {}
-        self._noted: deque[tuple[Sequence[NewMessage], int]] = deque()
+        self._noted: deque[tuple[Sequence[bytes], int]] = deque()
         self._noted_bytes = 0
 
-    def note_events(self, messages: Sequence[NewMessage], *, size_bytes: int) -> None:
+    def note_events(self, payloads: Sequence[bytes], *, size_bytes: int) -> None:
         """
         These were checked at the door and are events in every respect.
 
@@ -96,8 +96,8 @@ class PayloadForms:
         Args:
             size_bytes: of all payloads together, or of the body they came in.
         """
-        size_bytes += len(messages) * KNOWN_PAYLOAD_OVERHEAD_BYTES
-        self._noted.append((messages, size_bytes))
+        size_bytes += len(payloads) * KNOWN_PAYLOAD_OVERHEAD_BYTES
+        self._noted.append((payloads, size_bytes))
         self._noted_bytes += size_bytes
         while self._noted_bytes > self._bytes_max:
             self._noted_bytes -= self._noted.popleft()[1]
@@ -156,10 +156,10 @@ class PayloadForms:
         taken = 0
         # The newest first: they are what is read.
         while self._noted and taken < _NOTED_PER_CALL:
-            messages, size_bytes = self._noted.pop()
+            payloads, size_bytes = self._noted.pop()
             self._noted_bytes -= size_bytes
-            taken += len(messages)
-            self._young.update(dict.fromkeys(NewRecords.of(messages).payloads, Form.EVENT))
+            taken += len(payloads)
+            self._young.update(dict.fromkeys(payloads, Form.EVENT))
             self._grown(size_bytes)
 
     def _grown(self, size_bytes: int) -> None:

@@ -26,7 +26,8 @@ from bridge.limits import (
     MESSAGE_PAYLOAD_BYTES_MAX,
     PARTITION_KEY_BYTES_MAX,
 )
-from bridge.messagelog import Balanced, ByKey, NewRecords, Placement
+from bridge.messagelog import NO_HEADERS, Balanced, ByKey, Headers, NewRecords, Placement
+from bridge.messagelog.records import NO_HEADERS_AT_ALL
 from bridge.web.wire.envelopes import outline_steps
 from bridge.web.wire.payload_forms import fitting
 
@@ -88,27 +89,28 @@ _LEVELS_AROUND_EVENT: Final = 1
 _LEVELS_AROUND_EVENTS: Final = 2
 
 
-def read_message(body: bytes) -> Submission:
+def read_message(body: bytes, headers: Headers = NO_HEADERS) -> Submission:
     """`plain_message`, else `message_steps` in one go."""
-    return plain_message(body) or result_of(message_steps(body))
+    return plain_message(body, headers) or result_of(message_steps(body, headers))
 
 
-def plain_message(body: bytes) -> Submission | None:
+def plain_message(body: bytes, headers: Headers = NO_HEADERS) -> Submission | None:
     """What `message_steps` gives, where it is plain to see that each of its checks passes; None says nothing."""
     message = whole_value(body, _MESSAGE) if len(body) <= JSON_FAST_BYTES_MAX else None
     ids = None if message is None else sure_id(message.event)
     if ids is None:
         return None
     outline = _MESSAGE_OUTLINE.decode(body)
-    return _one_event(bytes(outline.event), ids, _placement(outline.partition_key))
+    return _one_event(bytes(outline.event), ids, _placement(outline.partition_key), headers)
 
 
-def message_steps(body: bytes) -> Steps[Submission]:
+def message_steps(body: bytes, headers: Headers = NO_HEADERS) -> Steps[Submission]:
     """
     What `POST /messages` asks to store.
 
     Args:
         body: `{"event": Event, "partition_key"?: 1..255 bytes of UTF-8}`.
+        headers: of the message.
 
     Raises:
         SerializationError: if it is no such JSON; `path` says where.
@@ -119,20 +121,22 @@ def message_steps(body: bytes) -> Steps[Submission]:
     if len(payload) > JSON_STEP_BYTES:
         yield
     event_id = yield from event_steps(payload, at="$.event", levels_around=_LEVELS_AROUND_EVENT)
-    return _one_event(payload, EventIds([str(event_id)], event_id.bytes), placement)
+    return _one_event(payload, EventIds([str(event_id)], event_id.bytes), placement, headers)
 
 
-def _one_event(payload: bytes, ids: EventIds, placement: Placement) -> Submission:
+def _one_event(payload: bytes, ids: EventIds, placement: Placement, headers: Headers) -> Submission:
     _check_size(payload, "$.event")
-    return Submission(ids.texts, NewRecords([payload], ids.packed, events=True), placement)
+    by_index = {0: headers} if headers else NO_HEADERS_AT_ALL
+    return Submission(ids.texts, NewRecords([payload], ids.packed, by_index, events=True), placement)
 
 
-def batch_steps(body: bytes, *, messages_max: int) -> Steps[Submission]:
+def batch_steps(body: bytes, headers: Headers = NO_HEADERS, *, messages_max: int) -> Steps[Submission]:
     """
     What `POST /messages/batch` asks to store; every event is checked before anything is returned.
 
     Args:
         body: `{"events": [Event, ...], "partition_key"?: 1..255 bytes of UTF-8}`.
+        headers: of each message.
         messages_max: most events taken, 1 or more.
 
     Raises:
@@ -155,7 +159,8 @@ def batch_steps(body: bytes, *, messages_max: int) -> Steps[Submission]:
     elif len(body) > MESSAGE_PAYLOAD_BYTES_MAX:
         for index, payload in enumerate(payloads):
             _check_size(payload, f"$.events[{index}]")
-    return Submission(ids.texts, NewRecords(payloads, ids.packed, events=True), placement)
+    by_index = dict.fromkeys(range(len(payloads)), headers) if headers else NO_HEADERS_AT_ALL
+    return Submission(ids.texts, NewRecords(payloads, ids.packed, by_index, events=True), placement)
 
 
 def _refuse_ten_million_numbers(body: bytes, messages_max: int) -> Steps[None]:

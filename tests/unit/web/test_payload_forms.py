@@ -6,7 +6,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.events import is_event, known_ids
-from bridge.messagelog import NewMessage
 from bridge.web.wire.payload_forms import Form, PayloadForms, form_of
 from tests.support.events import generic_event, order_event, user_event
 
@@ -68,7 +67,7 @@ def test_many_plain_events_are_seen_to_be_events_at_once() -> None:
 def test_what_was_checked_at_the_door_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
     forms = PayloadForms()
     payloads = [_stored(user_event()) for _ in range(5)]
-    forms.note_events([NewMessage(payload=payload) for payload in payloads], size_bytes=2000)
+    forms.note_events(payloads, size_bytes=2000)
 
     def fail(_: object) -> None:
         raise AssertionError
@@ -82,7 +81,7 @@ def test_what_is_remembered_is_bounded() -> None:
     forms = PayloadForms(60_000)
     for number in range(2_000):
         payload = b"%09d" % number * 10
-        forms.note_events([NewMessage(payload=payload)], size_bytes=90)
+        forms.note_events([payload], size_bytes=90)
         forms.forms_of([b"%d" % number])
     held = forms._young | forms._older
     assert 0 < len(held) * 160 < 60_000
@@ -92,7 +91,7 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_what_is_noted_and_never_read_is_bounded() -> None:
     forms = PayloadForms(60_000)
     for _ in range(1_000):
-        forms.note_events([NewMessage(payload=b"x" * 1000)], size_bytes=1000)
+        forms.note_events([b"x" * 1000], size_bytes=1000)
     assert len(forms._noted) < 20
 
 
