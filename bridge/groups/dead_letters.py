@@ -1,29 +1,20 @@
 """Where messages go that nobody could process, and as what (pure)."""
 
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Final
 
-from bridge import limits
+from bridge.dead_letter_names import dead_letter_name
 from bridge.errors import BadRequest
 from bridge.groups.records import GroupRef
 from bridge.messagelog import HeaderValue, Message, NewMessage, TopicRef, check_append
 
-_SUFFIX: Final = ".dlq"
-# What is kept of each name where both together are too long, so that an operator still knows them.
-_PART_CHARS: Final = 100
 # No log takes an empty payload, which other clients of Iggy may have written.
 _EMPTY: Final = b"\n"
 
 
 def dead_letter_topic(ref: GroupRef) -> TopicRef:
-    """`<topic>.<group>.dlq` in the same stream; parts of the names and a digest of them where that is too long."""
-    name = f"{ref.topic}.{ref.group}{_SUFFIX}"
-    if len(name) > limits.NAME_CHARS_MAX:
-        digest = blake2b("\0".join(ref).encode(), digest_size=8).hexdigest()
-        parts = (each[:_PART_CHARS].rstrip("._-") for each in (ref.topic, ref.group))
-        name = ".".join((*parts, digest)) + _SUFFIX
-    return TopicRef(ref.stream, name)
+    """In the same stream."""
+    return TopicRef(ref.stream, dead_letter_name(*ref))
 
 
 def dead_letter(ref: GroupRef, partition_id: int, message: Message, *, deliveries: int) -> NewMessage:

@@ -108,11 +108,14 @@ def test_the_letters_of_a_group_with_a_very_long_name_are_found(cli: Cli, topic:
     assert told in [each["name"] for each in cli.json("topics", "ls", stream)]
 
 
-def test_letters_outlive_their_group(cli: Cli, topic: str, port: int) -> None:
+@pytest.mark.parametrize("group", ["workers", f"g{'1' * 190}"])
+def test_letters_outlive_their_group(cli: Cli, topic: str, port: int, group: str) -> None:
+    topic += "2" * (250 - len(topic))
+    assert cli("topics", "add", topic).returncode == 0
     cli.json("pub", "-t", topic, "lost")
-    give_up(port, topic, "workers", 1)
-    assert cli("groups", "rm", topic, "workers", "-y").returncode == 0
-    assert len(cli.json("groups", "dlq", "ls", topic, "workers")) == 1
+    give_up(port, topic, group, 1)
+    assert cli("groups", "rm", topic, group, "-y").returncode == 0
+    assert len(cli.json("groups", "dlq", "ls", topic, group)) == 1
 
 
 def test_a_redrive_that_was_cut_before_it_settled_sends_nothing_twice(

@@ -19,6 +19,7 @@ from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.rendering import Column
 from bridge.cli.remote.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
+from bridge.dead_letter_names import dead_letter_name
 
 if TYPE_CHECKING:
     from bridge.cli.remote.sending import Outgoing
@@ -140,9 +141,9 @@ def _outgoing(letter: SeenMessage) -> "Outgoing":
 
 
 async def _letters_of(call: Call, topic: str, group: str) -> str:
-    """The dead-letter topic, as the bridge says; else, where the group was removed since, as they are mostly named."""
+    """The dead-letter topic, as the bridge says; else, where the group was removed since, as it was named."""
     stream, name = split_topic(topic)
-    mostly = f"{name}.{group}.dlq"
+    named = dead_letter_name(stream, name, group)
     try:
         path = f"{topic_path(topic)}{path_of('groups', group)}"
         found = await call.client.get(path)
@@ -151,4 +152,4 @@ async def _letters_of(call: Call, topic: str, group: str) -> str:
             raise
         found = {}
     # A bridge of an older version does not tell.
-    return f"{stream}/{found.get('dead_letter_topic', mostly)}"
+    return f"{stream}/{found.get('dead_letter_topic', named)}"
