@@ -17,7 +17,7 @@ import pytest
 from bridge.locallog import schema
 from tests.support.bridge_process import ROOT, BridgeProcess, connected, environment, get, run_bridge
 from tests.support.copies import changed, spoil
-from tests.support.load import under_load
+from tests.support.senders import sending
 
 ENVIRON = {"RATE_LIMIT_RPS": "0"}
 FILE = "messages.db"
@@ -104,12 +104,12 @@ def test_what_was_acknowledged_before_a_backup_under_load_is_served_after_its_re
         for _ in range(100):
             call(port, "POST", f"{WORK}/messages?partition_id=0", "x" * 200_000)
 
-        with under_load(port, LOAD) as load:
-            load.until(100)
-            before = list(load.stored)
+        with sending(port, LOAD, senders=4) as load:
+            load.acknowledged(100)
+            before = dict(load.account.acknowledged)
             copied = backup(tmp_path / "data", tmp_path / "copy")
-            after = len(load.stored)
-            load.until(after + 100)
+            after = load.account.acknowledged_count
+            load.acknowledged(after + 100)
         assert (copied.returncode, copied.stderr) == (0, "")
         # The writers went on while it was made.
         assert after > len(before)
@@ -125,9 +125,9 @@ def test_what_was_acknowledged_before_a_backup_under_load_is_served_after_its_re
         for was, is_now in zip(original, served, strict=True):
             assert is_now == was[: len(is_now)]
             assert {message["headers"]["writer"] for message in is_now} == {"0", "1", "2", "3"}
-        for each in before:
-            found = served[each.partition_id][each.offset]
-            assert (found["offset"], found["id"], found["text"]) == (each.offset, each.id, each.text)
+        for text, (place,) in before.items():
+            found = served[place.partition_id][place.offset]
+            assert (found["offset"], found["text"]) == (place.offset, text)
         assert call(port, "GET", f"{WORK}/consumers/c/offsets/1")["offset"] == 2
         # A token from before holds too: what signs it is in the log.
         assert [(part, done, in_flight) for part, done, _, in_flight in group_state(port)] == [

@@ -69,7 +69,8 @@ class Senders:
     def _send(self, connection: HTTPConnection, sender: int, text: str) -> None:
         with self._news:
             self.account.send(text, text.encode(), writer=f"{self._prefix}{sender}")
-        connection.request("POST", self._path, text, {"Content-Type": "text/plain"})
+        headers = {"Content-Type": "text/plain", "Message-Header-Writer": f"{self._prefix}{sender}"}
+        connection.request("POST", self._path, text, headers)
         response = connection.getresponse()
         answer = json.loads(response.read())
         with self._news:
