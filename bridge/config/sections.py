@@ -18,54 +18,44 @@ class HttpConfig:
     """The HTTP side: listening, limits, keys, origins."""
 
     host: str = setting("HOST", "127.0.0.1", "Address to listen on")
-    port: int = setting("PORT", 8000, "Port to listen on; 0 takes a free one", minimum=0, maximum=65535)
+    port: int = setting("PORT", 8000, "Port to listen on; 0 takes a free one", within=(0, 65535))
     workers: int = setting(
         "WORKERS",
         1,
         "Processes that serve; more than one needs Iggy; auto is one for each usable core, one on the embedded log",
-        minimum=1,
-        maximum=limits.WORKERS_MAX,
+        within=(1, limits.WORKERS_MAX),
         word=("auto", WORKERS_AUTO),
     )
     operation_timeout_s: float = setting(
-        "OPERATION_TIMEOUT_SECS", 30.0, "Longest time for one request", minimum=0.1, maximum=300
+        "OPERATION_TIMEOUT_SECS", 30.0, "Longest time for one request", within=(0.1, 300)
     )
     request_body_bytes_max: int = setting(
-        "MAX_REQUEST_BODY_SIZE",
-        10_485_760,
-        "Largest request body in bytes",
-        minimum=1024,
-        maximum=64 * 1024 * 1024,
+        "MAX_REQUEST_BODY_SIZE", 10_485_760, "Largest request body in bytes", within=(1024, 64 * 1024 * 1024)
     )
     in_flight_requests_max: int = setting(
         "MAX_IN_FLIGHT_REQUESTS",
         2000,
         "Most requests in flight in one worker, fewer while its event loop is late; others get 503 `overloaded`",
-        minimum=1,
-        maximum=100_000,
+        within=(1, 100_000),
     )
     in_flight_body_bytes_max: int = setting(
         "MAX_IN_FLIGHT_BODY_BYTES",
         134_217_728,
         "Most bytes of request bodies that one worker holds at a time; beyond them bodies get 503 `overloaded`",
-        minimum=1024 * 1024,
-        maximum=2**40,
+        within=(1024 * 1024, 2**40),
     )
-    batch_messages_max: int = setting(
-        "BATCH_MAX_SIZE", 1000, "Most events in one batch", minimum=1, maximum=100_000
-    )
+    batch_messages_max: int = setting("BATCH_MAX_SIZE", 1000, "Most events in one batch", within=(1, 100_000))
     poll_messages_max: int = setting(
-        "POLL_MAX_COUNT", 100, "Most messages in one poll", minimum=1, maximum=limits.PAGE_MESSAGES_MAX
+        "POLL_MAX_COUNT", 100, "Most messages in one poll", within=(1, limits.PAGE_MESSAGES_MAX)
     )
     rate_limit_rps: int = setting(
         "RATE_LIMIT_RPS",
         100,
         "Requests per second and client address, and as many acks, nacks and extensions besides; 0 switches it off",
-        minimum=0,
-        maximum=1_000_000,
+        within=(0, 1_000_000),
     )
     rate_limit_burst: int = setting(
-        "RATE_LIMIT_BURST", 50, "Requests one address may make at once", minimum=1, maximum=1_000_000
+        "RATE_LIMIT_BURST", 50, "Requests one address may make at once", within=(1, 1_000_000)
     )
     rate_limit_storage_uri: str | None = setting(
         "RATE_LIMIT_STORAGE_URI",
@@ -125,18 +115,16 @@ class HttpConfig:
         "KEEPALIVE_TIMEOUT_SECS",
         limits.KEEPALIVE_TIMEOUT_S,
         "How long a connection may be idle; longer than the proxy in front keeps it",
-        minimum=1,
-        maximum=limits.KEEPALIVE_TIMEOUT_S_MAX,
+        within=(1, limits.KEEPALIVE_TIMEOUT_S_MAX),
     )
     shutdown_grace_s: float = setting(
-        "SHUTDOWN_GRACE_SECS", limits.SHUTDOWN_GRACE_S, "Longest time for a drain", minimum=0.1, maximum=600
+        "SHUTDOWN_GRACE_SECS", limits.SHUTDOWN_GRACE_S, "Longest time for a drain", within=(0.1, 600)
     )
     drain_delay_s: float = setting(
         "DRAIN_DELAY_SECS",
         0.0,
         "Time between turning not ready and closing the port, for load balancers to notice",
-        minimum=0,
-        maximum=60,
+        within=(0, 60),
     )
 
     @property
@@ -180,14 +168,13 @@ class LogConfig:
     )
     topic: str = setting("IGGY_TOPIC", "events", "Default topic, likewise")
     partitions: int = setting(
-        "IGGY_PARTITIONS", 3, "Partitions of the default topic", minimum=1, maximum=limits.PARTITIONS_MAX
+        "IGGY_PARTITIONS", 3, "Partitions of the default topic", within=(1, limits.PARTITIONS_MAX)
     )
     partitions_max: int = setting(
         "MAX_PARTITIONS",
         limits.PARTITIONS_IN_ALL,
         "Partitions of all topics together, beyond which none are made over HTTP; each takes 4 descriptors of Iggy",
-        minimum=1,
-        maximum=1_000_000,
+        within=(1, 1_000_000),
     )
     durability: str = setting(
         "DURABILITY",
@@ -196,7 +183,7 @@ class LogConfig:
         choices=("persisted", "replicated"),
     )
     stats_cache_ttl_s: float = setting(
-        "STATS_CACHE_TTL_SECS", 5.0, "How often the figures of /stats are renewed", minimum=0.1, maximum=3600
+        "STATS_CACHE_TTL_SECS", 5.0, "How often the figures of /stats are renewed", within=(0.1, 3600)
     )
 
 
@@ -212,33 +199,40 @@ class IggyConfig:
         secret=True,
     )
     reconnect_attempts_max: int = setting(
-        "MAX_RECONNECT_ATTEMPTS", 0, "Attempts to reconnect before giving up with exit 69; 0 is without end", minimum=0,
-        maximum=1_000_000,
-    )  # fmt: skip
+        "MAX_RECONNECT_ATTEMPTS",
+        0,
+        "Attempts to reconnect before giving up with exit 69; 0 is without end",
+        within=(0, 1_000_000),
+    )
     reconnect_base_delay_ms: int = setting(
-        "RECONNECT_BASE_DELAY_MS", 1000, "First delay between attempts", minimum=1, maximum=600_000
+        "RECONNECT_BASE_DELAY_MS", 1000, "First delay between attempts", within=(1, 600_000)
     )
     reconnect_delay_ms_max: int = setting(
-        "RECONNECT_MAX_DELAY_MS", 30_000, "Longest delay between attempts", minimum=1, maximum=3_600_000
+        "RECONNECT_MAX_DELAY_MS", 30_000, "Longest delay between attempts", within=(1, 3_600_000)
     )
     health_check_interval_s: float = setting(
-        "HEALTH_CHECK_INTERVAL_SECS", 30.0, "How often the connection is tried in the background", minimum=0.05,
-        maximum=3600,
-    )  # fmt: skip
+        "HEALTH_CHECK_INTERVAL_SECS",
+        30.0,
+        "How often the connection is tried in the background",
+        within=(0.05, 3600),
+    )
     breaker_failures: int = setting(
-        "CIRCUIT_BREAKER_FAILURE_THRESHOLD", 5, "Failures in a row that open the circuit breaker", minimum=1,
-        maximum=10_000,
-    )  # fmt: skip
+        "CIRCUIT_BREAKER_FAILURE_THRESHOLD",
+        5,
+        "Failures in a row that open the circuit breaker",
+        within=(1, 10_000),
+    )
     breaker_successes: int = setting(
-        "CIRCUIT_BREAKER_SUCCESS_THRESHOLD", 2, "Probes in a row that must succeed to close it", minimum=1,
-        maximum=10_000,
-    )  # fmt: skip
+        "CIRCUIT_BREAKER_SUCCESS_THRESHOLD",
+        2,
+        "Probes in a row that must succeed to close it",
+        within=(1, 10_000),
+    )
     breaker_open_s: float = setting(
         "CIRCUIT_BREAKER_OPEN_DURATION_SECS",
         30.0,
         "How long it stays open before a probe",
-        minimum=0.01,
-        maximum=3600,
+        within=(0.01, 3600),
     )
 
 
@@ -260,22 +254,19 @@ class GroupsConfig:
         "GROUPS_VISIBILITY_MS",
         30_000,
         "How long a group's message is out where a request names no time",
-        minimum=limits.GROUP_VISIBILITY_MS_MIN,
-        maximum=limits.GROUP_VISIBILITY_MS_MAX,
+        within=(limits.GROUP_VISIBILITY_MS_MIN, limits.GROUP_VISIBILITY_MS_MAX),
     )
     unused_s: float = setting(
         "GROUPS_UNUSED_SECS",
         limits.GROUP_UNUSED_S,
         "A group that nobody used for so long ends, and goes on at its committed offset when it comes again; 0 keeps it",
-        minimum=0,
-        maximum=limits.RETENTION_AGE_S_MAX,
+        within=(0, limits.RETENTION_AGE_S_MAX),
     )
     max_deliveries: int = setting(
         "GROUPS_MAX_DELIVERIES",
         5,
         "Deliveries of a message before it goes to the dead-letter topic, where a request names no number",
-        minimum=1,
-        maximum=limits.GROUP_DELIVERIES_MAX,
+        within=(1, limits.GROUP_DELIVERIES_MAX),
     )
 
 
@@ -363,15 +354,13 @@ class ObserveConfig:
         "CANARY_PER_MINUTE",
         0,
         "So often a message of the bridge's own is stored in GROUPS_STREAM and read back, for bridge_canary_*; 0: never",
-        minimum=0,
-        maximum=limits.CANARY_PER_MINUTE_MAX,
+        within=(0, limits.CANARY_PER_MINUTE_MAX),
     )
     metrics_port: int | None = setting(
         "METRICS_PORT",
         None,
         "Serve /metrics on this port instead, without a key, /health and /ready there as well; 0 switches it off",
-        minimum=0,
-        maximum=65535,
+        within=(0, 65535),
     )
 
 

@@ -31,11 +31,10 @@ def setting(
     default: Any,
     text: str,
     *,
-    minimum: float | None = None,
-    maximum: float | None = None,
+    within: tuple[float, float] | tuple[None, None] = (None, None),
     secret: bool = False,
     choices: tuple[str, ...] = (),
     word: tuple[str, int] | None = None,
 ) -> Any:
-    spec = SettingSpec(env, text, minimum, maximum, secret, choices, word)
+    spec = SettingSpec(env, text, within[0], within[1], secret, choices, word)
     return field(default=default, repr=not secret, metadata={"setting": spec})
