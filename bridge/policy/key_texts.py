@@ -23,10 +23,6 @@ _ID_AT: Final = slice(len(KEY_PREFIX), len(KEY_PREFIX) + ID_CHARS)
 _ID_END: Final = len(KEY_PREFIX) + ID_CHARS
 
 KEY_ID: Final = re.compile(rf"[a-z0-9]{{{ID_CHARS}}}", re.ASCII)
-_KEY: Final = re.compile(
-    rf"({KEY_PREFIX}[a-z0-9]{{{ID_CHARS}}}_[0-9A-Za-z]{{{_SECRET_CHARS}}})_([0-9A-Za-z]{{{_CHECK_CHARS}}})",
-    re.ASCII,
-)
 
 #: A whole number below the one given, each as likely: `secrets.randbelow`.
 RandomBelow = Callable[[int], int]
@@ -45,12 +41,6 @@ def new_key(random_below: RandomBelow) -> NewKey:
     secret = _in_digits(random_below(2**_SECRET_BITS), _DIGITS, _SECRET_CHARS)
     body = f"{KEY_PREFIX}{key_id}_{secret}"
     return NewKey(key_id, f"{body}_{_check(body)}")
-
-
-def is_key(text: str) -> bool:
-    """Whether *text* has the form of a key, and was not mistyped: one error is always seen."""
-    match = _KEY.fullmatch(text)
-    return match is not None and _check(match[1]) == match[2]
 
 
 def claimed_id(text: str) -> str | None:
