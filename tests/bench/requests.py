@@ -255,18 +255,17 @@ def _iggy_body(sent: Sequence[bytes], key: str, *, blanks: bool) -> bytes:
     return json.dumps(body, separators=None if blanks else (",", ":")).encode()
 
 
-def lines(count: int) -> Sequence[bytes]:
-    """Of NDJSON, *count* events that differ; a third has blanks."""
+def lines(count: int, *, first: int = 0) -> Sequence[bytes]:
+    """Of NDJSON, *count* events numbered from *first* on; no two numbers give the same, and a third has blanks."""
     pools = [events(blanks=True), events(blanks=False), events(blanks=False)]
-    return [fill(pools[number % 3][number % _EVENTS], number) for number in range(count)]
+    return [fill(pools[number % 3][number % _EVENTS], number) for number in range(first, first + count)]
 
 
-def filling(partition: int) -> bytes:
-    """The body of a batch of 1000 for *partition*."""
+def filling(partition: int, first: int) -> bytes:
+    """The body of a batch of 1000 for *partition*: the events numbered from *first* on."""
     key = next(
         key
         for key in map(str, itertools.count())
         if xxhash.xxh32_intdigest(key.encode(), 0) % PARTITIONS == partition
     )
-    sent = [fill(one, number) for number, one in enumerate(events(blanks=False)[:1000])]
-    return b'{"events":[%b],"partition_key":"%b"}' % (b",".join(sent), key.encode())
+    return b'{"events":[%b],"partition_key":"%b"}' % (b",".join(lines(1000, first=first)), key.encode())

@@ -122,10 +122,9 @@ def _running(
 
 
 def _fill(target: Target, messages: int) -> None:
-    for partition in (0, *range(PARTITIONS)):
-        body = filling(partition)
-        for _ in range(messages // 1000):
-            status, _ = _ask(target, "POST", "/messages/batch", body)
+    for turn, partition in enumerate((0, *range(PARTITIONS))):
+        for first in range(turn * messages, (turn + 1) * messages, 1000):
+            status, _ = _ask(target, "POST", "/messages/batch", filling(partition, first))
             if status != http.client.CREATED:
                 raise RuntimeError(f"{target.name}: filling was answered with {status}")
         path = f"/messages?partition_id={partition}&offset={messages - 100}&count=100"

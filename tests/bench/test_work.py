@@ -139,10 +139,16 @@ def test_the_old_load_is_one_request_again_and_again() -> None:
 
 def test_what_fills_a_partition_lands_in_it() -> None:
     for partition in range(PARTITIONS):
-        submission = read_batch(filling(partition), messages_max=LIMITS.batch_messages_max)
+        submission = read_batch(filling(partition, 0), messages_max=LIMITS.batch_messages_max)
         assert isinstance(submission.placement, ByKey)
         assert partition_of_key(submission.placement.key, PARTITIONS) == partition
         assert FILLED % len(submission.messages) == 0
+
+
+def test_no_two_messages_that_fill_a_log_are_alike() -> None:
+    filled = lines(4 * FILLED)
+    assert len(set(filled)) == 4 * FILLED
+    assert filled[1000:2000] == lines(1000, first=1000)
 
 
 @pytest.mark.parametrize("case", SENT, ids=titled)
