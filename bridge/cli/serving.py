@@ -21,7 +21,7 @@ def add_serving(app: typer.Typer, loop_factory: Callable[[], "asyncio.AbstractEv
     @app.command()
     @with_settings
     def serve(**given: Any) -> None:
-        """Serve HTTP until SIGTERM, SIGINT or SIGHUP (reloads TLS files where these are set). Without IGGY_CONNECTION_STRING the embedded log in DATA_DIR is used."""
+        """Serve HTTP until SIGTERM, SIGINT or SIGHUP (reads files of keys and of TLS again where these are set). Without IGGY_CONNECTION_STRING the embedded log in DATA_DIR is used."""
         raise typer.Exit(_serve(effective_of(given), loop_factory))
 
     @app.command()

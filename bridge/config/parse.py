@@ -194,6 +194,7 @@ class _Reader:
         self.warnings: list[str] = []
         self.faulty: set[str] = set()
         self.sources: dict[str, str] = {}
+        self.secret_files: dict[str, str] = {}
         self._inputs = inputs
         self._file = self._toml(inputs.toml_text)
 
@@ -247,6 +248,7 @@ class _Reader:
                 raise _WrongValue(f"set {name} or {file_name}, not both")
             if path not in (None, ""):
                 self.sources[setting.env] = f"{source}, {file_name}"
+                self.secret_files[setting.env] = str(path)
                 return _Raw(self._secret_text(str(path), file_name), self.sources[setting.env])
             if given is None or (given == "" and setting.optional):
                 continue
@@ -293,7 +295,10 @@ def parse(inputs: Inputs, *, rules: Iterable[Rule] = ()) -> Effective:
     reader = _Reader(inputs)
     values: dict[str, dict[str, Any]] = {}
     for setting in SETTINGS:
-        values.setdefault(setting.section, {})[setting.field] = reader.value(setting)
+        section = values.setdefault(setting.section, {})
+        section[setting.field] = reader.value(setting)
+        if setting.spec.file_field is not None:
+            section[setting.spec.file_field] = reader.secret_files.get(setting.env)
     config = Config(**{name: section(**values[name]) for name, section in get_type_hints(Config).items()})
     faults = [fault for rule in (*RULES, *rules) for fault in rule(config)]
     reader.faults += [_told(fault, reader) for fault in faults if reader.faulty.isdisjoint(fault.envs)]

@@ -311,7 +311,9 @@ class EncryptionConfig:
         None,
         "Keys for stored payloads, ID:BASE64 of 32 bytes each, comma-separated or a line each; new messages take the first",
         secret=True,
+        file_field="keys_file",
     )
+    keys_file: str | None = None
     topics: tuple[str, ...] = setting(
         "ENCRYPTED_TOPICS",
         (),

@@ -15,6 +15,7 @@ class SettingSpec(NamedTuple):
         secret: also read from the file named by `<env>_FILE`; never shown.
         choices: the words allowed.
         word: a word that stands for a number out of the range, and that number.
+        file_field: of a secret, the field of its section that tells which file it was read from, if any.
     """
 
     env: str
@@ -24,6 +25,7 @@ class SettingSpec(NamedTuple):
     secret: bool = False
     choices: tuple[str, ...] = ()
     word: tuple[str, int] | None = None
+    file_field: str | None = None
 
 
 def setting(
@@ -35,6 +37,7 @@ def setting(
     secret: bool = False,
     choices: tuple[str, ...] = (),
     word: tuple[str, int] | None = None,
+    file_field: str | None = None,
 ) -> Any:
-    spec = SettingSpec(env, text, within[0], within[1], secret, choices, word)
+    spec = SettingSpec(env, text, within[0], within[1], secret, choices, word, file_field)
     return field(default=default, repr=not secret, metadata={"setting": spec})

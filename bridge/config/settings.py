@@ -75,6 +75,8 @@ def _settings() -> Iterator[Setting]:
     for section_name, section in get_type_hints(Config).items():
         hints = get_type_hints(section)
         for each in fields(section):
+            if "setting" not in each.metadata:
+                continue
             if each.default is MISSING:
                 raise TypeError(f"{section.__name__}.{each.name} has no default")
             hint = hints[each.name]

@@ -2,13 +2,13 @@
 
 import os
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from bridge.clock import Clock
-from bridge.config import Config, ConfigFault, EncryptionConfig, Rule
+from bridge.config import Config, ConfigFault, Rule
 from bridge.errors import BadRequest, ConfigError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
@@ -17,16 +17,16 @@ from bridge.messagelog import (
     Durability,
     HealthProbe,
     MessageLog,
-    Page,
     StatsSource,
     StoredNews,
     TopicRef,
 )
-from bridge.policy.access import parse_reach
 from bridge.policy.names import check_name
+from bridge.process.encryption import encrypted, payloads_can_be_encrypted
 from bridge.process.keys import keys_can_be_used
+from bridge.process.reloads import Reloads
 from bridge.process.tokens import tokens_can_be_checked
-from bridge.telemetry.metrics import EncryptionMetrics, LogMetrics, Metrics
+from bridge.telemetry.metrics import LogMetrics, Metrics
 from bridge.telemetry.tracing import Tracing
 
 _Work: TypeAlias = Callable[[], Awaitable[None]]
@@ -66,7 +66,9 @@ class OpenLog:
     closers: tuple[tuple[str, _Work], ...]
 
 
-async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews) -> OpenLog:
+async def open_log(
+    config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews, reloads: Reloads
+) -> OpenLog:
     """Open the configured log.
 
     Args:
@@ -74,7 +76,7 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
 
     Raises:
         StartupError: if the directory of the embedded log cannot be taken.
-        ConfigError: if the connection string, or what says where spans go, cannot be used.
+        ConfigError: if the connection string, what says where spans go, or a file of encryption keys cannot be used.
     """
     is_local = config.iggy.connection_string is None
     if is_local:
@@ -107,7 +109,11 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
     metrics.log.is_traced = tracing.is_on
     read = None
     if config.encryption.keys is not None:
-        read, appender = _encrypted(config.encryption, bare, appender, metrics.encryption)
+        try:
+            read, appender = await encrypted(config.encryption, bare, appender, metrics.encryption, reloads)
+        except ConfigError:
+            await bare.close()
+            raise
     return OpenLog(
         log=KeptLog(bare, kept_topic, read=read),
         appender=appender,
@@ -117,22 +123,6 @@ async def open_log(config: Config, *, clock: Clock, metrics: Metrics, news: Stor
         tells_all=is_local,
         run=run,
         closers=(("appender", batching.close), ("log", bare.close), *more),
-    )
-
-
-def _encrypted(
-    config: EncryptionConfig, log: MessageLog, appender: Appender, metrics: EncryptionMetrics
-) -> tuple[Callable[..., Coroutine[Any, Any, Page]], Appender]:
-    # 5 MB of a native library that nobody else needs.
-    from bridge import encryption  # noqa: PLC0415
-
-    payloads = encryption.Payloads(encryption.DataKeys(encryption.parse_keys(config.keys or ""), os.urandom))
-    reaches = tuple(map(parse_reach, config.topics))
-    reader = encryption.DecryptingReader(
-        log, payloads, lambda reason, number: metrics.unopened.add(reason, by=number)
-    )
-    return reader.read, encryption.EncryptingAppender(
-        appender, payloads, lambda topic: any(reach.has(*topic) for reach in reaches)
     )
 
 
@@ -195,26 +185,6 @@ def connection_string_is_one(config: Config) -> Iterator[ConfigFault]:
 def spans_can_be_exported(config: Config) -> Iterator[ConfigFault]:
     if config.observe.tracing == _OTLP and find_spec("opentelemetry") is None:
         yield ConfigFault(("TRACING",), "otlp needs the extra that exports spans: pip install 'bridge[otlp]'")
-
-
-def payloads_can_be_encrypted(config: Config) -> Iterator[ConfigFault]:
-    for topics in config.encryption.topics:
-        try:
-            parse_reach(topics)
-        except ValueError as error:
-            yield ConfigFault(("ENCRYPTED_TOPICS",), str(error))
-    if config.encryption.keys is None:
-        if config.encryption.topics:
-            yield ConfigFault(
-                ("ENCRYPTED_TOPICS", "ENCRYPTION_KEYS"), "topics are encrypted under keys: set some"
-            )
-        return
-    from bridge.encryption import parse_keys  # noqa: PLC0415 (as above)
-
-    try:
-        parse_keys(config.encryption.keys)
-    except ValueError as error:
-        yield ConfigFault(("ENCRYPTION_KEYS",), str(error))
 
 
 def tls_files_can_be_used(config: Config) -> Iterator[ConfigFault]:

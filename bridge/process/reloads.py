@@ -24,6 +24,7 @@ _FilesOf: TypeAlias = Callable[[Config], Iterable[str | None]]
 _RELOADABLE: Final[Mapping[str, _FilesOf]] = {
     "tls": lambda config: (config.tls.cert_file, config.tls.key_file, config.tls.client_ca_file),
     "keys": lambda config: (config.http.keys_file,),
+    "encryption": lambda config: (config.encryption.keys_file,),
 }
 
 _log = structlog.get_logger("bridge.serve")

@@ -131,7 +131,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     callers = await Callers.open(config, context, clock, reloads)
     metrics.log.own_stream = config.groups.stream
     news = StoredNews()
-    opened = await open_log(config, clock=clock, metrics=metrics, news=news)
+    opened = await open_log(config, clock=clock, metrics=metrics, news=news, reloads=reloads)
     tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
     news.listen(tails.stored)
     try:

@@ -1,13 +1,12 @@
 """What is under `deploy/` and the names of real settings, read for the claims beside this file (shell)."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from bridge.config.sections import Config
+from bridge.config import SETTINGS
 from bridge.config.setting import SettingSpec
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -65,9 +64,7 @@ def dockerfile_environment() -> dict[str, str]:
 
 def settings() -> Iterator[tuple[SettingSpec, Any]]:
     """Every setting of the bridge with its default."""
-    for section in dataclasses.fields(Config()):
-        for setting in dataclasses.fields(getattr(Config(), section.name)):
-            yield setting.metadata["setting"], getattr(getattr(Config(), section.name), setting.name)
+    return ((each.spec, each.default) for each in SETTINGS)
 
 
 def setting_names() -> set[str]:

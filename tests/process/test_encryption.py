@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import uuid
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
@@ -160,3 +161,39 @@ def test_keys_and_topics_that_cannot_be_used_are_78_and_not_shown(
         said = json.dumps(bridge.lines)
         assert "ENCRYPT" in said
         assert not keys or keys not in said
+
+
+def _send(port: int) -> dict[str, Any]:
+    event = _event()
+    assert _post(port, "/messages", {"event": event, "partition_key": "k"})[0] == 201
+    return event
+
+
+def test_a_file_of_keys_is_read_again_on_sighup_and_a_broken_one_leaves_the_old_in_force(
+    tmp_path: Path, settings: dict[str, str]
+) -> None:
+    file = tmp_path / "encryption.keys"
+    file.write_text(f"{OLD}\n")
+    data_dir = tmp_path / "data"
+    with BridgeProcess(data_dir, {**settings, "ENCRYPTION_KEYS_FILE": str(file)}) as bridge:
+        port = bridge.started()
+        sent = [_send(port)]
+        file.write_text(f"{NEW}\n{OLD}\n")
+        bridge.signal(signal.SIGHUP)
+        assert bridge.until("reloaded")["what"] == "encryption"
+        sent.append(_send(port))
+        for broken in (f"{NEW}\n{NEW}\n", "", "k:short"):
+            file.write_text(broken)
+            bridge.signal(signal.SIGHUP)
+            assert "ENCRYPTION_KEYS_FILE: " in bridge.until("reload_failed")["detail"]
+        sent.append(_send(port))
+        assert [message["event"] for message in _messages(port)] == sent
+        assert b'bridge_reload_stale{what="encryption"} 1.0' in get(port, "/metrics")[1]
+        bridge.signal()
+        assert bridge.ended() == 0
+        assert not any(key.partition(":")[2] in json.dumps(bridge.lines) for key in (OLD, NEW))
+    # From the reload on the new key was the one that was written under.
+    with BridgeProcess(data_dir, {**settings, "ENCRYPTION_KEYS": NEW}) as bridge:
+        messages = _messages(bridge.started())
+        assert [message.get("event") for message in messages] == [None, *sent[1:]]
+        assert messages[0]["headers"]["bridge-encryption"] == "A256GCM 2026-10"
