@@ -22,6 +22,7 @@ from bridge.limits import (
     AUDIT_WAITING_MAX,
     LOG_FIELD_CHARS_MAX,
 )
+from bridge.whole_files import sync_directory
 
 _log = structlog.get_logger("bridge.audit")
 _MODE: Final = 0o600
@@ -169,7 +170,7 @@ class AuditTrail:
         fd = _open_locked(path)
         os.close(self._fd)
         self._fd, self._size_bytes = fd, 0
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         _log.info("audit_log_begun", seq=self._chain.seq, head=self._chain.head)
 
 
@@ -218,14 +219,6 @@ def _write_synced(fd: int, data: bytes) -> None:
     while view:
         view = view[os.write(fd, view) :]
     os.fdatasync(fd)
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _bounded(value: object) -> object:

@@ -38,10 +38,10 @@ from bridge.locallog.database import (
     NEWER,
     Tuning,
     stored_version,
-    sync_directory,
 )
 from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import disk_bytes
+from bridge.whole_files import sync_directory
 
 #: Called with what is done, and bytes of how many; both 0 where nobody knows.
 Progress: TypeAlias = Callable[[str, int, int], None]

@@ -17,6 +17,7 @@ from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space, StatVfs
 from bridge.locallog.wal import lost_commits
 from bridge.messagelog import Retention
+from bridge.whole_files import sync_directory
 
 _LOG = structlog.get_logger("bridge.locallog")
 
@@ -192,15 +193,6 @@ def _own_version(connection: apsw.Connection) -> int:
     if version < 0:
         raise StartupError(DAMAGED)
     return version
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in it durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _load(connection: apsw.Connection) -> Catalog:

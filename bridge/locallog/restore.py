@@ -18,8 +18,9 @@ from bridge import limits
 from bridge.errors import ConfigError, StartupError
 from bridge.locallog import manifest, schema
 from bridge.locallog.backup import Progress, check_space, open_copy, told_in_words
-from bridge.locallog.database import FILE_NAME, Tuning, stored_version, sync_directory
+from bridge.locallog.database import FILE_NAME, Tuning, stored_version
 from bridge.locallog.files import LOCK_NAME, PARTIAL_NAME, DirectoryLock
+from bridge.whole_files import sync_directory
 
 _NO_COPY: Final = f"There is no backup: a directory with {FILE_NAME} and {manifest.MANIFEST_NAME} is needed."
 _DAMAGED: Final = "The backup is damaged: it is not what its manifest says. Use another backup."

@@ -11,13 +11,13 @@ import structlog
 from bridge.config import Config, SecretFile
 from bridge.errors import ConfigError, StartupError
 from bridge.policy.cursors import CURSOR_KEY_CHARS_MIN
+from bridge.whole_files import replace_file
 
 #: In DATA_DIR; may be named by CURSOR_KEY_FILE as it is, where another bridge shall read the same cursors.
 CURSOR_KEY_FILE: Final = "cursor.key"
 
 #: As strong as what is made of it.
 _KEY_BYTES: Final = 32
-_PRIVATE: Final = 0o600
 
 # A connection string is the longest secret, below 1 KiB; more is the wrong file, /dev/zero for one.
 _SECRET_BYTES_MAX: Final = 64 * 1024
@@ -113,26 +113,13 @@ def _kept(directory: Path) -> str | None:
 
 
 def _made(path: Path) -> str | None:
-    """A new key, in the file as a whole or not at all, whenever the machine loses its power.
+    """A new key, in the file as a whole or not at all.
 
     A disk that is full is no reason not to serve: what makes room on it is asked over HTTP.
     """
     key = secrets.token_urlsafe(_KEY_BYTES)
-    unfinished = path.with_suffix(".new")
     try:
-        # One that an earlier start left behind may have another mode.
-        unfinished.unlink(missing_ok=True)
-        fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
-        with os.fdopen(fd, "w") as file:
-            file.write(f"{key}\n")
-            file.flush()
-            os.fsync(fd)
-        unfinished.replace(path)
-        directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory_fd)
-        finally:
-            os.close(directory_fd)
+        replace_file(path, f"{key}\n".encode())
     except OSError as error:
         _log.warning("cursor_key_not_kept", error=os.strerror(error.errno or 0))
         return None

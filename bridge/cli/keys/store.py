@@ -3,10 +3,9 @@
 import fcntl
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -14,8 +13,8 @@ from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.limits import KEYS_FILE_BYTES_MAX, KEYS_FILE_LOCK_WAIT_S
 from bridge.policy.keys_file import KeysFileFaults, StoredKey, decode_keys, encode_keys
 from bridge.process.files import read_bytes
+from bridge.whole_files import replace_file
 
-_PRIVATE: Final = 0o600
 _TRY_AGAIN_S: Final = 0.02
 _Result = TypeVar("_Result")
 
@@ -102,24 +101,9 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Never half a file, whenever the machine loses its power; mode and owner stay, since it is another who reads it."""
-    before = path.stat() if path.exists() else None
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            if before is not None:
-                with suppress(PermissionError):
-                    os.fchown(fd, before.st_uid, before.st_gid)
-            os.fchmod(fd, _PRIVATE if before is None else stat.S_IMODE(before.st_mode))
-            file.flush()
-            os.fsync(fd)
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    directory_fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(directory_fd)
-    finally:
-        os.close(directory_fd)
+    """Mode and owner stay, since it is another who reads it."""
+    if not path.exists():
+        replace_file(path, data)
+        return
+    before = path.stat()
+    replace_file(path, data, mode=stat.S_IMODE(before.st_mode), owner=(before.st_uid, before.st_gid))
