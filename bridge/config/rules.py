@@ -160,13 +160,16 @@ def the_ledger_has_a_stream_of_its_own(config: Config) -> Iterator[ConfigFault]:
 
 def tls_has_a_certificate(config: Config) -> Iterator[ConfigFault]:
     tls = config.tls
-    if tls.cert_file is not None:
-        return
     for env, path in (("TLS_KEY_FILE", tls.key_file), ("TLS_CLIENT_CA_FILE", tls.client_ca_file)):
-        if path is not None:
+        if path is not None and tls.cert_file is None:
             yield ConfigFault(
                 (env, "TLS_CERT_FILE"), "without TLS_CERT_FILE the port speaks no TLS: set both"
             )
+    if tls.client_crl_file is not None and tls.client_ca_file is None:
+        yield ConfigFault(
+            ("TLS_CLIENT_CRL_FILE", "TLS_CLIENT_CA_FILE"),
+            "without TLS_CLIENT_CA_FILE no client is asked: set both",
+        )
 
 
 RULES: tuple[Rule, ...] = (

@@ -150,6 +150,11 @@ class TlsConfig:
     client_ca_file: str | None = setting(
         "TLS_CLIENT_CA_FILE", None, "PEM file of the authorities whose client certificates are believed"
     )
+    client_crl_file: str | None = setting(
+        "TLS_CLIENT_CRL_FILE",
+        None,
+        "PEM file of the lists of revoked certificates (CRL) of those authorities: what is in one is refused; read again likewise",
+    )
     client_auth: str = setting(
         "TLS_CLIENT_AUTH",
         "required",

@@ -22,7 +22,12 @@ _FilesOf: TypeAlias = Callable[[Config], Iterable[str | None]]
 
 #: By what is reloaded, the files that it is made of; a new kind of file is one row here and one `Reloads.add`.
 _RELOADABLE: Final[Mapping[str, _FilesOf]] = {
-    "tls": lambda config: (config.tls.cert_file, config.tls.key_file, config.tls.client_ca_file),
+    "tls": lambda config: (
+        config.tls.cert_file,
+        config.tls.key_file,
+        config.tls.client_ca_file,
+        config.tls.client_crl_file,
+    ),
     "keys": lambda config: (config.http.keys_file,),
     "encryption": lambda config: (config.encryption.keys_file,),
 }

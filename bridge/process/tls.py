@@ -1,4 +1,4 @@
-"""TLS of the main port (shell): its certificate, its key and the authorities of clients, as they are in files now."""
+"""TLS of the main port (shell): its certificate and key, the authorities of clients and what these revoked, as in files now."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ _WORDS: Final = {
     "KEY_VALUES_MISMATCH": "the key is not that of the certificate",
     # `ssl` has no name for it.
     "": "there is no PEM in it, or a part is missing",
-    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no PEM certificate in it",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "there is no PEM certificate or list in it",
     "EE_KEY_TOO_SMALL": "the key is too short",
     "CA_MD_TOO_WEAK": "it is signed with a digest that is broken",
 }
@@ -56,6 +56,7 @@ def load_tls(config: TlsConfig) -> LoadedTls:
         ("TLS_CERT_FILE", config.cert_file),
         ("TLS_KEY_FILE", config.key_file),
         ("TLS_CLIENT_CA_FILE", config.client_ca_file),
+        ("TLS_CLIENT_CRL_FILE", config.client_crl_file),
     )
     contents: dict[str, bytes] = {}
     faults = []
@@ -79,12 +80,22 @@ def load_tls(config: TlsConfig) -> LoadedTls:
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError((f"{pair}: {_in_words(error)}",)) from None
     if config.client_ca_file is not None:
-        try:
-            context.load_verify_locations(config.client_ca_file)
-        except ssl.SSLError as error:
-            raise ConfigError((f"TLS_CLIENT_CA_FILE: {_in_words(error)}",)) from None
+        _believe(context, "TLS_CLIENT_CA_FILE", config.client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED if config.client_auth == "required" else ssl.CERT_OPTIONAL
+    if config.client_crl_file is not None:
+        authorities = context.cert_store_stats()["x509"]
+        _believe(context, "TLS_CLIENT_CRL_FILE", config.client_crl_file)
+        if context.cert_store_stats()["x509"] != authorities:
+            raise ConfigError(("TLS_CLIENT_CRL_FILE: a certificate is in it, which would be an authority",))
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     return LoadedTls(context, shown.not_valid_after_utc.timestamp())
+
+
+def _believe(context: ssl.SSLContext, env: str, path: str) -> None:
+    try:
+        context.load_verify_locations(path)
+    except ssl.SSLError as error:
+        raise ConfigError((f"{env}: {_in_words(error)}",)) from None
 
 
 def _content(path: str) -> bytes:

@@ -1,6 +1,7 @@
 """A real bridge whose callers show certificates in the place of keys."""
 
 import json
+import signal
 import ssl
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -59,5 +60,40 @@ def test_a_certificate_may_what_its_entry_says_and_one_without_an_entry_nothing(
         assert revoked.returncode == 0, revoked.stderr
         bridge.until("reloaded")
         assert _ask(port, shown["billing"], "GET", "/messages?cursor=first") == 401
+        bridge.signal()
+        assert bridge.ended() == 0
+
+
+def test_a_certificate_that_its_authority_has_revoked_is_refused_at_the_handshake(tmp_path: Path) -> None:
+    certificate, key = AUTHORITY.issue("bridge", dns=("localhost",)).write(tmp_path)
+    lost, kept = AUTHORITY.issue("lost"), AUTHORITY.issue("kept")
+    of_lost, of_kept = (AUTHORITY.client_context(each.write(tmp_path, "client")) for each in (lost, kept))
+    crl = tmp_path / "crl.pem"
+    crl.write_bytes(AUTHORITY.revoke())
+    settings = {
+        "TLS_CERT_FILE": str(certificate),
+        "TLS_KEY_FILE": str(key),
+        "TLS_CLIENT_CA_FILE": str(AUTHORITY.write(tmp_path)),
+        "TLS_CLIENT_CRL_FILE": str(crl),
+    }
+
+    def is_let_in(context: ssl.SSLContext) -> bool:
+        try:
+            return _ask(port, context, "GET", "/messages?cursor=first") == 200
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+    with BridgeProcess(tmp_path / "data", settings) as bridge:
+        port = bridge.started()
+        assert [is_let_in(of_lost), is_let_in(of_kept)] == [True, True]
+        crl.write_bytes(AUTHORITY.revoke(lost))
+        bridge.signal(signal.SIGHUP)
+        bridge.until("reloaded")
+        assert [is_let_in(of_lost), is_let_in(of_kept)] == [False, True]
+        # One whose time is over says of nobody that he is not revoked.
+        crl.write_bytes(AUTHORITY.revoke(lost, ends_in_s=-60))
+        bridge.signal(signal.SIGHUP)
+        bridge.until("reloaded")
+        assert [is_let_in(of_lost), is_let_in(of_kept)] == [False, False]
         bridge.signal()
         assert bridge.ended() == 0

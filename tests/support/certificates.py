@@ -56,6 +56,20 @@ class Authority:
         path.write_bytes(self.pem)
         return path
 
+    def revoke(self, *revoked: Pair, ends_in_s: float = DAY_S) -> bytes:
+        """The list of them, as PEM, which is good for *ends_in_s*."""
+        now = dt.datetime.now(dt.UTC)
+        builder = x509.CertificateRevocationListBuilder(
+            issuer_name=self._name,
+            last_update=now - dt.timedelta(days=365),
+            next_update=now + dt.timedelta(seconds=ends_in_s),
+        )
+        for each in revoked:
+            number = x509.load_pem_x509_certificate(each.certificate).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def issue(
         self,
         common_name: str = "",

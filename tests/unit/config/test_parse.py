@@ -50,6 +50,12 @@ def test_nothing_given_is_the_defaults() -> None:
     assert effective.warnings == ()
 
 
+def test_files_of_tls_that_nobody_would_read_are_faults() -> None:
+    assert len(faults({"TLS_KEY_FILE": "k", "TLS_CLIENT_CA_FILE": "c"})) == 2
+    (fault,) = faults({"TLS_CERT_FILE": "c", "TLS_CLIENT_CRL_FILE": "l"})
+    assert "without TLS_CLIENT_CA_FILE no client is asked: set both" in fault
+
+
 def test_flags_go_over_environment_over_file_over_default() -> None:
     toml = "port = 1\nrate_limit_rps = 1\npoll_max_count = 1\n"
     effective = parsed({"PORT": "2", "RATE_LIMIT_RPS": "2"}, flags={"PORT": "3"}, toml=toml)

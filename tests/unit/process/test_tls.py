@@ -101,7 +101,20 @@ def test_what_cannot_be_used_is_told_by_its_setting_and_in_words(tmp_path: Path)
     )
     assert "passphrase" in refused(TlsConfig(cert_file=str(locked[0]), key_file=str(locked[1])))
     no_authority = TlsConfig(cert_file=good.cert_file, key_file=good.key_file, client_ca_file=str(garbage))
-    assert refused(no_authority) == "TLS_CLIENT_CA_FILE: there is no PEM certificate in it"
+    assert refused(no_authority) == "TLS_CLIENT_CA_FILE: there is no PEM certificate or list in it"
+
+
+def test_a_list_of_revoked_certificates_is_one_and_brings_no_authority(tmp_path: Path) -> None:
+    path = tmp_path / "crl.pem"
+    config = config_of(tmp_path, client_ca_file=str(AUTHORITY.write(tmp_path)), client_crl_file=str(path))
+    path.write_bytes(AUTHORITY.revoke())
+    assert load_tls(config).context.verify_flags & ssl.VERIFY_CRL_CHECK_LEAF
+    path.write_bytes(AUTHORITY.revoke() + Authority().pem)
+    assert refused(config) == "TLS_CLIENT_CRL_FILE: a certificate is in it, which would be an authority"
+    path.write_text("no PEM at all")
+    assert refused(config) == "TLS_CLIENT_CRL_FILE: there is no PEM certificate or list in it"
+    path.unlink()
+    assert refused(config) == "TLS_CLIENT_CRL_FILE: the file cannot be read: No such file or directory"
 
 
 def test_the_configuration_tells_it_with_its_other_faults(tmp_path: Path) -> None:
