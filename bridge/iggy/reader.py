@@ -81,7 +81,7 @@ class HotReplies:
         if found is not None and (found[0] == reply or reply.endswith(found[0][POLL_HEAD_BYTES:])):
             return with_head_of(found[1], reply)
         polled = parse_page(reply, count_max=count_max, page_bytes_max=page_bytes_max)
-        polled.records.kept = self._pages.offer(
+        polled.records.kept = polled.records.may_be_kept and self._pages.offer(
             key, (reply, polled), size_bytes=len(reply) + polled.records.kept_bytes
         )
         return polled

@@ -47,7 +47,7 @@ GROUP_LEDGER_AGE_S: Final = 24 * 3600
 GROUP_SNAPSHOTS_BYTES_MAX: Final = 256 * 1024 * 1024
 # What one group reads ahead of a partition: the next receivers find their messages there.
 GROUP_AHEAD_MESSAGES: Final = 256
-GROUP_AHEAD_BYTES_MAX: Final = 64 * 1024 * 1024
+GROUP_AHEAD_BYTES_MAX: Final = 32 * 1024 * 1024
 # Partitions that are read ahead; to weigh them after a read takes 50 us.
 GROUP_AHEAD_WINDOWS_MAX: Final = 256
 # Receivers that wait in one process; each holds a request.

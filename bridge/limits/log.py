@@ -35,7 +35,8 @@ CONSUMER_ID_MAX: Final = 1_000_000_000
 # A page is one answer in memory, half as long again as base64 in JSON; a bulk read holds two. What one worker holds at worst of
 # all that clients cause, where messages are no longer than a page (a longer one is a page by itself), in MiB: bulk reads
 # 32 * 2 * 4 = 256, what clients do not take 128, bodies 128 (MAX_IN_FLIGHT_BODY_BYTES), feeds 64, pages and payloads kept
-# 32 + 32 + 48, uploads of lines 64 * 3 = 192: 880, beside 70 of the process itself. The manifests allow 1,024.
+# 32 + 32 + 48, what groups read ahead 32, uploads of lines 64 * 3 = 192: 912, beside 70 of the process itself. The manifests
+# allow 1,024.
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 # What of a page is looked at and encoded in one go, 1 to 20 ms; more is made ready in turns with other requests.
 PAGE_LIGHT_BYTES: Final = 512 * 1024
@@ -47,6 +48,13 @@ HOT_PAGES_BYTES_MAX: Final = 32 * 1024 * 1024
 HOT_PAGES_SEEN_MAX: Final = 1_024
 # What one message of a kept page weighs beside its payload: four objects of Python.
 HOT_PAGES_MESSAGE_BYTES: Final = 256
+# What kept messages weigh together beside that: their columns, their key, their place among all that is kept. Of a chunk with
+# one message this is most (730 bytes, measured), and whoever sends one at a time has such chunks.
+KEPT_RECORDS_BYTES: Final = 768
+# What headers weigh beside their text: for a message that has any a mapping and its place, for each header two objects. With
+# one header a message weighs 280 bytes more (measured), and it may have 100,000 bytes of them.
+KEPT_HEADERS_BYTES: Final = 232
+KEPT_HEADER_BYTES: Final = 100
 # Payloads whose form (event, JSON, text, bytes) is remembered, so that a message is judged once and not at every read.
 KNOWN_PAYLOADS_BYTES_MAX: Final = 32 * 1024 * 1024
 # What a payload remembered weighs beside its bytes.

@@ -4,6 +4,7 @@ from bisect import bisect_right, insort
 
 from bridge.limits import (
     HOT_PAGES_BYTES_MAX,
+    KEPT_RECORDS_BYTES,
     LOCAL_HOT_CHUNKS_BYTES_MAX,
     LOCAL_HOT_MESSAGE_BYTES,
     LOCAL_HOT_RUNS_MAX,
@@ -56,7 +57,7 @@ class HotReads:
     def _keep(
         self, partition: PartitionState, marks: Watermarks, start: int, count: int, records: Records
     ) -> None:
-        if _is_whole(records, marks, start, count):
+        if records.may_be_kept and _is_whole(records, marks, start, count):
             records.kept = self._pages.offer(
                 (partition, start, count), records, size_bytes=records.kept_bytes
             )
@@ -102,10 +103,10 @@ class HotChunks:
     def offer(self, partition: PartitionState, chunk: Records) -> None:
         """This was read; it is a whole chunk."""
         start = chunk.offsets[0]
-        if self._chunks.get((partition, start)) is not None:
+        if not chunk.may_be_kept or self._chunks.get((partition, start)) is not None:
             return
-        size_bytes = chunk.payload_bytes + len(chunk) * LOCAL_HOT_MESSAGE_BYTES
-        if self._chunks.offer((partition, start), chunk, size_bytes=size_bytes):
+        messages_bytes = chunk.payload_bytes + chunk.headers_bytes + len(chunk) * LOCAL_HOT_MESSAGE_BYTES
+        if self._chunks.offer((partition, start), chunk, size_bytes=KEPT_RECORDS_BYTES + messages_bytes):
             insort(self._starts.setdefault(partition, []), start)
 
     def _forget(self, key: tuple[PartitionState, int], _chunk: Records) -> None:

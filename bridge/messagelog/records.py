@@ -2,14 +2,21 @@
 
 import secrets
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, chain
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar, overload
 
 from bridge.errors import BadRequest
-from bridge.limits import HOT_PAGES_MESSAGE_BYTES, MESSAGE_ID_MAX
+from bridge.limits import (
+    HOT_PAGES_MESSAGE_BYTES,
+    KEPT_HEADER_BYTES,
+    KEPT_HEADERS_BYTES,
+    KEPT_RECORDS_BYTES,
+    MESSAGE_ID_MAX,
+    PAGE_LIGHT_BYTES,
+)
 from bridge.messagelog.values import NO_HEADERS, Headers, Message, NewEvent, NewMessage
 
 ID_BYTES: Final = 16
@@ -201,7 +208,7 @@ class Records(Columns[Message]):
         events: every payload is known to be a domain event; False says nothing.
     """
 
-    __slots__ = ("events", "kept", "offsets", "page_json", "shown", "timestamps_us")
+    __slots__ = ("_headers_bytes", "events", "kept", "offsets", "page_json", "shown", "timestamps_us")
 
     def __init__(
         self,
@@ -223,11 +230,25 @@ class Records(Columns[Message]):
         self.page_json: bytes | None = None
         #: By index, what whoever shows these messages found out of them beforehand, since it takes long.
         self.shown: Mapping[int, object] = NOTHING_SHOWN
+        self._headers_bytes: int | None = None
+
+    @property
+    def headers_bytes(self) -> int:
+        """What the headers of all messages take of memory, about."""
+        if self._headers_bytes is None:
+            self._headers_bytes = _headers_bytes(self.headers.values()) if self.headers else 0
+        return self._headers_bytes
 
     @property
     def weight_bytes(self) -> int:
         """About what this takes of memory."""
-        return self.payload_bytes + len(self) * HOT_PAGES_MESSAGE_BYTES
+        messages_bytes = len(self) * HOT_PAGES_MESSAGE_BYTES
+        return KEPT_RECORDS_BYTES + self.payload_bytes + self.headers_bytes + messages_bytes
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether nothing is left in `shown` of these that their weight does not tell: it may be six times as long."""
+        return self.events or self.payload_bytes <= PAGE_LIGHT_BYTES
 
     @property
     def kept_bytes(self) -> int:
@@ -313,6 +334,18 @@ class Records(Columns[Message]):
             self.payloads[index],
             self.headers.get(index, NO_HEADERS),
         )
+
+
+def _headers_bytes(of_messages: Collection[Headers]) -> int:
+    texts_bytes = sum(
+        [
+            len(key) + (len(value) if isinstance(value, str | bytes) else 0)
+            for each in of_messages
+            for key, value in each.items()
+        ]
+    )
+    headers_count = sum(map(len, of_messages))
+    return texts_bytes + headers_count * KEPT_HEADER_BYTES + len(of_messages) * KEPT_HEADERS_BYTES
 
 
 NO_RECORDS: Final = Records((), (), b"", (), {})

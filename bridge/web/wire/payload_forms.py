@@ -96,7 +96,8 @@ class PayloadForms:
         Args:
             size_bytes: of all payloads together, or of the body they came in.
         """
-        size_bytes += len(payloads) * KNOWN_PAYLOAD_OVERHEAD_BYTES
+        # The list they came in weighs about as much as one of them.
+        size_bytes += (len(payloads) + 1) * KNOWN_PAYLOAD_OVERHEAD_BYTES
         self._noted.append((payloads, size_bytes))
         self._noted_bytes += size_bytes
         while self._noted_bytes > self._bytes_max:

@@ -4,7 +4,7 @@ import pytest
 
 from bridge.iggy.encoding import PolledPage, WireError
 from bridge.iggy.reader import HotReplies
-from bridge.limits import PAGE_BYTES_MAX
+from bridge.limits import PAGE_BYTES_MAX, PAGE_LIGHT_BYTES
 from bridge.messagelog import TopicRef
 
 TOPIC = TopicRef("stream", "topic")
@@ -70,3 +70,9 @@ def test_a_malformed_reply_is_refused_however_often_it_comes() -> None:
     for _ in range(3):
         with pytest.raises(WireError):
             parsed(hot, reply(b"a")[:-1])
+
+
+def test_a_heavy_reply_is_taken_apart_each_time() -> None:
+    hot = HotReplies()
+    heavy = reply(b"\0" * (PAGE_LIGHT_BYTES + 1))
+    assert not any(parsed(hot, heavy).records.kept for _ in range(3))

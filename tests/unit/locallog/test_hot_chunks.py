@@ -84,6 +84,7 @@ def test_what_is_kept_stays_within_its_bytes_and_the_longest_unread_goes_first(
 ) -> None:
     monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_CHUNKS_BYTES_MAX", 10_000)
     monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_MESSAGE_BYTES", 0)
+    monkeypatch.setattr("bridge.locallog.hot_reads.KEPT_RECORDS_BYTES", 0)
     place = partition()
     hot = kept(*[chunk(start, 1, size=1000) for start in range(10)], at=place)
     assert hot.find(place, up_to(20), 0, 1) is not None
@@ -101,6 +102,7 @@ def test_what_is_kept_stays_within_its_bytes_and_the_longest_unread_goes_first(
 def test_all_of_a_partition_may_be_driven_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_CHUNKS_BYTES_MAX", 8_000)
     monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_MESSAGE_BYTES", 0)
+    monkeypatch.setattr("bridge.locallog.hot_reads.KEPT_RECORDS_BYTES", 0)
     first, second = partition(), partition()
     hot = kept(chunk(0, 1, size=1000), at=first)
     for start in range(8):
