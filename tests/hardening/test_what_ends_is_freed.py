@@ -5,6 +5,7 @@ The collector is rarely let look (`bridge.process.memory`), so that what waits f
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -78,6 +79,9 @@ _CASES: Final = {
         _post("/messages", _OCTETS, _LONG, "X-Request-Timeout: 100"), _CUT_BODY, times=1
     ),
     "a body that is too long": Case(_post("/messages", _OCTETS, "Content-Length: 90000000"), times=1),
+    "a body left before its refusal": Case(
+        _post("/messages", "Content-Type: image/png", "Content-Length: 100"), b"half", waits_for="nothing"
+    ),
     "a message that is no JSON": Case(
         _post("/messages", "Content-Type: application/json", "Content-Length: 1"), b"{"
     ),
@@ -149,6 +153,9 @@ async def _come_and_leave(app: BridgeApp, case: Case) -> None:
                 seen = b""
                 while b"\r\n\r\n" not in seen:
                     seen += await loop.sock_recv(client, 4096)
+            case "nothing":
+                # Reset: the answer cannot be written.
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             case "long poll":
                 await until(lambda: len(app.services.long_polls) > 0)
             case _:

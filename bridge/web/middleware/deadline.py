@@ -33,7 +33,9 @@ def deadline(services: Services, rules: Rules) -> Gate:
         exchange.task = backstops.guard(seconds + DEADLINE_BACKSTOP_S)
 
     def release(request: web.Request) -> bool:
-        task = request[EXCHANGE].task
+        exchange = request[EXCHANGE]
+        # Not kept: the task has the answer, and an answer that could not be written has the request.
+        task, exchange.task = exchange.task, None
         return task is not None and backstops.release(task)
 
     def kept(request: web.Request, _: web.StreamResponse) -> None:
