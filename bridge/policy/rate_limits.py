@@ -5,17 +5,12 @@ extensions of groups are counted apart, so that receiving does not starve them.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import ceil
 from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
 
 import msgspec
-from limits import RateLimitItem
 from limits.storage import Storage
-from limits.strategies import RateLimiter
-from limits.util import WindowStats
-
-from bridge.clock import Clock
 
 
 class RateVerdict(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +72,7 @@ def spend(full_at_s: float, now_s: float, *, interval_s: float, cost: int, debt_
 
 @runtime_checkable
 class TokenBucketSupport(Protocol):
-    """What a storage of `limits` offers so that `TokenBucketRateLimiter` can work over it."""
+    """What a storage of `limits` offers beside the library's own windows, of which none has a burst."""
 
     def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
         """`take` on the bucket of *key* and keep the result, in one atomic step."""
@@ -147,42 +142,6 @@ def with_buckets(storage: Storage) -> TokenBucketSupport:
     if not isinstance(storage, TokenBucketSupport):
         raise NotImplementedError(f"{type(storage).__name__} keeps no token buckets")
     return cast("TokenBucketSupport", storage)
-
-
-class TokenBucketRateLimiter(RateLimiter):
-    """The token bucket as a strategy of the `limits` library: an item is the refill ("100 per second").
-
-    Raises:
-        NotImplementedError: if *storage* keeps no buckets, as the library's own strategies do it.
-    """
-
-    def __init__(self, storage: Storage, clock: Clock, *, burst: int) -> None:
-        super().__init__(storage)
-        self._tokens = with_buckets(storage)
-        self._clock = clock
-        self._burst = burst
-
-    def take(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> RateVerdict:
-        """Take *cost* tokens if they are there; 0 only looks."""
-        return self.bucket_of(item)("/".join(identifiers), cost)
-
-    def bucket_of(self, item: RateLimitItem) -> Callable[[str, int], RateVerdict]:
-        """`take` of *item* for one identifier and a cost, with everything worked out that is the same each time."""
-        acquire, interval_s, burst = self._tokens.acquire_tokens, item.get_expiry() / item.amount, self._burst
-        return lambda identifier, cost: acquire(identifier, interval_s, burst, cost)
-
-    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        """Whether *cost* tokens were there and are taken now."""
-        return self.take(item, *identifiers, cost=cost).allowed
-
-    def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
-        """Whether *cost* tokens are there; takes none."""
-        return self.take(item, *identifiers, cost=0).remaining >= cost
-
-    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
-        """When the bucket is full again, by the clock's monotonic reading, and the tokens in it."""
-        verdict = self.take(item, *identifiers, cost=0)
-        return WindowStats(self._clock.monotonic_s() + verdict.reset_s, verdict.remaining)
 
 
 _TARGET: Final = re.compile(r"/streams/[^/?]+/topics/[^/?]+/groups/[^/?]+/(?:ack|nack|extend)(?:\?.*)?")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
-from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import Storage
 
 from bridge.clock import Clock
@@ -20,7 +19,7 @@ from bridge.policy.key_limits import KeyLimiter
 from bridge.policy.key_ring import Credentials, KeyRing, TokenJudge
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
-from bridge.policy.rate_limits import BucketDraw, TokenBucketRateLimiter, TokenBucketSupport, with_buckets
+from bridge.policy.rate_limits import BucketDraw, TokenBucketSupport, with_buckets
 from bridge.policy.tickets import Tickets
 
 
@@ -29,17 +28,16 @@ class RateRule:
     """The rate limit that is switched on.
 
     Attributes:
-        refill: requests a second.
+        per_s: requests a second.
         burst: requests at once; acks, nacks and extensions have a bucket of their own, of the same size.
     """
 
-    limiter: TokenBucketRateLimiter
-    refill: RateLimitItem
+    per_s: int
     burst: int
 
     def draw(self, name: str, key: str) -> BucketDraw:
         """What one more request of *key* asks of its bucket, in the limit *name*."""
-        return BucketDraw(name, key, self.refill.get_expiry() / self.refill.amount, self.burst)
+        return BucketDraw(name, key, 1 / self.per_s, self.burst)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +93,7 @@ class Rules:
             )
         rate = None
         if config.rate_limit_rps > 0:
-            rate = RateRule(
-                limiter=TokenBucketRateLimiter(tables.buckets, clock, burst=config.rate_limit_burst),
-                refill=RateLimitItemPerSecond(config.rate_limit_rps),
-                burst=config.rate_limit_burst,
-            )
+            rate = RateRule(per_s=config.rate_limit_rps, burst=config.rate_limit_burst)
         credentials = Credentials(config.api_key, key_ring, tokens)
         return cls(
             addresses=ClientAddresses(config.trusted_proxies),

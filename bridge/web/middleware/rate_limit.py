@@ -32,7 +32,7 @@ _PROBED: Final = frozenset(target for _, target in PROBES)
 
 def policy_header(rate: RateRule, name: str = ADDRESS) -> str:
     """`RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): *q* requests in the *w* seconds a full bucket takes."""
-    return f'"{name}";q={rate.burst};w={max(1, ceil(rate.burst / rate.refill.amount))}'
+    return f'"{name}";q={rate.burst};w={max(1, ceil(rate.burst / rate.per_s))}'
 
 
 def state_header(verdict: RateVerdict, name: str = ADDRESS) -> str:
@@ -50,11 +50,8 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     rate = rules.rate
     if rate is None:
         return None
-    take, judge, shared = (
-        rate.limiter.bucket_of(rate.refill),
-        _judging(services.metrics.http, rate),
-        services.shared_limits,
-    )
+    take, interval_s, burst = rules.buckets.acquire_tokens, 1 / rate.per_s, rate.burst
+    judge, shared = _judging(services.metrics.http, rate), services.shared_limits
 
     def limit_rate(request: web.Request) -> Awaitable[None] | None:
         method, target = request.method, request.raw_path
@@ -63,7 +60,7 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
         if GROUPS_MARK in target and is_acknowledgement(method, target):
             name, key = ACKNOWLEDGING, acknowledgement_key(key)
         is_probe = target in _PROBED and (method, target) in PROBES
-        verdict = take(key, 0 if is_probe else 1)
+        verdict = take(key, interval_s, burst, 0 if is_probe else 1)
         if shared is None or is_probe or not verdict.allowed:
             judge(exchange, name, verdict)
             return None

@@ -192,8 +192,9 @@ class BridgeServer(web.Server):
             "X-Effective-Timeout": str(rules.timeout_ms),
         }
         if rules.rate is not None:
-            verdict = rules.rate.limiter.take(rules.rate.refill, limit_key(client))
-            headers["RateLimit-Policy"] = policy_header(rules.rate)
+            rate = rules.rate
+            verdict = rules.buckets.acquire_tokens(limit_key(client), 1 / rate.per_s, rate.burst, 1)
+            headers["RateLimit-Policy"] = policy_header(rate)
             headers["RateLimit"] = state_header(verdict)
         error = _unparsed(exc) if status == web.HTTPBadRequest.status_code else InternalError()
         if isinstance(error, InternalError):

@@ -12,7 +12,6 @@ from limits.strategies import FixedWindowRateLimiter
 from bridge.limits import SHARED_TABLE_WAYS
 from bridge.policy.api_keys import Lockout
 from bridge.policy.limit_storage import BoundedMemoryStorage, SharedStorage, table_bytes
-from bridge.policy.rate_limits import TokenBucketRateLimiter
 from tests.support.clock import FakeClock
 
 SECRET = b"0123456789abcdef"
@@ -45,12 +44,11 @@ def memory(keys_max: int = 1000) -> memoryview:
 
 def test_a_burst_over_two_workers_is_one_burst() -> None:
     clock, table = FakeClock(), memory()
-    workers = [TokenBucketRateLimiter(shared(clock, table), clock, burst=10) for _ in range(2)]
-    refill = RateLimitItemPerSecond(1)
-    allowed = [workers[number % 2].hit(refill, "10.0.0.1") for number in range(40)]
+    workers = [shared(clock, table) for _ in range(2)]
+    allowed = [workers[number % 2].acquire_tokens("10.0.0.1", 1.0, 10, 1).allowed for number in range(40)]
     assert allowed == [True] * 10 + [False] * 30
     clock.advance(1)
-    assert [worker.hit(refill, "10.0.0.1") for worker in workers] == [True, False]
+    assert [worker.acquire_tokens("10.0.0.1", 1.0, 10, 1).allowed for worker in workers] == [True, False]
 
 
 def test_wrong_keys_at_two_workers_count_together() -> None:

@@ -3,11 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
 
 from bridge.policy.limit_storage import BoundedMemoryStorage
-from bridge.policy.rate_limits import RateVerdict, TokenBucketRateLimiter, take
+from bridge.policy.rate_limits import RateVerdict, take, with_buckets
 from tests.support.clock import FakeClock
 
 STEPS = st.lists(st.tuples(st.floats(0, 2), st.integers(1, 3)), max_size=60)
@@ -60,29 +59,12 @@ def test_a_refusal_takes_nothing_and_a_look_takes_nothing() -> None:
     assert looked == RateVerdict(True, 6, 0, 4)
 
 
-def limiter(clock: FakeClock, *, burst: int = 3, keys_max: int = 10) -> TokenBucketRateLimiter:
-    return TokenBucketRateLimiter(BoundedMemoryStorage(clock, keys_max=keys_max), clock, burst=burst)
-
-
-def test_as_a_strategy_it_answers_hit_test_and_window_stats() -> None:
-    clock = FakeClock()
-    bucket, item = limiter(clock), RateLimitItemPerSecond(1)
-    assert [bucket.hit(item, "a") for _ in range(4)] == [True, True, True, False]
-    assert not bucket.test(item, "a")
-    assert bucket.get_window_stats(item, "a") == (clock.monotonic_s() + 3, 0)
-    clock.advance(1)
-    assert bucket.test(item, "a")
-    assert not bucket.test(item, "a", cost=2)
-    assert bucket.hit(item, "b", cost=3)
-
-
 def test_addresses_have_buckets_of_their_own() -> None:
-    bucket, item = limiter(FakeClock(), burst=1), RateLimitItemPerSecond(1)
-    assert bucket.hit(item, "a")
-    assert not bucket.hit(item, "a")
-    assert bucket.hit(item, "b")
+    buckets = BoundedMemoryStorage(FakeClock(), keys_max=10)
+    allowed = [buckets.acquire_tokens(address, 1.0, 1, 1).allowed for address in ("a", "a", "b")]
+    assert allowed == [True, False, True]
 
 
 def test_a_storage_that_keeps_no_buckets_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="MemoryStorage"):
-        TokenBucketRateLimiter(MemoryStorage(), FakeClock(), burst=1)
+        with_buckets(MemoryStorage())
