@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from bridge.cli.settings import effective_of
+from bridge.cli.settings import ConfigPath, effective_of
 from bridge.errors import BridgeError
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ _DataDir = Annotated[
     str | None,
     typer.Option("--data-dir", metavar="DIR", help="Directory of the embedded log; DATA_DIR when left out."),
 ]
-_ConfigPath = Annotated[str | None, typer.Option("--config", metavar="PATH", help="TOML file with settings.")]
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _PHASES = {"copy": "copying", "check": "checking each page and message", "hash": "reading back"}
 _KIB = 1024
@@ -35,7 +34,7 @@ def add_backups(app: typer.Typer) -> None:
     def backup(
         target: Annotated[str, typer.Argument(metavar="TO", help="A directory that is not there yet.")],
         data_dir: _DataDir = None,
-        config_path: _ConfigPath = None,
+        config_path: ConfigPath = None,
     ) -> None:
         """Copy the embedded log into a new directory, while a bridge serves it or not; the copy is checked."""
         from bridge.clock import SystemClock  # noqa: PLC0415
@@ -54,7 +53,7 @@ def add_backups(app: typer.Typer) -> None:
     def restore(
         copy: Annotated[str, typer.Argument(metavar="FROM", help="A directory that `bridge backup` made.")],
         data_dir: _DataDir = None,
-        config_path: _ConfigPath = None,
+        config_path: ConfigPath = None,
     ) -> None:
         """Put a backup back into a directory that is empty or not there; `bridge serve` then serves that log."""
         from bridge.locallog import restore as restoring  # noqa: PLC0415 (SQLite, when it is asked for)

@@ -3,17 +3,23 @@
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 if TYPE_CHECKING:
-    from bridge.config import Effective
+    from bridge.config import Effective, Rule
+
+
+ConfigPath = Annotated[
+    str | None,
+    typer.Option("--config", metavar="PATH", help="TOML file with settings.", show_default=False),
+]
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command one flag per setting, read off the table of settings."""
-    import typer  # noqa: PLC0415
-
     from bridge.config import SETTINGS  # noqa: PLC0415
     from bridge.config.settings import SECTION_TITLES, Kind, default_text, range_text  # noqa: PLC0415
 
@@ -22,9 +28,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
             "config_path",
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[
-                str | None, typer.Option("--config", metavar="PATH", help="TOML file with settings.")
-            ],
+            annotation=ConfigPath,
         )
     ]
     if "as_json" in inspect.signature(command).parameters:
@@ -64,8 +68,13 @@ def _file_help(text: str) -> str:
     return f"File that holds: {text[0].lower()}{text[1:]}"
 
 
-def read_settings(given: Mapping[str, Any], config_path: str | None) -> "Effective":
+def read_settings(
+    given: Mapping[str, Any], config_path: str | None, *, rules: "Iterable[Rule] | None" = None
+) -> "Effective":
     """The configuration of these flags, the environment and the file.
+
+    Args:
+        rules: beside those of `config`; None for all that the wiring has.
 
     Raises:
         ConfigError: with every fault found.
@@ -81,13 +90,11 @@ def read_settings(given: Mapping[str, Any], config_path: str | None) -> "Effecti
     }
     toml_text = None if config_path is None else read_toml(config_path)
     inputs = Inputs(flags=flags, environ=os.environ, toml_text=toml_text, read_secret=read_secret)
-    return parse(inputs, rules=WIRING_RULES)
+    return parse(inputs, rules=WIRING_RULES if rules is None else rules)
 
 
 def effective_of(given: Mapping[str, Any]) -> "Effective":
     """The configuration, or the end of the process with every fault of it on stderr."""
-    import typer  # noqa: PLC0415
-
     from bridge.errors import ConfigError  # noqa: PLC0415
     from bridge.process.shutdown import EXIT_CONFIG  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Final
+from typing import Final
 
 import typer
 
@@ -22,6 +22,7 @@ from bridge.cli.remote.calling import (
 from bridge.cli.remote.encryption import AS_USUAL, TlsFiles
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.rendering import Output, OutputFormat
+from bridge.cli.settings import ConfigPath
 
 _PORT_MAX: Final = 65_535
 _NOWHERE: Final = "http://127.0.0.1"
@@ -34,12 +35,7 @@ def add_doctor(app: typer.Typer) -> None:
 
 def _doctor(
     *,
-    config_path: Annotated[
-        str | None,
-        typer.Option(
-            "--config", metavar="PATH", help="TOML file with settings, as serve takes it.", show_default=False
-        ),
-    ] = None,
+    config_path: ConfigPath = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     ca_file: CaFileOption = None,

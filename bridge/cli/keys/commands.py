@@ -1,6 +1,5 @@
 """`bridge keys` (wiring): keys made, listed, rotated and revoked in a file on this machine."""
 
-import os
 import secrets
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ from bridge.cli.remote.calling import OutputOption, add_group, local
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
+from bridge.cli.settings import ConfigPath, read_settings
 
 if TYPE_CHECKING:
     from bridge.policy.keys_file import StoredKey
@@ -20,9 +20,6 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.", s
 _File = Annotated[
     Path | None,
     typer.Option("--file", metavar="PATH", help="File of keys; KEYS_FILE when left out.", show_default=False),
-]
-_ConfigPath = Annotated[
-    str | None, typer.Option("--config", metavar="PATH", help="TOML file with settings, as serve takes it.")
 ]
 _Expires = Annotated[
     str | None,
@@ -79,17 +76,12 @@ class _Store(NamedTuple):
 
 def _store(file: Path | None, config_path: str | None) -> _Store:
     """The file that is meant, and what its keys are hashed under."""
-    from bridge.config import Inputs, parse  # noqa: PLC0415
     from bridge.errors import ConfigError  # noqa: PLC0415
-    from bridge.process.files import read_secret, read_toml  # noqa: PLC0415
 
-    flags = {} if file is None else {"KEYS_FILE": str(file)}
+    given = {} if file is None else {"keys_file": str(file)}
     try:
-        toml_text = None if config_path is None else read_toml(config_path)
         # Without the rule that the file can be used: it may not be there yet.
-        http = parse(
-            Inputs(flags=flags, environ=os.environ, toml_text=toml_text, read_secret=read_secret)
-        ).config.http
+        http = read_settings(given, config_path, rules=()).config.http
     except ConfigError as error:
         raise CommandFailed("; ".join(error.faults), ExitCode.USAGE) from None
     if http.keys_file is None:
@@ -121,7 +113,7 @@ def _add(
         int | None, typer.Option(metavar="N", help="Of what is sent with the key.", show_default=False)
     ] = None,
     file: _File = None,
-    config_path: _ConfigPath = None,
+    config_path: ConfigPath = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Make a key, and show it this once on stdout: the file keeps its hash alone."""
@@ -160,7 +152,7 @@ def _add(
 
 
 def _list(
-    *, file: _File = None, config_path: _ConfigPath = None, output: OutputOption = OutputFormat.TABLE
+    *, file: _File = None, config_path: ConfigPath = None, output: OutputOption = OutputFormat.TABLE
 ) -> None:
     """List the keys, those that have ended too; neither they nor their hashes are shown."""
     from bridge.cli.keys.store import read_stored  # noqa: PLC0415
@@ -178,7 +170,7 @@ def _rotate(
     ] = "24h",
     expires: _Expires = None,
     file: _File = None,
-    config_path: _ConfigPath = None,
+    config_path: ConfigPath = None,
     output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Make a second key that may the same, show it this once on stdout, and give the first one an end."""
@@ -211,7 +203,7 @@ def _revoke(
     ],
     *,
     file: _File = None,
-    config_path: _ConfigPath = None,
+    config_path: ConfigPath = None,
 ) -> None:
     """End a key for good: nobody is let in with it any more, and what is open with it is closed."""
     from bridge.cli.keys.store import change_stored  # noqa: PLC0415

@@ -83,43 +83,53 @@ OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
 }
 #: By name: what a request may carry. What is malformed in the first four is ignored, so their schemas refuse nothing.
 REQUEST_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
-    "X-Request-Id": _request(
-        "X-Request-Id",
-        f"Kept if it has 1 to {REQUEST_ID_CHARS_MAX} visible ASCII characters, else one is made.",
-    ),
-    "X-Request-Timeout": _request(
-        "X-Request-Timeout",
-        f"Milliseconds, {REQUEST_TIMEOUT_MS_MIN} to {REQUEST_TIMEOUT_MS_MAX}: shortens the time of this request. Anything "
-        "else is ignored.",
-    ),
-    "traceparent": _request(
-        "traceparent",
-        "W3C Trace Context: goes into the headers of every message that the request sends. A broken one is as none.",
-    ),
-    "tracestate": _request("tracestate", "Goes with `traceparent`."),
-    "If-None-Match": _request(
-        "If-None-Match", "ETags of what the caller has: where one is that of the answer, it is 304."
-    ),
-    "Last-Event-ID": _request(
-        "Last-Event-ID", "Event streams alone: the id of the last event; holds against `cursor` and `from`."
-    ),
-    "Upgrade": _request(
-        "Upgrade", "Asks for a WebSocket.", {"type": "string", "enum": ["websocket"]}, required=True
-    ),
-    "Connection": _request(
-        "Connection", "Goes with `Upgrade`.", {"type": "string", "enum": ["Upgrade"]}, required=True
-    ),
-    "Sec-WebSocket-Version": _request(
-        "Sec-WebSocket-Version", "The version (RFC 6455).", {"type": "string", "enum": ["13"]}, required=True
-    ),
-    "Sec-WebSocket-Key": _request(
-        "Sec-WebSocket-Key",
-        "16 random bytes in base64.",
-        {"type": "string", "pattern": "^[A-Za-z0-9+/]{21}[AQgw]==$"},
-        required=True,
-    ),
-    "Sec-WebSocket-Protocol": _request(
-        "Sec-WebSocket-Protocol", "The subprotocol.", {"type": "string", "enum": ["bridge.v1"]}, required=True
-    ),
+    each["name"]: each
+    for each in (
+        _request(
+            "X-Request-Id",
+            f"Kept if it has 1 to {REQUEST_ID_CHARS_MAX} visible ASCII characters, else one is made.",
+        ),
+        _request(
+            "X-Request-Timeout",
+            f"Milliseconds, {REQUEST_TIMEOUT_MS_MIN} to {REQUEST_TIMEOUT_MS_MAX}: shortens the time of this request. Anything "
+            "else is ignored.",
+        ),
+        _request(
+            "traceparent",
+            "W3C Trace Context: goes into the headers of every message that the request sends. A broken one is as none.",
+        ),
+        _request("tracestate", "Goes with `traceparent`."),
+        _request(
+            "If-None-Match", "ETags of what the caller has: where one is that of the answer, it is 304."
+        ),
+        _request(
+            "Last-Event-ID",
+            "Event streams alone: the id of the last event; holds against `cursor` and `from`.",
+        ),
+        _request(
+            "Upgrade", "Asks for a WebSocket.", {"type": "string", "enum": ["websocket"]}, required=True
+        ),
+        _request(
+            "Connection", "Goes with `Upgrade`.", {"type": "string", "enum": ["Upgrade"]}, required=True
+        ),
+        _request(
+            "Sec-WebSocket-Version",
+            "The version (RFC 6455).",
+            {"type": "string", "enum": ["13"]},
+            required=True,
+        ),
+        _request(
+            "Sec-WebSocket-Key",
+            "16 random bytes in base64.",
+            {"type": "string", "pattern": "^[A-Za-z0-9+/]{21}[AQgw]==$"},
+            required=True,
+        ),
+        _request(
+            "Sec-WebSocket-Protocol",
+            "The subprotocol.",
+            {"type": "string", "enum": ["bridge.v1"]},
+            required=True,
+        ),
+    )
 }
 EVERY_REQUEST: Final = ("X-Request-Id", "X-Request-Timeout", "traceparent", "tracestate")

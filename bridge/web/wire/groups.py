@@ -207,11 +207,8 @@ def read_receive(body: bytes) -> ReceiveRequest:
     """
     What `POST .../receive` asks for.
 
-    Args:
-        body: `{"count"?, "wait_ms"?, "visibility_ms"?, "max_deliveries"?}`, or nothing.
-
     Raises:
-        SerializationError: if it is anything else.
+        SerializationError: if *body* is no `ReceiveRequest`, and not empty.
     """
     return decode_envelope(body, _RECEIVE) if body else ReceiveRequest()
 
@@ -220,12 +217,8 @@ def read_ack(body: bytes, kind: AckKind) -> AckRequest:
     """
     What `POST .../ack`, `.../nack` or `.../extend` is for.
 
-    Args:
-        body: `{"tokens": [token, ...]}`, 1..`GROUP_TOKENS_MAX` of them; of a nack with `delay_ms`, of an extension with
-            `visibility_ms`, neither of which must be there.
-
     Raises:
-        SerializationError: if it is anything else.
+        SerializationError: if *body* is no `AckBody`, `NackBody` or `ExtendBody`.
     """
     if kind is AckKind.NACK:
         nack = decode_envelope(body, _NACK)
@@ -240,11 +233,8 @@ def read_seek(body: bytes) -> SeekRequest:
     """
     Where `PUT .../offsets` lets a group go on.
 
-    Args:
-        body: `{"to": "first" | "last" | RFC 3339 time | {"offsets": [{"partition_id", "offset"}, ...]}, "dry_run"?}`.
-
     Raises:
-        SerializationError, BadRequest: if it is anything else.
+        SerializationError, BadRequest: if *body* is no `SeekBody`.
     """
     asked = decode_envelope(body, _SEEK)
     if isinstance(asked.to, str):

@@ -98,11 +98,8 @@ def read_offset(body: bytes) -> int:
     """
     The offset that `PUT .../offsets/{partition}` stores.
 
-    Args:
-        body: `{"offset": 0..}`.
-
     Raises:
-        SerializationError: if it is anything else.
+        SerializationError: if *body* is no `OffsetBody`.
     """
     return decode_envelope(body, _OFFSET).offset
 
@@ -111,11 +108,8 @@ def read_offsets(body: bytes) -> dict[int, int]:
     """
     The offsets that `PUT .../offsets` stores, by partition, in their order.
 
-    Args:
-        body: `{"offsets": [{"partition_id", "offset"}, ...]}`, 1..1000 of them, each partition once.
-
     Raises:
-        SerializationError, BadRequest: if it is anything else.
+        SerializationError, BadRequest: if *body* is no `OffsetsBody`, or names a partition twice.
     """
     entries = decode_envelope(body, _OFFSETS).offsets
     # There is no text in it but keys: one for the list, two for each entry.

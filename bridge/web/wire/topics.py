@@ -77,7 +77,7 @@ def read_stream(body: bytes) -> str:
     The name of the stream that `POST /streams` asks for.
 
     Raises:
-        SerializationError, BadRequest: if the body is not `{"name": name}`.
+        SerializationError, BadRequest: if *body* is no `StreamBody`.
     """
     return _checked_name(decode_envelope(body, _STREAM).name, "stream")
 
@@ -86,11 +86,8 @@ def read_topic(body: bytes) -> NewTopic:
     """
     The topic that `POST /streams/{stream}/topics` asks for.
 
-    Args:
-        body: `{"name", "partitions"?: 1..1000, "durability"?, "retention"?: {"max_age_seconds"?, "max_bytes"?}}`.
-
     Raises:
-        SerializationError, BadRequest: if it is anything else.
+        SerializationError, BadRequest: if *body* is no `TopicBody`.
     """
     order = decode_envelope(body, _TOPIC)
     if not 1 <= order.partitions <= PARTITIONS_MAX:
@@ -111,12 +108,8 @@ def read_retention(body: bytes) -> Retention:
     """
     The retention that `PATCH /streams/{stream}/topics/{topic}` asks for.
 
-    Args:
-        body: `{"retention": {"max_age_seconds"?, "max_bytes"?}}`; what is left out or null is "never", as when a topic is
-            made.
-
     Raises:
-        SerializationError: if it is anything else.
+        SerializationError: if *body* is no `TopicChangeBody`.
     """
     return _retention(decode_envelope(body, _CHANGE).retention, body)
 
@@ -125,11 +118,8 @@ def read_partitions(body: bytes) -> int:
     """
     How many partitions `POST .../partitions` adds.
 
-    Args:
-        body: `{"count": 1..1000}`.
-
     Raises:
-        SerializationError, BadRequest: if it is anything else.
+        SerializationError, BadRequest: if *body* is no `PartitionsBody`.
     """
     count = decode_envelope(body, _PARTITIONS).count
     if not 1 <= count <= PARTITIONS_MAX:
