@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from threading import Event, Thread
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from bridge.limits import LOG_LINES_WAITING_MAX
 
-#: With its end; or what makes it, called once by the writing thread.
-Line: TypeAlias = bytes | Callable[[], bytes]
+#: With its end; or what makes it, called once by the writing thread, and of what.
+Line: TypeAlias = bytes | tuple[Callable[[Any], bytes], Any]
 
 # Lines of so long share one system call, and the writer takes the interpreter lock 50 times a second at most.
 _GATHER_S = 0.02
@@ -107,7 +107,8 @@ class LineSink:
         if isinstance(line, bytes):
             return line
         try:
-            return line()
+            make, told = line
+            return make(told)
         except Exception:  # noqa: BLE001 (a defect in one line must not end all others)
             self._dropped += 1
             return b""

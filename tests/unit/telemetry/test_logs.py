@@ -228,11 +228,8 @@ def test_a_line_may_be_made_by_the_writing_thread_and_one_that_cannot_ends_no_ot
     reader, writer = os.pipe()
     sink = LineSink(writer, lambda count: b"dropped %d\n" % count, again)
 
-    def broken() -> bytes:
-        raise ZeroDivisionError
-
-    sink.write(lambda: b"one\n")
-    sink.write(broken)
+    sink.write((bytes, b"one\n"))
+    sink.write((bytes, "a text without an encoding"))
     sink.write(b"two\n")
     sink.close()
     os.close(writer)
