@@ -7,13 +7,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-_US_PER_S: Final = 1_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _YEAR_9999_US: Final = 253_402_300_799_999_999
 
 
 class Clock(Protocol):
-    """Two readings: one that never goes back, for waits; one that people understand, for stamps."""
+    """Two clocks: one that never goes back, for waits; one that people understand, for stamps."""
 
     def monotonic_s(self) -> float:
         """Seconds from an arbitrary point, never going back."""
@@ -23,12 +22,17 @@ class Clock(Protocol):
         """Microseconds since the Unix epoch, UTC."""
         ...
 
+    def wall_s(self) -> float:
+        """The same in seconds, as ends of keys and tokens and Python's own times count them."""
+        ...
+
 
 class SystemClock:
     """The machine's own clocks."""
 
-    # As it is, since it is asked ten times for each request.
+    # As they are, since they are asked ten times for each request.
     monotonic_s = staticmethod(time.monotonic)
+    wall_s = staticmethod(time.time)
 
     def now_us(self) -> int:
         return time.time_ns() // 1000
@@ -55,11 +59,6 @@ class Deadline(msgspec.Struct, frozen=True):
         """Seconds left, 0.0 once the time is up; made for `asyncio.timeout`."""
         remaining_s = self.at_s - self.clock.monotonic_s()
         return remaining_s if remaining_s > 0 else 0.0
-
-
-def wall_s(clock: Clock) -> float:
-    """Seconds since 1970 by *clock*, as ends of keys and tokens and Python's own times count them."""
-    return clock.now_us() / _US_PER_S
 
 
 def rfc3339(time_us: int) -> str:

@@ -12,7 +12,7 @@ import msgspec
 from bridge.policy.access import HOLDER_OF_API_KEY, Principal
 from bridge.policy.api_keys import KeyVerdict
 from bridge.policy.client_address import parsed_address
-from bridge.policy.key_texts import claimed_id, peppered_digest, plain_digest
+from bridge.policy.key_texts import claimed_id, passing_digest, peppered_digest, plain_digest
 
 
 class KeyLimits(NamedTuple):
@@ -207,7 +207,7 @@ class Credentials:
     def __init__(
         self, api_key: str | None, ring: KeyRing | None = None, tokens: TokenJudge | None = None
     ) -> None:
-        self._digest = None if api_key is None else plain_digest(api_key)
+        self._digest = None if api_key is None else passing_digest(api_key)
         self.ring = ring
         self.tokens = tokens
         #: Whether nothing is asked for.
@@ -245,7 +245,7 @@ class Credentials:
         if (
             found is KeyVerdict.WRONG
             and self._digest is not None
-            and hmac.compare_digest(plain_digest(text), self._digest)
+            and hmac.compare_digest(passing_digest(text), self._digest)
         ):
             return HOLDER_OF_API_KEY
         return found

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from bridge.clock import Clock, wall_s
+from bridge.clock import Clock
 from bridge.config import Config
 from bridge.config.rules import ConfigFault, is_loopback
 from bridge.errors import ConfigError
@@ -83,7 +83,7 @@ async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyM
         metrics.known(ring.ids)
         if mode & ~_MODE_MOST:
             _log.warning("keys_file_open_to_others", advice="chmod 600 the file that KEYS_FILE names")
-        in_force = ring.in_force(wall_s(clock))
+        in_force = ring.in_force(clock.wall_s())
         if not in_force:
             _log.warning("no_key_in_force", advice="bridge keys add, on the file that KEYS_FILE names")
 
@@ -95,10 +95,10 @@ async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyM
             for fault in error.faults:
                 _log.error("keys_file_fault", detail=fault)
             raise
-        _log.info("keys_in_force", keys=ring.in_force(wall_s(clock)))
+        _log.info("keys_in_force", keys=ring.in_force(clock.wall_s()))
 
     def ask() -> None:
-        now_s = wall_s(clock)
+        now_s = clock.wall_s()
         metrics.tell(in_force=ring.in_force(now_s), next_end_s=ring.next_end_s(now_s))
 
     metrics.ask = ask

@@ -27,7 +27,7 @@ import structlog
 import bridge
 from bridge.background.canary import Canary
 from bridge.background.stats_refresh import StatsCache
-from bridge.clock import SystemClock, wall_s
+from bridge.clock import SystemClock
 from bridge.config import Config, Effective
 from bridge.errors import ConfigError
 from bridge.flow.following.follow import Feeds
@@ -271,5 +271,5 @@ def _banner(config: Config, services: Services, listeners: Listeners) -> None:
         durability=str(health.durability),
         tls=config.tls.cert_file is not None,
         authenticated=config.asks_for_credentials,
-        keys=None if services.key_ring is None else services.key_ring.in_force(wall_s(services.clock)),
+        keys=None if services.key_ring is None else services.key_ring.in_force(services.clock.wall_s()),
     )

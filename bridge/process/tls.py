@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, NoReturn
 
 import structlog
 
-from bridge.clock import Clock, wall_s
+from bridge.clock import Clock
 from bridge.config import TlsConfig
 from bridge.errors import ConfigError
 from bridge.limits import TLS_FILE_BYTES_MAX
@@ -147,7 +147,7 @@ class PortTls:
             ConfigError: as of `load_tls`; what was in force still is.
         """
         new = await asyncio.to_thread(load_tls, self._config)
-        now_s = wall_s(self._clock)
+        now_s = self._clock.wall_s()
         if new.not_after_s <= now_s:
             if self.loaded is not None and self.loaded.not_after_s > now_s:
                 raise ConfigError(("TLS_CERT_FILE: the certificate has ended",))

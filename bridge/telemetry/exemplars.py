@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from bridge.clock import Clock, wall_s
+from bridge.clock import Clock
 from bridge.telemetry.trace_context import TRACEPARENT, TraceContext, trace_context
 
 #: The media type whose text has exemplars.
@@ -22,7 +22,7 @@ class Traced(NamedTuple):
 
 def traced(trace: TraceContext | None, clock: Clock) -> Traced | None:
     """What was observed now belongs to *trace*; None where there is none, or nobody has kept it."""
-    return Traced(wall_s(clock), trace.trace_id) if trace and trace.is_sampled else None
+    return Traced(clock.wall_s(), trace.trace_id) if trace and trace.is_sampled else None
 
 
 def traced_batch(headers: Mapping[int, Mapping[str, object]], clock: Clock) -> Traced | None:

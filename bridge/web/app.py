@@ -30,10 +30,9 @@ from bridge.web.wire.heavy_pages import judged
 MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Gate | None]
 """Builds one rule from the configuration; None where the configuration switches it off, so that it costs nothing."""
 
-#: From the outside in.
+#: From the outside in; `identity` comes before all of them: every line of the log and every answer names the request.
 MIDDLEWARES: Final[tuple[MiddlewareFactory, ...]] = (
     answer_headers,  # outside everything: whatever the answer is
-    identity,  # before the rest: every line of the log and every answer names the request
     tracing,  # outside the log: its line names the trace that a span has begun
     access_log,  # outside the boundary: sees what was answered, not what was raised
     audit,  # outside the boundary as well, and of the key: refusals are told too
@@ -80,7 +79,7 @@ def build_app(
         services.ticket_key,
     )
     gates = [gate for factory in middlewares if (gate := factory(services, rules)) is not None]
-    put_behind = behind(gates)
+    put_behind = behind(gates, identity(services, rules))
     app = web.Application(client_max_size=services.http.request_body_bytes_max)
     app[BEHIND_GATES] = put_behind
     app[SERVICES] = services
@@ -89,7 +88,7 @@ def build_app(
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
     for row in routes:
-        handler = put_behind(row.handler, check_of(row.access) or nothing_more)
+        handler = put_behind(row.handler, check_of(row.access) or nothing_more, row.path)
         if row.method == "GET":
             app.router.add_get(row.path, handler, allow_head=True)
         else:

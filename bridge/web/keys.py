@@ -148,8 +148,8 @@ class Services:
 
 SERVICES = web.AppKey("services", Services)
 
-#: Who calls, and what they may.
-PRINCIPAL = web.RequestKey("principal", Principal)
+#: Stands for the route where no route was found; raw paths are no label.
+UNMATCHED: Final = "unmatched"
 
 
 class Exchange(msgspec.Struct, gc=False, eq=False):
@@ -159,6 +159,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     collector does not see it, so nothing that it holds when the request has ended may lead back to the request.
 
     Attributes:
+        route: its template, such as `/streams/{stream}`, or `UNMATCHED`.
         request_id: the caller's, or the one made for it.
         client: its address after `TRUSTED_PROXIES`, for limits and logs.
         trace: that the request belongs to, at the span that is to be the parent of what follows from it; None for no trace.
@@ -168,12 +169,13 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         deadline: by when there must be an answer.
         started_s: when it began, by the clock's `monotonic_s`.
         grant: what it has taken of the room there is; None where there is no `admission`, and for what needs none.
-        key_id: of the key that was shown, where it has one.
+        principal: who calls, and what they may; None as long as nobody has found out.
         error_code: of the error that it ended with, for the log.
         span: where spans are collected.
         task: that serves it, while its deadline is watched.
     """
 
+    route: str
     request_id: str
     client: str
     trace: TraceContext | None
@@ -183,10 +185,15 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     deadline: Deadline = _NEVER
     started_s: float = 0.0
     grant: Grant | None = None
-    key_id: str | None = None
+    principal: Principal | None = None
     error_code: str | None = None
     span: RequestSpan | None = None
     task: "asyncio.Task[object] | None" = None
+
+    @property
+    def key_id(self) -> str | None:
+        """Of the key that was shown, where it has one."""
+        return None if self.principal is None else self.principal.key_id
 
 
 EXCHANGE = web.RequestKey("exchange", Exchange)

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.limits import FAILED_KEYS_BURST
-from bridge.web.keys import PRINCIPAL
+from bridge.web.handlers.access import principal_of
 from tests.support.clock import FakeClock
 from tests.support.door import open_door, row
 from tests.support.raw_http import Answer, ask, request_bytes
@@ -29,7 +29,7 @@ def without_ids(answer: Answer) -> tuple[object, ...]:
 
 
 async def show_principal(request: web.Request) -> web.Response:
-    return web.json_response({"name": request[PRINCIPAL].name, "all": request[PRINCIPAL].unrestricted})
+    return web.json_response({"name": principal_of(request).name, "all": principal_of(request).unrestricted})
 
 
 WHO = row("GET", "/who", show_principal)

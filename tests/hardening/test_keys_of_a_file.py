@@ -10,7 +10,7 @@ from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.limits import FAILED_KEYS_BURST
-from bridge.web.keys import PRINCIPAL
+from bridge.web.handlers.access import principal_of
 from tests.support.clock import FakeClock
 from tests.support.door import open_door, row
 from tests.support.figures import by_label
@@ -30,7 +30,7 @@ RING = ring_of(RIGHT, *ENDED.values())
 
 
 async def show_principal(request: web.Request) -> web.Response:
-    principal = request[PRINCIPAL]
+    principal = principal_of(request)
     return web.json_response(
         [principal.name, principal.key_id, [each.text for each in principal.permissions]]
     )

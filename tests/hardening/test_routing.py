@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
-from bridge.web.middleware.access_log import route_of
+from bridge.web.keys import EXCHANGE
 from tests.support.door import Door, open_door, row
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
 
 async def told(request: web.Request) -> web.StreamResponse:
-    return web.json_response([route_of(request), dict(request.match_info)])
+    return web.json_response([request[EXCHANGE].route, dict(request.match_info)])
 
 
 @pytest.fixture

@@ -14,6 +14,9 @@ class FakeClock:
     def now_us(self) -> int:
         return self._now_us
 
+    def wall_s(self) -> float:
+        return self._now_us / 1_000_000
+
     def advance(self, seconds: float) -> None:
         self._monotonic_s += seconds
         self._now_us += round(seconds * 1_000_000)

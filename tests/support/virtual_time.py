@@ -30,6 +30,9 @@ class LoopClock:
     def now_us(self) -> int:
         return round(self._loop.now_s * 1_000_000)
 
+    def wall_s(self) -> float:
+        return self._loop.now_s
+
 
 async def pass_s(loop: VirtualTimeLoop, seconds: float, *, step_s: float = 0.05) -> None:
     """Let so much time go by in steps; what is due has happened on return."""

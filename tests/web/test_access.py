@@ -12,6 +12,7 @@ from bridge.errors import Unauthorized
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.access import Access, Resource, Route, check_of
 from bridge.web.handlers.routes import ROUTES
+from bridge.web.keys import Exchange
 from tests.support.callers import STREAM, TOPIC, CalledBridge, asked, called_bridge, somebody
 from tests.support.described import DOCUMENT
 
@@ -153,7 +154,10 @@ def test_where_nobody_has_found_out_who_calls_nothing_is_done(route: Route) -> N
         return
     assert check is not None
     with pytest.raises(Unauthorized):
-        check(make_mocked_request(route.method, route.path))
+        check(
+            make_mocked_request(route.method, route.path),
+            Exchange(route.path, "an id", "127.0.0.1", None, "", ""),
+        )
 
 
 def test_each_operation_stands_under_the_scope_that_it_needs() -> None:

@@ -7,12 +7,12 @@ from typing import Final, NamedTuple, TypeAlias
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from bridge.clock import wall_s
 from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotFound, Unauthorized
 from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.path_params import stream_of, topic_of
-from bridge.web.keys import PRINCIPAL, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES, Exchange
+from bridge.web.middleware.gates import LastCheck
 from bridge.web.openapi.operation import ApiOperation
 from bridge.web.server.answer_headers import vary_by
 
@@ -85,11 +85,10 @@ class Route(NamedTuple):
     access: Access
 
 
-Check: TypeAlias = Callable[[web.Request], None]
 _Rule: TypeAlias = Callable[[web.Request, Principal, Scope | None], None]
 
 
-def check_of(access: Access) -> Check | None:
+def check_of(access: Access) -> LastCheck | None:
     """
     What lets a request pass that may do what its route does, or raises; None where there is nothing to check.
 
@@ -103,8 +102,10 @@ def check_of(access: Access) -> Check | None:
         return None
     rule, scope = _RULES[access.target], access.scope
 
-    def check(request: web.Request) -> None:
-        principal = principal_of(request)
+    def check(request: web.Request, exchange: Exchange) -> None:
+        principal = exchange.principal
+        if principal is None:
+            raise Unauthorized
         if principal.unrestricted:
             return
         try:
@@ -125,10 +126,10 @@ def principal_of(request: web.Request) -> Principal:
     Raises:
         Unauthorized: if nobody has found out.
     """
-    try:
-        return request[PRINCIPAL]
-    except KeyError:
-        raise Unauthorized from None
+    principal = request[EXCHANGE].principal
+    if principal is None:
+        raise Unauthorized
+    return principal
 
 
 def current_principal(request: web.Request) -> Principal:
@@ -142,7 +143,7 @@ def current_principal(request: web.Request) -> Principal:
     if services.key_ring is None or principal.key_id is None:
         return principal
     key = services.key_ring.key(principal.key_id)
-    if key is None or not key.is_in_force(wall_s(services.clock)):
+    if key is None or not key.is_in_force(services.clock.wall_s()):
         raise Unauthorized
     return key.principal
 

@@ -16,8 +16,9 @@ from bridge.web.bodies.codings import inflater_of
 from bridge.web.bodies.line_intake import ChunkReader, LineIntake
 from bridge.web.bodies.whole import check_coding, invite, read_any
 from bridge.web.bodies.whole_messages import whole_line_bytes_max
+from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.answers import answer, created
-from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.grants import hold_body
 from bridge.web.wire.bulk import (
     LineKind,
@@ -101,7 +102,7 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamRespons
         )
         services.lifecycle.backstops.lift()
         try:
-            with services.lifetimes.of_request(request[PRINCIPAL]):
+            with services.lifetimes.of_request(principal_of(request)):
                 await _read_lines(request, writer, intake)
         except BridgeError as error:
             if not request.content.at_eof():

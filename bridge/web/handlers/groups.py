@@ -13,9 +13,10 @@ from bridge.groups.values import Delivery
 from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
+from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.path_params import refuse_query, topic_of
-from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.grants import give_back
@@ -94,7 +95,7 @@ async def _receive(
         return deliveries
     with (
         services.long_polls.joined(request[EXCHANGE].client),
-        services.lifetimes.of_request(request[PRINCIPAL]),
+        services.lifetimes.of_request(principal_of(request)),
     ):
         give_back(request)
         return await _unless_left(request, attempt(wait_s))

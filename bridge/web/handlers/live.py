@@ -11,8 +11,9 @@ from bridge.flow.following.batches import Positions, Start, furthest
 from bridge.limits import LIVE_RETRY_MS_MAX, LIVE_RETRY_MS_MIN
 from bridge.messagelog import FromTimestamp, TopicRef
 from bridge.policy.cursors import Cursors
+from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.live import sse
 from bridge.web.live.sse import EventForm
 from bridge.web.live.sse_stream import SseStream
@@ -64,7 +65,7 @@ async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResp
     with (
         services.live_streams.joined(live.farewell, LiveKind.EVENTS, client=request[EXCHANGE].client),
         on_departure(request, live.left),
-        services.lifetimes.bound(request[PRINCIPAL], live.dismiss),
+        services.lifetimes.bound(principal_of(request), live.dismiss),
     ):
         # Already: a thousand readers come back at once after a restart, and a browser that is refused never asks again.
         give_back(request)

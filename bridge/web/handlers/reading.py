@@ -14,10 +14,11 @@ from bridge.limits import END_CURSOR_CHARS_MAX, LONG_POLL_MARGIN_S
 from bridge.messagelog import FromOffset, Last, Next, Page, TopicRef
 from bridge.policy.cursors import Cursor
 from bridge.web.bodies.line_writer import LineWriter, page_deadlines
+from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.answers import answer
 from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.departures import on_departure
 from bridge.web.server.grants import give_back
@@ -140,7 +141,7 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
     query = read_bulk_query(request.query.items())
     with (
         services.bulk_reads.joined(request[EXCHANGE].client),
-        services.lifetimes.of_request(request[PRINCIPAL]),
+        services.lifetimes.of_request(principal_of(request)),
     ):
         services.lifecycle.backstops.lift()
         reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
@@ -233,7 +234,7 @@ async def _stream_by_cursor(request: web.Request, topic: TopicRef) -> web.Stream
     every = query.partitions is None
     with (
         services.bulk_reads.joined(request[EXCHANGE].client),
-        services.lifetimes.of_request(request[PRINCIPAL]),
+        services.lifetimes.of_request(principal_of(request)),
     ):
         services.lifecycle.backstops.lift()
         reader = TopicReader(services.log, topic, deadline=page_deadlines(request))
@@ -301,7 +302,7 @@ def _waiting_for(request: web.Request, wait_s: float) -> Iterator[Waiting]:
     with (
         services.long_polls.joined(request[EXCHANGE].client),
         on_departure(request, waiting.give_up),
-        services.lifetimes.of_request(request[PRINCIPAL]),
+        services.lifetimes.of_request(principal_of(request)),
     ):
         give_back(request)
         yield waiting

@@ -13,9 +13,9 @@ from aiohttp.http import HttpVersion11
 from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Grant
-from bridge.web.handlers.access import current_principal
+from bridge.web.handlers.access import current_principal, principal_of
 from bridge.web.handlers.path_params import refuse_query
-from bridge.web.keys import EXCHANGE, PRINCIPAL, SERVICES
+from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
 from bridge.web.server.answer_headers import send_head
@@ -59,11 +59,11 @@ async def socket(request: web.Request) -> web.StreamResponse:
         connection,
         exchange=exchange,
         principal=partial(current_principal, request),
-        audit=None if trail is None else SocketAudit(trail, services, exchange, request[PRINCIPAL]),
+        audit=None if trail is None else SocketAudit(trail, services, exchange, principal_of(request)),
     )
     with (
         services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[EXCHANGE].client),
-        services.lifetimes.bound(request[PRINCIPAL], session.dismiss),
+        services.lifetimes.bound(principal_of(request), session.dismiss),
     ):
         services.lifecycle.backstops.lift()
         give_back(request)

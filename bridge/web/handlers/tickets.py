@@ -2,13 +2,13 @@
 
 from aiohttp import web
 
-from bridge.clock import wall_s
 from bridge.errors import Unauthorized
 from bridge.policy.access import ANONYMOUS
 from bridge.web.bodies.whole import refuse_body
+from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.answers import created
 from bridge.web.handlers.path_params import refuse_query
-from bridge.web.keys import PRINCIPAL, SERVICES
+from bridge.web.keys import SERVICES
 from bridge.web.rules import RULES
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.answers import ticket_json
@@ -18,9 +18,9 @@ async def issue(request: web.Request) -> JsonAnswer:
     """`POST /tickets`: one for whoever asks, who may with it what they may without."""
     refuse_query(request)
     await refuse_body(request)
-    rules, principal = request.app[RULES], request[PRINCIPAL]
+    rules, principal = request.app[RULES], principal_of(request)
     if principal is ANONYMOUS and not rules.credentials.is_open:
         # Where AUTH_BYPASS_PATHS lets everybody in here, nobody gets what they could take elsewhere.
         raise Unauthorized
-    now_s = wall_s(request.app[SERVICES].clock)
+    now_s = request.app[SERVICES].clock.wall_s()
     return created(ticket_json(rules.tickets.issue(principal, now_s)))

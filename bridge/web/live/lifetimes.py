@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bridge.clock import Clock, wall_s
+from bridge.clock import Clock
 from bridge.errors import Unauthorized
 from bridge.flow.timers import Timer, Timers, loop_timers
 from bridge.limits import CREDENTIALS_LOOK_S
@@ -96,7 +96,7 @@ class Lifetimes:
 
     def look(self) -> None:
         """End what may stay open no longer; done every second while anything is open."""
-        now_s = wall_s(self._clock)
+        now_s = self._clock.wall_s()
         self._timer = None
         for number, held in tuple(self._held.items()):
             if not self._is_let_in(held, now_s):

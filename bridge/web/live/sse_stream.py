@@ -13,7 +13,6 @@ from bridge.web.keys import EXCHANGE
 from bridge.web.live import sse
 from bridge.web.live.sse import EventForm
 from bridge.web.live.streams import EndReason, reason_of
-from bridge.web.middleware.access_log import route_of
 from bridge.web.server.departures import protocol_of
 from bridge.web.wire.problems import problem_object
 
@@ -94,12 +93,12 @@ class SseStream:
                 raise
         except BridgeError as error:
             self._reason = reason_of(error)
-            trace = self._request[EXCHANGE].trace
+            exchange = self._request[EXCHANGE]
             self._problem = problem_object(
                 error,
-                request_id=self._request[EXCHANGE].request_id,
-                instance=route_of(self._request),
-                trace_id=None if trace is None else trace.trace_id,
+                request_id=exchange.request_id,
+                instance=exchange.route,
+                trace_id=None if exchange.trace is None else exchange.trace.trace_id,
             )
         finally:
             self._patience = None

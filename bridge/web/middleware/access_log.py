@@ -7,22 +7,14 @@ from aiohttp import hdrs, web
 from bridge.limits import LOG_FIELD_CHARS_MAX
 from bridge.telemetry.exemplars import traced
 from bridge.telemetry.logs import log_request
-from bridge.web.keys import EXCHANGE, Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
-#: Stands for the route where no route was found; raw paths are no label.
-UNMATCHED: Final = "unmatched"
 #: The status that nginx writes where the client was gone before the answer.
 CLIENT_GONE: Final = 499
 _OK: Final = web.HTTPOk.status_code
 _PROBES: Final = frozenset({"/health", "/ready"})
-
-
-def route_of(request: web.Request) -> str:
-    """The template of the route, such as `/streams/{stream}`, or `UNMATCHED`."""
-    resource = request.match_info.route.resource
-    return UNMATCHED if resource is None else resource.canonical
 
 
 def access_log(services: Services, _: Rules) -> Gate:
@@ -33,14 +25,13 @@ def access_log(services: Services, _: Rules) -> Gate:
     """
     metrics, clock = services.metrics.http, services.clock
 
-    def begin(request: web.Request) -> None:
-        request[EXCHANGE].started_s = clock.monotonic_s()
+    def begin(_: web.Request, exchange: Exchange) -> None:
+        exchange.started_s = clock.monotonic_s()
         metrics.request_started()
 
-    def log(request: web.Request, status: int, body_bytes: int) -> None:
-        exchange = request[EXCHANGE]
+    def log(request: web.Request, exchange: Exchange, status: int, body_bytes: int) -> None:
         seconds = clock.monotonic_s() - exchange.started_s
-        method, route, trace = request.method, route_of(request), exchange.trace
+        method, route, trace = request.method, exchange.route, exchange.trace
         metrics.request_finished(method, route, status, seconds, traced(trace, clock))
         log_request(
             method,
@@ -57,11 +48,11 @@ def access_log(services: Services, _: Rules) -> Gate:
             key_id=exchange.key_id,
         )
 
-    def answered(request: web.Request, answer: web.StreamResponse) -> None:
-        log(request, answer.status, 0 if request.method == hdrs.METH_HEAD else _body_bytes(answer))
+    def answered(request: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
+        log(request, exchange, answer.status, 0 if request.method == hdrs.METH_HEAD else _body_bytes(answer))
 
-    def gone(request: web.Request, _: BaseException) -> None:
-        log(request, CLIENT_GONE, 0)
+    def gone(request: web.Request, exchange: Exchange, _: BaseException) -> None:
+        log(request, exchange, CLIENT_GONE, 0)
 
     return Gate(begin, answered, gone)
 

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from bridge.errors import Overloaded
 from bridge.limits import LOOP_LOOK_S
 from bridge.policy.admission import Admission, Grant
-from bridge.web.keys import EXCHANGE, Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.grants import overloaded
@@ -41,10 +41,9 @@ def admission(services: Services, rules: Rules) -> Gate:
             refused, tell_again_s = 0, now_s + _TOLD_INTERVAL_S
         return overloaded(request)
 
-    def admit(request: web.Request) -> None:
+    def admit(request: web.Request, exchange: Exchange) -> None:
         if (request.method, request.raw_path) in _EXEMPT:
             return
-        exchange = request[EXCHANGE]
         exchange.grant = grant = Grant(rule, exchange.client)
         placed = not request.content.is_eof() or grant.take_place()
         if rule.busy:
@@ -52,10 +51,9 @@ def admission(services: Services, rules: Rules) -> Gate:
         if not placed:
             raise refuse(request)
 
-    def give_back(request: web.Request, _: web.StreamResponse | BaseException) -> None:
-        grant = request[EXCHANGE].grant
-        if grant is not None:
-            grant.close()
+    def give_back(_: web.Request, exchange: Exchange, __: web.StreamResponse | BaseException) -> None:
+        if exchange.grant is not None:
+            exchange.grant.close()
 
     return Gate(admit, give_back, give_back)
 

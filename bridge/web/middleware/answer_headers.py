@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bridge.web.keys import Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import stamp
@@ -12,8 +12,8 @@ def answer_headers(services: Services, _: Rules) -> Gate:
     """Stamp each answer; one that has begun in its handler was stamped there (`send_head`)."""
     lifecycle = services.lifecycle
 
-    def stamp_whole(request: web.Request, answer: web.StreamResponse) -> None:
+    def stamp_whole(_: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
         if not answer.prepared:
-            stamp(request, answer, lifecycle)
+            stamp(exchange, answer, lifecycle)
 
     return Gate(None, stamp_whole)

@@ -10,8 +10,7 @@ from bridge.errors import AuditUnavailable
 from bridge.policy.access import Principal
 from bridge.policy.names import NAME_SCHEMA
 from bridge.telemetry.trace_context import TraceContext
-from bridge.web.keys import EXCHANGE, PRINCIPAL, Exchange, Services
-from bridge.web.middleware.access_log import UNMATCHED, route_of
+from bridge.web.keys import UNMATCHED, Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.json_answer import JsonAnswer
@@ -70,8 +69,8 @@ def audit(services: Services, _: Rules) -> Gate | None:
         return None
     defaults, all_of_them = services.log_config, services.audits_all
 
-    def answered(request: web.Request, answer: web.StreamResponse) -> None:
-        route, exchange = route_of(request), request[EXCHANGE]
+    def answered(request: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
+        route = exchange.route
         # Of an address that is locked out the refusals before that are told, and no flood of those after.
         if not (all_of_them or answer.status in REFUSED or is_change(request.method, route)):
             return
@@ -81,7 +80,7 @@ def audit(services: Services, _: Rules) -> Gate | None:
         trail.write(
             record_of(
                 exchange,
-                request.get(PRINCIPAL),
+                exchange.principal,
                 action=f"{request.method} {route}",
                 named=named,
                 made=answer.location if isinstance(answer, JsonAnswer) else None,
@@ -99,8 +98,8 @@ def audit_first(services: Services, _: Rules) -> Gate | None:
     if trail is None:
         return None
 
-    def refuse_changes(request: web.Request) -> None:
-        if trail.is_failing and is_change(request.method, route_of(request)):
+    def refuse_changes(request: web.Request, exchange: Exchange) -> None:
+        if trail.is_failing and is_change(request.method, exchange.route):
             raise AuditUnavailable
 
     return Gate(refuse_changes)

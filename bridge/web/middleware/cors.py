@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from bridge.errors import Forbidden
-from bridge.web.keys import Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
@@ -14,7 +14,7 @@ def cors(_: Services, rules: Rules) -> Gate | None:
     if not origins.enabled:
         return None
 
-    def answer_preflight(request: web.Request) -> web.StreamResponse | None:
+    def answer_preflight(request: web.Request, _: Exchange) -> web.StreamResponse | None:
         if request.method != hdrs.METH_OPTIONS:
             return None
         origin = request.headers.get(hdrs.ORIGIN)

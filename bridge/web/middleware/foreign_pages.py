@@ -9,7 +9,7 @@ from bridge.config.rules import is_loopback
 from bridge.errors import Forbidden, MisdirectedRequest
 from bridge.policy.api_keys import bearer_tokens
 from bridge.policy.origins import AllowedHosts, Forwarding
-from bridge.web.keys import Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.middleware.rate_limit import PROBES
 from bridge.web.rules import Rules
@@ -66,7 +66,7 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
             headers.getall("Forwarded", ()),
         )
 
-    def check_page(request: web.Request) -> None:
+    def check_page(request: web.Request, _: Exchange) -> None:
         if (request.method, request.raw_path) in PROBES:
             return
         headers = request.headers

@@ -11,8 +11,8 @@ from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
 from bridge.policy.requests import Reminders, RequestIds
 from bridge.telemetry.logs import REQUEST_SCOPE
 from bridge.telemetry.trace_context import TRACEPARENT, TRACESTATE, trace_context
-from bridge.web.keys import EXCHANGE, Exchange, Services
-from bridge.web.middleware.gates import Gate
+from bridge.web.keys import Exchange, Services
+from bridge.web.middleware.gates import Identify
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import X_REQUEST_ID, lines_of, own_lines
 
@@ -20,7 +20,7 @@ _TRACEPARENT: Final = istr(TRACEPARENT)
 _TRACESTATE: Final = istr(TRACESTATE)
 
 
-def identity(services: Services, rules: Rules) -> Gate:
+def identity(services: Services, rules: Rules) -> Identify:
     """Give every request its id, its client's address and its trace; all are in every log line that follows."""
     addresses, origins, clock = rules.addresses, rules.origins, services.clock
     is_traced = services.tracing.is_on
@@ -51,7 +51,7 @@ def identity(services: Services, rules: Rules) -> Gate:
 
     of_none = of_origin(None)
 
-    def identify(request: web.Request) -> None:
+    def identify(request: web.Request, route: str) -> Exchange:
         headers = request.headers
         request_id = id_of(headers.get(X_REQUEST_ID))
         client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
@@ -59,7 +59,7 @@ def identity(services: Services, rules: Rules) -> Gate:
         lines, vary = of_none if origin is None else of_origin(origin)
         parents = headers.getall(_TRACEPARENT, ()) if is_traced else ()
         trace = trace_context(parents, headers.getall(_TRACESTATE, ())) if parents else None
-        request[EXCHANGE] = Exchange(request_id, client, trace, own_lines(request_id) + lines, vary)
         REQUEST_SCOPE.set((request_id, client, None if trace is None else trace.trace_id))
+        return Exchange(route, request_id, client, trace, own_lines(request_id) + lines, vary)
 
-    return Gate(identify)
+    return identify

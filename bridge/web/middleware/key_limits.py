@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from bridge.errors import RateLimited
 from bridge.policy.key_limits import BYTES
 from bridge.policy.rate_limits import BucketDraw, RateVerdict, drawn, is_acknowledgement, spent
-from bridge.web.keys import EXCHANGE, Exchange, Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.shared_limits import SharedLimits
@@ -33,8 +33,7 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
         return None
     judge = _judging(services)
 
-    def limit(request: web.Request) -> Awaitable[None] | None:
-        exchange = request[EXCHANGE]
+    def limit(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
         key_id = exchange.key_id
         if key_id is None:
             return None
@@ -55,15 +54,15 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
     ) -> None:
         judge(exchange, key_id, draws, await shared.take(draws) or here)
 
-    def count(request: web.Request) -> None:
-        key_id = request[EXCHANGE].key_id
+    def count(request: web.Request, exchange: Exchange, _: web.StreamResponse | BaseException) -> None:
+        key_id = exchange.key_id
         if key_id is not None and hdrs.TRANSFER_ENCODING in request.headers:
             draws = limiter.bytes(key_id, request.content.total_bytes)
             spent(buckets, draws)
             if shared is not None:
                 shared.spend(draws)
 
-    return Gate(limit, answered=lambda request, _: count(request), failed=lambda request, _: count(request))
+    return Gate(limit, count, count)
 
 
 def _judging(services: Services) -> _Judge:

@@ -8,8 +8,7 @@ from aiohttp import hdrs, web
 
 from bridge import errors
 from bridge.errors import BridgeError
-from bridge.web.keys import EXCHANGE, Services
-from bridge.web.middleware.access_log import UNMATCHED, route_of
+from bridge.web.keys import UNMATCHED, Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.wire.problems import problem_response, row_of
@@ -32,21 +31,23 @@ def problem_boundary(_: Services, __: Rules) -> Gate:
     """
     log = structlog.get_logger("bridge.web")
 
-    def answer_problem(request: web.Request, error: BaseException) -> web.Response | None:
+    def answer_problem(request: web.Request, exchange: Exchange, error: BaseException) -> web.Response | None:
         if isinstance(error, BridgeError):
             if row_of(type(error)).status == _SERVER_ERROR:
                 log.error("request_failed", code=error.code, exc_info=error)
-            return _answer(request, error)
+            return _answer(request, exchange, error)
         if isinstance(error, web.HTTPException):
             if error.status < _CLIENT_ERROR:
                 # aiohttp takes it as raised alone.
                 return web.Response(status=error.status, headers=error.headers)
             allow = error.headers.get(hdrs.ALLOW)
-            return _answer(request, _of_aiohttp(error.status), None if allow is None else {hdrs.ALLOW: allow})
+            return _answer(
+                request, exchange, _of_aiohttp(error.status), None if allow is None else {hdrs.ALLOW: allow}
+            )
         if isinstance(error, ConnectionError) or not isinstance(error, Exception):
             return None
         log.error("request_failed", code=errors.InternalError.code, exc_info=error)
-        return _answer(request, errors.InternalError())
+        return _answer(request, exchange, errors.InternalError())
 
     return Gate(None, failed=answer_problem)
 
@@ -56,12 +57,14 @@ def _of_aiohttp(status: int) -> BridgeError:
     return _OF_AIOHTTP.get(status, fallback)()
 
 
-def _answer(request: web.Request, error: BridgeError, headers: dict[str, str] | None = None) -> web.Response:
-    request[EXCHANGE].error_code = error.code
+def _answer(
+    request: web.Request, exchange: Exchange, error: BridgeError, headers: dict[str, str] | None = None
+) -> web.Response:
+    exchange.error_code = error.code
     if request.writer.output_size > 0:
         # Part of another answer is out already: an end in the middle is the only thing left that says "failed".
         raise ConnectionResetError("the answer had begun") from error
-    route, given_id, trace = route_of(request), request[EXCHANGE].request_id, request[EXCHANGE].trace
+    route, given_id, trace = exchange.route, exchange.request_id, exchange.trace
     instance = f"urn:bridge:request:{quote(given_id)}" if route == UNMATCHED else route
     return problem_response(
         error,

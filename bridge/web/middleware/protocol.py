@@ -7,7 +7,7 @@ from aiohttp.http import HttpVersion11, RawRequestMessage
 
 from bridge.errors import BadRequest, HttpVersionNotSupported
 from bridge.policy.requests import check_target
-from bridge.web.keys import EXCHANGE, Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 from bridge.web.server.requests import MESSAGE, UNSPOKEN_VERSION
@@ -20,7 +20,7 @@ _EVER: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 def protocol(_: Services, __: Rules) -> Gate:
     """Refuse versions, methods, codings and targets that others on the way may read differently than we do."""
 
-    def check_protocol(request: web.Request) -> None:
+    def check_protocol(request: web.Request, exchange: Exchange) -> None:
         # A request in another version never keeps its connection (`requests`); the look-up costs, so it comes second.
         if not request.keep_alive and UNSPOKEN_VERSION in request:
             raise HttpVersionNotSupported
@@ -29,7 +29,7 @@ def protocol(_: Services, __: Rules) -> Gate:
         headers = request.headers
         message = request.get(MESSAGE) if hdrs.TRANSFER_ENCODING in headers else None
         if message is not None and message.chunked and _is_coded(message):
-            request[EXCHANGE].closes = True
+            exchange.closes = True
             raise BadRequest("The only transfer coding is chunked, in HTTP/1.1.", path="Transfer-Encoding")
         check_target(request.raw_path, headers.get(hdrs.HOST, ""))
 

@@ -17,7 +17,7 @@ from bridge.policy.rate_limits import (
     is_acknowledgement,
 )
 from bridge.telemetry.metrics import HttpMetrics
-from bridge.web.keys import EXCHANGE, Exchange, Services
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import RateRule, Rules
 from bridge.web.shared_limits import SharedLimits
@@ -53,9 +53,8 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     take, interval_s, burst = rules.buckets.acquire_tokens, 1 / rate.per_s, rate.burst
     judge, shared = _judging(services.metrics.http, rate), services.shared_limits
 
-    def limit_rate(request: web.Request) -> Awaitable[None] | None:
+    def limit_rate(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
         method, target = request.method, request.raw_path
-        exchange = request[EXCHANGE]
         name, key = ADDRESS, limit_key(exchange.client)
         if GROUPS_MARK in target and is_acknowledgement(method, target):
             name, key = ACKNOWLEDGING, acknowledgement_key(key)

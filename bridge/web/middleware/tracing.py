@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from bridge.telemetry.logs import REQUEST_SCOPE
-from bridge.web.keys import EXCHANGE, Services
-from bridge.web.middleware.access_log import CLIENT_GONE, route_of
+from bridge.web.keys import Exchange, Services
+from bridge.web.middleware.access_log import CLIENT_GONE
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
 
@@ -15,21 +15,19 @@ def tracing(services: Services, _: Rules) -> Gate | None:
     if spans is None:
         return None
 
-    def begin(request: web.Request) -> None:
-        exchange = request[EXCHANGE]
-        exchange.span = span = spans.begin(request.method, route_of(request), exchange.trace)
+    def begin(request: web.Request, exchange: Exchange) -> None:
+        exchange.span = span = spans.begin(request.method, exchange.route, exchange.trace)
         exchange.trace = span.context
         REQUEST_SCOPE.set((exchange.request_id, exchange.client, span.context.trace_id))
 
-    def end(request: web.Request, status: int) -> None:
-        exchange = request[EXCHANGE]
+    def end(exchange: Exchange, status: int) -> None:
         if exchange.span is not None:
             exchange.span.end(status, exchange.error_code)
 
-    def answered(request: web.Request, answer: web.StreamResponse) -> None:
-        end(request, answer.status)
+    def answered(_: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
+        end(exchange, answer.status)
 
-    def gone(request: web.Request, _: BaseException) -> None:
-        end(request, CLIENT_GONE)
+    def gone(_: web.Request, exchange: Exchange, __: BaseException) -> None:
+        end(exchange, CLIENT_GONE)
 
     return Gate(begin, answered, gone)

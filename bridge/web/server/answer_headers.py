@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import istr
 
-from bridge.web.keys import EXCHANGE, SERVICES, Lifecycle
+from bridge.web.keys import EXCHANGE, SERVICES, Exchange, Lifecycle
 from bridge.web.server.json_answer import JsonAnswer
 
 #: Instead of the names and versions of Python and aiohttp, which tell a scanner what to try.
@@ -48,9 +48,8 @@ def keep_checked(request: web.Request) -> None:
     exchange.lines = exchange.lines.replace(_NOT_KEPT, f"{hdrs.CACHE_CONTROL}: private, no-cache\r\n")
 
 
-def stamp(request: web.Request, response: web.StreamResponse, lifecycle: Lifecycle) -> None:
+def stamp(exchange: Exchange, response: web.StreamResponse, lifecycle: Lifecycle) -> None:
     """Write what every answer carries into this one, before its head is sent; a `JsonAnswer` does that itself."""
-    exchange = request[EXCHANGE]
     if lifecycle.draining:
         exchange.closes = True
     if exchange.closes:
@@ -70,7 +69,7 @@ def stamp(request: web.Request, response: web.StreamResponse, lifecycle: Lifecyc
 
 async def send_head(request: web.Request, response: web.StreamResponse) -> None:
     """Send the head of an answer from inside its handler, stamped."""
-    stamp(request, response, request.app[SERVICES].lifecycle)
+    stamp(request[EXCHANGE], response, request.app[SERVICES].lifecycle)
     await response.prepare(request)
 
 

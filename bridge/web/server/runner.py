@@ -24,8 +24,7 @@ from bridge.errors import (
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.requests import RequestIds
-from bridge.web.keys import EXCHANGE, Services
-from bridge.web.middleware.access_log import UNMATCHED
+from bridge.web.keys import EXCHANGE, UNMATCHED, Services
 from bridge.web.middleware.gates import BEHIND_GATES
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.rules import RULES, Rules

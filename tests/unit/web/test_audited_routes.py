@@ -5,7 +5,7 @@ import pytest
 from bridge.policy.access import Scope
 from bridge.web.handlers.access import Route
 from bridge.web.handlers.routes import ROUTES
-from bridge.web.middleware.access_log import UNMATCHED
+from bridge.web.keys import UNMATCHED
 from bridge.web.middleware.audit import is_change
 
 

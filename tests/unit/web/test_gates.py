@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from bridge.web.keys import Exchange
 from bridge.web.middleware.gates import Answered, Check, Failed, Gate, behind
 
 ANSWER = web.Response()
@@ -18,6 +19,10 @@ def a_request() -> web.Request:
     return make_mocked_request("POST", "/")
 
 
+def identify(_: web.Request, route: str) -> Exchange:
+    return Exchange(route, "an id", "127.0.0.1", None, "", "")
+
+
 class Journey:
     """Gates that tell what they see."""
 
@@ -25,7 +30,7 @@ class Journey:
         self.seen: list[str] = []
 
     def check(self, name: str, answer: web.Response | None = None, error: Exception | None = None) -> Check:
-        def check(_: web.Request) -> web.Response | None:
+        def check(_: web.Request, __: Exchange) -> web.Response | None:
             self.seen.append(name)
             if error is not None:
                 raise error
@@ -34,13 +39,13 @@ class Journey:
         return check
 
     def answered(self, name: str) -> Answered:
-        def answered(_: web.Request, answer: web.StreamResponse) -> None:
+        def answered(_: web.Request, __: Exchange, answer: web.StreamResponse) -> None:
             self.seen.append(f"{name} {answer.status}")
 
         return answered
 
     def failed(self, name: str, answer: web.Response | None = None, error: Exception | None = None) -> Failed:
-        def failed(_: web.Request, raised: BaseException) -> web.Response | None:
+        def failed(_: web.Request, __: Exchange, raised: BaseException) -> web.Response | None:
             self.seen.append(f"{name} {type(raised).__name__}")
             if error is not None:
                 raise error
@@ -65,7 +70,7 @@ class Journey:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
         request: web.Request | None = None,
     ) -> web.StreamResponse:
-        return await behind(gates)(handler or self.handle)(request or a_request())
+        return await behind(gates, identify)(handler or self.handle)(request or a_request())
 
 
 @pytest.fixture
@@ -132,7 +137,7 @@ async def test_a_cancelled_request_is_told_to_every_gate_and_stays_cancelled(jou
 async def test_a_gate_that_fails_on_the_way_out_does_not_keep_the_others_from_hearing(
     journey: Journey,
 ) -> None:
-    def broken(_: web.Request, __: web.StreamResponse) -> None:
+    def broken(_: web.Request, __: Exchange, ___: web.StreamResponse) -> None:
         raise ZeroDivisionError
 
     gates = [journey.gate("a"), Gate(None, broken), journey.gate("c")]
@@ -148,6 +153,6 @@ async def test_a_check_that_has_to_ask_elsewhere_is_awaited_and_then_lets_pass_o
     async def ask() -> web.StreamResponse | None:
         return OTHER if answers else None
 
-    gates = [Gate(journey.check("a")), Gate(lambda _: ask()), Gate(journey.check("c"))]
+    gates = [Gate(journey.check("a")), Gate(lambda _, __: ask()), Gate(journey.check("c"))]
     assert await journey.through(gates) is (OTHER if answers else ANSWER)
     assert journey.seen == (["a"] if answers else ["a", "c", "handler"])
