@@ -1,7 +1,9 @@
 """Which trace an observation stands for (pure): exemplars, as OpenMetrics has them."""
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from bridge.clock import Clock
 from bridge.telemetry.trace_context import TRACEPARENT, TraceContext, trace_context
@@ -10,7 +12,7 @@ from bridge.telemetry.trace_context import TRACEPARENT, TraceContext, trace_cont
 OPENMETRICS: Final = "application/openmetrics-text"
 
 
-class Traced(NamedTuple):
+class Traced(msgspec.Struct, frozen=True, order=True, array_like=True, gc=False):
     """Attributes:
     at_s: when, seconds since the Unix epoch; first, so that the greater one is the newer.
     trace_id: 32 hexadecimal digits.
@@ -22,7 +24,7 @@ class Traced(NamedTuple):
 
 def traced(trace: TraceContext | None, clock: Clock) -> Traced | None:
     """What was observed now belongs to *trace*; None where there is none, or nobody has kept it."""
-    return Traced(clock.wall_s(), trace.trace_id) if trace and trace.is_sampled else None
+    return Traced(clock.wall_s(), trace.trace_id) if trace is not None and trace.is_sampled else None
 
 
 def traced_batch(headers: Mapping[int, Mapping[str, object]], clock: Clock) -> Traced | None:

@@ -92,8 +92,8 @@ class Buckets:
         found = self._exemplars.get(place)
         if found is None:
             return None
-        (at_s, trace_id), value = found
-        return Exemplar({"trace_id": trace_id}, value, at_s)
+        traced, value = found
+        return Exemplar({"trace_id": traced.trace_id}, value, traced.at_s)
 
 
 Series = TypeVar("Series", Number, Buckets)

@@ -31,7 +31,7 @@ def access_log(services: Services, _: Rules) -> Gate:
 
     def log(request: web.Request, exchange: Exchange, status: int, body_bytes: int) -> None:
         seconds = clock.monotonic_s() - exchange.started_s
-        method, route, trace = request.method, exchange.route, exchange.trace
+        method, route, trace, principal = request.method, exchange.route, exchange.trace, exchange.principal
         metrics.request_finished(method, route, status, seconds, traced(trace, clock))
         log_request(
             method,
@@ -45,7 +45,7 @@ def access_log(services: Services, _: Rules) -> Gate:
             quiet=status == _OK and route in _PROBES,
             error=exchange.error_code,
             trace_id=None if trace is None else trace.trace_id,
-            key_id=exchange.key_id,
+            key_id=None if principal is None else principal.key_id,
         )
 
     def answered(request: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
