@@ -35,7 +35,8 @@ _NOTHING: Final = Took(kept=False, excessive=None)
 
 def is_parsed_upgrade(message: RawRequestMessage) -> bool:
     """Whether aiohttp's parser stops at *message* and hands on what follows as it is."""
-    return message.upgrade and message.headers.get(hdrs.UPGRADE, "").lower() in _PARSED
+    named = message.headers.get(hdrs.UPGRADE, "") if message.upgrade else ""
+    return named.isascii() and named.lower() in _PARSED
 
 
 class Framing:
@@ -74,10 +75,7 @@ class Framing:
                 else min(size, self._body_bytes - payload.total_bytes) or size
             )
         end = self._head_end = self._end_of_head(data)
-        if end < 0 or end == size:
-            return size
-        alone = self._edge or data[:end].lower().find(b"pgrade") >= 0 or data.find(HEAD_END, end) >= 0
-        return end if alone else size
+        return end if 0 <= end < size and data.find(HEAD_END, end) >= 0 else size
 
     def took(self, piece: bytes, begun: int, last: tuple[RawRequestMessage, StreamReader] | None) -> Took:
         """
@@ -93,23 +91,27 @@ class Framing:
             if self._payload is None:
                 self._edge = (self._edge + piece[-3:])[-3:]
             elif self._payload.is_eof():
+                self._edge = self._behind(piece, is_whole=self._body_bytes is not None)
                 self._payload = None
             return Took(kept=False, excessive=self._counted(piece, len(piece)))
         message, payload = last
-        if payload.is_eof() and not (message.chunked or message.upgrade):
-            # Most are, and nothing is to be remembered of them.
-            self._edge, self._payload, self._is_raw, self._overhead_of = b"", None, False, None
-            return _NOTHING
         if begun > 1:
             end = -1
-        self._edge = b""
+        # Where a body is in chunks, it is longer than its data.
+        is_whole = end >= 0 and end + payload.total_bytes == len(piece)
+        is_eof = payload.is_eof()
+        self._edge = b"" if is_whole or not is_eof else self._behind(piece)
+        if is_eof and not (message.chunked or message.upgrade):
+            # Most are, and nothing is to be remembered of them.
+            self._payload, self._is_raw, self._overhead_of = None, False, None
+            return _NOTHING
         # In no name here once it has ended: it knows the connection.
-        self._payload = None if payload.is_eof() else payload
+        self._payload = None if is_eof else payload
         self._body_bytes = None if message.chunked else int(message.headers.get(hdrs.CONTENT_LENGTH, 0))
         self._is_raw = is_parsed_upgrade(message)
         self._overhead_of = payload if message.chunked and end >= 0 else None
         self._wire_bytes = 0
-        can_go_on = end == len(piece) or (end >= 0 and self._payload is not None)
+        can_go_on = is_whole or (end >= 0 and not is_eof)
         return Took(
             kept=can_go_on and not message.chunked and not self._is_raw,
             excessive=self._counted(piece, len(piece) - end),
@@ -129,16 +131,20 @@ class Framing:
         """Nothing more comes: let go of a body that has not ended."""
         self._payload = self._overhead_of = None
 
+    def _behind(self, piece: bytes, *, is_whole: bool = False) -> bytes:
+        """The edge behind a request that has ended in *piece*, maybe with the begin of the next one behind it."""
+        return b"" if is_whole or piece.endswith(HEAD_END) else (self._edge + piece[-3:])[-3:]
+
     def _end_of_head(self, data: bytes) -> int:
         if self._edge:
             at = (self._edge + data[:3]).find(HEAD_END)
             if at >= 0:
                 return at + len(HEAD_END) - len(self._edge)
         at = data.find(HEAD_END)
-        if at == 0:
+        if at == 0 and not self._edge:
             # Empty lines before a request are nothing, however many.
             return len(data) - len(data.lstrip(b"\r\n"))
-        return at + len(HEAD_END) if at > 0 else -1
+        return at + len(HEAD_END) if at >= 0 else -1
 
     def _counted(self, piece: bytes, wire_bytes: int) -> StreamReader | None:
         payload = self._overhead_of

@@ -9,7 +9,7 @@ from aiohttp.http import HttpRequestParser, RawRequestMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.web.server.framing import Framing
+from bridge.web.server.framing import Framing, is_parsed_upgrade
 
 
 class Sink:
@@ -21,9 +21,14 @@ class Sink:
     def resume_reading(self, resume_parser: bool = True) -> None: ...
 
 
-BODY = st.sampled_from([b"", b"{}", b"\r\n\r\n", b"a\r\n\r\nb", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+BODY = st.sampled_from([b"", b"{}", b"GET", b"\r\n\r\n", b"a\r\n\r\nb", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
 UPGRADE = st.sampled_from(
-    [b"", b"Connection: Upgrade\r\nUpgrade: h2c\r\n", b"CONNECTION: upgrade\r\nUPGRADE: x\r\n"]
+    [
+        b"",
+        b"Connection: Upgrade\r\nUpgrade: h2c\r\n",
+        b"CONNECTION: upgrade\r\nUPGRADE: x\r\n",
+        "Connection: upgrade\r\nupgrade: websoc\u212aet\r\n".encode(),
+    ]
 )
 
 
@@ -47,23 +52,24 @@ def parted(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
 
 
 def parsed(pieces: list[bytes]) -> list[tuple[RawRequestMessage, bytes, bool]]:
-    """What the parser makes of *pieces* as they are cut, and whether each upgrade was kept."""
+    """What the parser makes of *pieces* as they are cut, and whether each upgrade was kept; the first that was not is the last."""
     loop = asyncio.new_event_loop()
     try:
         parser = HttpRequestParser(cast("Any", Sink()), loop, 2**16)
         framing = Framing()
         found: list[tuple[RawRequestMessage, StreamReader, bool]] = []
-        for piece in pieces:
-            data = piece
-            while data:
-                cut = framing.cut(data)
-                messages, upgraded, _ = parser.feed_data(data[:cut])
-                assert not upgraded
-                took = framing.took(data[:cut], len(messages), messages[-1] if messages else None)
-                assert took.excessive is None
-                found += [(message, payload, False) for message, payload in messages[:-1]]
-                found += [(message, payload, took.kept) for message, payload in messages[-1:]]
-                data = data[cut:]
+        data, waiting = b"", list(reversed(pieces))
+        while (data or waiting) and not (found and found[-1][0].upgrade and not found[-1][2]):
+            data = data or waiting.pop()
+            cut = framing.cut(data)
+            messages, upgraded, _ = parser.feed_data(data[:cut])
+            assert not upgraded
+            assert not any(is_parsed_upgrade(message) for message, _ in messages)
+            took = framing.took(data[:cut], len(messages), messages[-1] if messages else None)
+            assert took.excessive is None
+            found += [(message, payload, False) for message, payload in messages[:-1]]
+            found += [(message, payload, took.kept) for message, payload in messages[-1:]]
+            data = data[cut:]
         return [
             (message, payload.read_nowait() if payload.total_bytes else b"", kept)
             for message, payload, kept in found
@@ -81,11 +87,11 @@ def test_however_requests_are_parted_those_after_an_upgrade_are_whole_unless_it_
     for number, (message, body, kept) in enumerate(found):
         head, _, sent = each[number].lstrip(b"\r\n").partition(b"\r\n\r\n")
         assert head.split(b" ")[1].decode() == message.path
-        if not message.chunked:
-            assert body == sent
         if message.upgrade and not kept:
             # From here on nothing is served.
             return
+        if not message.chunked:
+            assert body == sent
     assert len(found) == len(each)
 
 
@@ -110,3 +116,12 @@ def test_empty_lines_are_no_head_that_has_begun_and_a_part_of_one_is() -> None:
     framing.cut(b"GET /")
     framing.took(b"GET /", 0, None)
     assert framing.head_begun
+
+
+@pytest.mark.parametrize("held_back", range(1, 5))
+def test_what_follows_an_upgrade_whose_head_was_parted_in_its_end_is_not_lost(held_back: int) -> None:
+    plain, next_one = b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /3 HTTP/1.1\r\nHost: x\r\n\r\n"
+    upgrade = b"GET /2 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    found = parsed([plain + upgrade[:-held_back], upgrade[-held_back:] + next_one, plain])
+    assert [(message.path, kept) for message, _, kept in found[:2]] == [("/1", False), ("/2", True)]
+    assert [message.path for message, _, _ in found[2:]] == ["/3", "/1"]
