@@ -12,18 +12,13 @@ from bridge.cli.remote.rendering import Column, Output, OutputFormat
 
 _Files = Annotated[
     list[Path],
-    typer.Argument(
-        metavar="FILE...",
-        help="Files of one audit log, in any order; older ones may lack.",
-        show_default=False,
-    ),
+    typer.Argument(metavar="FILE...", help="Files of one audit log, in any order; older ones may lack."),
 ]
 _Head = Annotated[
     str | None,
     typer.Option(
         metavar="HASH",
         help="A hash that was kept elsewhere, such as of a log line audit_log_closed: the record that has it must be there.",
-        show_default=False,
     ),
 ]
 _CHAIN: Final = (

@@ -20,9 +20,7 @@ class Shell(StrEnum):
 def add_completion(app: typer.Typer) -> None:
     @app.command()
     def completion(
-        shell: Annotated[
-            Shell, typer.Argument(metavar="bash|zsh|fish", help="Which shell.", show_default=False)
-        ],
+        shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="Which shell.")],
     ) -> None:
         """Print the script that completes commands and options: source it, or put it where your shell looks."""
         # The library prints it where its variable says so, which a new process sees from its start.

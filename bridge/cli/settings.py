@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     from bridge.config import Effective, Rule
 
 
-ConfigPath = Annotated[
-    str | None,
-    typer.Option("--config", metavar="PATH", help="TOML file with settings.", show_default=False),
-]
+ConfigPath = Annotated[str | None, typer.Option("--config", metavar="PATH", help="TOML file with settings.")]
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -24,12 +21,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     from bridge.config.settings import SECTION_TITLES, Kind, default_text, range_text  # noqa: PLC0415
 
     parameters = [
-        inspect.Parameter(
-            "config_path",
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=ConfigPath,
-        )
+        inspect.Parameter("config_path", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ConfigPath)
     ]
     if "as_json" in inspect.signature(command).parameters:
         option = typer.Option("--json", help="As JSON.")
@@ -51,7 +43,6 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
             f" [dim]{env}[/]{f' [dim]({allowed})[/]' if allowed != 'text' else ''}{default}",
             metavar=None if each.kind is Kind.YES_NO else ("PATH" if each.spec.secret else "VALUE"),
             rich_help_panel=SECTION_TITLES[each.section],
-            show_default=False,
         )
         kind = bool | None if each.kind is Kind.YES_NO else str | None
         parameters.append(

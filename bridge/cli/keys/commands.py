@@ -16,16 +16,12 @@ from bridge.cli.settings import ConfigPath, read_settings
 if TYPE_CHECKING:
     from bridge.policy.keys_file import StoredKey
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.", show_default=False)]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Whose key it is.")]
 _File = Annotated[
-    Path | None,
-    typer.Option("--file", metavar="PATH", help="File of keys; KEYS_FILE when left out.", show_default=False),
+    Path | None, typer.Option("--file", metavar="PATH", help="File of keys; KEYS_FILE when left out.")
 ]
 _Expires = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME", help="90d, 12h, or a time such as 2027-01-31T00:00:00Z.", show_default=False
-    ),
+    str | None, typer.Option(metavar="TIME", help="90d, 12h, or a time such as 2027-01-31T00:00:00Z.")
 ]
 _Allow = Annotated[
     list[str] | None,
@@ -33,7 +29,6 @@ _Allow = Annotated[
         metavar="PERMISSION",
         help="produce, consume, admin or metrics, and where it is not for all topics which, as in "
         "produce:orders/*; may be given again.",
-        show_default=False,
     ),
 ]
 _Certificate = Annotated[
@@ -41,12 +36,10 @@ _Certificate = Annotated[
     typer.Option(
         metavar="NAME",
         help="In place of a key, a client certificate by its name: cn:billing, dns:... or uri:...",
-        show_default=False,
     ),
 ]
 _Networks = Annotated[
-    list[str] | None,
-    typer.Option(metavar="CIDR", help="Only from there; may be given again.", show_default=False),
+    list[str] | None, typer.Option(metavar="CIDR", help="Only from there; may be given again.")
 ]
 _KEYS: Final = (
     Column("id", "ID"),
@@ -95,22 +88,20 @@ def _add(
     name: _Name,
     *,
     role: Annotated[
-        list[str] | None,
-        typer.Option(help="admin, editor, viewer or auditor; may be given again.", show_default=False),
+        list[str] | None, typer.Option(help="admin, editor, viewer or auditor; may be given again.")
     ] = None,
     allow: _Allow = None,
     certificate: _Certificate = None,
     expires: _Expires = None,
     network: _Networks = None,
     requests_per_second: Annotated[
-        int | None, typer.Option(metavar="N", help="For all who have the key together.", show_default=False)
+        int | None, typer.Option(metavar="N", help="For all who have the key together.")
     ] = None,
     burst: Annotated[
-        int | None,
-        typer.Option(metavar="N", help="Requests at once; one second's when left out.", show_default=False),
+        int | None, typer.Option(metavar="N", help="Requests at once; one second's when left out.")
     ] = None,
     bytes_per_second: Annotated[
-        int | None, typer.Option(metavar="N", help="Of what is sent with the key.", show_default=False)
+        int | None, typer.Option(metavar="N", help="Of what is sent with the key.")
     ] = None,
     file: _File = None,
     config_path: ConfigPath = None,
@@ -198,9 +189,7 @@ def _rotate(
 
 
 def _revoke(
-    named: Annotated[
-        str, typer.Argument(metavar="NAME|ID", help="All keys of this name, or one.", show_default=False)
-    ],
+    named: Annotated[str, typer.Argument(metavar="NAME|ID", help="All keys of this name, or one.")],
     *,
     file: _File = None,
     config_path: ConfigPath = None,

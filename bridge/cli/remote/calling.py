@@ -23,7 +23,7 @@ _PANEL: Final = "Bridge and output"
 
 
 def _option(name: str, metavar: str, text: str) -> Any:
-    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_PANEL, show_default=False)
+    return typer.Option(name, metavar=metavar, help=text, rich_help_panel=_PANEL)
 
 
 UrlOption = Annotated[
@@ -47,8 +47,7 @@ CaFileOption = Annotated[
     ),
 ]
 CertOption = Annotated[
-    str | None,
-    _option("--cert", "PATH", "Client certificate (PEM) to show. [dim]else BRIDGE_CERT_FILE[/]"),
+    str | None, _option("--cert", "PATH", "Client certificate (PEM) to show. [dim]else BRIDGE_CERT_FILE[/]")
 ]
 CertKeyOption = Annotated[
     str | None,

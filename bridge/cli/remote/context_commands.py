@@ -15,10 +15,7 @@ from bridge.cli.remote.names import did_you_mean
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
 from bridge.cli.remote.target import checked_url, read_key
 
-_Name = Annotated[
-    str,
-    typer.Argument(metavar="NAME", help="The context.", show_default=False, autocompletion=contexts_like),
-]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.", autocompletion=contexts_like)]
 # As file names and shells take it everywhere.
 _CONTEXT_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CONTEXTS: Final = (
@@ -36,10 +33,10 @@ def add_contexts(app: typer.Typer) -> None:
 
 def _add(
     name: _Name,
-    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the bridge.", show_default=False)],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the bridge.")],
     *,
     key_file: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="File that holds its API key.", show_default=False)
+        Path | None, typer.Option(metavar="PATH", help="File that holds its API key.")
     ] = None,
 ) -> None:
     """Name a bridge, or change what a name stands for; the first one is current at once."""

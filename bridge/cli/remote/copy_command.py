@@ -41,25 +41,17 @@ def add_copy(app: typer.Typer) -> None:
 async def _copy(
     call: Call,
     source: Annotated[
-        str,
-        typer.Argument(
-            metavar="STREAM/TOPIC", help="From here.", show_default=False, autocompletion=topics_like
-        ),
+        str, typer.Argument(metavar="STREAM/TOPIC", help="From here.", autocompletion=topics_like)
     ],
     target: Annotated[
-        str,
-        typer.Argument(
-            metavar="STREAM/TOPIC", help="To here.", show_default=False, autocompletion=other_topics_like
-        ),
+        str, typer.Argument(metavar="STREAM/TOPIC", help="To here.", autocompletion=other_topics_like)
     ],
     *,
     to_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="Bridge to copy to. [dim]default: the same[/]", show_default=False),
+        str | None, typer.Option(metavar="URL", help="Bridge to copy to. [dim]default: the same[/]")
     ] = None,
     to_key_file: Annotated[
-        str | None,
-        typer.Option(metavar="PATH", help="File that holds its API key.", show_default=False),
+        str | None, typer.Option(metavar="PATH", help="File that holds its API key.")
     ] = None,
     add: Annotated[
         bool, typer.Option("--add", help="Add the topic, like its source, where it is not there.")

@@ -26,10 +26,7 @@ if TYPE_CHECKING:
 
 
 _Group = Annotated[
-    str,
-    typer.Argument(
-        metavar="GROUP", help="The group that gave them up.", show_default=False, autocompletion=groups_like
-    ),
+    str, typer.Argument(metavar="GROUP", help="The group that gave them up.", autocompletion=groups_like)
 ]
 _REDRIVE: Final = "redrive"
 _OURS: Final = "dead-letter-"

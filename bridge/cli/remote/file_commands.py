@@ -23,7 +23,7 @@ from bridge.cli.remote.tallies import Tally, check
 from bridge.cli.remote.topic_commands import TopicName
 from bridge.cli.remote.transfer_state import TransferState
 
-_File = Annotated[Path, typer.Argument(metavar="FILE", help="Of lines (NDJSON).", show_default=False)]
+_File = Annotated[Path, typer.Argument(metavar="FILE", help="Of lines (NDJSON).")]
 _TOLD_EVERY: Final = 1_000
 
 

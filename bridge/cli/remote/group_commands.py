@@ -13,9 +13,7 @@ from bridge.cli.remote.rendering import Column, OutputFormat, count_text
 from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
-GroupName = Annotated[
-    str, typer.Argument(metavar="GROUP", help="The group.", show_default=False, autocompletion=groups_like)
-]
+GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="The group.", autocompletion=groups_like)]
 
 
 _GROUPS: Final = (
@@ -69,15 +67,12 @@ async def _reset_group(
     group: GroupName,
     *,
     to: Annotated[
-        str | None,
-        typer.Option(metavar="PLACE", help="first, last, a time, or an age as 10m.", show_default=False),
+        str | None, typer.Option(metavar="PLACE", help="first, last, a time, or an age as 10m.")
     ] = None,
     offset: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PARTITION=OFFSET",
-            help="The next message it gets of a partition; may be given again.",
-            show_default=False,
+            metavar="PARTITION=OFFSET", help="The next message it gets of a partition; may be given again."
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say where it would go on.")] = False,

@@ -12,9 +12,7 @@ from bridge.cli.remote.rendering import Column, count_text
 from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
-_Consumer = Annotated[
-    str, typer.Argument(metavar="CONSUMER", help="Its name, or digits for its id.", show_default=False)
-]
+_Consumer = Annotated[str, typer.Argument(metavar="CONSUMER", help="Its name, or digits for its id.")]
 _PARTITIONS: Final = (
     Column("partition_id", "PARTITION", right=True),
     Column("offset", "READ UP TO", count_text, right=True),
@@ -39,10 +37,7 @@ async def _set(
     topic: TopicName,
     consumer: _Consumer,
     offset: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PARTITION=OFFSET...", help="The last message it has read.", show_default=False
-        ),
+        list[str], typer.Argument(metavar="PARTITION=OFFSET...", help="The last message it has read.")
     ],
 ) -> None:
     """Store offsets of a consumer."""
@@ -60,9 +55,7 @@ async def _remove(
     *,
     partition: Annotated[
         list[int] | None,
-        typer.Option(
-            "--partition", min=0, help="Only of this partition; may be given again.", show_default=False
-        ),
+        typer.Option("--partition", min=0, help="Only of this partition; may be given again."),
     ] = None,
     yes: Yes = False,
 ) -> None:

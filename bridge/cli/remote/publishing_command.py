@@ -33,20 +33,12 @@ _MANY: Final = (
     Column("lines", "LINES", count_text),
     Column("durability", "DURABILITY"),
 )
-_Key = Annotated[
-    str | None, typer.Option("--key", "-k", help="Messages of one key keep their order.", show_default=False)
-]
-_Partition = Annotated[
-    int | None, typer.Option("--partition", min=0, help="In this partition.", show_default=False)
-]
+_Key = Annotated[str | None, typer.Option("--key", "-k", help="Messages of one key keep their order.")]
+_Partition = Annotated[int | None, typer.Option("--partition", min=0, help="In this partition.")]
 _Headers = Annotated[
     list[str] | None,
     typer.Option(
-        "--header",
-        "-H",
-        metavar="NAME=VALUE",
-        help="A header of each message; may be given again.",
-        show_default=False,
+        "--header", "-H", metavar="NAME=VALUE", help="A header of each message; may be given again."
     ),
 ]
 
@@ -58,18 +50,13 @@ def add_publishing(app: typer.Typer) -> None:
 async def _pub(
     call: Call,
     message: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[MESSAGE]", help="Text or JSON; lines of stdin when left out.", show_default=False
-        ),
+        str | None, typer.Argument(metavar="[MESSAGE]", help="Text or JSON; lines of stdin when left out.")
     ] = None,
     *,
     topic: TopicOption = None,
     file: Annotated[
         Path | None,
-        typer.Option(
-            "--file", "-F", help="A message a line; the same command goes on after a cut.", show_default=False
-        ),
+        typer.Option("--file", "-F", help="A message a line; the same command goes on after a cut."),
     ] = None,
     key: _Key = None,
     partition: _Partition = None,

@@ -27,28 +27,17 @@ TopicOption = Annotated[
         "-t",
         metavar="STREAM/TOPIC",
         help="[dim]default: that of the bridge[/]",
-        show_default=False,
         autocompletion=topics_like,
     ),
 ]
 _From = Annotated[
-    str | None,
-    typer.Option(
-        "--from", metavar="PLACE", help="first, last (what comes next), or a time.", show_default=False
-    ),
+    str | None, typer.Option("--from", metavar="PLACE", help="first, last (what comes next), or a time.")
 ]
-_Since = Annotated[
-    str | None, typer.Option(metavar="AGE", help="What came in the last 10m, 2h, 7d.", show_default=False)
-]
+_Since = Annotated[str | None, typer.Option(metavar="AGE", help="What came in the last 10m, 2h, 7d.")]
 _Where = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="type=TYPE", help="Only events of this type; may be given again.", show_default=False
-    ),
+    list[str] | None, typer.Option(metavar="type=TYPE", help="Only events of this type; may be given again.")
 ]
-_Count = Annotated[
-    int | None, typer.Option("--count", "-c", min=1, help="End after so many messages.", show_default=False)
-]
+_Count = Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many messages.")]
 _PAGE: Final = 100
 _WAIT_MS: Final = 20_000
 
@@ -70,7 +59,6 @@ async def _sub(
         typer.Option(
             metavar="NAME",
             help="Share the work with all who name it, and settle what is shown.",
-            show_default=False,
             autocompletion=groups_like,
         ),
     ] = None,

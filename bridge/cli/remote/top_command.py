@@ -49,9 +49,7 @@ async def _top(
         float,
         typer.Option("--interval", "-i", min=0.2, max=60.0, metavar="SECONDS", help="Between two looks."),
     ] = 2.0,
-    count: Annotated[
-        int | None, typer.Option("--count", "-c", min=1, help="End after so many.", show_default=False)
-    ] = None,
+    count: Annotated[int | None, typer.Option("--count", "-c", min=1, help="End after so many.")] = None,
 ) -> None:
     """Show rates by topic, lag by group and requests in flight, until Ctrl-C.
 

@@ -12,12 +12,10 @@ from bridge.cli.remote.rendering import Column, OutputFormat, age_text, count_te
 from bridge.cli.remote.requests import Request, path_of
 
 TopicName = Annotated[
-    str,
-    typer.Argument(metavar="STREAM/TOPIC", help="The topic.", show_default=False, autocompletion=topics_like),
+    str, typer.Argument(metavar="STREAM/TOPIC", help="The topic.", autocompletion=topics_like)
 ]
 _StreamName = Annotated[
-    str,
-    typer.Argument(metavar="STREAM", help="The stream.", show_default=False, autocompletion=streams_like),
+    str, typer.Argument(metavar="STREAM", help="The stream.", autocompletion=streams_like)
 ]
 _FOR_EVER: Final = "forever"
 _ALL: Final = "all"
@@ -83,12 +81,7 @@ async def _list_topics(
     call: Call,
     stream: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[STREAM]",
-            help="Only of this stream.",
-            show_default=False,
-            autocompletion=streams_like,
-        ),
+        typer.Argument(metavar="[STREAM]", help="Only of this stream.", autocompletion=streams_like),
     ] = None,
 ) -> None:
     """List topics, of one stream or of all."""
@@ -115,8 +108,7 @@ async def _add_topic(
     *,
     partitions: Annotated[int, typer.Option("--partitions", "-p", min=1, help="How many.")] = 1,
     durability: Annotated[
-        str | None,
-        typer.Option(help="persisted or replicated. [dim]default: that of the bridge[/]", show_default=False),
+        str | None, typer.Option(help="persisted or replicated. [dim]default: that of the bridge[/]")
     ] = None,
     max_age: Annotated[
         str | None, typer.Option(help="How long messages are kept, as 7d. [dim]default: for ever[/]")
@@ -146,12 +138,9 @@ async def _set_topic(
     topic: TopicName,
     *,
     max_age: Annotated[
-        str | None,
-        typer.Option(help="How long messages are kept, as 7d, or forever.", show_default=False),
+        str | None, typer.Option(help="How long messages are kept, as 7d, or forever.")
     ] = None,
-    max_bytes: Annotated[
-        str | None, typer.Option(help="How much is kept, as 10GiB, or all.", show_default=False)
-    ] = None,
+    max_bytes: Annotated[str | None, typer.Option(help="How much is kept, as 10GiB, or all.")] = None,
 ) -> None:
     """Change how long a topic keeps its messages, or how many; what is not given stays as it is.
 
@@ -176,8 +165,7 @@ async def _grow_topic(
     topic: TopicName,
     *,
     partitions: Annotated[
-        int,
-        typer.Option("--partitions", "-p", min=1, help="How many it has then, in all.", show_default=False),
+        int, typer.Option("--partitions", "-p", min=1, help="How many it has then, in all.")
     ],
 ) -> None:
     """Give a topic more partitions; it never has fewer again.
