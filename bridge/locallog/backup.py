@@ -30,7 +30,7 @@ import bridge
 from bridge import limits
 from bridge.clock import Clock, rfc3339
 from bridge.errors import ConfigError, StartupError
-from bridge.locallog import chunks, manifest, schema
+from bridge.locallog import chunks, manifest, schema, seals
 from bridge.locallog.database import (
     DAMAGED,
     FILE_NAME,
@@ -222,7 +222,7 @@ def _copy(source: apsw.Connection, path: Path, progress: Progress, tuning: Tunin
 
 def _checked(path: Path, tuning: Tuning) -> _Figures:
     """
-    Figures of a copy in which every page and every message was looked at.
+    Figures of a copy in which every page, every message and, unless an older bridge wrote it, every other row was looked at.
 
     Raises:
         DamagedChunk, apsw.CorruptError: if one of them is not what was written.
@@ -232,6 +232,9 @@ def _checked(path: Path, tuning: Tuning) -> _Figures:
         copy.set_progress_handler(lambda: False, limits.BACKUP_CHECK_STEPS)
         if copy.pragma("integrity_check") != "ok":
             raise apsw.CorruptError
+        if stored_version(copy) == schema.SCHEMA_VERSION:
+            seals.install(copy)
+            seals.check_rows(copy)
         messages_count = 0
         # SQLite has no checksums, so each message is held against ours. What waits to be purged is nobody's.
         rows = copy.execute(

@@ -6,6 +6,7 @@ from bridge import limits
 from bridge.errors import AlreadyExists, BadRequest
 from bridge.locallog.catalog import Catalog, KeyRange, StreamState, TopicState, free_base_key
 from bridge.locallog.schema import chunk_key
+from bridge.locallog.seals import seal
 from bridge.locallog.transaction import Change, Transaction
 from bridge.messagelog import Retention, StreamInfo, TopicRef
 from bridge.messagelog.bounds import check_added_partitions
@@ -31,9 +32,9 @@ class CreateStream(Change):
         connection.execute(
             "insert into streams (name, created_at_us) values (?, ?)", (self._name, transaction.now_us)
         )
-        self._stream = StreamState(
-            id=connection.last_insert_rowid(), name=self._name, created_at_us=transaction.now_us
-        )
+        stream_id = connection.last_insert_rowid()
+        seal(connection, "streams", stream_id)
+        self._stream = StreamState(id=stream_id, name=self._name, created_at_us=transaction.now_us)
         return self._stream.info()
 
     def publish(self, catalog: Catalog) -> None:
@@ -101,8 +102,10 @@ class CreateTopic(TopicChange):
                 self._retention.size_bytes,
             ),
         )
+        topic_id = connection.last_insert_rowid()
+        seal(connection, "topics", topic_id)
         self.topic = TopicState(
-            topic_id=connection.last_insert_rowid(),
+            topic_id=topic_id,
             stream_id=stream.id,
             name=self._ref.topic,
             created_at_us=transaction.now_us,
@@ -152,6 +155,7 @@ class PurgeTopic(TopicChange):
         transaction.connection.execute(
             "update topics set base_key = ?, partitions_count = ? where id = ?", (*self._keys, topic.id)
         )
+        seal(transaction.connection, "topics", topic.id)
 
     def publish(self, catalog: Catalog) -> None:
         self.topic.empty((self._keys,))
@@ -173,6 +177,7 @@ class UpdateRetention(TopicChange):
             "update topics set retention_age_s = ?, retention_size_bytes = ? where id = ?",
             (self._retention.age_s, self._retention.size_bytes, self.topic.id),
         )
+        seal(transaction.connection, "topics", self.topic.id)
 
     def publish(self, catalog: Catalog) -> None:  # noqa: ARG002 (the topic is known by itself)
         self.topic.retention = self._retention
@@ -193,7 +198,7 @@ class AddPartitions(TopicChange):
         check_added_partitions(present, self._count)
         self._keys = KeyRange(free_base_key(transaction.catalog, self._count), self._count)
         transaction.connection.execute(
-            "insert into extensions values (?, ?, ?, ?)",
+            "insert into extensions values (?1, ?2, ?3, ?4, row_checksum(?1, ?2, ?3, ?4))",
             (self._keys.base_key, topic.id, present, self._count),
         )
 
@@ -285,5 +290,7 @@ class Unfill(Change):
 
 def _leave_to_purge(transaction: Transaction, topic: TopicState) -> None:
     """Write down that the keys of *topic* are no longer its own, and what lies under them is nobody's."""
-    transaction.connection.executemany("insert into purges values (?, ?)", topic.ranges)
+    transaction.connection.executemany(
+        "insert into purges values (?1, ?2, row_checksum(?1, ?2))", topic.ranges
+    )
     transaction.connection.execute("delete from extensions where topic_id = ?", (topic.id,))

@@ -56,7 +56,7 @@ class Chunk(NamedTuple):
 
 
 class DamagedChunk(Exception):
-    """A stored chunk is not what was written."""
+    """A stored chunk, or another row, is not what was written."""
 
 
 def split(records: NewRecords, *, size_bytes: int) -> Iterator[NewRecords]:

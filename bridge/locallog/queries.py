@@ -9,6 +9,7 @@ from bridge.limits import PAGE_BYTES_MAX
 from bridge.locallog.catalog import Watermarks
 from bridge.locallog.chunks import Chunk, DamagedChunk, decode
 from bridge.locallog.schema import chunk_key, offset_of
+from bridge.locallog.seals import checksum_of
 from bridge.messagelog import (
     NO_RECORDS,
     ConsumerKey,
@@ -159,9 +160,19 @@ def first_offset_since(
 
 
 def stored_offset(connection: apsw.Connection, partition_key: int, consumer: ConsumerKey) -> int | None:
-    """The consumer's offset; an id and a name of the same digits are two consumers."""
+    """
+    The consumer's offset; an id and a name of the same digits are two consumers.
+
+    Raises:
+        DamagedChunk: if the row is not what was written.
+    """
     row = connection.execute(
-        'select "offset" from stored_offsets where partition_key = ? and consumer = ?',
+        'select "offset", checksum from stored_offsets where partition_key = ? and consumer = ?',
         (partition_key, consumer),
     ).fetchone()
-    return None if row is None else int(row[0])
+    if row is None:
+        return None
+    offset, checksum = row
+    if checksum != checksum_of(partition_key, consumer, offset):
+        raise DamagedChunk
+    return int(offset)

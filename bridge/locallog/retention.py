@@ -69,7 +69,7 @@ class Trim(Change):
                 (chunk_key(partition.key, 0), chunk_key(partition.key, marks.first_offset)),
             )
             transaction.connection.execute(
-                "insert or replace into trims values (?, ?, ?, ?)",
+                "insert or replace into trims values (?1, ?2, ?3, ?4, row_checksum(?1, ?2, ?3, ?4))",
                 (partition.key, marks.first_offset, marks.bytes_start, marks.timestamp_us),
             )
 

@@ -16,11 +16,21 @@ from typing import Final
 
 #: "BRDG", so that `file` and we ourselves know whose database this is.
 APPLICATION_ID: Final = 0x42524447
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 OFFSET_BITS: Final = 40
 #: At 20,000 messages a second into one partition this lasts 20 months.
 PARTITION_OFFSETS_MAX: Final = 1 << OFFSET_BITS
+
+#: The tables whose rows end with a checksum, and the columns that it is over: `row_checksum` of `seals.py`. Chunks have their own.
+SEALED: Final = {
+    "streams": "id, name, created_at_us",
+    "topics": "id, stream_id, name, created_at_us, base_key, partitions_count, retention_age_s, retention_size_bytes",
+    "extensions": "base_key, topic_id, first_partition, partitions_count",
+    "trims": "partition_key, first_offset, bytes_start, timestamp_us",
+    "stored_offsets": 'partition_key, consumer, "offset"',
+    "purges": "base_key, partitions_count",
+}
 
 _EXTENSIONS: Final = """
 create table extensions (
@@ -31,6 +41,12 @@ create table extensions (
     unique (topic_id, first_partition)
 ) strict;
 """
+
+_SEALS: Final = "".join(
+    f"alter table {table} add column checksum integer not null default 0;"  # noqa: S608 (names of ours)
+    f"update {table} set checksum = row_checksum({columns});"
+    for table, columns in SEALED.items()
+)
 
 TABLES: Final = (
     _EXTENSIONS
@@ -80,10 +96,11 @@ create table probes (
     filler blob not null
 ) strict;
 """
+    + _SEALS
 )
 
 #: What makes a log of an older version into one of the next.
-UPGRADES: Final = {1: _EXTENSIONS}
+UPGRADES: Final = {1: _EXTENSIONS, 2: _SEALS}
 
 
 def chunk_key(partition_key: int, offset: int) -> int:

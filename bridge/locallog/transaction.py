@@ -76,7 +76,7 @@ class Transaction:
                 )
             else:
                 self.connection.execute(
-                    "insert or replace into stored_offsets values (?, ?, ?)",
+                    "insert or replace into stored_offsets values (?1, ?2, ?3, row_checksum(?1, ?2, ?3))",
                     (partition_key, consumer, offset),
                 )
 

@@ -16,7 +16,7 @@ _KILLED_IN_THE_MIDDLE = """
 import os, signal
 import apsw
 from bridge.locallog import schema
-schema.UPGRADES = {1: schema.UPGRADES[1] + "select die();"}
+schema.UPGRADES = {**schema.UPGRADES, 1: schema.UPGRADES[1] + "select die();"}
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 apsw.connection_hooks.append(lambda connection: connection.create_scalar_function("die", die, 0))

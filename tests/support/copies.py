@@ -5,6 +5,7 @@ from pathlib import Path
 
 import apsw
 
+from bridge.locallog import seals
 from bridge.locallog.backup import Progress, back_up
 from bridge.locallog.database import Tuning
 from bridge.locallog.manifest import Manifest
@@ -48,7 +49,8 @@ def spoil(path: Path, place: bytes) -> None:
 
 
 def changed(path: Path, statement: str) -> None:
-    """Run a statement on a database."""
+    """Run a statement on a database; it may call `row_checksum`."""
     connection = apsw.Connection(str(path))
+    seals.install(connection)
     connection.execute(statement)
     connection.close()

@@ -5,6 +5,7 @@ tree for ever, since SQLite bounds its depth, and none of ours takes the same st
 
 import struct
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import apsw
@@ -68,12 +69,15 @@ async def test_a_start_and_a_read_end_wherever_a_pointer_of_the_tree_leads(tmp_p
     root, places = pointers(content, tmp_path / FILE)
     pages = [int.from_bytes(content[place : place + 4]) for place in places]
     refusals = []
-    for place in places:
+    # Each alone, two neighbours, and all of them.
+    together = [[place] for place in places] + [list(each) for each in pairwise(places[1:])] + [places]
+    for led in together:
         for page in (root, *pages):
-            led = bytearray(content)
-            led[place : place + 4] = page.to_bytes(4)
-            (tmp_path / FILE).write_bytes(led)
-            if led != content:
+            misled = bytearray(content)
+            for place in led:
+                misled[place : place + 4] = page.to_bytes(4)
+            (tmp_path / FILE).write_bytes(misled)
+            if misled != content:
                 refusals.append(await told(tmp_path))
     words = {each for each in refusals if isinstance(each, str)}
     assert words == {DAMAGED}

@@ -196,7 +196,7 @@ async def test_a_read_whose_chunks_were_removed_meanwhile_begins_with_what_is_le
     marks = log._catalog.topic(TOPIC).partitions[0].marks
     connection = apsw.Connection(str(tmp_path / FILE))
     connection.execute("delete from chunks where key < ?", (chunk_key(0, 4),))
-    connection.execute("insert into trims values (0, 4, 0, 0)")
+    connection.execute("insert into trims values (0, 4, 0, 0, 0)")
     found = queries.messages_from(connection, 0, marks, 0, 10)
     assert [message.offset for message in found.records] == [4, 5]
     assert not found.lost
