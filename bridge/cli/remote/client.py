@@ -3,7 +3,7 @@
 import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 from io import BytesIO
 from types import TracebackType
@@ -18,7 +18,7 @@ import bridge
 from bridge.cli.remote.encryption import CA_VARIABLE
 from bridge.cli.remote.failures import CommandFailed, ExitCode, wait_before_again
 from bridge.cli.remote.messages import LINE_BYTES_MAX
-from bridge.cli.remote.requests import JSON_HEADERS, Request, as_curl
+from bridge.cli.remote.requests import JSON_HEADERS, NDJSON, Request, as_curl
 from bridge.cli.remote.target import KEY_VARIABLE, Target
 
 _CONNECT_S: Final = 5.0
@@ -135,6 +135,12 @@ class BridgeClient:
         async with self._answer(request) as response:
             raw = await response.read()
             return orjson.loads(raw) if raw else None
+
+    def messages(
+        self, path: str, query: tuple[tuple[str, str], ...]
+    ) -> AbstractAsyncContextManager[tuple[AsyncIterator[bytes], "dict[str, str]"]]:
+        """As `lines`, of a GET that gives a message a line."""
+        return self.lines(Request("GET", path, query, None, {"Accept": NDJSON}, again=True))
 
     @asynccontextmanager
     async def lines(self, request: Request) -> AsyncGenerator[tuple[AsyncIterator[bytes], "dict[str, str]"]]:

@@ -35,7 +35,6 @@ _COUNT: Final = 100
 _VISIBILITY_MS: Final = 600_000
 #: Of the dead letters themselves none shall be given up.
 _DELIVERIES_MAX: Final = 1_000
-_LINES: Final = {"Accept": "application/x-ndjson"}
 _LETTERS: Final = (
     Column("place", "DEAD LETTER"),
     Column("came_from", "CAME FROM"),
@@ -64,8 +63,7 @@ async def _list(call: Call, topic: TopicName, group: _Group) -> None:
     rows: list[dict[str, Any]] = []
     for partition_id in await partition_ids(call.client, path):
         query = (("partition_id", str(partition_id)), ("offset", str(begin.get(partition_id, -1) + 1)))
-        request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
-        async with call.client.lines(request) as (lines, _):
+        async with call.client.messages(f"{path}/messages", query) as (lines, _):
             rows += [_row(seen_message(line)) | {"message": orjson.loads(line)} async for line in lines]
     call.out.rows(_LETTERS, rows)
 
@@ -123,8 +121,7 @@ async def _sent_before(call: Call, path: str, letters: Sequence[SeenMessage]) ->
     for partition_id, some in wanted.items():
         ids = {letter.id for letter in some}
         query = (("partition_id", str(partition_id)), ("from", min(letter.timestamp for letter in some)))
-        request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
-        async with call.client.lines(request) as (lines, _):
+        async with call.client.messages(f"{path}/messages", query) as (lines, _):
             async for line in lines:
                 there |= ids & {seen_message(line).id}
     return there

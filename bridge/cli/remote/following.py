@@ -117,10 +117,7 @@ async def newest(client: "BridgeClient", path: str, count: int) -> list[tuple[Se
     found: list[tuple[SeenMessage, bytes]] = []
     for partition_id in await partition_ids(client, path):
         query = (("partition_id", str(partition_id)), ("from", "last"), ("count", str(count)))
-        request = Request(
-            "GET", f"{path}/messages", query, None, {"Accept": "application/x-ndjson"}, again=True
-        )
-        async with client.lines(request) as (lines, _):
+        async with client.messages(f"{path}/messages", query) as (lines, _):
             found += [(seen_message(line), line) async for line in lines]
     found.sort(key=lambda each: (each[0].timestamp, each[0].partition_id, each[0].offset))
     return found[-count:]

@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bridge.cli.remote.following import topic_told
 from bridge.cli.remote.messages import SeenMessage, seen_message
 from bridge.cli.remote.partition_reading import Span, spans_of
-from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
     from bridge.cli.remote.client import BridgeClient
 
-_LINES: Final = {"Accept": "application/x-ndjson"}
 _WAIT_S: Final = 0.1
 #: Read ahead of all partitions together, and of one at least.
 _AHEAD_BYTES: Final = 16 * 1024 * 1024
@@ -84,9 +82,8 @@ class _Partition:
     async def _read(self) -> None:
         self._ahead.clear()
         query = (("partition_id", str(self._span.partition_id)), self._place, ("until", str(self._span.end)))
-        request = Request("GET", f"{self._path}/messages", query, None, _LINES, again=True)
         held_bytes = 0
-        async with self._client.lines(request) as (lines, _):
+        async with self._client.messages(f"{self._path}/messages", query) as (lines, _):
             async for line in lines:
                 message = seen_message(line)
                 self._ahead.append((message, line))

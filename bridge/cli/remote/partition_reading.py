@@ -4,13 +4,11 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bridge.cli.remote.messages import SeenMessage, seen_message
-from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
     from bridge.cli.remote.client import BridgeClient
 
-_LINES: Final = {"Accept": "application/x-ndjson"}
 _WAIT_S: Final = 0.1
 
 
@@ -48,8 +46,7 @@ async def read_span(
                     ("offset", str(offset)),
                     ("until", str(span.end)),
                 )
-                request = Request("GET", f"{path}/messages", query, None, _LINES, again=True)
-                async with client.lines(request) as (lines, _):
+                async with client.messages(f"{path}/messages", query) as (lines, _):
                     async for line in lines:
                         message = seen_message(line)
                         offset = message.offset + 1

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from bridge.cli.remote.target import KEY_VARIABLE, Target
 
 JSON_HEADERS: Final = {"Content-Type": "application/json"}
-_NDJSON: Final = "application/x-ndjson"
+NDJSON: Final = "application/x-ndjson"
 _EVENTS: Final = "text/event-stream"
 
 
@@ -42,7 +42,7 @@ def path_of(*parts: str) -> str:
 def as_curl(request: Request, target: Target) -> str:
     """The command that sends *request* to *target*; the key stays in its variable."""
     words = ["curl", "-sS"]
-    if request.headers.get("Accept") in {_NDJSON, _EVENTS}:
+    if request.headers.get("Accept") in {NDJSON, _EVENTS}:
         words.append("-N")
     if request.method != ("GET" if request.body is None else "POST"):
         words += ["-X", request.method]

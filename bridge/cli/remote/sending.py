@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 BLOCK_MESSAGES: Final = 1_000
 BLOCK_BYTES: Final = 1024 * 1024
 _LINES: Final = {"Content-Type": "application/x-ndjson"}
-_READ: Final = {"Accept": "application/x-ndjson"}
 #: Half a minute to three minutes: a restart of the bridge fits in.
 _WAIT_S: Final = 0.25
 
@@ -110,8 +109,7 @@ class BlockSender:
         """
         wanted = Counter(each.id for each in block)
         found: Counter[str] = Counter()
-        request = Request("GET", self._path, (("cursor", cursor),), None, _READ, again=True)
-        async with self._client.lines(request) as (lines, _):
+        async with self._client.messages(self._path, (("cursor", cursor),)) as (lines, _):
             async for line in lines:
                 if not line.startswith(b'{"gap"'):
                     id_ = seen_message(line).id

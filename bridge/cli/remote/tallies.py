@@ -5,12 +5,10 @@ from uuid import UUID
 
 from bridge.cli.remote.failures import CommandFailed
 from bridge.cli.remote.messages import SeenMessage, seen_message
-from bridge.cli.remote.requests import Request
 
 if TYPE_CHECKING:
     from bridge.cli.remote.client import BridgeClient
 
-_LINES: Final = {"Accept": "application/x-ndjson"}
 #: A prime beyond 128 bits: sums of ids in it differ wherever the ids do, but by intent.
 _MODULUS: Final = 2**130 - 5
 
@@ -58,8 +56,7 @@ async def check(client: "BridgeClient", path: str, cursor: str, sent: Tally) -> 
         CommandFailed: if other messages are there than were sent.
     """
     found = Tally()
-    request = Request("GET", f"{path}/messages", (("cursor", cursor),), None, _LINES, again=True)
-    async with client.lines(request) as (lines, _):
+    async with client.messages(f"{path}/messages", (("cursor", cursor),)) as (lines, _):
         async for line in lines:
             if not line.startswith(b'{"gap"'):
                 message: SeenMessage = seen_message(line)
