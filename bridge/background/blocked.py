@@ -11,8 +11,7 @@ from bridge.limits import LOOP_LAG_INTERVAL_S
 
 
 class Blocked:
-    """
-    Looks from a thread of its own whether the loop came back in time, and where it is if not.
+    """Looks from a thread of its own whether the loop came back in time, and where it is if not.
 
     What holds the interpreter's lock all the while, as some C code does, is seen as soon as it lets go of it.
 

@@ -41,15 +41,7 @@ from bridge.groups.records import (
     encoded,
 )
 from bridge.groups.tokens import Tokens
-from bridge.messagelog import (
-    Appender,
-    FromOffset,
-    MessageLog,
-    NewMessage,
-    Records,
-    ToPartition,
-    TopicRef,
-)
+from bridge.messagelog import Appender, FromOffset, MessageLog, NewMessage, Records, ToPartition, TopicRef
 
 _log = structlog.get_logger("bridge.groups")
 # One step of starting or following; callers leave at their own deadline.

@@ -84,8 +84,7 @@ class TokenBucketSupport(Protocol):
 
 
 class BucketDraw(NamedTuple):
-    """
-    What is asked of one bucket.
+    """What is asked of one bucket.
 
     Attributes:
         name: of the limit, as clients are told it.

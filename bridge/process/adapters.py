@@ -12,15 +12,7 @@ from bridge.config import Config, ConfigFault, Rule
 from bridge.errors import BadRequest, ConfigError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
-from bridge.messagelog import (
-    Appender,
-    Durability,
-    HealthProbe,
-    MessageLog,
-    StatsSource,
-    StoredNews,
-    TopicRef,
-)
+from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.policy.names import check_name
 from bridge.process.encryption import encrypted, payloads_can_be_encrypted
 from bridge.process.keys import keys_can_be_used

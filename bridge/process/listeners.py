@@ -113,11 +113,7 @@ class Listeners:
         )
         if metrics_port:
             there = replace(self._services, metrics_here=True)
-            app = build_app(
-                there,
-                middlewares=_METRICS_MIDDLEWARES,
-                routes=_METRICS_ROUTES,
-            )
+            app = build_app(there, middlewares=_METRICS_MIDDLEWARES, routes=_METRICS_ROUTES)
             self.metrics_port = await self._listen(there, app, metrics_port, self._context.metrics_sockets)
 
     async def _listen(

@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from bridge.limits import (
-    RATE_LIMIT_ADDRESSES_MAX,
-    SHARED_TABLE_LOCK_TRIES,
-    WORKER_FIGURES_BYTES_MAX,
-)
+from bridge.limits import RATE_LIMIT_ADDRESSES_MAX, SHARED_TABLE_LOCK_TRIES, WORKER_FIGURES_BYTES_MAX
 from bridge.policy.limit_storage import table_bytes
 from bridge.telemetry.figure_slots import FigureSlots, slots_bytes
 

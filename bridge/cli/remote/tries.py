@@ -20,10 +20,6 @@ def transfer_tries(*, wait_s: float) -> AsyncIterator[stamina.Attempt]:
     """
     return aiter(
         stamina.retry_context(
-            on=wait_before_again,
-            attempts=_ATTEMPTS,
-            wait_initial=wait_s,
-            wait_max=_WAIT_S_MAX,
-            timeout=None,
+            on=wait_before_again, attempts=_ATTEMPTS, wait_initial=wait_s, wait_max=_WAIT_S_MAX, timeout=None
         )
     )

@@ -32,13 +32,7 @@ class SseStream:
         retry_ms: how long the reader is to wait before it comes back.
     """
 
-    def __init__(
-        self,
-        request: web.Request,
-        response: web.StreamResponse,
-        *,
-        retry_ms: int,
-    ) -> None:
+    def __init__(self, request: web.Request, response: web.StreamResponse, *, retry_ms: int) -> None:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client is gone")

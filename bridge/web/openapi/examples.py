@@ -30,11 +30,7 @@ ORDER: Final = _event(
             "order_id": "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f11",
             "user_id": _USER_ID,
             "items": [
-                {
-                    "product_id": "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f13",
-                    "quantity": 2,
-                    "unit_price": "29.99",
-                }
+                {"product_id": "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f13", "quantity": 2, "unit_price": "29.99"}
             ],
             "total_amount": "59.98",
         },
@@ -44,13 +40,7 @@ BATCH: Final = {"events": [EVENT], "partition_key": "customer-42"}
 
 _PLACE: Final = {"stream": "sample-stream", "topic": "events"}
 _STORED: Final = {"success": True, **_PLACE, "timestamp": _TIME}
-EVENT_RECEIPT: Final = {
-    **_STORED,
-    "partition_id": 2,
-    "durability": "persisted",
-    "event_id": _ID,
-    "offset": 0,
-}
+EVENT_RECEIPT: Final = {**_STORED, "partition_id": 2, "durability": "persisted", "event_id": _ID, "offset": 0}
 MESSAGE_RECEIPT: Final = {**_STORED, "id": _ID, "partition_id": 2, "offset": 1, "durability": "persisted"}
 LINES_RECEIPT: Final = {
     **_STORED,
@@ -62,14 +52,7 @@ LINES_RECEIPT: Final = {
 }
 
 _SHOWN: Final = {"offset": 0, "timestamp": _TIME, "id": _ID, "size": 182, "event": EVENT}
-_TEXT: Final = {
-    **_SHOWN,
-    "offset": 1,
-    "size": 5,
-    "event": None,
-    "headers": {"trace": "1"},
-    "text": "hello",
-}
+_TEXT: Final = {**_SHOWN, "offset": 1, "size": 5, "event": None, "headers": {"trace": "1"}, "text": "hello"}
 PAGE: Final = {"messages": [_SHOWN, _TEXT], "count": 2, "partition_id": 2, "current_offset": 1}
 CURSOR_PAGE: Final = {
     "messages": [{"partition_id": 2, **_SHOWN}],
