@@ -115,7 +115,6 @@ class NewRecords(Columns[NewMessage]):
         payloads: Sequence[bytes],
         ids: bytes,
         headers: Mapping[int, Headers] = NO_HEADERS_AT_ALL,
-        *,
         events: bool = False,
     ) -> None:
         # Not by way of `Columns`: every message that comes alone has two of these.

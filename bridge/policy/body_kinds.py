@@ -43,6 +43,8 @@ _CODINGS: Final = {
 
 def body_kind(content_type: str) -> BodyKind | None:
     """The kind of body that this `Content-Type` announces; None for others, and for text that is not UTF-8."""
+    if content_type in _KINDS:
+        return _KINDS[content_type]
     media_type, _, rest = content_type.partition(";")
     media_type = media_type.strip().lower()
     kind = _KINDS.get(media_type)
@@ -64,7 +66,7 @@ def coding_of(content_encodings: Iterable[str]) -> Coding | None:
 
 def is_json(content_type: str) -> bool:
     """Whether this `Content-Type` is `application/json`, with no charset or with utf-8 (RFC 8259, section 8.1)."""
-    return content_type == "application/json" or body_kind(content_type) is BodyKind.JSON
+    return body_kind(content_type) is BodyKind.JSON
 
 
 def is_plain_encoding(content_encoding: str | None) -> bool:

@@ -143,7 +143,9 @@ class BatchingAppender:
             queue = self._queues[key] = PartitionQueue(key, self._backlog)
             # It begins after whoever else is ready in this turn of the loop.
             queue.task = loop.create_task(self._drain(queue), name="appends")
-        append = PendingAppend(queue, records, len(records), size_bytes, deadline, loop.create_future())
+        append = PendingAppend(
+            queue, records, len(records.payloads), size_bytes, deadline, loop.create_future()
+        )
         queue.add(append)
         if deadline.at_s < self._alarm_at_s:
             self._set_alarm(deadline.at_s, remaining_s)

@@ -1,6 +1,7 @@
 """Reading a request's whole body within its bounds (shell over `policy.body_kinds` and `codings`)."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
@@ -112,17 +113,18 @@ def check_coding(request: web.Request) -> Coding:
     return coding
 
 
-async def read_any(request: web.Request) -> bytes:
-    """
-    The whole body, whatever its type, at most `MAX_REQUEST_BODY_SIZE` bytes before and after decompression.
+def read_any(request: web.Request) -> Awaitable[bytes]:
+    """The whole body, whatever its type, at most `MAX_REQUEST_BODY_SIZE` bytes before and after decompression.
 
     Raises:
         UnsupportedMediaType: if its coding is not undone here.
         PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`, and as `codings.Inflater`.
         DeadlineExceeded: if the request's time is up before all of it is decompressed.
     """
-    if hdrs.CONTENT_ENCODING not in request.headers:
-        return await _read_whole(request)
+    return _read_coded(request) if hdrs.CONTENT_ENCODING in request.headers else _read_whole(request)
+
+
+async def _read_coded(request: web.Request) -> bytes:
     coding = check_coding(request)
     body = await _read_whole(request)
     if coding is Coding.IDENTITY:
@@ -157,13 +159,13 @@ async def _read_whole(request: web.Request) -> bytes:
     Raises:
         PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.
     """
-    bytes_max, length = request.client_max_size, request.content_length
+    bytes_max, length, content = request.client_max_size, request.content_length, request.content
     if length is not None and length > bytes_max:
         raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
     try:
-        if request.content.is_eof():
+        if content.is_eof():
             # Short bodies come with the head: no timer is needed for what is here already.
-            body = request.content.read_nowait()
+            body = content.read_nowait()
             if length and not body:
                 raise RuntimeError("the body was read already")
         else:
@@ -171,7 +173,9 @@ async def _read_whole(request: web.Request) -> bytes:
             take_place(request)
     except web.RequestPayloadError as error:
         raise broken_framing(request, error) from error
-    return _within(body, bytes_max)
+    if len(body) > bytes_max:
+        raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
+    return body
 
 
 def broken_framing(request: web.Request, error: web.RequestPayloadError) -> BadRequest:
@@ -185,12 +189,6 @@ def broken_framing(request: web.Request, error: web.RequestPayloadError) -> BadR
             limit=CHUNK_OVERHEAD_BYTES_FREE,
         )
     return BadRequest("The body's framing is broken.", path="body")
-
-
-def _within(body: bytes, bytes_max: int) -> bytes:
-    if len(body) > bytes_max:
-        raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
-    return body
 
 
 async def _read_in_time(request: web.Request, bytes_max: int, seconds: float) -> bytes:

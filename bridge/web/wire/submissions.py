@@ -127,7 +127,8 @@ def message_steps(body: bytes, headers: Headers = NO_HEADERS) -> Steps[Submissio
 def _one_event(payload: bytes, ids: EventIds, placement: Placement, headers: Headers) -> Submission:
     _check_size(payload, "$.event")
     by_index = {0: headers} if headers else NO_HEADERS_AT_ALL
-    return Submission(ids.texts, NewRecords([payload], ids.packed, by_index, events=True), placement)
+    # By place: a class whose arguments are named takes 1,500 instructions more.
+    return Submission(ids.texts, NewRecords([payload], ids.packed, by_index, True), placement)
 
 
 def batch_steps(body: bytes, headers: Headers = NO_HEADERS, *, messages_max: int) -> Steps[Submission]:
