@@ -17,8 +17,7 @@ def _new_event_loop() -> "asyncio.AbstractEventLoop":
 
 
 def _open_standard_streams() -> None:
-    """
-    Give the three standard descriptors something to be, where whoever started this has closed them.
+    """Give the three standard descriptors something to be, where whoever started this has closed them.
 
     The next file or socket would get the number of the log's, and its lines.
     """

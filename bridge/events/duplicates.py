@@ -14,8 +14,7 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def is_all_of(value: object, body: bytes) -> bool:
-    """
-    Whether *body*, of which *value* is what a decoder kept, surely holds nothing else; False says nothing.
+    """Whether *body*, of which *value* is what a decoder kept, surely holds nothing else; False says nothing.
 
     It is written again: where nothing was dropped, no key was doubled or unknown, and as many quotes are there as
     were sent. Only a quote spelled as a number could make up for one that was dropped.
@@ -40,8 +39,7 @@ def whole_value(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T | None:
 
 
 def doubled_key_steps(written: bytes, *, at: str) -> Steps[dict[str, msgspec.Raw]]:
-    """
-    The members of an object in which no key is there twice.
+    """The members of an object in which no key is there twice.
 
     Args:
         written: a well-formed JSON object that passed `json_rules.check_json`.

@@ -1,5 +1,4 @@
-"""
-The domain event (pure): what is checked of it.
+"""The domain event (pure): what is checked of it.
 
 Each rule has one exact check, and before it, where that is dear, a pass in C over all events at hand that mostly tells
 that nothing can be wrong. What it cannot tell is looked at event by event (`event_steps`), and refused there or not.
@@ -45,8 +44,7 @@ _NIL_TEXT: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class Event(msgspec.Struct, gc=False):
-    """
-    One domain event; fields not named here are kept in its bytes and not looked at.
+    """One domain event; fields not named here are kept in its bytes and not looked at.
 
     Attributes:
         id: a UUID, also the message's id in the log; left as text, since making one takes as long as all the rest. Never
@@ -143,8 +141,7 @@ def known_ids(payloads: Sequence[bytes]) -> EventIds | None:
 
 
 def sure_ids(events: Sequence[Event]) -> EventIds | None:
-    """
-    The ids of events, known to be all of a body in UTF-8 (`is_all_of`), where each surely keeps every other rule; else None.
+    """The ids of events, known to be all of a body in UTF-8 (`is_all_of`), where each surely keeps every other rule; else None.
 
     Args:
         events: at least one.
@@ -219,8 +216,7 @@ def _ids(texts: list[str]) -> EventIds | None:
 
 
 def event_steps(raw: bytes, *, at: str = "$", levels_around: int = 0) -> Steps[UUID]:
-    """
-    The id of the event that *raw* spells.
+    """The id of the event that *raw* spells.
 
     Args:
         raw: well-formed JSON, alone or in a larger body; where it is not, this says so.

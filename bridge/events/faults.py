@@ -32,8 +32,7 @@ _SHOWABLE_KEY: Final = re.compile(rb'"([A-Za-z0-9_.-]{1,%d})"' % FAULT_NAME_CHAR
 
 
 def fault_of(error: Exception, *, at: str = "$", written: bytes = b"") -> SerializationError:
-    """
-    The error for the caller.
+    """The error for the caller.
 
     Args:
         error: what `msgspec` raised while decoding: `DecodeError`, `ValidationError`, `UnicodeDecodeError` or
@@ -100,8 +99,7 @@ def first_half_surrogate(written: bytes) -> int | None:
 
 
 def path_at(written: bytes, index: int) -> str:
-    """
-    The JSON path of the value, or of the object of the key, that byte *index* stands in.
+    """The JSON path of the value, or of the object of the key, that byte *index* stands in.
 
     Only names that are harmless are shown, others as `[...]`; where it is far in or deep down, the path of what is around.
 

@@ -13,8 +13,7 @@ _SIXTIETH: Final = re.compile(
 
 
 def instant_of(text: str) -> datetime:
-    """
-    The moment that *text* tells.
+    """The moment that *text* tells.
 
     A leap second is read as the second behind it, the first of the next month, as POSIX counts.
 
@@ -31,8 +30,7 @@ def instant_of(text: str) -> datetime:
 
 
 def before_leap_second(text: str) -> str | None:
-    """
-    The time a second before *text*, in the same spelling, if that is a leap second; else None.
+    """The time a second before *text*, in the same spelling, if that is a leap second; else None.
 
     A leap second is the 61st of the last minute of a month in UTC, whatever the zone it is written in. Which months have
     one is announced half a year ahead, so that any may.

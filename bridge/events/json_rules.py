@@ -90,8 +90,7 @@ def check_json(body: bytes) -> None:
 
 
 def json_steps(body: bytes, *, levels_around: int = 0, at: str | None = None) -> Steps[None]:
-    """
-    Let *body* pass if, as far as it is JSON at all, it is safe to parse, keep and hand out again.
+    """Let *body* pass if, as far as it is JSON at all, it is safe to parse, keep and hand out again.
 
     Args:
         levels_around: levels of a larger body that it stands in.
@@ -126,8 +125,7 @@ def json_steps(body: bytes, *, levels_around: int = 0, at: str | None = None) ->
 
 
 def is_surely_safe(value: bytes, *, levels_around: int = 0) -> bool:
-    """
-    Whether `json_steps` would let *value* pass, seen in a few passes over it; False says nothing.
+    """Whether `json_steps` would let *value* pass, seen in a few passes over it; False says nothing.
 
     Args:
         value: well-formed JSON in UTF-8.
@@ -253,8 +251,7 @@ def whole_escapes(body: bytes) -> Iterator[bytes]:
 
 
 def _outside(body: bytes, others: bytes) -> Iterator[bytes]:
-    """
-    What stands outside of strings, without *others*, piece by piece.
+    """What stands outside of strings, without *others*, piece by piece.
 
     A byte stands in a string exactly if the number of quotes before it is odd. That stays so when escaped characters,
     what is not looked for, and quotes side by side are taken out.
@@ -277,8 +274,7 @@ def depths_of(body: bytes) -> Iterator[int]:
 
 
 def comma_steps(body: bytes, *, level: int) -> Steps[int]:
-    """
-    How many commas stand directly in arrays and objects of *level*, from 1.
+    """How many commas stand directly in arrays and objects of *level*, from 1.
 
     Args:
         body: well-formed JSON.

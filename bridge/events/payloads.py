@@ -63,8 +63,7 @@ class OrderStatus(StrEnum):
 
 
 class OrderItem(msgspec.Struct, gc=False):
-    """
-    One line of an order.
+    """One line of an order.
 
     Attributes:
         unit_price: as it was written; its value is `amount_of(unit_price)`.
@@ -76,8 +75,7 @@ class OrderItem(msgspec.Struct, gc=False):
 
 
 class OrderCreated(msgspec.Struct, gc=False, tag_field="action", tag="Created"):
-    """
-    A new order.
+    """A new order.
 
     Attributes:
         items: as they were written, since there may be very many.
@@ -131,8 +129,7 @@ _EXACT: Final = Context(prec=AMOUNT_DIGITS_MAX + 1)
 
 
 def amount_of(written: bytes | msgspec.Raw, *, name: str = "amount") -> Decimal:
-    """
-    The exact value of an amount, taken from its digits, never through a float.
+    """The exact value of an amount, taken from its digits, never through a float.
 
     Args:
         written: a JSON number, or a JSON string that holds one; spelled out it has at most `AMOUNT_DIGITS_MAX` digits.

@@ -1,5 +1,4 @@
-"""
-The default topic, which is there for whoever asks (shell).
+"""The default topic, which is there for whoever asks (shell).
 
 Between the open port and the first look at the log it may be missing, and later somebody may delete it or its stream. Whoever
 meets that waits until it has been made (again), or until his time is up; nothing of what he asked was done so far, so that
@@ -21,8 +20,7 @@ _Call = TypeVar("_Call", bound=Callable[..., Awaitable[Any]])
 
 
 class KeptTopic:
-    """
-    Whether the default topic is there, between those who miss it and the task that makes it.
+    """Whether the default topic is there, between those who miss it and the task that makes it.
 
     Attributes:
         waiting: how many wait for it.
@@ -59,8 +57,7 @@ class KeptTopic:
             return
 
     async def until_there(self, deadline: Deadline, outcome: Outcome | None) -> None:
-        """
-        Return once it is there, behind all who waited before.
+        """Return once it is there, behind all who waited before.
 
         Raises:
             TopicNotReady: with *outcome*, if the time is up before.
@@ -79,8 +76,7 @@ class KeptTopic:
             self.waiting -= 1
 
     def guarding(self, call: _Call, outcome: Outcome | None = None, *, makes_it: bool = False) -> _Call:
-        """
-        *call*, a method of `MessageLog` about a topic or a stream: where that is the default one and missing, once it is there.
+        """*call*, a method of `MessageLog` about a topic or a stream: where that is the default one and missing, once it is there.
 
         Args:
             makes_it: it makes the topic, so that only the stream may be missing.
@@ -111,8 +107,7 @@ class KeptTopic:
         deadline: Deadline,
         outcome: Outcome | None = None,
     ) -> _T:
-        """
-        What *call* gives once the default topic is there, after it raised *missing*.
+        """What *call* gives once the default topic is there, after it raised *missing*.
 
         Raises:
             BridgeError: *missing*, if *place* is another one.
@@ -162,8 +157,7 @@ class KeptAppender:
 
 
 class KeptLog:
-    """
-    A `MessageLog` in which the default topic is never missing, but to those who delete it.
+    """A `MessageLog` in which the default topic is never missing, but to those who delete it.
 
     Args:
         read: in the place of the log's own.

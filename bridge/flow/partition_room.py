@@ -12,8 +12,7 @@ from bridge.messagelog import MessageLog
 
 
 class PartitionRoom:
-    """
-    Room for *partitions_max* partitions; those that are there already, whoever made them, count.
+    """Room for *partitions_max* partitions; those that are there already, whoever made them, count.
 
     One topic grows at a time, so that two do not both take the last room. Several bridges of one log may pass the bound
     by what each of them makes within `PARTITIONS_RECOUNT_S`.
@@ -29,8 +28,7 @@ class PartitionRoom:
 
     @asynccontextmanager
     async def taken(self, count: int, *, path: str, deadline: Deadline) -> AsyncIterator[None]:
-        """
-        For a `with` block that makes *count* partitions.
+        """For a `with` block that makes *count* partitions.
 
         Raises:
             BadRequest: if there is no room for them; *path* says where the number stood.

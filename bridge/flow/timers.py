@@ -42,8 +42,7 @@ async def pause(timers: Timers, delay_s: float) -> None:
 
 
 def in_background(work: Coroutine[Any, Any, _T], *, name: str) -> "asyncio.Task[_T]":
-    """
-    A task for *work*, which is shared.
+    """A task for *work*, which is shared.
 
     In a context of its own: in that of the first client its log lines would bear his request id for ever.
     """

@@ -26,8 +26,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._:%-]{1,253}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IggyAddress:
-    """
-    Where Iggy is and who we are there.
+    """Where Iggy is and who we are there.
 
     Attributes:
         server_addresses: host:port as sockets want it, of each node that is named; one at least.
@@ -47,8 +46,7 @@ class IggyAddress:
 
 
 def parse_connection_string(text: str) -> IggyAddress:
-    """
-    Take `iggy://user:password@host:port?tls=true` or `iggy://TOKEN@host:port` apart.
+    """Take `iggy://user:password@host:port?tls=true` or `iggy://TOKEN@host:port` apart.
 
     The nodes of a cluster stand behind each other, `host:port,host:port`; `IGGY_NODES_MAX` at most. Credentials are
     percent-decoded, so that they may hold `:`, `@`, `/` and `?`. Unlike the SDK, IPv6 in brackets is understood, the port

@@ -24,8 +24,7 @@ _LOOK_S_MAX: Final = 0.05
 
 
 class IggyAdmin:
-    """
-    What `MessageLog` changes beside messages and stored offsets.
+    """What `MessageLog` changes beside messages and stored offsets.
 
     Args:
         durability: what topics get that are made without their own.
@@ -85,8 +84,7 @@ class IggyAdmin:
         self._catalogue.forget(topic, deleted=True)
 
     async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
-        """
-        As `MessageLog.purge_topic`.
+        """As `MessageLog.purge_topic`.
 
         Iggy answers before it has emptied the partitions, one by one; what is appended in between is acknowledged and
         then lost (measured on 0.9.0-edge.5, eight topics purged at once: 20 of 320 messages). So a mark is set in each

@@ -1,5 +1,4 @@
-"""
-The circuit breaker (pure; the time comes from outside).
+"""The circuit breaker (pure; the time comes from outside).
 
     closed ---- failures in a row reach the threshold ----> open
     open ------ its time is up, a request asks -----------> half open, that request is the probe
@@ -42,8 +41,7 @@ class Refused:
 
 
 class Breaker:
-    """
-    One breaker.
+    """One breaker.
 
     Args:
         failures: in a row that open it, 1 or more.

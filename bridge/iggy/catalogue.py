@@ -23,8 +23,7 @@ _WEAK_TOPICS_MAX: Final = 16
 
 
 def check_names(*names: str) -> None:
-    """
-    Refuse names that Iggy would take for something else.
+    """Refuse names that Iggy would take for something else.
 
     Raises:
         BadRequest: if one is made of digits only.
@@ -35,8 +34,7 @@ def check_names(*names: str) -> None:
 
 
 class TopicCatalogue:
-    """
-    The looks of `MessageLog` at streams and topics, and what they found.
+    """The looks of `MessageLog` at streams and topics, and what they found.
 
     Args:
         durability: what topics are to have; those that have less are named in `warnings`.
@@ -88,8 +86,7 @@ class TopicCatalogue:
         return (await self.known(topic, deadline=deadline)).partitions_count
 
     async def known(self, topic: TopicRef, *, deadline: Deadline) -> KnownTopic:
-        """
-        What is believed of *topic*, asked for again after `TOPIC_CACHE_TTL_S`.
+        """What is believed of *topic*, asked for again after `TOPIC_CACHE_TTL_S`.
 
         Raises:
             StreamNotFound, TopicNotFound: if it is missing.
@@ -127,8 +124,7 @@ class TopicCatalogue:
         self._topics.drop_stream(name)
 
     async def name_missing(self, topic: TopicRef, partition_id: int, *, deadline: Deadline) -> None:
-        """
-        Find out which part of a partition's path is missing; returns if none is.
+        """Find out which part of a partition's path is missing; returns if none is.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: the part that is missing.
@@ -140,8 +136,7 @@ class TopicCatalogue:
     async def partition_request(
         self, topic: TopicRef, partition_id: int, code: int, body: bytes, *, write: bool, deadline: Deadline
     ) -> bytes:
-        """
-        The reply to a request about one partition.
+        """The reply to a request about one partition.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: the part that is missing.

@@ -29,8 +29,7 @@ class Dialled(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """
-    Why there is no client.
+    """Why there is no client.
 
     Attributes:
         detail: one sentence for operators, without address or secret.
@@ -44,8 +43,7 @@ class Refusal(NamedTuple):
 
 
 class SdkCalls:
-    """
-    Waiting for calls that the SDK has begun.
+    """Waiting for calls that the SDK has begun.
 
     Such a call cannot be taken back: cancelling its future would only hide that it still runs. So each caller waits for
     an answer of its own, which is completed once, by whoever is first: the SDK, or the end of the client (`Slot.drop_client`).
@@ -60,8 +58,7 @@ class SdkCalls:
         return len(self._abandoned)
 
     async def answer(self, call: Awaitable[_T], slot: Slot | None = None) -> _T:
-        """
-        The result of *call*. Cancelling this wait leaves the call running, and remembered.
+        """The result of *call*. Cancelling this wait leaves the call running, and remembered.
 
         Args:
             slot: whose client carries the call; letting go of the client ends this wait.
@@ -139,8 +136,7 @@ async def dial(
     timeout_s: float,
     spoke_before: bool,
 ) -> Dialled | Refusal:
-    """
-    A client that is connected, logged in, and talks to a server of our minor; or why there is none.
+    """A client that is connected, logged in, and talks to a server of our minor; or why there is none.
 
     Args:
         slot: which it is for; letting go of it ends the wait.
@@ -179,8 +175,7 @@ async def _server_version(client: IggyClient, calls: SdkCalls) -> str | None:
 
 
 def refusal(text: str, *, spoke_before: bool = False) -> Refusal:
-    """
-    What the SDK's *text* means when it came instead of a connection.
+    """What the SDK's *text* means when it came instead of a connection.
 
     Args:
         spoke_before: a server of our protocol was there before; one that hangs up now is going down, or not yet up.

@@ -33,8 +33,7 @@ _DOUBLINGS_MAX = 32
 
 
 class IggyConnection:
-    """
-    State, clients and breaker.
+    """State, clients and breaker.
 
     Attributes:
         gate: set while requests need not wait: connected, or never again.
@@ -61,9 +60,7 @@ class IggyConnection:
         self._observer = observer
         self._rng = rng
         self.breaker = Breaker(
-            failures=config.breaker_failures,
-            successes=config.breaker_successes,
-            open_s=config.breaker_open_s,
+            failures=config.breaker_failures, successes=config.breaker_successes, open_s=config.breaker_open_s
         )
         self._breaker_told = BreakerState.CLOSED
         self.calls = SdkCalls()
@@ -85,12 +82,7 @@ class IggyConnection:
         self.read_lane = Lane(limits.IGGY_READ_CLIENTS, waiting_max * limits.IGGY_READ_CLIENTS)
         self.admin_lane = Lane(1, waiting_max)
         self.probe_lane = Lane(1, waiting_max)
-        self.lanes: tuple[Lane, ...] = (
-            *self.send_lanes,
-            self.read_lane,
-            self.admin_lane,
-            self.probe_lane,
-        )
+        self.lanes: tuple[Lane, ...] = (*self.send_lanes, self.read_lane, self.admin_lane, self.probe_lane)
         # The node in use comes first.
         self._nodes: list[str] = list(address.server_addresses)
         self._last_answer_s = 0.0
@@ -101,8 +93,7 @@ class IggyConnection:
         return self.state is State.CONNECTED and not self.breaker.blocks(self.clock.monotonic_s())
 
     async def start(self, deadline: Deadline | None) -> None:
-        """
-        Try once to connect, until *deadline* at the longest; what comes after is `run`'s.
+        """Try once to connect, until *deadline* at the longest; what comes after is `run`'s.
 
         Raises:
             StartupError: if that was the only attempt allowed.
@@ -115,8 +106,7 @@ class IggyConnection:
         await self._attempt(timeout_s)
 
     async def run(self) -> None:
-        """
-        Make the connection again whenever it is lost; ends after `close`.
+        """Make the connection again whenever it is lost; ends after `close`.
 
         Raises:
             StartupError: if the attempts allowed have run out.
@@ -167,8 +157,7 @@ class IggyConnection:
         self._apply(AttemptFailed(found.detail))
 
     async def _first_that_takes_us(self, timeout_s: float) -> tuple[str, Dialled] | Refusal:
-        """
-        The first node, of all in their order, that takes us; or why the first of all does not.
+        """The first node, of all in their order, that takes us; or why the first of all does not.
 
         One after the other: a cluster of 0.9.0-edge.5 whose leader died had none for 20 s where three clients tried to
         log in, and in 6.5 s where one did (measured).
@@ -262,8 +251,7 @@ class IggyConnection:
             _log.warning("iggy_breaker", state=self._breaker_told.value)
 
     def lost(self, generation: int, detail: str, *, silent: bool = False) -> None:
-        """
-        News that the clients of *generation* are dead; old news is no news.
+        """News that the clients of *generation* are dead; old news is no news.
 
         Args:
             silent: the server does not answer; then nobody waits any more for what it was asked, and its node is the
@@ -278,8 +266,7 @@ class IggyConnection:
 
 
 def delays_s(*, base_ms: int, ceiling_ms: int, attempts_max: int, rng: random.Random) -> Iterator[float]:
-    """
-    Seconds to wait after the first failed attempt, the second, and so on: full jitter over a doubling range.
+    """Seconds to wait after the first failed attempt, the second, and so on: full jitter over a doubling range.
 
     Attempt n is followed by anything from 0 to min(*ceiling_ms*, *base_ms* * 2**(n-1)), evenly spread, so that many
     bridges do not come back together.

@@ -1,5 +1,4 @@
-"""
-What the SDK's error texts mean (pure). The only place that reads them.
+"""What the SDK's error texts mean (pure). The only place that reads them.
 
 The SDK raises `RuntimeError` with the server's or its own sentence and no code; over TCP the names and ids in the
 sentence are empty or 0. So rows are matched in order on how a text begins and ends. `tests/iggy/test_faults_live.py`
@@ -181,8 +180,7 @@ _REFUSED_FOR_NOW = frozenset({Verdict.LOGGED_OUT, Verdict.DOWN, Verdict.NOT_ACCE
 
 @dataclass(frozen=True, slots=True)
 class SdkFailure:
-    """
-    One failure of the SDK, understood.
+    """One failure of the SDK, understood.
 
     Attributes:
         error: what the caller gets; never holds the SDK's text.

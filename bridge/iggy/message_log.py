@@ -17,22 +17,14 @@ from bridge.iggy.reader import PageReader
 from bridge.iggy.sender import Sender
 from bridge.iggy.session import IggySession
 from bridge.iggy.state import State
-from bridge.messagelog import (
-    ConsumerKey,
-    Durability,
-    LogHealth,
-    LogTotals,
-    StoredOffset,
-    TopicRef,
-)
+from bridge.messagelog import ConsumerKey, Durability, LogHealth, LogTotals, StoredOffset, TopicRef
 from bridge.telemetry.metrics import LogMetrics
 
 _log = structlog.get_logger("bridge.iggy")
 
 
 class IggyMessageLog:
-    """
-    A log on an Iggy server.
+    """A log on an Iggy server.
 
     Retention by size is Iggy's own: it divides the topic's size among its partitions. A stored offset of an int
     consumer shares its place with any name that hashes to that number (Iggy keeps 32 bits).
@@ -87,8 +79,7 @@ class IggyMessageLog:
     # --- life -------------------------------------------------------------------------------------------------
 
     async def start(self, deadline: Deadline | None = None) -> None:
-        """
-        Try to connect once; returns without a connection if Iggy is not there, and `run` goes on trying.
+        """Try to connect once; returns without a connection if Iggy is not there, and `run` goes on trying.
 
         Raises:
             StartupError: if no further attempt is allowed.
@@ -96,8 +87,7 @@ class IggyMessageLog:
         await self._connection.start(deadline)
 
     async def run(self) -> None:
-        """
-        Keep the connection; ends after `close`.
+        """Keep the connection; ends after `close`.
 
         Raises:
             StartupError: if the attempts to connect have run out.

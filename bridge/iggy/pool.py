@@ -13,8 +13,7 @@ from bridge.errors import Outcome, Overloaded
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """
-    A place for one client, which carries one request at a time.
+    """A place for one client, which carries one request at a time.
 
     Attributes:
         generation: the session's count of connections when the client was made; a client of an older one is dead.
@@ -30,8 +29,7 @@ class Slot:
     taken: bool = False
 
     def drop_client(self, last_answer_s: float) -> None:
-        """
-        Use the client no more; there is nothing to close: its socket goes with the last reference.
+        """Use the client no more; there is nothing to close: its socket goes with the last reference.
 
         Args:
             last_answer_s: how long what it does at the moment is still waited for. It runs on in the SDK after that.
@@ -52,8 +50,7 @@ def _lose(answer: "asyncio.Future[Any]") -> None:
 
 
 class Lane:
-    """
-    Slots and the callers that wait for one, first come, first served.
+    """Slots and the callers that wait for one, first come, first served.
 
     The SDK would queue callers as well, but a request that it has is a request that may be written: waiting here
     keeps "surely not written" true until the turn comes.
@@ -70,8 +67,7 @@ class Lane:
         self._waiting_max = waiting_max
 
     async def acquire(self, *, write: bool) -> Slot:
-        """
-        A slot, to be given back with `release`.
+        """A slot, to be given back with `release`.
 
         Raises:
             Overloaded: if too many wait.
@@ -100,8 +96,7 @@ class Lane:
         return any(slot.used_at_s > at_s for slot in self.slots)
 
     def release(self, slot: Slot) -> None:
-        """
-        Give *slot* to whoever waits longest.
+        """Give *slot* to whoever waits longest.
 
         Raises:
             RuntimeError: if nobody has it. Two callers over one client would take each other's answers for their own.

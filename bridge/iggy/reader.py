@@ -1,5 +1,4 @@
-"""
-Pages of a partition on an Iggy server (shell).
+"""Pages of a partition on an Iggy server (shell).
 
 Iggy puts no bound on the bytes of a poll: a hundred messages of 64 MB come back in one reply. So a page is read in
 steps whose size follows from what the partition's messages weighed so far, and none is larger than
@@ -32,17 +31,7 @@ from bridge.limits import (
     PAGE_BYTES_MAX,
     TOPIC_CACHE_ENTRIES_MAX,
 )
-from bridge.messagelog import (
-    NO_RECORDS,
-    First,
-    FromOffset,
-    HotPages,
-    Last,
-    Page,
-    Position,
-    Records,
-    TopicRef,
-)
+from bridge.messagelog import NO_RECORDS, First, FromOffset, HotPages, Last, Page, Position, Records, TopicRef
 from bridge.telemetry.metrics import LogMetrics
 
 _log = structlog.get_logger("bridge.iggy")
@@ -52,8 +41,7 @@ _FIRST_OFFSET_AT = slice(POLL_HEAD_BYTES + 8, POLL_HEAD_BYTES + 16)
 
 
 class HotReplies:
-    """
-    Replies to `POLL` that came more than once, taken apart.
+    """Replies to `POLL` that came more than once, taken apart.
 
     The log is asked every time, and a reply counts as the same only if every byte after its head is: offsets given out
     again by a topic made anew, or by a server that lost its memory, find nothing here.
@@ -67,8 +55,7 @@ class HotReplies:
     def parsed(
         self, topic: TopicRef, partition_id: int, reply: bytes, *, count_max: int, page_bytes_max: int
     ) -> PolledPage:
-        """
-        As `encoding.parse_page`; the messages of a reply that is kept are the same object each time.
+        """As `encoding.parse_page`; the messages of a reply that is kept are the same object each time.
 
         Raises:
             WireError: if the reply is malformed.

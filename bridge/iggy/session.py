@@ -1,5 +1,4 @@
-"""
-Requests to Iggy, carried over the SDK's clients of one connection (shell).
+"""Requests to Iggy, carried over the SDK's clients of one connection (shell).
 
 One request at a time is handed to a client, under the caller's own deadline. What is handed over cannot be taken back: when
 the caller gives up, the SDK's call runs on and holds its client; so the client is left behind, and replaced.
@@ -86,8 +85,7 @@ class _Again(Exception):
 
 
 class IggySession:
-    """
-    Requests over one connection.
+    """Requests over one connection.
 
     Attributes:
         send_lanes, read_lane, admin_lane: of the connection, to be named in `call`.
@@ -111,8 +109,7 @@ class IggySession:
         deadline: Deadline,
         not_done: Callable[[], None] | None = None,
     ) -> _T:
-        """
-        The SDK's answer to *request*, made when the connection is there and a client of *lane* is free.
+        """The SDK's answer to *request*, made when the connection is there and a client of *lane* is free.
 
         Repeated within the deadline where it is a read or surely was not written; never where nobody knows.
 
@@ -167,8 +164,7 @@ class IggySession:
         )
 
     async def probe(self, *, deadline: Deadline) -> None:
-        """
-        A sign of life over a client of its own, whatever the breaker says; a dead connection is made again.
+        """A sign of life over a client of its own, whatever the breaker says; a dead connection is made again.
 
         Raises:
             LogError: if there is none.

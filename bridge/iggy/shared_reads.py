@@ -27,8 +27,7 @@ _Outcome = _Turn[T] | tuple[T]
 
 
 class SharedReads(Generic[T]):
-    """
-    At most one request for each page is on its way; who comes meanwhile shares the next one.
+    """At most one request for each page is on its way; who comes meanwhile shares the next one.
 
     An answer is given only to those who asked before its request was made, so everybody sees what was acknowledged
     to anybody before. Eight pollers of one page cost two requests instead of eight; a request costs 400 us of CPU
@@ -44,8 +43,7 @@ class SharedReads(Generic[T]):
         self._waiting = 0
 
     async def read(self, page: Hashable, ask: Callable[[], Awaitable[T]], *, deadline: Deadline) -> T:
-        """
-        What *ask* gives, asked by this caller or by one who wants the same *page*.
+        """What *ask* gives, asked by this caller or by one who wants the same *page*.
 
         A caller whose request failed fails alone: the others ask again.
 

@@ -1,5 +1,4 @@
-"""
-The connection to Iggy as a table of states and events (pure).
+"""The connection to Iggy as a table of states and events (pure).
 
 Rule 1: whatever changes the state is an event in this table. Rule 2: nothing here waits, dials or knows the time; the
 session performs the actions and reports what came of them as the next event.
@@ -107,26 +106,20 @@ TRANSITIONS: Mapping[State, Mapping[type[Event], Edge]] = {
         AttemptsExhausted: _ENDED,
         CloseRequested: _CLOSED,
     },
-    State.CONNECTED: {
-        ConnectionLost: _LOST,
-        CloseRequested: _CLOSED,
-    },
+    State.CONNECTED: {ConnectionLost: _LOST, CloseRequested: _CLOSED},
     State.RECONNECTING: {
         ConnectionMade: _MADE,
         AttemptFailed: Edge(State.RECONNECTING, _FAILURE),
         AttemptsExhausted: _ENDED,
         CloseRequested: _CLOSED,
     },
-    State.EXHAUSTED: {
-        CloseRequested: _CLOSED,
-    },
+    State.EXHAUSTED: {CloseRequested: _CLOSED},
     State.CLOSED: {},
 }
 
 
 def step(state: State, event: Event) -> tuple[State, tuple[Action, ...]]:
-    """
-    The state after *event*, and what to do about it.
+    """The state after *event*, and what to do about it.
 
     Raises:
         IllegalTransition: if the table has no such pair.

@@ -6,18 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from apache_iggy import (
-    Durability as IggyDurability,
-)
-from apache_iggy import (
-    IggyExpiry,
-    MaxTopicSize,
-    Partition,
-    Stream,
-    StreamDetails,
-    Topic,
-    TopicDetails,
-)
+from apache_iggy import Durability as IggyDurability
+from apache_iggy import IggyExpiry, MaxTopicSize, Partition, Stream, StreamDetails, Topic, TopicDetails
 
 from bridge import limits
 from bridge.messagelog import Durability, PartitionInfo, Retention, StreamInfo, TopicInfo, TopicRef
@@ -32,8 +22,7 @@ _SEGMENTS_PER_PARTITION: Final = 4
 
 
 def durability_of(options: Mapping[Any, Any]) -> Durability:
-    """
-    What an acknowledgement of a topic with these effective options means.
+    """What an acknowledgement of a topic with these effective options means.
 
     Measured: after SIGKILL a topic keeps what it acknowledged only if it saves after each message; that it is synced
     to the disk as well is said by `durability`, or `enforce_fsync` on servers before 0.9.0.
@@ -44,8 +33,7 @@ def durability_of(options: Mapping[Any, Any]) -> Durability:
 
 
 def topic_options(durability: Durability, retention: Retention, partitions_count: int) -> dict[str, Any]:
-    """
-    Keyword arguments for the SDK's `create_topic`.
+    """Keyword arguments for the SDK's `create_topic`.
 
     Iggy removes whole sealed segments and divides a topic's size among its partitions, so a topic that may lose
     messages gets small segments; one that keeps everything keeps the server's default of 1 GiB.
@@ -70,8 +58,7 @@ def topic_options(durability: Durability, retention: Retention, partitions_count
 
 
 def retention_options(topic: TopicDetails, retention: Retention) -> dict[str, Any]:
-    """
-    Keyword arguments for the SDK's `update_topic`, all of the retention.
+    """Keyword arguments for the SDK's `update_topic`, all of the retention.
 
     The size of segments was fixed when the topic was made, and Iggy refuses a topic smaller than one of them.
     """
@@ -142,8 +129,7 @@ def _seconds(duration: timedelta) -> int:
 
 @dataclass(slots=True)
 class KnownTopic:
-    """
-    What is believed of a topic until *until_s*.
+    """What is believed of a topic until *until_s*.
 
     Attributes:
         turn: the partition that the next balanced append goes to, modulo their count.

@@ -1,5 +1,4 @@
-"""
-Every bound of the bridge, each with its reason (leaf, pure). What an operator may set has its default in `config`.
+"""Every bound of the bridge, each with its reason (leaf, pure). What an operator may set has its default in `config`.
 
 A bound stands in the file of what it bounds and is read from here, as `limits.NAME`.
 """

@@ -1,5 +1,4 @@
-"""
-Every bound of groups, each with its reason (leaf, pure).
+"""Every bound of groups, each with its reason (leaf, pure).
 
 The bounds of one record and of a partition's state belong to the ledger's format: replicas that apply the same records
 under other bounds would disagree. Change them only together with the version of `groups/records.py`.

@@ -25,8 +25,7 @@ class Lifetime:
         self.closed = False
 
     def check(self, deadline: Deadline, *, write: bool) -> None:
-        """
-        Refuse what comes too late.
+        """Refuse what comes too late.
 
         Raises:
             ConnectionFailed: if the log is closed.

@@ -1,5 +1,4 @@
-"""
-A copy of the embedded log, taken while a bridge serves it or not (shell).
+"""A copy of the embedded log, taken while a bridge serves it or not (shell).
 
 The copy is made by SQLite's online backup, from a process of its own that only reads. It takes no lock of the directory,
 since SQLite's write-ahead log keeps readers and the writer apart. By itself that backup begins anew whenever another
@@ -31,14 +30,7 @@ from bridge import limits
 from bridge.clock import Clock, rfc3339
 from bridge.errors import ConfigError, StartupError
 from bridge.locallog import chunks, manifest, schema, seals
-from bridge.locallog.database import (
-    DAMAGED,
-    FILE_NAME,
-    FOREIGN,
-    NEWER,
-    Tuning,
-    stored_version,
-)
+from bridge.locallog.database import DAMAGED, FILE_NAME, FOREIGN, NEWER, Tuning, stored_version
 from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import disk_bytes
 from bridge.whole_files import sync_directory
@@ -70,8 +62,7 @@ class _Figures(NamedTuple):
 def back_up(
     data_dir: Path, target: Path, *, clock: Clock, progress: Progress, tuning: Tuning | None = None
 ) -> manifest.Manifest:
-    """
-    Copy the log in *data_dir* into a new directory *target*, checked; its mode is 0700.
+    """Copy the log in *data_dir* into a new directory *target*, checked; its mode is 0700.
 
     Raises:
         ConfigError: if there is no log, or *target* cannot be made where it was named.
@@ -122,9 +113,8 @@ def left_behind(target: Path) -> list[Path]:
 
 
 def check_space(directory: Path, size_bytes: int, tuning: Tuning) -> None:
-    """
-    Raises:
-        StartupError: if the disk under *directory* cannot take a file of *size_bytes*.
+    """Raises:
+    StartupError: if the disk under *directory* cannot take a file of *size_bytes*.
     """
     _, free_bytes = disk_bytes(directory, tuning.statvfs)
     needed_bytes = size_bytes + limits.BACKUP_SPARE_BYTES
@@ -136,8 +126,7 @@ def check_space(directory: Path, size_bytes: int, tuning: Tuning) -> None:
 
 @contextmanager
 def told_in_words() -> Iterator[None]:
-    """
-    What the disk or SQLite says, as a sentence.
+    """What the disk or SQLite says, as a sentence.
 
     Raises:
         StartupError: instead of any error of theirs.
@@ -221,8 +210,7 @@ def _copy(source: apsw.Connection, path: Path, progress: Progress, tuning: Tunin
 
 
 def _checked(path: Path, tuning: Tuning) -> _Figures:
-    """
-    Figures of a copy in which every page, every message and, unless an older bridge wrote it, every other row was looked at.
+    """Figures of a copy in which every page, every message and, unless an older bridge wrote it, every other row was looked at.
 
     Raises:
         DamagedChunk, apsw.CorruptError: if one of them is not what was written.

@@ -1,5 +1,4 @@
-"""
-What the embedded log holds, in memory (pure): streams, topics, partitions and their figures.
+"""What the embedded log holds, in memory (pure): streams, topics, partitions and their figures.
 
 Written by the writer thread alone, after a commit; read by the event loop at any time. So nothing is changed in place
 that a reader could see half done: a mapping or a tuple is replaced as a whole.
@@ -28,8 +27,7 @@ from bridge.messagelog import (
 
 
 class Watermarks(NamedTuple):
-    """
-    Where a partition begins and ends.
+    """Where a partition begins and ends.
 
     Attributes:
         first_offset: oldest message kept; equal to *next_offset* when there is none.
@@ -219,8 +217,7 @@ class Catalog:
 
 
 def free_base_key(catalog: Catalog, partitions_count: int) -> int:
-    """
-    The lowest partition key from which *partitions_count* are free; keys are given out again once they are purged.
+    """The lowest partition key from which *partitions_count* are free; keys are given out again once they are purged.
 
     Raises:
         BadRequest: if the log holds no more partitions.

@@ -136,8 +136,7 @@ class DeleteTopic(TopicChange):
 
 
 class PurgeTopic(TopicChange):
-    """
-    Fresh keys for all partitions: at once empty for everybody, whatever was in there.
+    """Fresh keys for all partitions: at once empty for everybody, whatever was in there.
 
     What waits behind this in the queue for a partition goes to its successor.
     """
@@ -260,8 +259,7 @@ class Probe(Change):
 
 
 class Fill(Change):
-    """
-    So many bytes, there for good once committed: the proof that a log which was full has room again.
+    """So many bytes, there for good once committed: the proof that a log which was full has room again.
 
     `Probe` takes its pages back within the commit, and SQLite need not write them; these it must.
     """

@@ -35,8 +35,7 @@ _PREFIX: Final = Struct("<qqqq")
 
 
 class Chunk(NamedTuple):
-    """
-    One row of `chunks`.
+    """One row of `chunks`.
 
     Attributes:
         key: see `schema.chunk_key`.
@@ -84,12 +83,7 @@ def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int
     """One chunk of *records*. *bytes_start* is the total before it."""
     count = len(records)
     body = _ENCODER.encode(
-        (
-            _EVENTS if records.events else _UNMARKED,
-            records.ids,
-            records.payloads,
-            records.headers,
-        )
+        (_EVENTS if records.events else _UNMARKED, records.ids, records.payloads, records.headers)
     )
     bytes_end = bytes_start + len(body)
     return Chunk(
@@ -98,8 +92,7 @@ def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int
 
 
 def check(chunk: Chunk) -> None:
-    """
-    Hold a stored chunk against its checksum.
+    """Hold a stored chunk against its checksum.
 
     Raises:
         DamagedChunk: if the row is not what `encode` made.
@@ -110,8 +103,7 @@ def check(chunk: Chunk) -> None:
 
 
 def decode(chunk: Chunk) -> Records:
-    """
-    The messages of a stored chunk.
+    """The messages of a stored chunk.
 
     Raises:
         DamagedChunk: if the row is not what `encode` made.

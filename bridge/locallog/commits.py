@@ -23,8 +23,7 @@ _RESTART: Final = apsw.SQLITE_CHECKPOINT_RESTART
 
 
 class CommitFailed(Exception):
-    """
-    Nothing of a transaction is stored, unless it failed for good while it was *committing*.
+    """Nothing of a transaction is stored, unless it failed for good while it was *committing*.
 
     Attributes:
         fault: what it means; after `DiskFault.FATAL` the connection must not be used any more.
@@ -39,8 +38,7 @@ class CommitFailed(Exception):
 
 
 class Commits:
-    """
-    Used by the writer's thread alone.
+    """Used by the writer's thread alone.
 
     Attributes:
         catalog: what is shown to readers, after each commit.
@@ -57,8 +55,7 @@ class Commits:
         connection.set_wal_hook(self._committed_pages)
 
     def commit(self, changes: Sequence[Change]) -> list[Answer]:
-        """
-        All of *changes* in one transaction, and what each of them gave; what was withdrawn is left out.
+        """All of *changes* in one transaction, and what each of them gave; what was withdrawn is left out.
 
         Where there is no space it is made, and all is tried once more: the write-ahead log begins anew, and for what
         frees space the reserve is given.
@@ -79,8 +76,7 @@ class Commits:
         return answers
 
     def checkpoint(self) -> None:
-        """
-        Move the write-ahead log into the database if it has grown long.
+        """Move the write-ahead log into the database if it has grown long.
 
         Raises:
             CommitFailed: if the disk fails; no space and a reader that holds it back are waited out.
@@ -93,8 +89,7 @@ class Commits:
         self._adjust_space(unmoved_pages=unmoved_pages)
 
     def has_room(self) -> bool:
-        """
-        Whether a log that was full can be written again, shown by writing.
+        """Whether a log that was full can be written again, shown by writing.
 
         Raises:
             CommitFailed: if the disk fails.
@@ -195,8 +190,7 @@ class Commits:
             self._wait_out(error)
 
     def _wait_out(self, error: apsw.Error) -> None:
-        """
-        Go on as it is; the next commit finds out.
+        """Go on as it is; the next commit finds out.
 
         Raises:
             CommitFailed: if there is nothing to wait for.

@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 
 class Completions:
-    """
-    Runs callbacks on the event loop, in order, with one wake-up for all that came in the meantime.
+    """Runs callbacks on the event loop, in order, with one wake-up for all that came in the meantime.
 
     A wake-up is a write to a pipe and a turn of the loop; with many results a second they would cost more than the
     results.

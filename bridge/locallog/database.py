@@ -43,8 +43,7 @@ NEWER: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """
-    What tests may change and no setting reaches.
+    """What tests may change and no setting reaches.
 
     Attributes:
         synchronous: "off" makes a test suite fast and a log unsafe.
@@ -64,8 +63,7 @@ class NoSpaceLeft(StartupError):
 
 
 def open_writer(directory: Path, tuning: Tuning, space: Space) -> apsw.Connection:
-    """
-    The one connection that writes.
+    """The one connection that writes.
 
     Raises:
         NoSpaceLeft: if there is not even space to open it.
@@ -98,8 +96,7 @@ def open_writer(directory: Path, tuning: Tuning, space: Space) -> apsw.Connectio
 
 
 def open_reader(directory: Path, tuning: Tuning) -> apsw.Connection:
-    """
-    A connection that cannot write; the writer's must be open.
+    """A connection that cannot write; the writer's must be open.
 
     Raises:
         StartupError: if it cannot be opened.
@@ -126,8 +123,7 @@ def stored_version(connection: apsw.Connection) -> int | None:
 
 
 def load_catalog(connection: apsw.Connection) -> Catalog:
-    """
-    Everything in memory of what is stored, by one seek for each partition that has messages; no message is read.
+    """Everything in memory of what is stored, by one seek for each partition that has messages; no message is read.
 
     Raises:
         StartupError: if the database is damaged.

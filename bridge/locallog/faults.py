@@ -20,8 +20,7 @@ class DiskFull(Overloaded):
 
 
 class LocalLogFailed(Exception):
-    """
-    The disk or the database under the embedded log failed; the process must end (exit 70) and be started anew.
+    """The disk or the database under the embedded log failed; the process must end (exit 70) and be started anew.
 
     Nothing is retried: after a failed sync the kernel may have dropped the pages, and a second one "succeeds". It is no
     `BridgeError`, so that nobody takes it for a condition to wait out.

@@ -10,14 +10,7 @@ import apsw
 from bridge import limits
 from bridge.errors import StartupError
 from bridge.locallog.catalog import Catalog
-from bridge.locallog.database import (
-    FILE_NAME,
-    NoSpaceLeft,
-    Tuning,
-    load_catalog,
-    open_reader,
-    open_writer,
-)
+from bridge.locallog.database import FILE_NAME, NoSpaceLeft, Tuning, load_catalog, open_reader, open_writer
 from bridge.locallog.space import Space
 
 LOCK_NAME: Final = "bridge.lock"
@@ -33,8 +26,7 @@ _LEADS_NOWHERE: Final = (
 
 
 class DirectoryLock:
-    """
-    Holds the directory until `release`; the kernel lets go of it when the process dies, however it dies.
+    """Holds the directory until `release`; the kernel lets go of it when the process dies, however it dies.
 
     Raises:
         StartupError: if another process holds it, or the directory cannot be written.
@@ -63,8 +55,7 @@ class DirectoryLock:
 
 
 class Files(NamedTuple):
-    """
-    An open log.
+    """An open log.
 
     Attributes:
         full: it took the reserve to open it.
@@ -79,8 +70,7 @@ class Files(NamedTuple):
 
 
 def open_files(directory: Path, tuning: Tuning) -> Files:
-    """
-    Take the directory and open what is in it.
+    """Take the directory and open what is in it.
 
     Raises:
         StartupError: if it is in use, or cannot be used.

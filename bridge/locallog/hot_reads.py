@@ -16,8 +16,7 @@ from bridge.messagelog import First, FromOffset, HotPages, Last, Position, Recor
 
 
 class HotReads:
-    """
-    What was read more than once of each partition.
+    """What was read more than once of each partition.
 
     A message that was committed never changes while its partition lives, and a topic made anew has partitions of its
     own; so all that can make a page stale is that there is more at its end, or less at its beginning.
@@ -64,8 +63,7 @@ class HotReads:
 
 
 class HotChunks:
-    """
-    Chunks that are read often, taken apart: any page can be cut from them.
+    """Chunks that are read often, taken apart: any page can be cut from them.
 
     A page of 100 from the database costs two changes of threads and 330 us of the reader's CPU beside the event loop's
     190; cut from chunks it costs 40 us (measured). A chunk that was committed never changes while its partition lives.

@@ -18,13 +18,12 @@ _Count = Annotated[int, Meta(ge=0)]
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """
-    Attributes:
-        made_at: moment whose log it is, RFC 3339: everything acknowledged before is in it.
-        bridge_version: which made it.
-        schema_version: of the tables.
-        size_bytes, sha256: of the database file.
-        messages_count: kept in all topics, those of the bridge's own streams too.
+    """Attributes:
+    made_at: moment whose log it is, RFC 3339: everything acknowledged before is in it.
+    bridge_version: which made it.
+    schema_version: of the tables.
+    size_bytes, sha256: of the database file.
+    messages_count: kept in all topics, those of the bridge's own streams too.
     """
 
     format: int
@@ -47,8 +46,7 @@ def encode(manifest: Manifest) -> bytes:
 
 
 def decode(content: bytes) -> Manifest:
-    """
-    The manifest in *content*.
+    """The manifest in *content*.
 
     Raises:
         ConfigError: if it is none, or of a newer format.

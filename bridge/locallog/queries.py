@@ -31,8 +31,7 @@ _TRIMMED: Final = "select first_offset from trims where partition_key = ?"
 
 
 class Found(NamedTuple):
-    """
-    A page, and the whole chunks that it lies in.
+    """A page, and the whole chunks that it lies in.
 
     Attributes:
         lost: the message that it was to begin with should be there and is not; unless all of its partition is going.
@@ -49,8 +48,7 @@ _NOTHING: Final = Found(NO_RECORDS, ())
 def read(
     connection: apsw.Connection, partition_key: int, marks: Watermarks, position: Position, count: int
 ) -> Found:
-    """
-    Up to *count* messages from *position* on, none at or after `marks.next_offset`.
+    """Up to *count* messages from *position* on, none at or after `marks.next_offset`.
 
     Raises:
         DamagedChunk: if a stored row is not what was written.
@@ -77,8 +75,7 @@ def _start(
 def messages_from(
     connection: apsw.Connection, partition_key: int, marks: Watermarks, start: int, count: int
 ) -> Found:
-    """
-    Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
+    """Up to *count* messages from offset *start* on; a page ends before it grows past `PAGE_BYTES_MAX`.
 
     Raises:
         DamagedChunk: if a stored row is not what was written, or one in between is missing.
@@ -130,8 +127,7 @@ def _removed(connection: apsw.Connection, partition_key: int, offset: int) -> bo
 def first_offset_since(
     connection: apsw.Connection, partition_key: int, marks: Watermarks, timestamp_us: int
 ) -> int:
-    """
-    Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet.
+    """Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet.
 
     Raises:
         DamagedChunk: if the tree leads elsewhere than to what was looked for.
@@ -160,8 +156,7 @@ def first_offset_since(
 
 
 def stored_offset(connection: apsw.Connection, partition_key: int, consumer: ConsumerKey) -> int | None:
-    """
-    The consumer's offset; an id and a name of the same digits are two consumers.
+    """The consumer's offset; an id and a name of the same digits are two consumers.
 
     Raises:
         DamagedChunk: if the row is not what was written.

@@ -38,8 +38,7 @@ class Readers:
             thread.start()
 
     async def run(self, query: Query[T], *, deadline: Deadline) -> T:
-        """
-        The value of *query*, called on one of the threads.
+        """The value of *query*, called on one of the threads.
 
         Raises:
             Overloaded: if too many wait already.

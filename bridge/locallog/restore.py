@@ -1,5 +1,4 @@
-"""
-A copy of the embedded log, put back into an empty directory (shell).
+"""A copy of the embedded log, put back into an empty directory (shell).
 
 The directory may be there already, as a volume is, so its name cannot be what appears at once. The database's name is:
 it is written under another one, and a bridge that finds that one refuses to start.
@@ -34,8 +33,7 @@ _NOBODYS: Final = frozenset((LOCK_NAME, PARTIAL_NAME, "lost+found"))
 def restore(
     copy: Path, data_dir: Path, *, progress: Progress, tuning: Tuning | None = None
 ) -> manifest.Manifest:
-    """
-    Put the backup in *copy* into *data_dir*, which is made if it is not there; what is served then is that log.
+    """Put the backup in *copy* into *data_dir*, which is made if it is not there; what is served then is that log.
 
     Raises:
         ConfigError: if *copy* is no backup, damaged or of a newer bridge, or *data_dir* is not empty.

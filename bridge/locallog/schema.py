@@ -1,5 +1,4 @@
-"""
-The tables of the embedded log and how a place in it becomes a key (pure).
+"""The tables of the embedded log and how a place in it becomes a key (pure).
 
 Messages lie in chunks: what one commit brings to one partition shares a row, up to `LOCAL_CHUNK_MESSAGES_MAX`. With a
 row for each message, every row costs two hand-overs of the interpreter lock: beside a busy event loop 64 inserts took

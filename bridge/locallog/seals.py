@@ -1,5 +1,4 @@
-"""
-Checksums of the rows that are no messages (shell): a place, a name or a range of keys with a flipped bit is a row like any
+"""Checksums of the rows that are no messages (shell): a place, a name or a range of keys with a flipped bit is a row like any
 other to SQLite, and a consumer would go on elsewhere, or a topic give what is another's.
 """
 
@@ -30,8 +29,7 @@ def seal(connection: apsw.Connection, table: str, rowid: int) -> None:
 
 
 def check_rows(connection: apsw.Connection) -> None:
-    """
-    Hold each row against its checksum: 30 ms for 100,000 of them (measured).
+    """Hold each row against its checksum: 30 ms for 100,000 of them (measured).
 
     Raises:
         apsw.CorruptError: if one is not what was written.

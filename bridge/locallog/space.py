@@ -1,5 +1,4 @@
-"""
-Space for the embedded log: what it may take of its disk, and what it keeps back to be able to leave a full one (shell).
+"""Space for the embedded log: what it may take of its disk, and what it keeps back to be able to leave a full one (shell).
 
 A database in WAL mode needs space twice for a message: in the write-ahead log when it is committed, in the database when
 it is moved there. If the second is not to be had, the write-ahead log can never begin anew, and nothing more is written,
@@ -50,8 +49,7 @@ StatVfs = Callable[[Path], Room]
 
 
 def growth_bytes(free_bytes: int, *, wal_bytes: int, owed_bytes: int, spare_bytes: int) -> int:
-    """
-    By how much the database may grow, so that whatever is committed can be moved into it.
+    """By how much the database may grow, so that whatever is committed can be moved into it.
 
     Args:
         free_bytes: of the disk.
@@ -76,8 +74,7 @@ def disk_bytes(directory: Path, statvfs: StatVfs) -> tuple[int, int]:
 
 
 class Space:
-    """
-    The disk under one log; used by one thread at a time.
+    """The disk under one log; used by one thread at a time.
 
     Attributes:
         reserve_bytes: what is kept back: `LOCAL_RESERVE_BYTES`, less on a small disk.
@@ -142,8 +139,7 @@ class Space:
         connection.pragma("max_page_count", self._pages_max)
 
     def adjust(self, connection: apsw.Connection, *, unmoved_pages: int) -> None:
-        """
-        Take the reserve again as far as there is space for it, and say how far the database may grow.
+        """Take the reserve again as far as there is space for it, and say how far the database may grow.
 
         Args:
             unmoved_pages: of the write-ahead log, which must stay where they are.

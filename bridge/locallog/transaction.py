@@ -13,8 +13,7 @@ from bridge.messagelog import ConsumerKey, Durability, NewRecords, Receipt
 
 
 class Transaction:
-    """
-    What one commit will bring. Nothing of it is visible before `publish`, which the writer calls after the commit.
+    """What one commit will bring. Nothing of it is visible before `publish`, which the writer calls after the commit.
 
     Attributes:
         now_us: the one reading of the clock for all of it.
@@ -28,8 +27,7 @@ class Transaction:
         self._offsets: dict[tuple[int, ConsumerKey], int | None] = {}
 
     def append(self, partition: PartitionState, records: NewRecords, size_bytes: int) -> Receipt:
-        """
-        Put messages, whose size `check_append` told, at the end of a partition.
+        """Put messages, whose size `check_append` told, at the end of a partition.
 
         Raises:
             TopicNotFound: if the topic was deleted meanwhile.
@@ -122,8 +120,7 @@ class _Tail:
 
 
 class Change:
-    """
-    Something the writer does in a transaction.
+    """Something the writer does in a transaction.
 
     Attributes:
         alone: in a transaction of its own, because what it changes is looked up rather than gathered.
@@ -150,8 +147,7 @@ class Change:
         self.withdrawn = False
 
     def apply(self, transaction: Transaction) -> Any:
-        """
-        Do it within the transaction; the value becomes the future's result. It may be asked for again, in another
+        """Do it within the transaction; the value becomes the future's result. It may be asked for again, in another
         transaction, when the first was taken back.
 
         Raises:

@@ -1,5 +1,4 @@
-"""
-What SQLite does not say of a write-ahead log: that it dropped commits which were on the disk (shell).
+"""What SQLite does not say of a write-ahead log: that it dropped commits which were on the disk (shell).
 
 SQLite ends the log at the first frame whose checksum does not hold, since a power cut leaves such a frame in the commit that
 was being written. But each commit is synced before the next one begins: where another commit follows the broken one, the
@@ -35,8 +34,7 @@ class _Frame(NamedTuple):
 
 
 def lost_commits(path: Path, frames_count: int) -> bool:
-    """
-    Whether a write-ahead log of which SQLite took *frames_count* frames held commits after them that were synced.
+    """Whether a write-ahead log of which SQLite took *frames_count* frames held commits after them that were synced.
 
     The last commit of all cannot be told from one that a power cut broke.
 

@@ -1,5 +1,4 @@
-"""
-The one thread that writes: everything that waits goes into one transaction, then all are told at once (shell).
+"""The one thread that writes: everything that waits goes into one transaction, then all are told at once (shell).
 
     open --no space--> full --a later write of some size--> open
     open, full --any other error--> failed        (stays; the process is to end with exit 70)
@@ -50,8 +49,7 @@ _STOP: Final = _Stop()
 
 
 class Writer:
-    """
-    Takes changes on the event loop, makes them durable on its thread.
+    """Takes changes on the event loop, makes them durable on its thread.
 
     Attributes:
         state: read from any thread.
@@ -87,8 +85,7 @@ class Writer:
         self._thread.start()
 
     async def perform(self, change: Change, *, deadline: Deadline) -> Any:
-        """
-        Do *change* durably and give its result.
+        """Do *change* durably and give its result.
 
         Raises:
             Overloaded: if too much waits, there is no space, or another process holds the database.

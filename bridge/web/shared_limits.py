@@ -111,8 +111,7 @@ class SharedLimits:
         metrics.up.set(0)
 
     async def take(self, draws: Sequence[BucketDraw]) -> list[RateVerdict] | None:
-        """
-        As `policy.rate_limits.drawn`, with one question; None where Redis has no answer.
+        """As `policy.rate_limits.drawn`, with one question; None where Redis has no answer.
 
         Raises:
             LimitsUnavailable: in place of None, if *refuses_without*.

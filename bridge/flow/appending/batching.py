@@ -1,5 +1,4 @@
-"""
-Concurrent appends, sent to the log in batches (shell over `queues.py`).
+"""Concurrent appends, sent to the log in batches (shell over `queues.py`).
 
 While one batch of a queue is in flight the next one fills; when nothing is in flight an append leaves at once. There is a
 queue for each partition of a topic, and one for a topic whose messages may go anywhere; its batches follow each other, so
@@ -62,8 +61,7 @@ class BatchLog(Protocol):
 
 
 class BatchingAppender:
-    """
-    The write half of a `MessageLog`, for many callers at once.
+    """The write half of a `MessageLog`, for many callers at once.
 
     A caller that is cancelled, or whose deadline passes, while its messages still wait withdraws them: nothing was written.
     They wait until the log seals their batch: a log that waits for its connection has none of them yet. From then on they

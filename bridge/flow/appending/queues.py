@@ -23,8 +23,7 @@ _AT_S_OF: Final = attrgetter("deadline.at_s")
 
 
 class PendingAppend(msgspec.Struct, eq=False):
-    """
-    One caller's append, until he has his receipt.
+    """One caller's append, until he has his receipt.
 
     Attributes:
         queue: where it waits; None once it is sealed into a batch or withdrawn.
@@ -60,8 +59,7 @@ class Backlog:
 
 
 class PartitionQueue(OpenBatch):
-    """
-    The appends to one partition, or to a topic: a log seals as many of them as fit when it can take them.
+    """The appends to one partition, or to a topic: a log seals as many of them as fit when it can take them.
 
     Args:
         backlog: hears of all that come and go.
@@ -163,8 +161,7 @@ class Weight(NamedTuple):
 
 
 def fitting(waiting: Iterable[Weight]) -> int:
-    """
-    How many of *waiting*, from the front, go into one batch: as many as fit the bounds, and the first in any case.
+    """How many of *waiting*, from the front, go into one batch: as many as fit the bounds, and the first in any case.
 
     Appends are never divided, so one that is larger than the bounds goes alone; none overtakes another.
     """

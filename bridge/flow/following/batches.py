@@ -21,8 +21,7 @@ Start: TypeAlias = Positions | First | Last | FromTimestamp
 
 
 class Gap(NamedTuple):
-    """
-    Messages that a reader will not get.
+    """Messages that a reader will not get.
 
     Those from *from_offset* up to *to_offset*, which does not belong to them, were removed; where *to_offset* is less,
     the partition has begun anew (purged, or its topic made again) and is read from there.
@@ -61,8 +60,7 @@ def parts_for(positions: Positions, records: Records) -> Iterator[Records]:
 
 
 class RecordBatch:
-    """
-    Messages of one partition that follow each other, or a gap.
+    """Messages of one partition that follow each other, or a gap.
 
     Attributes:
         sequence: its number in the feed, from 1; 0 for what one reader has read by itself.
@@ -133,8 +131,7 @@ class RecordBatch:
         return RecordBatch(self.partition_id, records, self.positions_before, after)
 
     def encoded(self, form: Hashable, make: Callable[["RecordBatch"], bytes]) -> bytes:
-        """
-        What *make* makes of this batch, made once for each *form*.
+        """What *make* makes of this batch, made once for each *form*.
 
         Args:
             form: says everything that *make* depends on besides the batch: the format, the filter.

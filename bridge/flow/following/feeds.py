@@ -38,8 +38,7 @@ _POSITION_BYTES: Final = 8
 
 
 class FeedsBudget:
-    """
-    What all feeds have together.
+    """What all feeds have together.
 
     Attributes:
         held_bytes: of their rings.
@@ -52,8 +51,7 @@ class FeedsBudget:
 
 
 class Feed:
-    """
-    The messages of a topic, or of some of its partitions, merged into one sequence as they come.
+    """The messages of a topic, or of some of its partitions, merged into one sequence as they come.
 
     The newest entries are kept in a ring, bounded in number and bytes; who needs older ones reads the log.
 
@@ -95,8 +93,7 @@ class Feed:
     # --- life ---------------------------------------------------------------------------------------------------
 
     async def opened(self, deadline: Deadline) -> None:
-        """
-        Begin at the end of each partition; whoever comes first opens it, with its deadline, for all.
+        """Begin at the end of each partition; whoever comes first opens it, with its deadline, for all.
 
         Raises:
             BadRequest: if there are more partitions than a cursor holds.

@@ -19,8 +19,7 @@ _Data = TypeVar("_Data")
 
 
 class Follower:
-    """
-    One reader; made by `Feeds.follow`.
+    """One reader; made by `Feeds.follow`.
 
     Attributes:
         every: it follows all partitions, those added later too: what its cursors say.
@@ -62,8 +61,7 @@ class Follower:
         return self._positions if self._fan_out is None else self._fan_out.position_of(self)[1]
 
     async def run(self, sink: Sink[_Data]) -> None:
-        """
-        Give *sink* what follows until `stop`: each message once, in order within its partition; what is missing is a gap.
+        """Give *sink* what follows until `stop`: each message once, in order within its partition; what is missing is a gap.
 
         A slow reader waits for itself alone: of what it does not take nothing is kept but what the feed has in its ring.
 
@@ -133,8 +131,7 @@ class Follower:
         return has_room
 
     async def _catch_up(self, sink: Sink[_Data]) -> bool:
-        """
-        Give a page of what is between the reader and the feed, or less; whether the reader wants more.
+        """Give a page of what is between the reader and the feed, or less; whether the reader wants more.
 
         Once it has everything up to where the feed was at the beginning, it stands at a batch of it. In between others
         have their turn.
@@ -213,8 +210,7 @@ class Feeds:
         seen: Positions = (),
         deadline: Deadline,
     ) -> Follower:
-        """
-        A reader that begins at *start*; to be closed (`Follower.close`).
+        """A reader that begins at *start*; to be closed (`Follower.close`).
 
         Args:
             start: `Last` is the end as it is now. Positions may lack partitions, which are then read from their

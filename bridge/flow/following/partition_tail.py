@@ -54,8 +54,7 @@ class TailListener(Protocol):
 
 
 class PartitionTail:
-    """
-    One partition's end.
+    """One partition's end.
 
     It is read as long as somebody uses it, and a little longer. With listeners every message is read, once; without,
     only where the end is. There is never more than one read at a time.
@@ -116,8 +115,7 @@ class PartitionTail:
             self._lingering = self._tails.timers(TAIL_LINGER_S, self.stop)
 
     def stop(self) -> None:
-        """
-        Read no more, unless somebody uses it again.
+        """Read no more, unless somebody uses it again.
 
         A read that is on its way ends by itself: one that is cancelled costs Iggy's client its connection.
         """
@@ -137,8 +135,7 @@ class PartitionTail:
             self._task.cancel()
 
     def listen(self, listener: TailListener) -> int:
-        """
-        Tell *listener* every message from now on; the offset of the first of them.
+        """Tell *listener* every message from now on; the offset of the first of them.
 
         Raises:
             RuntimeError: if the end is not known yet.
@@ -173,8 +170,7 @@ class PartitionTail:
         self._wake()
 
     async def opened(self, deadline: Deadline) -> int:
-        """
-        `end_offset`, once it is known.
+        """`end_offset`, once it is known.
 
         Raises:
             DeadlineExceeded: if the log did not tell in time.
@@ -187,8 +183,7 @@ class PartitionTail:
         return self.end_offset
 
     async def beyond(self, offset: int, deadline: Deadline) -> bool:
-        """
-        Wait until a message at or after *offset* can be read; False if there is none by the deadline.
+        """Wait until a message at or after *offset* can be read; False if there is none by the deadline.
 
         True as well where the partition began anew, since offsets then mean something else: read again, and see. An
         outage of the log is waited out.
@@ -208,8 +203,7 @@ class PartitionTail:
             self.forget(future)
 
     def wait(self, offset: int | None) -> "asyncio.Future[bool]":
-        """
-        Done when a message at or after *offset* can be read, or the partition began anew; None: when its end is known.
+        """Done when a message at or after *offset* can be read, or the partition began anew; None: when its end is known.
 
         The result is True; or False where no more is read, or nobody shall wait any more. The exception is that for which
         there is no more to read. Whoever waits no more says so with `forget`.

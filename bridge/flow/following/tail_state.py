@@ -53,8 +53,7 @@ class TailWaits:
 
 
 class SingleMessage:
-    """
-    The message with offset 0, while it is the only one.
+    """The message with offset 0, while it is the only one.
 
     A partition with one message that was purged, and given another before anybody looked, ends where it did: only a look
     at the message tells.

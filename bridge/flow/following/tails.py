@@ -18,8 +18,7 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class Tails:
-    """
-    One `PartitionTail` for each partition that somebody watches.
+    """One `PartitionTail` for each partition that somebody watches.
 
     Args:
         pushes: every append to the log is told to `stored`, so that polling is a safety net only.
@@ -45,8 +44,7 @@ class Tails:
 
     @contextmanager
     def watch(self, topic: TopicRef, partition_id: int) -> Iterator[PartitionTail]:
-        """
-        The tail of a partition, which is read until the block is left, and a little longer.
+        """The tail of a partition, which is read until the block is left, and a little longer.
 
         Raises:
             Overloaded: if `TAILS_MAX` partitions are watched.

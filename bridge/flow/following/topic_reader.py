@@ -39,8 +39,7 @@ _LET_END_S: Final = 1.0
 
 
 class PartitionPage(NamedTuple):
-    """
-    Messages of one partition.
+    """Messages of one partition.
 
     Attributes:
         asked_offset, begin_offset: what lies between the two is no longer there.
@@ -54,8 +53,7 @@ class PartitionPage(NamedTuple):
 
 
 class TopicPage(NamedTuple):
-    """
-    A page of several partitions.
+    """A page of several partitions.
 
     Attributes:
         runs: partition and messages, in order within each partition.
@@ -77,8 +75,7 @@ class TopicPage(NamedTuple):
 
 
 class TopicReader:
-    """
-    Reads of one topic for one client.
+    """Reads of one topic for one client.
 
     Args:
         deadline: makes that of each read.
@@ -104,8 +101,7 @@ class TopicReader:
         self._made_ready = made_ready
 
     async def read(self, partition_id: int, position: Position, count: int) -> Page:
-        """
-        As `MessageLog.read`, which also says what this and all others here raise.
+        """As `MessageLog.read`, which also says what this and all others here raise.
 
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if the place is missing.
@@ -130,8 +126,7 @@ class TopicReader:
     # --- where --------------------------------------------------------------------------------------------------
 
     async def ends(self, partitions: Sequence[int] | None) -> Positions:
-        """
-        Where a reader stands who has everything there is now.
+        """Where a reader stands who has everything there is now.
 
         Args:
             partitions: None for all.
@@ -153,8 +148,7 @@ class TopicReader:
         return tuple((partition_id, found[partition_id]) for partition_id in wanted)
 
     async def located(self, start: Start, ends: Positions, *, seen: Positions = ()) -> Positions:
-        """
-        Where *start* is in each partition of *ends*: the oldest kept, the end, or the first message at or after a time.
+        """Where *start* is in each partition of *ends*: the oldest kept, the end, or the first message at or after a time.
 
         Args:
             start: positions may lack partitions, which are then read from their beginning.
@@ -175,8 +169,7 @@ class TopicReader:
     async def gaps(
         self, positions: Positions, ends: Mapping[int, int], anew: Collection[int] = ()
     ) -> list[RecordBatch]:
-        """
-        A gap for each of *positions* that means nothing any more: its partition is then read from its oldest message.
+        """A gap for each of *positions* that means nothing any more: its partition is then read from its oldest message.
 
         Args:
             ends: what is believed of the ends; those that a position is beyond are looked at again.
@@ -290,8 +283,7 @@ async def batched(
 
 
 def shares(available: Mapping[int, int], count: int, *, first: int) -> dict[int, int]:
-    """
-    How many messages to take from each partition, *count* together where there are so many.
+    """How many messages to take from each partition, *count* together where there are so many.
 
     Each gets as many as any other, or all it has. Of what cannot be divided, the partitions from the *first* one on (by
     their order, around) get one more each.

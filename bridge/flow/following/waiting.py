@@ -17,8 +17,7 @@ _ANY: Final = 1
 
 
 class Waiting:
-    """
-    How long one client waits: until a deadline, until it has left, or until the process ends.
+    """How long one client waits: until a deadline, until it has left, or until the process ends.
 
     Args:
         deadline: of the waiting, not of the request.
@@ -55,8 +54,7 @@ class Waiting:
         is_enough: Callable[[_Page], bool],
         messages_min: int,
     ) -> _Page:
-        """
-        *page*, or what *read* gives in its place once there is enough or the wait is over.
+        """*page*, or what *read* gives in its place once there is enough or the wait is over.
 
         Args:
             begin: where a page begins; *messages_min* from there on are waited for, all partitions together.
@@ -78,8 +76,7 @@ class Waiting:
         return page
 
     async def until(self, topic: TopicRef, positions: Mapping[int, int], messages_min: int = _ANY) -> bool:
-        """
-        Wait until so many messages at or after *positions* can be read, all partitions together; False if none came.
+        """Wait until so many messages at or after *positions* can be read, all partitions together; False if none came.
 
         True as well where a partition began anew, or ends before its position when its end is first looked at: read
         again, and see.

@@ -13,8 +13,7 @@ from bridge.web.wire.bulk import StoredRanges
 
 
 class BulkWriter:
-    """
-    Commits in batches of `NDJSON_BATCH_MESSAGES` or `NDJSON_BATCH_BYTES`, while the next one fills.
+    """Commits in batches of `NDJSON_BATCH_MESSAGES` or `NDJSON_BATCH_BYTES`, while the next one fills.
 
     One batch is in flight at a time: order is that of the body, and where one fails nothing after it was written.
     As much again waits; whoever adds more waits for room, and so does the sender of the body in the end.
@@ -62,8 +61,7 @@ class BulkWriter:
         self.task = asyncio.create_task(self._run(), name="bulk writer")
 
     async def add(self, payloads: Sequence[bytes], lines: Sequence[int]) -> None:
-        """
-        Take a message of each of *payloads*, which stood in these *lines*, and wait as long as too many wait.
+        """Take a message of each of *payloads*, which stood in these *lines*, and wait as long as too many wait.
 
         Raises:
             BridgeError: what `MessageLog.append` raised for a batch before them; they are not written.
@@ -79,8 +77,7 @@ class BulkWriter:
             await self._room.wait()
 
     async def add_messages(self, messages: Sequence[NewMessage], lines: Sequence[int]) -> None:
-        """
-        The same for messages that have ids and headers of their own, in a body of nothing else.
+        """The same for messages that have ids and headers of their own, in a body of nothing else.
 
         Raises:
             BridgeError: as `add`.
@@ -95,8 +92,7 @@ class BulkWriter:
             self._wake.set()
 
     async def close(self) -> None:
-        """
-        Commit what waits.
+        """Commit what waits.
 
         Raises:
             BridgeError: what `MessageLog.append` raised; later batches are not written.
@@ -140,10 +136,7 @@ class BulkWriter:
         self._bytes -= sizes[count - 1]
         self._room.set()
         receipt = await self._appender.append(
-            self._topic,
-            self._placement,
-            batch,
-            deadline=Deadline.after(self._batch_timeout_s, self._clock),
+            self._topic, self._placement, batch, deadline=Deadline.after(self._batch_timeout_s, self._clock)
         )
         self.stored += count
         self.stored_to = last_line

@@ -1,5 +1,4 @@
-"""
-Doing and undoing gzip and zstd within bounds (pure): bytes in, pieces of at most `INFLATE_PIECE_BYTES` out.
+"""Doing and undoing gzip and zstd within bounds (pure): bytes in, pieces of at most `INFLATE_PIECE_BYTES` out.
 
 A body of several members or frames, one after the other, is one body (RFC 1952, section 2.2; RFC 8878, section 3.1).
 """
@@ -38,8 +37,7 @@ class Inflater(Protocol):
     """One body."""
 
     def feed(self, compressed: bytes) -> Iterator[bytes]:
-        """
-        What these bytes give, in pieces; to be taken to its end before more is fed.
+        """What these bytes give, in pieces; to be taken to its end before more is fed.
 
         The work is in proportion to what goes in and comes out, of however many members the body is made; between two
         pieces it is below a millisecond. A piece may be empty: where much goes in and nothing comes out, others still
@@ -52,8 +50,7 @@ class Inflater(Protocol):
         ...
 
     def end(self) -> None:
-        """
-        There is no more.
+        """There is no more.
 
         Raises:
             BadRequest: if there should be.
@@ -116,8 +113,7 @@ class _Bounded:
 
 
 class _Member:
-    """
-    One member of a gzip body, or one frame of a zstd body.
+    """One member of a gzip body, or one frame of a zstd body.
 
     Attributes:
         hungry: it takes more; what it holds has come out.

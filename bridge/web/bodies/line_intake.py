@@ -38,8 +38,7 @@ class ChunkReader:
         )
 
     async def next(self) -> bytes:
-        """
-        The next chunk, empty at the end.
+        """The next chunk, empty at the end.
 
         Raises:
             RequestBodyTimeout: if none came for `NDJSON_IDLE_TIMEOUT_S`, or too little in the long run.
@@ -95,8 +94,7 @@ _STEP: Final = INFLATE_PIECE_BYTES
 
 
 class LineIntake:
-    """
-    Holds one chunk, one run of lines and one unfinished line, whatever the body's length.
+    """Holds one chunk, one run of lines and one unfinished line, whatever the body's length.
 
     Args:
         line_bytes_max: of a line without its end.
@@ -132,8 +130,7 @@ class LineIntake:
         self.faults: list[LineFault] = []
 
     async def take(self, chunk: bytes) -> None:
-        """
-        The next chunk of the body; returns when the writer has room for more.
+        """The next chunk of the body; returns when the writer has room for more.
 
         Raises:
             SerializationError: at the first faulty line, if that shall stop; those before it are with the writer.
@@ -153,8 +150,7 @@ class LineIntake:
                 await self._take(found)
 
     async def end(self) -> None:
-        """
-        There are no more chunks.
+        """There are no more chunks.
 
         Raises:
             SerializationError, BridgeError: as `take`.

@@ -25,8 +25,7 @@ def page_deadlines(request: web.Request) -> Callable[[], Deadline]:
 
 
 class LineWriter:
-    """
-    The answer to *request*: NDJSON, compressed as its client prefers; made by `open`.
+    """The answer to *request*: NDJSON, compressed as its client prefers; made by `open`.
 
     Attributes:
         response: prepared.
@@ -51,8 +50,7 @@ class LineWriter:
         return writer
 
     async def write(self, records: Records, *, lead: bytes) -> None:
-        """
-        One page, each line of which begins with *lead*; returns when only 64 KiB wait for the client.
+        """One page, each line of which begins with *lead*; returns when only 64 KiB wait for the client.
 
         Raises:
             ConnectionResetError: if the client is gone, or was cut because it took too little (`outflow`).
@@ -68,8 +66,7 @@ class LineWriter:
             self._protocol.also_held_bytes = 0
 
     async def write_lines(self, lines: bytes) -> None:
-        """
-        Lines that were made already, about `BULK_PART_BYTES` of them.
+        """Lines that were made already, about `BULK_PART_BYTES` of them.
 
         Raises:
             ConnectionResetError: as `write`.
@@ -82,8 +79,7 @@ class LineWriter:
         await asyncio.sleep(0)
 
     async def flush(self) -> None:
-        """
-        What was written is seen now, though what follows may take a while.
+        """What was written is seen now, though what follows may take a while.
 
         Raises:
             ConnectionResetError: as `write`.
@@ -92,8 +88,7 @@ class LineWriter:
             await self._send(self._deflater.flush())
 
     async def end(self) -> None:
-        """
-        Say that nothing follows.
+        """Say that nothing follows.
 
         Raises:
             ConnectionResetError: as `write`.

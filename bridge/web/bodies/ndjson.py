@@ -11,8 +11,7 @@ from bridge.limits import JSON_STEP_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES
 
 
 class Run(NamedTuple):
-    """
-    Whole lines, one after the other.
+    """Whole lines, one after the other.
 
     Attributes:
         first_line: number of the first, from 1.
@@ -32,8 +31,7 @@ class LongLine(NamedTuple):
 
 
 class LineSplitter:
-    """
-    Cuts chunks at line feeds; holds the unfinished line, and no more of it than *line_bytes_max* and a byte.
+    """Cuts chunks at line feeds; holds the unfinished line, and no more of it than *line_bytes_max* and a byte.
 
     However a body is cut into chunks, its lines are the same.
     """
@@ -115,8 +113,7 @@ class LineFault(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """
-    What a run of lines holds.
+    """What a run of lines holds.
 
     Attributes:
         payloads: the values, in order.
@@ -139,8 +136,7 @@ def too_long(line: int, *, line_bytes_max: int) -> LineFault:
 def line_steps(
     run: Run | LongLine, *, line_bytes_max: int, faults_told: int = NDJSON_FAULTS_TOLD
 ) -> Steps[Lines]:
-    """
-    What *run* holds; every value is JSON that `events.json_steps` lets pass.
+    """What *run* holds; every value is JSON that `events.json_steps` lets pass.
 
     Args:
         line_bytes_max: of a line without its end, which is a line feed, or one behind a carriage return.

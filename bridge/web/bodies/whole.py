@@ -41,8 +41,7 @@ def body_timeout_s(length: int | None) -> float:
 
 
 async def read_body(request: web.Request) -> bytes:
-    """
-    The whole body, at most `MAX_REQUEST_BODY_SIZE` bytes; to be called once.
+    """The whole body, at most `MAX_REQUEST_BODY_SIZE` bytes; to be called once.
 
     Everything that the headers tell is checked before the caller is invited to send ("100 Continue").
 
@@ -60,8 +59,7 @@ async def read_body(request: web.Request) -> bytes:
 
 
 def check_json_type(request: web.Request) -> None:
-    """
-    The body is JSON.
+    """The body is JSON.
 
     Raises:
         UnsupportedMediaType: if it is not `application/json` in UTF-8.
@@ -71,8 +69,7 @@ def check_json_type(request: web.Request) -> None:
 
 
 async def read_optional_body(request: web.Request) -> bytes:
-    """
-    The whole body, `b""` if there is none; to be called once.
+    """The whole body, `b""` if there is none; to be called once.
 
     Raises:
         UnsupportedMediaType, PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.
@@ -86,8 +83,7 @@ async def read_optional_body(request: web.Request) -> bytes:
 
 
 async def refuse_body(request: web.Request) -> None:
-    """
-    For routes that take nothing: an empty body, or an empty object for clients that always send one.
+    """For routes that take nothing: an empty body, or an empty object for clients that always send one.
 
     Raises:
         SerializationError: if there is anything in it.
@@ -99,8 +95,7 @@ async def refuse_body(request: web.Request) -> None:
 
 
 def check_coding(request: web.Request) -> Coding:
-    """
-    The coding of the body.
+    """The coding of the body.
 
     Raises:
         UnsupportedMediaType: if it is not gzip, zstd or none, or more than one.
@@ -153,8 +148,7 @@ def _inflated(compressed: bytes, coding: Coding, bytes_max: int) -> Steps[bytes]
 
 
 async def _read_whole(request: web.Request) -> bytes:
-    """
-    A body of any type and coding, as it came; its headers are for the caller to check.
+    """A body of any type and coding, as it came; its headers are for the caller to check.
 
     Raises:
         PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.

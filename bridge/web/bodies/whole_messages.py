@@ -46,8 +46,7 @@ _NAMED: Final = msgspec.json.Decoder(_IdAlone)
 
 
 class WholeLines(NamedTuple):
-    """
-    What lines hold.
+    """What lines hold.
 
     Attributes:
         messages: those with no fault, in order, under their own ids, 0 where none was given.
@@ -68,8 +67,7 @@ def whole_line_bytes_max(payload_bytes_max: int) -> int:
 
 
 def whole_steps(lines: Lines, *, faults_told: int, headers: Headers = NO_HEADERS) -> Steps[WholeLines]:
-    """
-    The messages that the values of *lines* spell, and the faults of *lines* with those found here, in their order.
+    """The messages that the values of *lines* spell, and the faults of *lines* with those found here, in their order.
 
     Args:
         lines: every value is JSON that was checked.

@@ -39,8 +39,7 @@ class Resource(StrEnum):
 
 
 class Access(NamedTuple):
-    """
-    What a route asks of its caller.
+    """What a route asks of its caller.
 
     Attributes:
         scope: None where any will do.
@@ -89,8 +88,7 @@ _Rule: TypeAlias = Callable[[web.Request, Principal, Scope | None], None]
 
 
 def check_of(access: Access) -> LastCheck | None:
-    """
-    What lets a request pass that may do what its route does, or raises; None where there is nothing to check.
+    """What lets a request pass that may do what its route does, or raises; None where there is nothing to check.
 
     Raises (the check):
         Unauthorized: if nobody has found out who calls.
@@ -120,8 +118,7 @@ def check_of(access: Access) -> LastCheck | None:
 
 
 def principal_of(request: web.Request) -> Principal:
-    """
-    Who calls.
+    """Who calls.
 
     Raises:
         Unauthorized: if nobody has found out.
@@ -133,8 +130,7 @@ def principal_of(request: web.Request) -> Principal:
 
 
 def current_principal(request: web.Request) -> Principal:
-    """
-    Who calls, and what they may by now: sockets outlive a reading of the file of keys.
+    """Who calls, and what they may by now: sockets outlive a reading of the file of keys.
 
     Raises:
         Unauthorized: if nobody has found out who calls, or their key is not in force any more.
@@ -149,8 +145,7 @@ def current_principal(request: web.Request) -> Principal:
 
 
 def require_topic(principal: Principal, scope: Scope | None, topic: TopicRef) -> None:
-    """
-    Let pass who may do this to *topic*.
+    """Let pass who may do this to *topic*.
 
     Raises:
         StreamNotFound, TopicNotFound: if the caller may not see it.
@@ -165,8 +160,7 @@ def require_topic(principal: Principal, scope: Scope | None, topic: TopicRef) ->
 
 
 def require_new_topic(principal: Principal, topic: TopicRef) -> None:
-    """
-    Let pass who may make *topic*; nothing is told of whether it is there.
+    """Let pass who may make *topic*; nothing is told of whether it is there.
 
     Raises:
         InsufficientScope: if the caller may not.

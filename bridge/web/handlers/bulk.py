@@ -64,8 +64,7 @@ def _headers(request: web.Request) -> Headers:
 
 
 async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamResponse:
-    """
-    NDJSON: each line's value is a message, as its own bytes, under a random id; committed in batches, in order.
+    """NDJSON: each line's value is a message, as its own bytes, under a random id; committed in batches, in order.
 
     With `lines=messages` each line is an object as `GET` gives it, and the message in it keeps its id and headers. Such a
     line is as long as a message of `MAX_REQUEST_BODY_SIZE` needs; of a long one no more is held than of other bodies.

@@ -40,8 +40,7 @@ _IN_PATH: Final = frozenset({_GROUP})
 
 
 async def receive(request: web.Request) -> web.StreamResponse:
-    """
-    `POST .../groups/{group}/receive`: messages under a lease, those there are at once, else the first within `wait_ms`.
+    """`POST .../groups/{group}/receive`: messages under a lease, those there are at once, else the first within `wait_ms`.
 
     None of them is given to anybody else before its lease has ended. Whoever waits holds no admission place, and gets
     an empty answer when the bridge drains. Messages whose answer could not be written are free at once, uncounted; so are

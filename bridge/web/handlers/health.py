@@ -21,8 +21,7 @@ async def health(request: web.Request) -> web.StreamResponse:
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """
-    `GET /ready`: 200 if requests should be sent here, else 503; each check in the body.
+    """`GET /ready`: 200 if requests should be sent here, else 503; each check in the body.
 
     With `deep=1` a message is stored and read back as well, at most once a second whoever asks.
     """
@@ -58,8 +57,7 @@ async def stats(request: web.Request) -> web.StreamResponse:
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:
-    """
-    `GET /metrics`: Prometheus' text, or OpenMetrics for whoever asks for that.
+    """`GET /metrics`: Prometheus' text, or OpenMetrics for whoever asks for that.
 
     Raises:
         NotFound: if it is served on its own port, or not at all.

@@ -41,8 +41,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResponse:
-    """
-    Every message from `cursor` or `from` on, as it comes, until the client leaves or the process drains.
+    """Every message from `cursor` or `from` on, as it comes, until the client leaves or the process drains.
 
     An event of the default type for each message, its data the message as in a page with its `partition_id`, its id the
     cursor after it. `Last-Event-ID`, or `lastEventId` or `last_event_id` in the query, holds against `cursor` and `from`

@@ -31,8 +31,7 @@ PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def stream_of(request: web.Request) -> str:
-    """
-    The stream named by the path.
+    """The stream named by the path.
 
     Raises:
         BadRequest: if none may be called so.
@@ -44,8 +43,7 @@ def stream_of(request: web.Request) -> str:
 
 
 def topic_of(request: web.Request) -> TopicRef:
-    """
-    The topic named by the path, or the default one where the path names none.
+    """The topic named by the path, or the default one where the path names none.
 
     Raises:
         BadRequest: if none may be called so.
@@ -57,8 +55,7 @@ def topic_of(request: web.Request) -> TopicRef:
 
 
 def refuse_own(services: Services, stream: str, *, path: str) -> None:
-    """
-    Nobody reads a stream of the bridge's own, writes to it or changes it.
+    """Nobody reads a stream of the bridge's own, writes to it or changes it.
 
     What a stranger wrote there would be taken for what other replicas said; who could read it would know what others
     were given.
@@ -82,8 +79,7 @@ def refuse_query(request: web.Request) -> None:
 
 
 def consumer_of(request: web.Request) -> ConsumerKey:
-    """
-    The consumer named by the path; digits are an id.
+    """The consumer named by the path; digits are an id.
 
     Raises:
         BadRequest: if none may be called so.
@@ -95,8 +91,7 @@ def consumer_of(request: web.Request) -> ConsumerKey:
 
 
 def partition_of(request: web.Request) -> int:
-    """
-    The partition named by the path.
+    """The partition named by the path.
 
     Raises:
         BadRequest: if it is no number.

@@ -39,8 +39,7 @@ _END_OFFSET: Final = "X-End-Offset"
 
 
 async def poll(request: web.Request) -> web.StreamResponse:
-    """
-    `GET .../messages`: a page of one partition, or of all with `cursor` (`_poll_by_cursor`); all of it as lines with `Accept: application/x-ndjson`; with
+    """`GET .../messages`: a page of one partition, or of all with `cursor` (`_poll_by_cursor`); all of it as lines with `Accept: application/x-ndjson`; with
     `Accept: text/event-stream` what comes, as it comes (`live.stream_events`).
 
     With `wait_ms` the answer waits until there are `min_count` messages, and tells what there is when the time is up.
@@ -124,8 +123,7 @@ async def _page_when_there(
 
 
 async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
-    """
-    A message a line, each as in a page and with its `partition_id`, in order of offset.
+    """A message a line, each as in a page and with its `partition_id`, in order of offset.
 
     From `offset` or `from` (as for a page; `last` needs `count`) up to `until`, which is an offset or a time and does not
     belong to it, or to the end of the partition as it is now; at most `count` messages, without the bound of a page.
@@ -182,8 +180,7 @@ async def _wanted(reader: TopicReader, query: BulkQuery) -> range:
 
 
 async def _poll_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamResponse:
-    """
-    `GET .../messages?cursor=`: a page of all partitions, or of some, each having its share.
+    """`GET .../messages?cursor=`: a page of all partitions, or of some, each having its share.
 
     `next_cursor` is where the next page begins, told even where this one is empty. `first` begins with the oldest messages
     kept, `last` after all there are. With `wait_ms` the answer waits until there are `min_count` messages.
@@ -222,8 +219,7 @@ def _is_cursor_enough(page: TopicPage, query: CursorQuery) -> bool:
 
 
 async def _stream_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamResponse:
-    """
-    A message a line, each with its `cursor`, from `cursor` up to the end of each partition as it is now.
+    """A message a line, each with its `cursor`, from `cursor` up to the end of each partition as it is now.
 
     Partitions take turns, a page each. `X-End-Cursor`, left out where it is longer than `END_CURSOR_CHARS_MAX`, is where a
     reader stands who has all lines; where `count` ends the stream before, or it was cut, the cursor of the last line is. A
@@ -287,8 +283,7 @@ async def _cut(
 
 @contextmanager
 def _waiting_for(request: web.Request, wait_s: float) -> Iterator[Waiting]:
-    """
-    Within this *request* waits: for *wait_s*, but not longer than leaves time for a last look before its deadline.
+    """Within this *request* waits: for *wait_s*, but not longer than leaves time for a last look before its deadline.
 
     The wait is over once its client has left or the process drains. The request gives its place back: those who wait
     have a bound of their own.

@@ -23,8 +23,7 @@ _ANY: Final = "*"
 
 
 class _Form(NamedTuple):
-    """
-    A document as it is sent.
+    """A document as it is sent.
 
     Attributes:
         etag: of these bytes, a strong one.

@@ -78,8 +78,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
 
 
 def _upgraded(request: web.Request) -> web.StreamResponse:
-    """
-    The answer that makes this connection a WebSocket of the subprotocol `bridge.v1`, not sent yet. No extension is taken.
+    """The answer that makes this connection a WebSocket of the subprotocol `bridge.v1`, not sent yet. No extension is taken.
 
     Raises:
         UpgradeRequired: if it asks for no WebSocket, or for one of another version.

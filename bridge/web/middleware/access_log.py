@@ -18,8 +18,7 @@ _PROBES: Final = frozenset({"/health", "/ready"})
 
 
 def access_log(services: Services, _: Rules) -> Gate:
-    """
-    Log and count what was answered; the query is left out, since it may hold the key, and so is every payload.
+    """Log and count what was answered; the query is left out, since it may hold the key, and so is every payload.
 
     Probes that went well are logged as "debug": they would be most of the lines and tell nothing.
     """

@@ -22,8 +22,7 @@ _TOLD_INTERVAL_S: Final = 1.0
 
 
 def admission(services: Services, rules: Rules) -> Gate:
-    """
-    Refuse what finds no place, before it costs anything.
+    """Refuse what finds no place, before it costs anything.
 
     A request takes its place when its body is there: who sends a body slowly must not keep others out.
     """

@@ -20,8 +20,7 @@ _NOTHING: Final = Forwarding()
 
 
 def foreign_pages(_: Services, rules: Rules) -> Gate:
-    """
-    Refuse what a page sends that nobody let in, before it changes or tells anything; probes pass.
+    """Refuse what a page sends that nobody let in, before it changes or tells anything; probes pass.
 
     Two ways lead a browser here. A name of the page's own that suddenly means this machine (DNS rebinding): the browser
     takes the page for ours, and only `Host` tells (421). And what browsers send anywhere without asking, such as simple
@@ -33,8 +32,7 @@ def foreign_pages(_: Services, rules: Rules) -> Gate:
 
 
 def foreign_pages_of_figures(services: Services, rules: Rules) -> Gate:
-    """
-    The same for the port that has figures alone and asks for no key.
+    """The same for the port that has figures alone and asks for no key.
 
     There any name will do where others than this machine can reach it: Prometheus calls it by the name of a service, and
     the network keeps strangers away.

@@ -25,8 +25,7 @@ Failed: TypeAlias = Callable[[web.Request, Exchange, BaseException], web.StreamR
 
 
 class Gate(NamedTuple):
-    """
-    One rule, as plain calls: a coroutine around all that follows took 0.5 us more a rule, and these can be tried alone.
+    """One rule, as plain calls: a coroutine around all that follows took 0.5 us more a rule, and these can be tried alone.
 
     Attributes:
         check: on the way in; None where there is nothing to check.
@@ -40,8 +39,7 @@ class Gate(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """
-    Checks in their order, and by how many of them let the request pass, the gates on its way out.
+    """Checks in their order, and by how many of them let the request pass, the gates on its way out.
 
     Attributes:
         answered: what takes note of the answer of a request that passed all checks, in its order.
@@ -87,8 +85,7 @@ BEHIND_GATES: web.AppKey[PutBehind] = web.AppKey("behind_gates")
 
 
 def behind(gates: Sequence[Gate], identify: Identify) -> PutBehind:
-    """
-    What puts a handler behind all *gates*, from the outside in; each is handed what *identify* made of the request.
+    """What puts a handler behind all *gates*, from the outside in; each is handed what *identify* made of the request.
 
     What one raises goes out through those in front of it, as an error from further in does. As a middleware of aiohttp,
     with one of aiohttp's own around it, they took 3 % more of the instructions of a POST. Nothing is counted on the way:

@@ -23,8 +23,7 @@ def refusal_of(name: str, verdict: RateVerdict) -> RateLimited:
 
 
 def key_limits(services: Services, rules: Rules) -> Gate | None:
-    """
-    Refuse what is too much for the key that was shown; None where there is no file of keys.
+    """Refuse what is too much for the key that was shown; None where there is no file of keys.
 
     A body counts by its `Content-Length` before it is read, a chunked one by what was read of it, afterwards.
     """

@@ -24,8 +24,7 @@ _OF_AIOHTTP: Final[dict[int, type[BridgeError]]] = {
 
 
 def problem_boundary(_: Services, __: Rules) -> Gate:
-    """
-    Answer every error as problem+json; what nobody expected is logged with its traceback and tells nothing.
+    """Answer every error as problem+json; what nobody expected is logged with its traceback and tells nothing.
 
     A client that is gone, and a cancelled request, need no answer: both pass.
     """

@@ -21,8 +21,7 @@ _PASSING: Final = frozenset(
 
 
 class PromptSite(web.BaseSite):
-    """
-    A site that takes several connections in one turn of the event loop.
+    """A site that takes several connections in one turn of the event loop.
 
     uvloop takes one (libuv >= 1.45). While the loop is busy a turn takes 10 ms or more, so that 640 callers who came at
     once waited up to 3 s, and with them every probe on a connection of its own.

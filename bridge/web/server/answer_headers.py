@@ -18,8 +18,7 @@ _OWN: Final = f"{hdrs.SERVER}: {SERVER}\r\n{_NOT_KEPT}"
 
 
 def own_lines(request_id: str) -> str:
-    """
-    What an answer carries whatever it says, as lines of its head.
+    """What an answer carries whatever it says, as lines of its head.
 
     Nobody on the way may keep it: messages move on, figures and states grow old, and errors depend on who asks.
     """

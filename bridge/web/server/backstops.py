@@ -9,8 +9,7 @@ _LOOK_S: Final = 0.1
 
 
 class Backstops:
-    """
-    When each request in flight is cancelled, looked at ten times a second while there is one.
+    """When each request in flight is cancelled, looked at ten times a second while there is one.
 
     A request is known by the task that serves it. An `asyncio.timeout` around each
     request took 4.7 us, nearly always to be thrown away unused; this takes 0.6.
@@ -47,8 +46,7 @@ class Backstops:
             self._ends_at_s[task] = math.inf
 
     def release(self, task: "asyncio.Task[object]") -> bool:
-        """
-        The request that *task* served has ended, by itself or not.
+        """The request that *task* served has ended, by itself or not.
 
         Returns:
             Whether it was cancelled here and by nobody else; that cancellation is taken back.

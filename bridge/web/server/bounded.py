@@ -10,8 +10,7 @@ from bridge.policy.client_address import limit_key
 
 
 class Bounded:
-    """
-    Those who do it hold no place among the requests in flight; instead there is a bound of their own, of which each address
+    """Those who do it hold no place among the requests in flight; instead there is a bound of their own, of which each address
     has a share.
 
     Args:
@@ -32,8 +31,7 @@ class Bounded:
 
     @contextmanager
     def joined(self, client: str) -> Iterator[None]:
-        """
-        One more, as long as this is open.
+        """One more, as long as this is open.
 
         Args:
             client: the address that asks.

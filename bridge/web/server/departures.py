@@ -18,8 +18,7 @@ def protocol_of(request: web.Request) -> BridgeProtocol:
 
 @contextmanager
 def on_departure(request: web.Request, told: Callable[[], None]) -> Iterator[None]:
-    """
-    Within this, *told* is called once the client's connection has ended, or its side of it, which looks the same where
+    """Within this, *told* is called once the client's connection has ended, or its side of it, which looks the same where
     it has left; at once if it has ended already.
 
     aiohttp tells a handler of it only at its next write, and a long wait writes nothing.

@@ -18,8 +18,7 @@ class TooMuchOverhead(web.RequestPayloadError):
 
 
 class Took(NamedTuple):
-    """
-    What the parser made of a piece.
+    """What the parser made of a piece.
 
     Attributes:
         kept: of the last request, which asks for a protocol that is not spoken here, not a byte that follows is lost.
@@ -40,8 +39,7 @@ def is_parsed_upgrade(message: RawRequestMessage) -> bool:
 
 
 class Framing:
-    """
-    Where to cut what came, so that a piece ends where a request does that may end what the parser understands.
+    """Where to cut what came, so that a piece ends where a request does that may end what the parser understands.
 
     aiohttp's parser forgets what follows an `Upgrade` to a protocol that it does not know in the same piece: were that
     the head of a request with a body, the body would be read as a request. And it tells nothing of what chunks hold
@@ -78,8 +76,7 @@ class Framing:
         return end if 0 <= end < size and data.find(HEAD_END, end) >= 0 else size
 
     def took(self, piece: bytes, begun: int, last: tuple[RawRequestMessage, StreamReader] | None) -> Took:
-        """
-        The parser has *piece*.
+        """The parser has *piece*.
 
         Args:
             begun: so many requests began in it.

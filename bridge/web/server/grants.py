@@ -21,8 +21,7 @@ def overloaded(request: web.Request) -> Overloaded:
 
 
 def hold_body(request: web.Request, count: int) -> None:
-    """
-    So many bytes more of the body are held until the request ends.
+    """So many bytes more of the body are held until the request ends.
 
     Raises:
         Overloaded: if that is too much.
@@ -33,8 +32,7 @@ def hold_body(request: web.Request, count: int) -> None:
 
 
 def take_place(request: web.Request) -> None:
-    """
-    The body is there; from now on the request counts.
+    """The body is there; from now on the request counts.
 
     Raises:
         Overloaded: if there is no place.
@@ -45,8 +43,7 @@ def take_place(request: web.Request) -> None:
 
 
 def give_back(request: web.Request) -> None:
-    """
-    The request has become a stream, or waits for long; for these there are bounds of their own.
+    """The request has become a stream, or waits for long; for these there are bounds of their own.
 
     Its place was for the work of a moment; thirty streams that take minutes must not keep thirty requests out.
     """

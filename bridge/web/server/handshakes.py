@@ -28,8 +28,7 @@ _log = structlog.get_logger("bridge.web")
 
 
 class Handshakes:
-    """
-    Takes connections through their TLS handshake, each counted against the bounds of connections before it begins.
+    """Takes connections through their TLS handshake, each counted against the bounds of connections before it begins.
 
     Nobody is told of one that fails but the figures, and now and then the log: whoever scans ports makes thousands.
 

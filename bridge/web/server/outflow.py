@@ -10,12 +10,7 @@ import structlog
 
 from bridge.clock import Clock, SystemClock
 from bridge.flow.timers import Timer, Timers, loop_timers
-from bridge.limits import (
-    SLOW_CLIENTS_BYTES_MAX,
-    UNSENT_BYTES_MAX,
-    WRITE_BYTES_PER_S_MIN,
-    WRITE_PATIENCE_S,
-)
+from bridge.limits import SLOW_CLIENTS_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_BYTES_PER_S_MIN, WRITE_PATIENCE_S
 from bridge.policy.slow_clients import MinimumRate, SlowReaders
 
 # How late one is cut, and how often each is looked at while there is one.
@@ -45,8 +40,7 @@ class Outlet(Protocol):
 
 
 class Outflow:
-    """
-    Everything that is written, whatever wrote it: an answer, lines, events, a socket.
+    """Everything that is written, whatever wrote it: an answer, lines, events, a socket.
 
     A client must take what waits for it at a least rate, and all that waits for clients has one bound; past it the slowest
     are cut. What counts begins where a connection is full, which is at 64 KiB.
@@ -125,8 +119,7 @@ def write_pace() -> MinimumRate:
 
 
 def bound_unsent(transport: asyncio.BaseTransport) -> None:
-    """
-    Let the kernel keep little of what a client does not take, and end a connection whose peer acknowledges nothing.
+    """Let the kernel keep little of what a client does not take, and end a connection whose peer acknowledges nothing.
 
     Else it takes up to 4 MiB of each answer: nobody counts them, and how fast they go shows in steps of a megabyte. And
     of what waits in the kernel, or in a connection that is not full, nothing else would ever see that nobody takes it.

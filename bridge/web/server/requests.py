@@ -31,8 +31,7 @@ RequestFactory: TypeAlias = Callable[
 
 
 def request_factory(stock: RequestFactory) -> RequestFactory:
-    """
-    *stock*, aiohttp's own, with two things put right.
+    """*stock*, aiohttp's own, with two things put right.
 
     aiohttp says "100 Continue" before any middleware runs and so invites bodies that are then refused; here the
     header is taken off and `read_body` says it. And aiohttp repeats the caller's HTTP version in its status line; a

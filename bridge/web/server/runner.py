@@ -44,8 +44,7 @@ _TOO_MANY_FIELDS: Final = "Too many headers received"
 
 
 def check_parser() -> None:
-    """
-    Make sure that requests are parsed by aiohttp's C parser.
+    """Make sure that requests are parsed by aiohttp's C parser.
 
     Several holes in the framing of requests were in the Python parser only (shared trust, section 2.1), and it is an
     order of magnitude slower.
@@ -70,10 +69,9 @@ class BridgeServer(web.Server):
         services: Services,
         behind_gates: Callable[[Handler], Handler],
     ) -> None:
-        """
-        Args:
-            stock: the server that aiohttp makes for the application.
-            behind_gates: puts a handler behind the gates; the application's own are.
+        """Args:
+        stock: the server that aiohttp makes for the application.
+        behind_gates: puts a handler behind the gates; the application's own are.
         """
         super().__init__(self._answer, request_factory=request_factory(stock.request_factory))
         self._application = stock.request_handler
@@ -142,8 +140,7 @@ class BridgeServer(web.Server):
         )
 
     def admit(self, peer: str) -> str | None:
-        """
-        Count a new connection.
+        """Count a new connection.
 
         Args:
             peer: its address.
@@ -177,8 +174,7 @@ class BridgeServer(web.Server):
             await asyncio.sleep(rest_s)
 
     def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response:
-        """
-        The answer where the application gave none: the request could not be parsed, or all else failed.
+        """The answer where the application gave none: the request could not be parsed, or all else failed.
 
         It carries what every answer carries; of the input it says nothing.
         """
@@ -246,8 +242,7 @@ def _unparsed(exc: BaseException | None) -> BridgeError:
 
 
 class BridgeRunner(web.ServerRunner):
-    """
-    Runs the application on a `BridgeServer`.
+    """Runs the application on a `BridgeServer`.
 
     Raises:
         StartupError: from `setup` without the C parser.
@@ -272,8 +267,7 @@ class BridgeRunner(web.ServerRunner):
 async def make_runner(
     app: web.Application, services: Services, *, shutdown_timeout_s: float | None = None
 ) -> BridgeRunner:
-    """
-    The runner of an application made by `build_app`, set up.
+    """The runner of an application made by `build_app`, set up.
 
     `cleanup` closes idle connections at once and gives requests in flight *shutdown_timeout_s* (None: the configured
     grace) before it cancels them.

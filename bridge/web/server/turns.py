@@ -11,8 +11,7 @@ T = TypeVar("T")
 
 
 async def in_turns(steps: Steps[T], *, deadline: Deadline | None, outcome: Outcome | None = None) -> T:
-    """
-    What comes of *steps*; between two of them every other request has its turn.
+    """What comes of *steps*; between two of them every other request has its turn.
 
     Args:
         deadline: looked at after each turn; None where the work is a part of something that has no time of its own.

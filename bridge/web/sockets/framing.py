@@ -42,8 +42,7 @@ class CloseCode(IntEnum):
 
 
 class FrameFault(Exception):
-    """
-    What the client sent ends the socket.
+    """What the client sent ends the socket.
 
     Attributes:
         code: to close it with.
@@ -95,8 +94,7 @@ class _FrameHead(NamedTuple):
 
 
 class FrameReader:
-    """
-    Cuts a client's bytes into frames; bytes come by `feed`, whole messages go by `take`.
+    """Cuts a client's bytes into frames; bytes come by `feed`, whole messages go by `take`.
 
     Holds what was fed and not taken, and the message being put together: with a caller that feeds nothing while
     `take` has something to give, at most a message, a frame's head and one `feed`.
@@ -127,8 +125,7 @@ class FrameReader:
         self._buffer += data
 
     def take(self) -> Frame | None:
-        """
-        The next text message or control frame; None where it is not all there.
+        """The next text message or control frame; None where it is not all there.
 
         Raises:
             FrameFault: if what came is no frame of a client that keeps the rules. Nothing can be read after that.

@@ -30,8 +30,7 @@ _MESSAGE: Final = b'%b,"message":%b}'
 
 
 class GroupSubscription:
-    """
-    Receives as one of a group's consumers.
+    """Receives as one of a group's consumers.
 
     Attributes:
         topic, begun, left: as of a `TopicSubscription`.
@@ -119,8 +118,7 @@ class GroupSubscription:
         self._socket.send(*(_MESSAGE % (self._head, line) for line in lines))
 
     async def acknowledge(self, asked: Acknowledgement) -> bytes:
-        """
-        Do what *asked* says with its tokens; the answer.
+        """Do what *asked* says with its tokens; the answer.
 
         Raises:
             BridgeError: as `Groups.acknowledge`.

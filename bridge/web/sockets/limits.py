@@ -19,8 +19,7 @@ from bridge.web.sockets.operations import Ack, Extend, Nack, Publish, SocketOper
 
 
 class SocketLimits:
-    """
-    What asks the log for something counts as a request does, and every message by its bytes.
+    """What asks the log for something counts as a request does, and every message by its bytes.
 
     Args:
         address: whose requests are counted.
@@ -37,8 +36,7 @@ class SocketLimits:
         self._key_id = key_id or ""
 
     def take(self, operation: SocketOperation, bytes_count: int) -> Awaitable[None] | None:
-        """
-        This came, in so many bytes; where replicas count together, they answer later.
+        """This came, in so many bytes; where replicas count together, they answer later.
 
         Raises:
             RateLimited: if it is too much.

@@ -40,8 +40,7 @@ class _Operation(msgspec.Struct, tag_field="op", tag=str.lower, forbid_unknown_f
 
 
 class Subscribe(_Operation, frozen=True):
-    """
-    Send messages of a topic, or of a group of a topic, as far as there are permits.
+    """Send messages of a topic, or of a group of a topic, as far as there are permits.
 
     Attributes:
         id: names the subscription from now on.
@@ -85,8 +84,7 @@ class Permit(_Operation, frozen=True):
 
 
 class Publish(_Operation, frozen=True):
-    """
-    Store one message; the answer is a `receipt`.
+    """Store one message; the answer is a `receipt`.
 
     Attributes:
         stream, topic: both or neither; neither is the default topic.
@@ -191,8 +189,7 @@ _BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z
 
 
 def decode_operation(message: bytes) -> SocketOperation:
-    """
-    The operation that a text message spells.
+    """The operation that a text message spells.
 
     Raises:
         SerializationError: if it is no such JSON; `path` says where.
@@ -217,8 +214,7 @@ def operation_id(message: bytes) -> str | None:
 
 
 def base64_payload(text: str) -> bytes:
-    """
-    The bytes that *text* spells.
+    """The bytes that *text* spells.
 
     Raises:
         BadRequest: if it is no base64 of the standard alphabet, with its padding (RFC 4648 section 4).

@@ -25,8 +25,7 @@ _REST_S_MAX: Final = 1.0
 
 
 class Outcomes:
-    """
-    Args:
+    """Args:
         exchange: of the request that became the socket.
         audit: None where nothing is written down.
 

@@ -43,10 +43,9 @@ _log = structlog.get_logger("bridge.web")
 
 
 class TracedPublication(NamedTuple):
-    """
-    Attributes:
-        trace: goes into the headers of the message; None where it belongs to none.
-        span: None where nobody collects spans.
+    """Attributes:
+    trace: goes into the headers of the message; None where it belongs to none.
+    span: None where nobody collects spans.
     """
 
     trace: TraceContext | None = None
@@ -111,8 +110,7 @@ class InFlight:
 
 
 class Publisher:
-    """
-    Appends what a socket publishes, one append a publication, begun in the order they came.
+    """Appends what a socket publishes, one append a publication, begun in the order they came.
 
     Args:
         in_flight: what all sockets have in flight together.
@@ -222,8 +220,7 @@ _HEADER: Final = "message-header-"
 
 
 def topic_of(operation: Publish | Subscribe, default: TopicRef) -> TopicRef:
-    """
-    The topic that *operation* names, or the default one where it names none.
+    """The topic that *operation* names, or the default one where it names none.
 
     Raises:
         BadRequest: if none may be called so.
@@ -240,15 +237,9 @@ def topic_of(operation: Publish | Subscribe, default: TopicRef) -> TopicRef:
 
 
 def publication_of(
-    asked: Publish,
-    topic: TopicRef,
-    *,
-    accepted_us: int,
-    deadline: Deadline,
-    traced: TracedPublication,
+    asked: Publish, topic: TopicRef, *, accepted_us: int, deadline: Deadline, traced: TracedPublication
 ) -> Publication:
-    """
-    The message that *asked* is about.
+    """The message that *asked* is about.
 
     Raises:
         SerializationError: if its event is none; `path` says where.

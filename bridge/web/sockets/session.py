@@ -8,14 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 import structlog
 
 from bridge.clock import Deadline
-from bridge.errors import (
-    BadRequest,
-    BridgeError,
-    ConnectionFailed,
-    InternalError,
-    NotFound,
-    Outcome,
-)
+from bridge.errors import BadRequest, BridgeError, ConnectionFailed, InternalError, NotFound, Outcome
 from bridge.limits import (
     LIVE_RETRY_MS_MAX,
     LIVE_RETRY_MS_MIN,
@@ -31,13 +24,7 @@ from bridge.web.handlers.path_params import refuse_own
 from bridge.web.keys import Exchange, Services
 from bridge.web.live.streams import EndReason, LiveKind, reason_of
 from bridge.web.rules import Rules
-from bridge.web.sockets.answers import (
-    bye_json,
-    ended_json,
-    hello_json,
-    pong_json,
-    receipt_frame_json,
-)
+from bridge.web.sockets.answers import bye_json, ended_json, hello_json, pong_json, receipt_frame_json
 from bridge.web.sockets.audit import SocketAudit
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.groups import GroupSubscription
@@ -85,8 +72,7 @@ class _Running(NamedTuple):
 
 
 class Session:
-    """
-    One socket from its first message to its last.
+    """One socket from its first message to its last.
 
     Args:
         exchange: of the request that became the socket. Every problem names its id, its client's and key's limits hold, and what

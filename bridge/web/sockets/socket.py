@@ -40,8 +40,7 @@ _PEACEFUL: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 
 
 class Socket:
-    """
-    Text messages in and out, with everything RFC 6455 has around them.
+    """Text messages in and out, with everything RFC 6455 has around them.
 
     Reading stops while nobody asks for a message, so that what is held of a client is bounded by the reader alone;
     writing never waits, so that whoever writes much asks for `writable` first.

@@ -35,8 +35,7 @@ _PIECE: Final = b',"cursor":"%b","message":%b}'
 
 
 class Permits:
-    """
-    How many messages may still be sent, and a way to wait for more.
+    """How many messages may still be sent, and a way to wait for more.
 
     Attributes:
         count: 0..`WS_PERMITS_MAX`.
@@ -47,8 +46,7 @@ class Permits:
         self._more = asyncio.Event()
 
     def add(self, count: int) -> None:
-        """
-        So many more.
+        """So many more.
 
         Raises:
             BadRequest: if that would be too many; then none is added.
@@ -103,8 +101,7 @@ class MessageForm(LiveForm):
 
 
 def start_of(asked: Subscribe, topic: TopicRef, cursors: Cursors) -> tuple[Start, tuple[int, ...] | None]:
-    """
-    Where *asked* begins, and of which partitions it is; None for all, those added later too.
+    """Where *asked* begins, and of which partitions it is; None for all, those added later too.
 
     Raises:
         BadRequest: if its cursor is none of this topic, or of other partitions; or `from` is neither word nor time.
@@ -135,8 +132,7 @@ def _time(text: str) -> int:
 
 
 class TopicSubscription:
-    """
-    Follows a topic, or some of its partitions.
+    """Follows a topic, or some of its partitions.
 
     Nothing is taken without a permit, and nothing is kept that was not sent: where permits or room end within a batch,
     the follower goes on from there later. So a reader that wants nothing holds nothing.
@@ -172,8 +168,7 @@ class TopicSubscription:
         return ResumePoint(self._asked.id, cursor)
 
     async def run(self) -> None:
-        """
-        Send what there is, until cancelled.
+        """Send what there is, until cancelled.
 
         Raises:
             BridgeError: if there can be no more, or it could not begin.

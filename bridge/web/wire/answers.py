@@ -171,8 +171,7 @@ def receipt_json(event_id: str, topic: TopicRef, receipt: Receipt, accepted_us: 
 
 
 def batch_json(event_ids: Sequence[str], topic: TopicRef, receipt: Receipt, accepted_us: int) -> bytes:
-    """
-    The answer to a batch: the same object for each event, in order.
+    """The answer to a batch: the same object for each event, in order.
 
     Args:
         event_ids: as UUIDs are written; they are put between quotes as they are.

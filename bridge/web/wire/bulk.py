@@ -121,8 +121,7 @@ class LinesReceipt(msgspec.Struct):
 
 
 class StoredRange:
-    """
-    Messages of one partition.
+    """Messages of one partition.
 
     Attributes:
         first_offset, last_offset: None where the log confirmed without saying where.
@@ -139,8 +138,7 @@ class StoredRange:
 
 
 class StoredRanges:
-    """
-    Ranges in the order they began, joined where one follows the other.
+    """Ranges in the order they began, joined where one follows the other.
 
     Beyond `NDJSON_RANGES_TOLD` what does not follow is joined as well, so that there is at most one more for each
     partition.
@@ -183,8 +181,7 @@ class SendQuery(NamedTuple):
 
 
 def read_send_query(pairs: Iterable[tuple[str, str]], *, lines: bool) -> SendQuery:
-    """
-    The query of a request with raw messages: `partition_key` or `partition_id`, and for lines `on_error` and `lines`.
+    """The query of a request with raw messages: `partition_key` or `partition_id`, and for lines `on_error` and `lines`.
 
     Args:
         pairs: decoded parameters in the order they came.
@@ -215,8 +212,7 @@ def _placement(given: dict[str, str]) -> Placement:
 
 
 def message_headers(fields: Iterable[tuple[str, str]]) -> Headers:
-    """
-    The headers that every message of a request gets: `Message-Header-<name>: value`, names in lower case.
+    """The headers that every message of a request gets: `Message-Header-<name>: value`, names in lower case.
 
     Raises:
         BadRequest: if one has no name, is there twice, is no text, or does not have 1..255 bytes.
@@ -273,8 +269,7 @@ def progress(
     faults: Sequence[LineFault],
     durability: Durability | None,
 ) -> dict[str, Any]:
-    """
-    How far a body of lines came.
+    """How far a body of lines came.
 
     Args:
         stored: messages that are surely in the log.

@@ -60,8 +60,7 @@ _GAP_LINE: Final = b'{"cursor":"%b","gap":%b}\n'
 
 
 class MissingMessages(msgspec.Struct):
-    """
-    Messages `from_offset` up to, not including, `to_offset` that are no longer there.
+    """Messages `from_offset` up to, not including, `to_offset` that are no longer there.
 
     Where `to_offset` is less, the partition was purged and is read anew.
     """
@@ -94,8 +93,7 @@ class GapLine(msgspec.Struct):
 
 
 class CursorQuery(NamedTuple):
-    """
-    A read by cursor.
+    """A read by cursor.
 
     Attributes:
         partitions: None for all, those added later too.
@@ -113,8 +111,7 @@ class CursorQuery(NamedTuple):
 def read_cursor_query(
     pairs: Iterable[tuple[str, str]], cursors: Cursors, topic: TopicRef, *, count_max: int
 ) -> CursorQuery:
-    """
-    The poll that a query string with a `cursor` asks for.
+    """The poll that a query string with a `cursor` asks for.
 
     Args:
         count_max: a larger `count` is cut to this.
@@ -156,8 +153,7 @@ def _start(given: dict[str, str], cursors: Cursors, topic: TopicRef) -> tuple[St
 def read_cursor(
     token: str, cursors: Cursors, topic: TopicRef, partitions: tuple[int, ...] | None
 ) -> tuple[Positions, tuple[int, ...] | None]:
-    """
-    Where *token* stands, and of which partitions: its own, or *partitions* of one that is of all.
+    """Where *token* stands, and of which partitions: its own, or *partitions* of one that is of all.
 
     Raises:
         BadRequest: if it is none of this topic, or of other partitions.
@@ -172,8 +168,7 @@ def read_cursor(
 
 
 def read_partitions(text: str | None) -> tuple[int, ...] | None:
-    """
-    The parameter `partitions`, in order; None where it was not given.
+    """The parameter `partitions`, in order; None where it was not given.
 
     Raises:
         BadRequest: if it is no list of numbers, or of too many.
@@ -205,8 +200,7 @@ def cursor_page_json(page: TopicPage, pages: PageEncoder, next_cursor: str) -> b
 
 
 def cursor_lines(entry: RecordBatch, cursors: Cursors, cursor: Cursor, pages: PageEncoder) -> bytes:
-    """
-    A line for each message, with its `cursor` and its `partition_id`; for a gap one with `gap`.
+    """A line for each message, with its `cursor` and its `partition_id`; for a gap one with `gap`.
 
     Args:
         cursor: at *entry*'s positions before it.

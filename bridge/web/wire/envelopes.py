@@ -12,8 +12,7 @@ T = TypeVar("T")
 
 
 def decode_envelope(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-    """
-    The value that *body* spells, in one go.
+    """The value that *body* spells, in one go.
 
     Args:
         body: of a request without messages, or a message of a socket; such are never long.
@@ -34,8 +33,7 @@ def decode_envelope(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
 
 
 def outline_steps(body: bytes, decoder: "msgspec.json.Decoder[T]") -> Steps[T]:
-    """
-    The same for an object of any size in which numbers and depth are in `Raw` parts only, which the caller checks one by one.
+    """The same for an object of any size in which numbers and depth are in `Raw` parts only, which the caller checks one by one.
 
     Raises:
         SerializationError: as `decode_envelope`.

@@ -43,8 +43,7 @@ class ReceiveRequest(msgspec.Struct, forbid_unknown_fields=True):
     max_deliveries: Annotated[int, Meta(ge=1, le=GROUP_DELIVERIES_MAX)] | None = None
 
     def messages_max(self, page_messages_max: int) -> int:
-        """
-        How many messages are asked for; more than a page holds, or than `GROUP_RECEIVE_MESSAGES_MAX`, nobody gets.
+        """How many messages are asked for; more than a page holds, or than `GROUP_RECEIVE_MESSAGES_MAX`, nobody gets.
 
         Raises:
             BadRequest: if that is too many: a worker that counts on it would take fewer for the end of what there is.
@@ -111,8 +110,7 @@ class DeliveriesAnswer(msgspec.Struct):
 
 
 class TokenOutcome(msgspec.Struct, omit_defaults=True):
-    """
-    What became of one token.
+    """What became of one token.
 
     `done`; `settled` where the message was acked before; `expired` where it was given to another since.
     """
@@ -204,8 +202,7 @@ _SEEK: Final = msgspec.json.Decoder(SeekBody)
 
 
 def read_receive(body: bytes) -> ReceiveRequest:
-    """
-    What `POST .../receive` asks for.
+    """What `POST .../receive` asks for.
 
     Raises:
         SerializationError: if *body* is no `ReceiveRequest`, and not empty.
@@ -214,8 +211,7 @@ def read_receive(body: bytes) -> ReceiveRequest:
 
 
 def read_ack(body: bytes, kind: AckKind) -> AckRequest:
-    """
-    What `POST .../ack`, `.../nack` or `.../extend` is for.
+    """What `POST .../ack`, `.../nack` or `.../extend` is for.
 
     Raises:
         SerializationError: if *body* is no `AckBody`, `NackBody` or `ExtendBody`.
@@ -230,8 +226,7 @@ def read_ack(body: bytes, kind: AckKind) -> AckRequest:
 
 
 def read_seek(body: bytes) -> SeekRequest:
-    """
-    Where `PUT .../offsets` lets a group go on.
+    """Where `PUT .../offsets` lets a group go on.
 
     Raises:
         SerializationError, BadRequest: if *body* is no `SeekBody`.
@@ -289,8 +284,7 @@ def deliveries_json(deliveries: Sequence[Delivery], messages: Records, pages: Pa
 
 
 def delivery_lines(deliveries: Sequence[Delivery], messages: Records, pages: PageEncoder) -> list[bytes]:
-    """
-    Each as in a page (`PageEncoder.lines`), with what its lease is.
+    """Each as in a page (`PageEncoder.lines`), with what its lease is.
 
     That is `partition_id`, `token`, `delivery_count` and `lease_expires_at`.
 
@@ -315,9 +309,7 @@ def token_results_json(token_results: Sequence[TokenResult]) -> bytes:
     """The outcome of each, in the order of the tokens."""
     results = [
         TokenOutcome(
-            each.token,
-            each.outcome,
-            UNSET if each.expires_at_us is None else rfc3339(each.expires_at_us),
+            each.token, each.outcome, UNSET if each.expires_at_us is None else rfc3339(each.expires_at_us)
         )
         for each in token_results
     ]

@@ -10,8 +10,7 @@ from bridge.web.wire.pages import PageEncoder
 async def made_ready(
     pages: PageEncoder, records: Records, *, deadline: Deadline | None, once: bool = False
 ) -> Records:
-    """
-    The same *records*, of which *pages* then knows all that takes long.
+    """The same *records*, of which *pages* then knows all that takes long.
 
     Args:
         deadline: of the request that they are for; None where it has none.
@@ -26,8 +25,7 @@ async def made_ready(
 
 
 async def page_json(pages: PageEncoder, page: Page, *, deadline: Deadline) -> bytes:
-    """
-    `PageEncoder.page_json` of a page of any size.
+    """`PageEncoder.page_json` of a page of any size.
 
     Raises:
         DeadlineExceeded: if the time is up before the end.
@@ -37,8 +35,7 @@ async def page_json(pages: PageEncoder, page: Page, *, deadline: Deadline) -> by
 
 
 async def judged(pages: PageEncoder, records: Records) -> Records:
-    """
-    The same *records*, of which *pages* then knows what they are; for those that live readers are given.
+    """The same *records*, of which *pages* then knows what they are; for those that live readers are given.
 
     How they are spelled is not kept with them: it may be six times as long, and they stay in memory for who falls behind.
     """

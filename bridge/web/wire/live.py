@@ -1,5 +1,4 @@
-"""
-What a live stream asks for (pure): the query string and `Last-Event-ID` as checked values.
+"""What a live stream asks for (pure): the query string and `Last-Event-ID` as checked values.
 
 Who cannot set a header when it comes back puts the id into the query: `event-source-polyfill` as `lastEventId`, which it
 writes in place of one that is there already, others as `last_event_id`, or once more behind the one from before.
@@ -58,9 +57,7 @@ class LiveParameters(msgspec.Struct, kw_only=True):
             str,
             Meta(
                 description="Only events of these types, as `a,b`, or the parameter again and again; for event streams",
-                extra_json_schema={
-                    "pattern": f"^{_TYPE}(,{_TYPE}){{0,{LIVE_EVENT_TYPES_MAX - 1}}}$",
-                },
+                extra_json_schema={"pattern": f"^{_TYPE}(,{_TYPE}){{0,{LIVE_EVENT_TYPES_MAX - 1}}}$"},
             ),
         ]
         | UnsetType
@@ -88,8 +85,7 @@ class LastSeen(NamedTuple):
 
 
 class LiveQuery(NamedTuple):
-    """
-    One stream.
+    """One stream.
 
     Attributes:
         partitions: in order; None for all, those added later too.
@@ -106,8 +102,7 @@ class LiveQuery(NamedTuple):
 
 
 def read_live_query(pairs: Iterable[tuple[str, str]], last_event_ids: Sequence[str]) -> LiveQuery:
-    """
-    The stream that a query string and the values of `Last-Event-ID` ask for.
+    """The stream that a query string and the values of `Last-Event-ID` ask for.
 
     A reader that comes back sends the same query as the first time, and where it stands in the header or in a parameter:
     that holds against `cursor` and `from`.

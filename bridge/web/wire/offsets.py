@@ -95,8 +95,7 @@ def current_offset(end_offset: int) -> int:
 
 
 def read_offset(body: bytes) -> int:
-    """
-    The offset that `PUT .../offsets/{partition}` stores.
+    """The offset that `PUT .../offsets/{partition}` stores.
 
     Raises:
         SerializationError: if *body* is no `OffsetBody`.
@@ -105,8 +104,7 @@ def read_offset(body: bytes) -> int:
 
 
 def read_offsets(body: bytes) -> dict[int, int]:
-    """
-    The offsets that `PUT .../offsets` stores, by partition, in their order.
+    """The offsets that `PUT .../offsets` stores, by partition, in their order.
 
     Raises:
         SerializationError, BadRequest: if *body* is no `OffsetsBody`, or names a partition twice.
@@ -124,8 +122,7 @@ def read_offsets(body: bytes) -> dict[int, int]:
 
 
 def check_offsets(topic: TopicInfo, offsets: dict[int, int]) -> None:
-    """
-    Refuse what the log would refuse, before any of them is stored.
+    """Refuse what the log would refuse, before any of them is stored.
 
     Raises:
         PartitionNotFound: if there is no such partition; `path` says which.

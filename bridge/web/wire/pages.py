@@ -75,8 +75,7 @@ class Shown(NamedTuple):
 
 
 class PageEncoder:
-    """
-    Pages as JSON; remembers what payloads are.
+    """Pages as JSON; remembers what payloads are.
 
     Attributes:
         forms: to be told of events that were checked on their way in.
@@ -95,8 +94,7 @@ class PageEncoder:
         )
 
     def lines(self, records: Records, *, lead: bytes = b"{", once: bool = False) -> list[bytes]:
-        """
-        Each message as JSON: `offset`, `timestamp`, `id` (UUID text of all 128 bits), `size` (bytes of payload), `event`.
+        """Each message as JSON: `offset`, `timestamp`, `id` (UUID text of all 128 bits), `size` (bytes of payload), `event`.
 
         `event` is the stored bytes where they are a domain event. Where they are not it is null, and there is one of
         `payload` (the bytes are JSON, given as they are), `text` (they are UTF-8) or `payload_base64`; and `headers`.
@@ -117,8 +115,7 @@ class PageEncoder:
         return _whole(records, lead, end) if records else b""
 
     def shown_steps(self, records: Records, *, once: bool = False, spelled: bool = True) -> Steps[None]:
-        """
-        Find out what takes long of *records*, and leave it with them, so that to encode them is only to put it together.
+        """Find out what takes long of *records*, and leave it with them, so that to encode them is only to put it together.
 
         Nothing is done for those that are not heavy: up to `PAGE_LIGHT_BYTES` of payloads, or known to be events.
 
@@ -247,8 +244,7 @@ def _id_texts(ids: bytes) -> list[bytes]:
 
 
 def _tail(form: Form, text: bytes, headers: Headers | None) -> bytes:
-    """
-    The rest of a message's object, from `event` on.
+    """The rest of a message's object, from `event` on.
 
     Args:
         text: as `Shown.text`.

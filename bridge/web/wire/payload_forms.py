@@ -71,8 +71,7 @@ def fitting(payloads: Sequence[bytes], first: int, *, bytes_max: int) -> list[by
 
 
 class PayloadForms:
-    """
-    `form_of`, remembered for the payloads seen last.
+    """`form_of`, remembered for the payloads seen last.
 
     Finding one takes 0.15 us, judging it 6 us, or 2 us among many (measured at 330 bytes). The payload itself is the
     key: whoever writes into the log can mark a message with anything, but cannot make other bytes equal to these.
@@ -88,8 +87,7 @@ class PayloadForms:
         self._noted_bytes = 0
 
     def note_events(self, payloads: Sequence[bytes], *, size_bytes: int) -> None:
-        """
-        These were checked at the door and are events in every respect.
+        """These were checked at the door and are events in every respect.
 
         Nothing is done with them before somebody reads: writers pay 0.3 us a request for the readers' sake.
 
@@ -104,8 +102,7 @@ class PayloadForms:
             self._noted_bytes -= self._noted.popleft()[1]
 
     def forms_of(self, payloads: Sequence[bytes], *, remember: bool = True) -> list[Form]:
-        """
-        The form of each, in one go.
+        """The form of each, in one go.
 
         Args:
             remember: False for somebody who reads everything once, and would drive out what is read often.
@@ -193,8 +190,7 @@ _TYPED: Final = msgspec.json.Decoder(_Typed)
 def of_types(
     records: Records, forms_of: Callable[[Records], Sequence[Form]], event_types: frozenset[str]
 ) -> Records:
-    """
-    Those that are events of one of *event_types*; all, as the same object, if that is empty.
+    """Those that are events of one of *event_types*; all, as the same object, if that is empty.
 
     Args:
         forms_of: what each payload is (`PageEncoder.forms_of`).

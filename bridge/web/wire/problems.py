@@ -164,8 +164,7 @@ def problem_response(
     trace_id: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """
-    The answer to *error*: `application/problem+json` (RFC 9457) with the members of the HTTP contract.
+    """The answer to *error*: `application/problem+json` (RFC 9457) with the members of the HTTP contract.
 
     Args:
         instance: the route's template, or a URN with the request id where there is no route; never raw input.

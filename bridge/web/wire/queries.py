@@ -78,9 +78,7 @@ class BulkParameters(ReadParameters, kw_only=True):
             str,
             Meta(
                 description="Lines alone: the offset, or the time, before which they end",
-                extra_json_schema={
-                    "anyOf": [{"pattern": "^[0-9]{1,18}$"}, {"format": "date-time"}],
-                },
+                extra_json_schema={"anyOf": [{"pattern": "^[0-9]{1,18}$"}, {"format": "date-time"}]},
             ),
         ]
         | UnsetType
@@ -99,8 +97,7 @@ class ReadyParameters(msgspec.Struct, kw_only=True):
 
 
 def is_deep(pairs: Iterable[tuple[str, str]]) -> bool:
-    """
-    Whether a probe asks for a round trip.
+    """Whether a probe asks for a round trip.
 
     Raises:
         BadRequest: if `deep` is there and not once 1.
@@ -121,8 +118,7 @@ _BULK_PARAMETERS: Final = names_of(BulkParameters)
 
 
 class PollQuery(NamedTuple):
-    """
-    One poll: up to *messages_max* messages of a partition from *position*; *commit* stores how far *consumer* came.
+    """One poll: up to *messages_max* messages of a partition from *position*; *commit* stores how far *consumer* came.
 
     Attributes:
         messages_min: how many to wait for, for up to *wait_s* seconds.
@@ -138,8 +134,7 @@ class PollQuery(NamedTuple):
 
 
 def read_poll_query(pairs: Iterable[tuple[str, str]], *, count_max: int) -> PollQuery:
-    """
-    The poll that a query string asks for.
+    """The poll that a query string asks for.
 
     Args:
         pairs: decoded parameters in the order they came.
@@ -165,8 +160,7 @@ def read_poll_query(pairs: Iterable[tuple[str, str]], *, count_max: int) -> Poll
 
 
 def read_wait(given: dict[str, str], *, count: int, count_max: int) -> tuple[int, float]:
-    """
-    `min_count` and `wait_ms`, the latter in seconds.
+    """`min_count` and `wait_ms`, the latter in seconds.
 
     Args:
         count: how many messages were asked for.
@@ -183,8 +177,7 @@ def read_wait(given: dict[str, str], *, count: int, count_max: int) -> tuple[int
 
 
 class BulkQuery(NamedTuple):
-    """
-    One stream: the messages of a partition from *position* on.
+    """One stream: the messages of a partition from *position* on.
 
     Attributes:
         until: the stream ends before this offset, or before the first message taken at or after this time; None for
@@ -199,8 +192,7 @@ class BulkQuery(NamedTuple):
 
 
 def read_bulk_query(pairs: Iterable[tuple[str, str]]) -> BulkQuery:
-    """
-    The stream that a query string asks for.
+    """The stream that a query string asks for.
 
     Raises:
         BadRequest: as `read_poll_query`; if it would store an offset, which nobody could know to be consumed; or if
@@ -225,8 +217,7 @@ def read_bulk_query(pairs: Iterable[tuple[str, str]]) -> BulkQuery:
 
 
 def unique_parameters(pairs: Iterable[tuple[str, str]], known: frozenset[str]) -> dict[str, str]:
-    """
-    The parameters by name, without the API key.
+    """The parameters by name, without the API key.
 
     Args:
         pairs: decoded parameters in the order they came.
@@ -294,8 +285,7 @@ def _until(text: str | None) -> FromOffset | FromTimestamp | None:
 
 
 def parse_time(text: str, *, name: str, takes: str) -> int:
-    """
-    Microseconds since the epoch of an RFC 3339 time with its zone, 0 for what is before it.
+    """Microseconds since the epoch of an RFC 3339 time with its zone, 0 for what is before it.
 
     Args:
         name: of the query parameter, for the fault.

@@ -105,8 +105,7 @@ def plain_message(body: bytes, headers: Headers = NO_HEADERS) -> Submission | No
 
 
 def message_steps(body: bytes, headers: Headers = NO_HEADERS) -> Steps[Submission]:
-    """
-    What `POST /messages` asks to store.
+    """What `POST /messages` asks to store.
 
     Args:
         body: `{"event": Event, "partition_key"?: 1..255 bytes of UTF-8}`.
@@ -132,8 +131,7 @@ def _one_event(payload: bytes, ids: EventIds, placement: Placement, headers: Hea
 
 
 def batch_steps(body: bytes, headers: Headers = NO_HEADERS, *, messages_max: int) -> Steps[Submission]:
-    """
-    What `POST /messages/batch` asks to store; every event is checked before anything is returned.
+    """What `POST /messages/batch` asks to store; every event is checked before anything is returned.
 
     Args:
         body: `{"events": [Event, ...], "partition_key"?: 1..255 bytes of UTF-8}`.
@@ -219,8 +217,7 @@ def _check_size(payload: bytes, at: str) -> None:
 
 
 def placement_of(partition_key: str, *, path: str) -> ByKey:
-    """
-    Where messages of this key go.
+    """Where messages of this key go.
 
     Raises:
         BadRequest: if it does not have 1..`PARTITION_KEY_BYTES_MAX` bytes of UTF-8.

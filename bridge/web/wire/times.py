@@ -14,8 +14,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def time_us_of(text: str) -> int:
-    """
-    The moment that *text* tells, in microseconds since the epoch, UTC; one before it counts as the epoch.
+    """The moment that *text* tells, in microseconds since the epoch, UTC; one before it counts as the epoch.
 
     A leap second counts as the second behind it.
 

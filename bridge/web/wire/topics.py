@@ -73,8 +73,7 @@ _PARTITIONS: Final = msgspec.json.Decoder(PartitionsBody)
 
 
 def read_stream(body: bytes) -> str:
-    """
-    The name of the stream that `POST /streams` asks for.
+    """The name of the stream that `POST /streams` asks for.
 
     Raises:
         SerializationError, BadRequest: if *body* is no `StreamBody`.
@@ -83,8 +82,7 @@ def read_stream(body: bytes) -> str:
 
 
 def read_topic(body: bytes) -> NewTopic:
-    """
-    The topic that `POST /streams/{stream}/topics` asks for.
+    """The topic that `POST /streams/{stream}/topics` asks for.
 
     Raises:
         SerializationError, BadRequest: if *body* is no `TopicBody`.
@@ -105,8 +103,7 @@ def read_topic(body: bytes) -> NewTopic:
 
 
 def read_retention(body: bytes) -> Retention:
-    """
-    The retention that `PATCH /streams/{stream}/topics/{topic}` asks for.
+    """The retention that `PATCH /streams/{stream}/topics/{topic}` asks for.
 
     Raises:
         SerializationError: if *body* is no `TopicChangeBody`.
@@ -115,8 +112,7 @@ def read_retention(body: bytes) -> Retention:
 
 
 def read_partitions(body: bytes) -> int:
-    """
-    How many partitions `POST .../partitions` adds.
+    """How many partitions `POST .../partitions` adds.
 
     Raises:
         SerializationError, BadRequest: if *body* is no `PartitionsBody`.
