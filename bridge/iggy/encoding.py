@@ -237,26 +237,19 @@ def _batch(reply: bytes, at: int) -> tuple[int, int, int]:
 
 def _headers(block: bytes) -> dict[str, HeaderValue]:
     headers: dict[str, HeaderValue] = {}
+    unpack = FIELD.unpack_from
     at = 0
-    while at < len(block):
-        key_field = _field(block, at)
-        value_field = None if key_field is None else _field(block, key_field[2])
-        if key_field is None or value_field is None:
-            return {_BROKEN_HEADERS_KEY: block}
-        key_kind, key, _ = key_field
-        value_kind, value, at = value_field
-        headers[_key(key_kind, key)] = _value(value_kind, value)
-    return headers
-
-
-def _field(block: bytes, at: int) -> tuple[int, bytes, int] | None:
-    if at + FIELD.size > len(block):
-        return None
-    kind, length = FIELD.unpack_from(block, at)
-    start = at + FIELD.size
-    if start + length > len(block):
-        return None
-    return kind, block[start : start + length], start + length
+    try:
+        while at < len(block):
+            kind, size = unpack(block, at)
+            value_at = at + FIELD.size + size
+            key = _key(kind, block[at + FIELD.size : value_at])
+            kind, size = unpack(block, value_at)
+            at = value_at + FIELD.size + size
+            headers[key] = _value(kind, block[value_at + FIELD.size : at])
+    except struct.error:
+        return {_BROKEN_HEADERS_KEY: block}
+    return headers if at == len(block) else {_BROKEN_HEADERS_KEY: block}
 
 
 def _key(kind: int, encoded: bytes) -> str:
