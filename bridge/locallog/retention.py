@@ -3,17 +3,23 @@
 import heapq
 from typing import ClassVar
 
+import structlog
+
 from bridge import limits
 from bridge.locallog.catalog import Catalog, PartitionState, TopicState, Watermarks
+from bridge.locallog.chunks import Chunk, DamagedChunk, check
 from bridge.locallog.schema import chunk_key, offset_of
 from bridge.locallog.transaction import Change, Transaction
+
+_LOG = structlog.get_logger("bridge.locallog")
 
 
 class Trim(Change):
     """
     Removes the oldest chunks of a topic, as many as one short commit may; the result says whether there is more.
 
-    A chunk goes when all of it is older than the age kept, or when the topic without it still holds the size kept.
+    A chunk goes when all of it is older than the age kept, or when the topic without it still holds the size kept. One that
+    is spoilt stays, and so does all of the topic that came after it.
     """
 
     frees: ClassVar[bool] = True
@@ -51,6 +57,9 @@ class Trim(Change):
             ):
                 more = True
                 break
+            if not _is_whole(transaction, partition, marks):
+                _LOG.error("retention held back by damage", topic=self._topic.name, partition_id=partition_id)
+                break
             removed_rows += 1
             removed_bytes += chunk_bytes
             marks = self._marks[partition] = marks._replace(first_offset=first_offset, bytes_start=bytes_end)
@@ -81,12 +90,32 @@ class Trim(Change):
 def _oldest_chunk(
     transaction: Transaction, partition: PartitionState, marks: Watermarks
 ) -> tuple[int, int, int] | None:
-    """Time of the partition's oldest chunk, the offset after it, and the running total of bytes after it."""
+    """
+    Time of the partition's oldest chunk, the offset after it, and the running total of bytes after it; the oldest of all
+    where it should be there and is not.
+    """
     if marks.first_offset == marks.next_offset:
         return None
-    (chunk,) = transaction.connection.execute(
+    chunk = transaction.connection.execute(
         "select key, messages_count, timestamp_us, bytes_end from chunks where key = ?",
         (chunk_key(partition.key, marks.first_offset),),
-    )
+    ).fetchone()
+    if chunk is None:
+        return -1, marks.first_offset, marks.bytes_start
     key, count, timestamp_us, bytes_end = chunk
     return timestamp_us, offset_of(key) + count, bytes_end
+
+
+def _is_whole(transaction: Transaction, partition: PartitionState, marks: Watermarks) -> bool:
+    """Whether the partition's oldest chunk is what was written: else it may lie about its age, size and end."""
+    chunk = transaction.connection.execute(
+        "select key, messages_count, timestamp_us, bytes_end, checksum, body from chunks where key = ?",
+        (chunk_key(partition.key, marks.first_offset),),
+    ).fetchone()
+    if chunk is None:
+        return False
+    try:
+        check(Chunk(*chunk))
+    except DamagedChunk:
+        return False
+    return True

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import apsw
 import pytest
+from structlog.testing import capture_logs
 
 from bridge import limits
 from bridge.errors import AlreadyExists, BadRequest
 from bridge.locallog import LocalMessageLog
+from bridge.locallog.schema import chunk_key
 from bridge.messagelog import (
     First,
     FromOffset,
@@ -24,6 +26,7 @@ from bridge.messagelog import (
 )
 from bridge.telemetry.metrics import LogMetrics
 from tests.support.clock import FakeClock
+from tests.support.copies import changed
 from tests.support.figures import WatchedLog
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
 
@@ -317,4 +320,43 @@ async def test_of_concurrent_creations_one_succeeds(tmp_path: Path) -> None:
     )
     assert sum(isinstance(result, AlreadyExists) for result in topics) == 7
     await log.append(KEPT, ToPartition(0), [NewMessage(payload=b"x")], deadline=soon())
+    await log.close()
+
+
+@pytest.mark.parametrize(
+    "harm, due_after_s",
+    [
+        ("update chunks set messages_count = 0", 61),
+        ("update chunks set messages_count = 3", 61),
+        # Gone before their time, by what they tell of themselves.
+        ("update chunks set bytes_end = -1 << 60", 0),
+        ("update chunks set timestamp_us = 1", 0),
+        ("delete from chunks", 61),
+    ],
+)
+async def test_a_chunk_that_is_spoilt_holds_back_the_retention_of_its_topic_alone(
+    tmp_path: Path, harm: str, due_after_s: int
+) -> None:
+    clock = FakeClock()
+    log = await open_kept(tmp_path, Retention(age_s=60, size_bytes=1_000_000), clock=clock)
+    other = TopicRef("stream", "other")
+    await log.create_topic(other, partitions_count=1, retention=Retention(age_s=60), deadline=soon())
+    for topic in (KEPT, other):
+        for _ in range(4):
+            await log.append(topic, ToPartition(0), messages(b"x"), deadline=soon())
+    clock.advance(due_after_s)
+    changed(tmp_path / "messages.db", f"{harm} where key = {chunk_key(2, 0)}")
+    with capture_logs() as lines:
+        await log.retain()
+    told = [(line["topic"], line["partition_id"]) for line in lines if "held back by damage" in line["event"]]
+    assert told == [("kept", 0)]
+    assert log.health().ready
+    assert (await log.topic(KEPT, deadline=soon())).messages_count == 4
+    clock.advance(61)
+    await log.retain()
+    assert (await log.topic(other, deadline=soon())).messages_count == 0
+    await log.purge_topic(KEPT, deadline=soon())
+    await log.append(KEPT, ToPartition(0), messages(b"x"), deadline=soon())
+    await log.retain()
+    assert await offsets(log) == [0]
     await log.close()
