@@ -17,6 +17,7 @@ from bridge.telemetry.process_metrics import TlsMetrics
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 # Of TLS 1.2 only what keeps old recordings secret and is not broken (RFC 9325, section 4.2); those of 1.3 all are.
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_CRL_BEGINS: Final = b"-----BEGIN X509 CRL-----"
 _WORDS: Final = {
     "KEY_VALUES_MISMATCH": "the key is not that of the certificate",
     # `ssl` has no name for it.
@@ -34,10 +35,12 @@ class LoadedTls(NamedTuple):
 
     Attributes:
         not_after_s: Unix time at which the certificate ends.
+        crl_next_update_s: Unix time at which the first of the lists of revoked certificates is of no use any more; None without.
     """
 
     context: ssl.SSLContext
     not_after_s: float
+    crl_next_update_s: float | None
 
 
 def load_tls(config: TlsConfig) -> LoadedTls:
@@ -82,13 +85,11 @@ def load_tls(config: TlsConfig) -> LoadedTls:
     if config.client_ca_file is not None:
         _believe(context, "TLS_CLIENT_CA_FILE", config.client_ca_file)
         context.verify_mode = ssl.CERT_REQUIRED if config.client_auth == "required" else ssl.CERT_OPTIONAL
+    next_update_s = None
     if config.client_crl_file is not None:
-        authorities = context.cert_store_stats()["x509"]
-        _believe(context, "TLS_CLIENT_CRL_FILE", config.client_crl_file)
-        if context.cert_store_stats()["x509"] != authorities:
-            raise ConfigError(("TLS_CLIENT_CRL_FILE: a certificate is in it, which would be an authority",))
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    return LoadedTls(context, shown.not_valid_after_utc.timestamp())
+        _refuse_revoked(context, config.client_crl_file)
+        next_update_s = _next_update_s(contents["TLS_CLIENT_CRL_FILE"])
+    return LoadedTls(context, shown.not_valid_after_utc.timestamp(), next_update_s)
 
 
 def _believe(context: ssl.SSLContext, env: str, path: str) -> None:
@@ -96,6 +97,25 @@ def _believe(context: ssl.SSLContext, env: str, path: str) -> None:
         context.load_verify_locations(path)
     except ssl.SSLError as error:
         raise ConfigError((f"{env}: {_in_words(error)}",)) from None
+
+
+def _refuse_revoked(context: ssl.SSLContext, path: str) -> None:
+    authorities = context.cert_store_stats()["x509"]
+    _believe(context, "TLS_CLIENT_CRL_FILE", path)
+    if context.cert_store_stats()["x509"] != authorities:
+        raise ConfigError(("TLS_CLIENT_CRL_FILE: a certificate is in it, which would be an authority",))
+    context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+
+
+def _next_update_s(lists: bytes) -> float | None:
+    from cryptography.x509 import load_pem_x509_crl  # noqa: PLC0415 (as above)
+
+    try:
+        found = [load_pem_x509_crl(_CRL_BEGINS + each) for each in lists.split(_CRL_BEGINS)[1:]]
+    except ValueError as error:
+        raise ConfigError((f"TLS_CLIENT_CRL_FILE: {error}",)) from None
+    ends = [each.next_update_utc.timestamp() for each in found if each.next_update_utc is not None]
+    return min(ends, default=None)
 
 
 def _content(path: str) -> bytes:
@@ -154,3 +174,7 @@ class PortTls:
             _log.error("tls_certificate_ended", advice="clients refuse it: renew TLS_CERT_FILE")
         self.loaded = new
         self._metrics.not_after_s.set(new.not_after_s)
+        if new.crl_next_update_s is None:
+            self._metrics.crl_next_update_s.series.clear()
+        else:
+            self._metrics.crl_next_update_s.set(new.crl_next_update_s)

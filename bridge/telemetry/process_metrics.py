@@ -15,11 +15,17 @@ class TlsMetrics:
             "When the certificate in force ends, as Unix time",
             is_of_all=True,
         )
+        self.crl_next_update_s = Gauge(
+            "bridge_tls_crl_next_update_seconds",
+            "When the lists of revoked client certificates in force are of no use any more, as Unix time",
+            is_of_all=True,
+        )
         self.handshake_failures = Counter(
             "bridge_tls_handshake_failures", "Connections that came to no request", "reason"
         )
         # Without TLS there is none, and 0 would be a time.
         self.not_after_s.series.clear()
+        self.crl_next_update_s.series.clear()
 
 
 class ReloadMetrics:

@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import load_pem_x509_crl
 
 from bridge.clock import SystemClock
 from bridge.config import Config, TlsConfig
@@ -109,6 +110,11 @@ def test_a_list_of_revoked_certificates_is_one_and_brings_no_authority(tmp_path:
     config = config_of(tmp_path, client_ca_file=str(AUTHORITY.write(tmp_path)), client_crl_file=str(path))
     path.write_bytes(AUTHORITY.revoke())
     assert load_tls(config).context.verify_flags & ssl.VERIFY_CRL_CHECK_LEAF
+    first = AUTHORITY.revoke(ends_in_s=100)
+    path.write_bytes(AUTHORITY.revoke() + first)
+    ends = load_pem_x509_crl(first).next_update_utc
+    assert ends is not None
+    assert load_tls(config).crl_next_update_s == ends.timestamp()
     path.write_bytes(AUTHORITY.revoke() + Authority().pem)
     assert refused(config) == "TLS_CLIENT_CRL_FILE: a certificate is in it, which would be an authority"
     path.write_text("no PEM at all")
