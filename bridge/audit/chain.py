@@ -17,6 +17,8 @@ from bridge.limits import AUDIT_LINE_BYTES_MAX
 
 #: Stands for the hash before the first record of all.
 GENESIS: Final = "0" * 64
+#: The first bytes of every record.
+RECORD_BEGIN: Final = b'{"seq":'
 
 _LINE: Final = re.compile(
     rb'(?P<open>\{"seq":(?P<seq>[0-9]{1,18}),"prev":"(?P<prev>[0-9a-f]{64})"(?:,.*)?),"hash":"(?P<hash>[0-9a-f]{64})"\}\n'

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
-from bridge.audit.chain import Chain, resumed
+from bridge.audit.chain import RECORD_BEGIN, Chain, resumed
 from bridge.errors import StartupError
 from bridge.limits import (
     AUDIT_FILE_BYTES_MAX,
@@ -184,20 +184,29 @@ def _opened(path: Path) -> tuple[int, int, Chain]:
     fd = _open_locked(path)
     try:
         size_bytes = os.fstat(fd).st_size
-        if not size_bytes:
-            older = older_files(path)
-            return fd, 0, resumed(_last_line(older[-1].read_bytes())) if older else Chain()
-        tail = os.pread(fd, AUDIT_LINE_BYTES_MAX, max(0, size_bytes - AUDIT_LINE_BYTES_MAX))
+        tail = os.pread(fd, AUDIT_LINE_BYTES_MAX, max(0, size_bytes - AUDIT_LINE_BYTES_MAX)) if size_bytes else b""
         whole, newline, torn = tail.rpartition(b"\n")
+        # All is judged before anything is cut: AUDIT_FILE may name something else by mistake.
+        if newline:
+            chain = resumed(_last_line(whole + newline))
+        elif len(torn) == size_bytes < AUDIT_LINE_BYTES_MAX and _may_be_begun(torn):
+            older = older_files(path)
+            chain = resumed(_last_line(older[-1].read_bytes())) if older else Chain()
+        else:
+            raise ValueError("it holds no record")
         if torn:
             # The end of a record that the machine did not live to write; nobody was told that it is there.
             os.ftruncate(fd, size_bytes - len(torn))
             _log.warning("audit_log_torn", cut_bytes=len(torn))
-        line = _last_line(whole + newline)
-        return fd, size_bytes - len(torn), resumed(line) if line else Chain()
+        return fd, size_bytes - len(torn), chain
     except BaseException:
         os.close(fd)
         raise
+
+
+def _may_be_begun(torn: bytes) -> bool:
+    # A disk without power keeps the first bytes of a record, or room for it: zeros.
+    return torn.startswith(RECORD_BEGIN) or RECORD_BEGIN.startswith(torn) or not torn.strip(b"\0")
 
 
 def _last_line(data: bytes) -> bytes:
