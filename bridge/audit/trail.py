@@ -184,16 +184,11 @@ def _opened(path: Path) -> tuple[int, int, Chain]:
     fd = _open_locked(path)
     try:
         size_bytes = os.fstat(fd).st_size
-        tail = os.pread(fd, AUDIT_LINE_BYTES_MAX, max(0, size_bytes - AUDIT_LINE_BYTES_MAX)) if size_bytes else b""
+        begin = max(0, size_bytes - AUDIT_LINE_BYTES_MAX)
+        tail = os.pread(fd, AUDIT_LINE_BYTES_MAX, begin) if size_bytes else b""
         whole, newline, torn = tail.rpartition(b"\n")
         # All is judged before anything is cut: AUDIT_FILE may name something else by mistake.
-        if newline:
-            chain = resumed(_last_line(whole + newline))
-        elif len(torn) == size_bytes < AUDIT_LINE_BYTES_MAX and _may_be_begun(torn):
-            older = older_files(path)
-            chain = resumed(_last_line(older[-1].read_bytes())) if older else Chain()
-        else:
-            raise ValueError("it holds no record")
+        chain = resumed(_last_line(whole + newline)) if newline else _begun(path, torn, is_all=not begin)
         if torn:
             # The end of a record that the machine did not live to write; nobody was told that it is there.
             os.ftruncate(fd, size_bytes - len(torn))
@@ -204,9 +199,14 @@ def _opened(path: Path) -> tuple[int, int, Chain]:
         raise
 
 
-def _may_be_begun(torn: bytes) -> bool:
+def _begun(path: Path, torn: bytes, *, is_all: bool) -> Chain:
+    """The chain that goes on in a file with no more than a beginning of its first record, or nothing."""
     # A disk without power keeps the first bytes of a record, or room for it: zeros.
-    return torn.startswith(RECORD_BEGIN) or RECORD_BEGIN.startswith(torn) or not torn.strip(b"\0")
+    begun = torn.startswith(RECORD_BEGIN) or RECORD_BEGIN.startswith(torn) or not torn.strip(b"\0")
+    if not (begun and is_all):
+        raise ValueError("it holds no record")
+    older = older_files(path)
+    return resumed(_last_line(older[-1].read_bytes())) if older else Chain()
 
 
 def _last_line(data: bytes) -> bytes:

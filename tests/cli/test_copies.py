@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,26 @@ def test_lines_without_ids_get_them_and_what_is_no_line_is_named(
     assert cli("import", str(path), "no/topic").returncode == 4
 
 
+def test_an_export_that_cannot_begin_anew_leaves_the_file_of_before(
+    cli: Cli, source: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "topic.ndjson"
+    assert cli("export", source, str(path)).returncode == 0
+    whole = path.read_bytes()
+    assert cli("export", "no/topic", str(path), "--restart").returncode == 4
+    assert cli("export", source, str(path), "--restart", "--curl").returncode == 0
+    assert path.read_bytes() == whole
+
+
+def test_what_cannot_be_gone_back_in_is_not_sent(cli: Cli, topic: str, tmp_path: Path) -> None:
+    pipe, number = os.pipe()
+    os.close(number)
+    for command in (("import", f"/dev/fd/{pipe}", topic), ("pub", "-t", topic, "--file", f"/dev/fd/{pipe}")):
+        refused = cli(*command)
+        assert (refused.returncode, "A pipe cannot be read again" in refused.stderr) == (2, True)
+    os.close(pipe)
+
+
 async def test_an_export_that_was_killed_goes_on_behind_its_last_whole_line(
     cli: Cli, topic: str, tmp_path: Path
 ) -> None:
@@ -158,6 +179,8 @@ async def test_an_export_that_was_killed_goes_on_behind_its_last_whole_line(
         proxy.lose_reply_to = b"until="
         exporting = await through.started("export", topic, str(path))
         await asyncio.wait_for(proxy.swallowed.wait(), ENOUGH_S)
+        second = await asyncio.to_thread(through, "export", topic, str(path), "--restart")
+        assert (second.returncode, "at work already" in second.stderr, path.exists()) == (1, True, True)
         exporting.kill()
         await exporting.wait()
         proxy.lose_reply_to = None

@@ -39,6 +39,8 @@ async def _export(call: Call, topic: TopicName, file: _File, *, restart: Restart
     """
     identity = {"what": "export", "url": call.client.target.url, "topic": topic, "file": str(file.resolve())}
     state = TransferState(identity, os.environ)
+    # Before anything is removed: there may be no such topic.
+    found = await call.client.get(topic_path(topic))
     if restart:
         state.clear()
         file.unlink(missing_ok=True)
@@ -48,7 +50,6 @@ async def _export(call: Call, topic: TopicName, file: _File, *, restart: Restart
             raise CommandFailed(
                 "The file is there already.", ExitCode.USAGE, hint="Write it anew with --restart."
             )
-        found = await call.client.get(topic_path(topic))
         kept = {"spans": [list(span) for span in spans_of(found)]}
         state.write(kept)
     spans = [Span(*each) for each in kept["spans"]]

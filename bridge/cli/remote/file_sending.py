@@ -49,12 +49,18 @@ def open_lines(path: Path) -> BinaryIO:
     """The file.
 
     Raises:
-        CommandFailed: if it cannot be read.
+        CommandFailed: if it cannot be read, or not be gone back in.
     """
     try:
-        return path.open("rb")
+        file = path.open("rb")
     except OSError as error:
         raise CommandFailed(f"The file cannot be read: {error.strerror}.", ExitCode.USAGE) from None
+    if not file.seekable():
+        file.close()
+        raise CommandFailed(
+            "A pipe cannot be read again after a cut: write it into a file first.", ExitCode.USAGE
+        )
+    return file
 
 
 async def send_lines(

@@ -138,7 +138,9 @@ def test_the_end_of_a_record_that_the_machine_did_not_live_to_write_is_cut_and_t
     assert [each["number"] for each in scene.records()] == [0, 1]
 
 
-@pytest.mark.parametrize("torn", [b'{"s', b'{"seq":2,"prev":"', bytes(4096)], ids=["begun", "longer", "zeros"])
+@pytest.mark.parametrize(
+    "torn", [b'{"s', b'{"seq":2,"prev":"', bytes(4096)], ids=["begun", "longer", "zeros"]
+)
 def test_a_first_record_that_was_not_written_to_its_end_is_cut_and_the_chain_goes_on_with_the_file_before(
     scene: Scene, torn: bytes
 ) -> None:
@@ -155,7 +157,13 @@ def test_a_first_record_that_was_not_written_to_its_end_is_cut_and_the_chain_goe
 
 @pytest.mark.parametrize(
     "held",
-    [b"something else\n", b"a key", b"something else\na key", b"SQLite format 3\0" + bytes(100_000), bytes(100_000)],
+    [
+        b"something else\n",
+        b"a key",
+        b"something else\na key",
+        b"SQLite format 3\0" + bytes(100_000),
+        bytes(100_000),
+    ],
     ids=["line", "no end", "line and no end", "database", "zeros"],
 )
 def test_a_file_that_is_no_audit_log_is_left_alone(scene: Scene, held: bytes) -> None:
