@@ -57,9 +57,8 @@ class BoundedMemoryStorage(_Table):
         self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
-        buckets = self._full_at_s
         full_at_s, verdict = take(
-            buckets.get(key, 0.0), self._clock.monotonic_s(), interval_s=interval_s, burst=burst, cost=cost
+            self._full_at_s.get(key, 0.0), self._clock.monotonic_s(), interval_s, burst, cost
         )
         if cost:
             # Also where it is refused: whoever keeps trying must not be the one that is forgotten.

@@ -34,7 +34,7 @@ ACKNOWLEDGING: Final = "settling"
 
 
 def take(
-    full_at_s: float, now_s: float, *, interval_s: float, burst: int, cost: int = 1
+    full_at_s: float, now_s: float, interval_s: float, burst: int, cost: int = 1
 ) -> tuple[float, RateVerdict]:
     """Take *cost* tokens if they are there.
 

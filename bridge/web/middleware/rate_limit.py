@@ -76,12 +76,13 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
 
 def _judging(metrics: HttpMetrics, rate: RateRule) -> Callable[[Exchange, str, RateVerdict], None]:
     """What tells the client what is left, and refuses what is not."""
-    policies = {
-        name: f"RateLimit-Policy: {policy_header(rate, name)}\r\n" for name in (ADDRESS, ACKNOWLEDGING)
+    begun = {
+        name: f'RateLimit-Policy: {policy_header(rate, name)}\r\nRateLimit: "{name}"'
+        for name in (ADDRESS, ACKNOWLEDGING)
     }
 
     def judge(exchange: Exchange, name: str, verdict: RateVerdict) -> None:
-        exchange.lines += f"{policies[name]}RateLimit: {state_header(verdict, name)}\r\n"
+        exchange.lines += f"{begun[name]};r={verdict.remaining};t={verdict.reset_s}\r\n"
         if verdict.allowed:
             return
         exchange.lines += f"X-RateLimit-Limit: {rate.burst}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"

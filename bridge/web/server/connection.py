@@ -278,7 +278,7 @@ class BridgeProtocol(FramedProtocol):
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Called by aiohttp with each answer; what it leaves to be done before the next request: to wait, to rest."""
-        response, gone = await super().finish_response(request, resp, start_time)
+        response, gone = await web.RequestHandler.finish_response(self, request, resp, start_time)
         if not gone and self.writing_paused:
             gone = not await self.drained()
         if not gone:

@@ -31,11 +31,14 @@ class JsonAnswer(web.StreamResponse):
 
     keep_alive: bool | None = None
     prepared = False
+    # Not the base's property, which is asked three times of each answer.
+    status: int = web.HTTPOk.status_code
     #: Where what was made is found, as its field says.
     location: str | None = None
 
-    def __init__(self, body: bytes, *, status: int = 200) -> None:
-        super().__init__(status=status)
+    def __init__(self, body: bytes, *, status: int = web.HTTPOk.status_code) -> None:
+        # The base would make what this has not, headers and a state, in 4,500 instructions.
+        self.status = status
         self.body = body
         self._lines = _JSON
 
