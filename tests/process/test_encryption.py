@@ -186,6 +186,9 @@ def test_a_file_of_keys_is_read_again_on_sighup_and_a_broken_one_leaves_the_old_
             file.write_text(broken)
             bridge.signal(signal.SIGHUP)
             assert "ENCRYPTION_KEYS_FILE: " in bridge.until("reload_failed")["detail"]
+        file.unlink()
+        bridge.signal(signal.SIGHUP)
+        assert "No such file" in bridge.until("reload_failed")["detail"]
         sent.append(_send(port))
         assert [message["event"] for message in _messages(port)] == sent
         assert b'bridge_reload_stale{what="encryption"} 1.0' in get(port, "/metrics")[1]
