@@ -16,15 +16,12 @@ class Clock(Protocol):
 
     def monotonic_s(self) -> float:
         """Seconds from an arbitrary point, never going back."""
-        ...
 
     def now_us(self) -> int:
         """Microseconds since the Unix epoch, UTC."""
-        ...
 
     def wall_s(self) -> float:
         """The same in seconds, as ends of keys and tokens and Python's own times count them."""
-        ...
 
 
 class SystemClock:

@@ -14,7 +14,6 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """It will not."""
-        ...
 
 
 Timers: TypeAlias = Callable[[float, Callable[[], None]], Timer]

@@ -284,8 +284,6 @@ class Groups:
     def _is_idle(self) -> bool:
         return not self._receivers and self._clock.monotonic_s() - self._used_s >= limits.GROUP_IDLE_S
 
-    # ------------------------------------------------------------------------------------------------------------
-
     async def _start(self, deadline: Deadline) -> None:
         self._used_s = self._clock.monotonic_s()
         await self._replica.started(deadline)

@@ -261,8 +261,6 @@ class Partition:
             heapq.heappop(ends)
         return None
 
-    # ------------------------------------------------------------------------------------------------------------
-
     def _take(self, offset: int) -> bool:
         """Whether *offset*, which is not held, could be taken: it is free, or at the frontier or beyond."""
         if offset < self.frontier:

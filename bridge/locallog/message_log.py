@@ -322,8 +322,6 @@ class LocalMessageLog:
         self._observer.disk_measured(measured)
         return self._catalog.totals()
 
-    # ------------------------------------------------------------------------------------------------------------
-
     def _check_still_there(self, topic: TopicRef, state: TopicState) -> None:
         """Keys of a deleted topic are given out again: what was read may be another's."""
         if state.deleted:

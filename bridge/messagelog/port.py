@@ -30,7 +30,6 @@ class Appender(Protocol):
         self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
     ) -> Receipt:
         """As `MessageLog.append`."""
-        ...
 
 
 class OpenBatch(ABC):
@@ -95,11 +94,9 @@ class MessageLog(Protocol):
         Raises:
             AlreadyExists: if there is one of that name.
         """
-        ...
 
     async def streams(self, *, deadline: Deadline) -> tuple[StreamInfo, ...]:
         """All streams, by name."""
-        ...
 
     async def stream(self, name: str, *, deadline: Deadline) -> StreamInfo:
         """One stream.
@@ -107,7 +104,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound: if there is none of that name.
         """
-        ...
 
     async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
         """Remove a stream with its topics, messages and stored offsets; durable on return.
@@ -115,7 +111,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound: if there is none of that name.
         """
-        ...
 
     async def create_topic(
         self,
@@ -135,7 +130,6 @@ class MessageLog(Protocol):
             StreamNotFound: if the stream is missing.
             AlreadyExists: if there is a topic of that name.
         """
-        ...
 
     async def topics(self, stream: str, *, deadline: Deadline) -> tuple[TopicInfo, ...]:
         """All topics of a stream, by name.
@@ -143,7 +137,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound: if the stream is missing.
         """
-        ...
 
     async def topic(self, topic: TopicRef, *, deadline: Deadline) -> TopicInfo:
         """One topic with its partitions.
@@ -151,7 +144,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound: if it is missing.
         """
-        ...
 
     async def delete_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
         """Remove a topic with its messages and stored offsets; durable on return.
@@ -159,7 +151,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound: if it is missing.
         """
-        ...
 
     async def purge_topic(self, topic: TopicRef, *, deadline: Deadline) -> None:
         """Remove all messages and all stored offsets of a topic; the topic itself stays. Durable on return.
@@ -173,7 +164,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound: if it is missing.
         """
-        ...
 
     async def update_retention(
         self, topic: TopicRef, retention: Retention, *, deadline: Deadline
@@ -186,7 +176,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound: if it is missing.
         """
-        ...
 
     async def add_partitions(self, topic: TopicRef, count: int, *, deadline: Deadline) -> TopicInfo:
         """Give a topic *count* more partitions, empty ones with the ids that follow; durable on return.
@@ -204,7 +193,6 @@ class MessageLog(Protocol):
             StreamNotFound, TopicNotFound: if it is missing.
             BadRequest: if the topic would have too many; nothing was added.
         """
-        ...
 
     async def partitions_count(self, topic: TopicRef, *, deadline: Deadline) -> int:
         """How many partitions there are, from a short-lived cache where the log has one.
@@ -212,7 +200,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound: if the topic is missing.
         """
-        ...
 
     async def append(
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
@@ -231,7 +218,6 @@ class MessageLog(Protocol):
             BadRequest: if there is no message, or a payload, id or header is out of bounds; nothing was written.
             LogError: any other, with its `outcome` set.
         """
-        ...
 
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
@@ -246,7 +232,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
         """
-        ...
 
     async def stored_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
@@ -256,7 +241,6 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
         """
-        ...
 
     async def store_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, offset: int, *, deadline: Deadline
@@ -267,7 +251,6 @@ class MessageLog(Protocol):
             StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
             BadRequest: if *offset* is beyond the newest message.
         """
-        ...
 
     async def delete_offset(
         self, topic: TopicRef, partition_id: int, consumer: ConsumerKey, *, deadline: Deadline
@@ -277,11 +260,9 @@ class MessageLog(Protocol):
         Raises:
             StreamNotFound, TopicNotFound, PartitionNotFound: if it is missing.
         """
-        ...
 
     async def close(self) -> None:
         """Finish what was accepted, let go of files and connections; called once, last."""
-        ...
 
 
 class HealthProbe(Protocol):
@@ -289,7 +270,6 @@ class HealthProbe(Protocol):
 
     def health(self) -> LogHealth:
         """What is known right now, without I/O."""
-        ...
 
     async def probe(self, *, deadline: Deadline) -> None:
         """Ask the log itself, so that a dead connection is found before a request finds it.
@@ -297,7 +277,6 @@ class HealthProbe(Protocol):
         Raises:
             LogError: if it does not answer.
         """
-        ...
 
 
 class StatsSource(Protocol):
@@ -305,7 +284,6 @@ class StatsSource(Protocol):
 
     async def totals(self, *, deadline: Deadline) -> LogTotals:
         """Counts over all streams."""
-        ...
 
 
 StoredListener: TypeAlias = Callable[[TopicRef, int, int | None], None]

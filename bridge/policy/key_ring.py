@@ -181,7 +181,6 @@ class TokenJudge(Protocol):
 
     def judge(self, token: str, now_s: float) -> Principal | KeyVerdict:
         """Whose *token* it is, or why nobody's; `WRONG` for what is none."""
-        ...
 
     async def judge_anew(self, token: str, now_s: float) -> Principal | KeyVerdict:
         """As `judge`, once the issuer was asked for its keys, if it is time to.
@@ -189,7 +188,6 @@ class TokenJudge(Protocol):
         Raises:
             SigningKeysUnavailable: if there are none to check any token with.
         """
-        ...
 
 
 class Credentials:

@@ -13,7 +13,6 @@ class RequestSpan(Protocol):
     @property
     def context(self) -> TraceContext:
         """The parent of all that follows from the request."""
-        ...
 
     def end(self, status: int, error_code: str | None) -> None:
         """The answer is there; called once.
@@ -22,7 +21,6 @@ class RequestSpan(Protocol):
             status: 499 where the client left before it.
             error_code: of what the request was refused for, or failed by.
         """
-        ...
 
 
 class PublicationSpan(RequestSpan, Protocol):
@@ -34,7 +32,6 @@ class PublicationSpan(RequestSpan, Protocol):
     @property
     def scope(self) -> Context:
         """What is done for the publication runs in this; of the socket's own otherwise."""
-        ...
 
 
 class RequestSpans(Protocol):
@@ -42,7 +39,6 @@ class RequestSpans(Protocol):
 
     def begin(self, method: str, route: str, parent: TraceContext | None) -> RequestSpan:
         """A request came; its span is the current one of the task that calls."""
-        ...
 
     def publish(self, parent: TraceContext | None) -> PublicationSpan:
         """A socket publishes a message.
@@ -50,7 +46,6 @@ class RequestSpans(Protocol):
         Args:
             parent: as the message names it; without one it begins a trace, which is linked with the socket's.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,6 @@ class Member(Protocol):
 
     def dropped(self, sequence: int, positions: Positions, error: BaseException | None) -> None:
         """It is put out: it has everything up to *sequence*. *error* is what its `write` raised."""
-        ...
 
 
 class FanOut(Generic[_Data]):

@@ -42,15 +42,12 @@ class TailListener(Protocol):
 
     def on_records(self, partition_id: int, records: Records) -> None:
         """Messages that follow what was told before."""
-        ...
 
     def on_gap(self, gap: Gap) -> None:
         """What comes next does not follow what was told before."""
-        ...
 
     def on_gone(self, partition_id: int, error: BridgeError) -> None:
         """The partition is no more (`NotFound`), or cannot be read any more; nothing else will be told."""
-        ...
 
 
 class PartitionTail:

@@ -47,7 +47,6 @@ class Inflater(Protocol):
             BadRequest: if they are not what the coding says.
             PayloadTooLarge: if all that was fed gives more than `INFLATE_RATIO_MAX` times as much.
         """
-        ...
 
     def end(self) -> None:
         """There is no more.
@@ -55,7 +54,6 @@ class Inflater(Protocol):
         Raises:
             BadRequest: if there should be.
         """
-        ...
 
 
 def inflater_of(coding: Coding) -> Inflater:

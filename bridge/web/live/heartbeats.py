@@ -17,7 +17,6 @@ class Beating(Protocol):
 
     def beat(self) -> None:
         """Called every `LIVE_HEARTBEAT_S` / 2: if nothing was written since the last time, write something."""
-        ...
 
 
 class Heartbeats:

@@ -28,15 +28,12 @@ class Outlet(Protocol):
     @property
     def pace(self) -> MinimumRate:
         """Of all the times that it was."""
-        ...
 
     def waiting_bytes(self) -> int:
         """Written and not taken."""
-        ...
 
     def cut(self) -> None:
         """End it, without a word: it would wait behind the rest."""
-        ...
 
 
 class Outflow:
