@@ -71,8 +71,8 @@ def read_settings(
         ConfigError: with every fault found.
     """
     from bridge.config import Inputs, parse  # noqa: PLC0415
-    from bridge.process.adapters import WIRING_RULES  # noqa: PLC0415
     from bridge.process.files import read_secret, read_toml  # noqa: PLC0415
+    from bridge.process.rules import WIRING_RULES  # noqa: PLC0415
 
     flags = {
         name.upper(): str(value).lower() if isinstance(value, bool) else value

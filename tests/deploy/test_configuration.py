@@ -8,7 +8,7 @@ import pytest
 from bridge.clock import SystemClock
 from bridge.config import Effective, Inputs, SecretFile, parse
 from bridge.errors import ConfigError
-from bridge.process.adapters import WIRING_RULES
+from bridge.process.rules import WIRING_RULES
 from bridge.web.rules import Rules
 from tests.deploy.manifests import KUBERNETES, compose, dockerfile_environment, manifest
 

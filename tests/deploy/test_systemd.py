@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from bridge.config import Inputs, SecretFile, parse
-from bridge.process.adapters import WIRING_RULES
+from bridge.process.rules import WIRING_RULES
 from bridge.process.shutdown import EXIT_CONFIG
 from tests.deploy.manifests import ROOT, setting_names, settings
 from tests.support.programs import checked, needs

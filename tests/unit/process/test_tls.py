@@ -10,7 +10,7 @@ from cryptography.x509 import load_pem_x509_crl
 from bridge.clock import SystemClock
 from bridge.config import Config, TlsConfig
 from bridge.errors import ConfigError
-from bridge.process.adapters import tls_files_can_be_used
+from bridge.process.rules import tls_files_can_be_used
 from bridge.process.tls import PortTls, load_tls
 from bridge.telemetry.process_metrics import TlsMetrics
 from tests.support.certificates import Authority
