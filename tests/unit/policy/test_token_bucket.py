@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from limits.storage import MemoryStorage
 
 from bridge.policy.limit_storage import BoundedMemoryStorage
-from bridge.policy.rate_limits import RateVerdict, take, with_buckets
+from bridge.policy.rate_limits import BucketDraw, RateVerdict, drawn, spend, take, with_buckets
 from tests.support.clock import FakeClock
 
 STEPS = st.lists(st.tuples(st.floats(0, 2), st.integers(1, 3)), max_size=60)
@@ -68,3 +68,22 @@ def test_addresses_have_buckets_of_their_own() -> None:
 def test_a_storage_that_keeps_no_buckets_is_refused() -> None:
     with pytest.raises(NotImplementedError, match="MemoryStorage"):
         with_buckets(MemoryStorage())
+
+
+@given(st.integers(1, 1000), st.integers(1, 50), st.lists(st.integers(0, 80), max_size=20), st.booleans())
+def test_what_is_said_of_a_bucket_elsewhere_is_what_would_be_said_of_it_here(
+    rate: int, burst: int, costs: list[int], owes: bool
+) -> None:
+    clock = FakeClock()
+    buckets = with_buckets(BoundedMemoryStorage(clock, keys_max=10))
+    full_at_s, interval_s = 0.0, 1 / rate
+    for cost in costs:
+        now_s = clock.monotonic_s()
+        draw = BucketDraw("limit", "k", interval_s, burst, cost, 60.0 if owes else 0.0)
+        (here,) = drawn(buckets, (draw,))
+        assert draw.verdict_of(full_at_s, now_s) == here
+        if owes and here.allowed:
+            full_at_s = spend(full_at_s, now_s, interval_s=interval_s, cost=cost, debt_s_max=60.0)
+        elif not owes:
+            full_at_s, _ = take(full_at_s, now_s, interval_s=interval_s, burst=burst, cost=cost)
+        clock.advance(1 / 16)
