@@ -109,22 +109,16 @@ def _add(
 ) -> None:
     """Make a key, and show it this once on stdout: the file keeps its hash alone."""
     from bridge.cli.keys.store import change_stored  # noqa: PLC0415
-    from bridge.policy.access import ROLES  # noqa: PLC0415
     from bridge.policy.key_changes import KeyChangeRefused, added, hashed  # noqa: PLC0415
     from bridge.policy.key_texts import new_key  # noqa: PLC0415
     from bridge.policy.keys_file import StoredKey  # noqa: PLC0415
 
-    unknown = [each for each in role or () if each not in ROLES]
-    if unknown or not (role or allow):
-        raise CommandFailed(
-            "What may it?", ExitCode.USAGE, hint=f"--role {'|'.join(ROLES)}, or --allow produce:orders/*."
-        )
-    permissions = [text for each in role or () for text in ROLES[each]] + (allow or [])
+    permissions = _permissions(role or [], allow or [])
     store, now, made = _store(file, config_path), _now(), new_key(secrets.randbelow)
     key = StoredKey(
         id=made.id,
         name=name,
-        permissions=list(dict.fromkeys(permissions)),
+        permissions=permissions,
         created=now,
         certificate=certificate,
         expires_at=_end(expires, now),
@@ -140,6 +134,16 @@ def _add(
     except KeyChangeRefused as error:
         raise CommandFailed(str(error), hint="`bridge keys list` lists all keys.") from None
     _show_new(Output(output), key, made.text)
+
+
+def _permissions(roles: list[str], allowed: list[str]) -> list[str]:
+    from bridge.policy.access import ROLES  # noqa: PLC0415
+
+    if not (roles or allowed) or not ROLES.keys() >= set(roles):
+        raise CommandFailed(
+            "What may it?", ExitCode.USAGE, hint=f"--role {'|'.join(ROLES)}, or --allow produce:orders/*."
+        )
+    return list(dict.fromkeys([text for each in roles for text in ROLES[each]] + allowed))
 
 
 def _list(

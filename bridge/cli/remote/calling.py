@@ -8,12 +8,14 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
+from urllib.parse import unquote
 
 import typer
 
 from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.remote.names import did_you_mean
 from bridge.cli.remote.rendering import Output, OutputFormat
-from bridge.cli.remote.suggestions import meant
+from bridge.cli.remote.requests import path_of
 
 if TYPE_CHECKING:
     from bridge.cli.remote.client import BridgeClient
@@ -174,10 +176,35 @@ def confirm(question: str, *, yes: bool) -> None:
 
 async def _names_meant(client: "BridgeClient", failure: CommandFailed) -> str:
     """Where a stream or topic is not there: those with names like it."""
-    if failure.code is not ExitCode.NOT_FOUND:
-        return ""
-    with suppress(CommandFailed):
-        return await meant(client, failure.path)
+    if failure.code is ExitCode.NOT_FOUND:
+        with suppress(CommandFailed):
+            return await _meant(client, failure.path)
+    return ""
+
+
+async def _meant(client: "BridgeClient", path: str) -> str:
+    """A sentence with the names like those in *path*, or how to see all of them; nothing where they are there.
+
+    Raises:
+        CommandFailed: if the bridge does not say which there are.
+    """
+    match [unquote(part) for part in path.split("/")]:
+        case ["", "streams", stream, *rest]:
+            pass
+        case _:
+            return ""
+    streams = [each["name"] for each in await client.get("/streams")]
+    if stream not in streams:
+        return did_you_mean(stream, streams) or "`bridge streams ls` lists all streams."
+    match rest:
+        case ["topics", topic, *_]:
+            found = await client.get(path_of("streams", stream, "topics"))
+            topics = [each["name"] for each in found]
+            if topic not in topics:
+                close = did_you_mean(topic, topics).replace("Did you mean ", f"Did you mean, in {stream}, ")
+                return close or f"`bridge topics ls {stream}` lists its topics."
+        case _:
+            pass
     return ""
 
 

@@ -2,12 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from bridge.cli.remote.events import ServerEvent, server_events
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.messages import SeenMessage, seen_message
 from bridge.cli.remote.rendering import Output
@@ -19,6 +18,39 @@ if TYPE_CHECKING:
 
 _RETRY_S: Final = 1.0
 _RETRY_S_MAX: Final = 15.0
+
+
+class ServerEvent(NamedTuple):
+    """One event.
+
+    Attributes:
+        name: empty for a message.
+        id: where a reader that has it goes on; empty where it was never told.
+    """
+
+    name: str
+    id: str
+    data: bytes
+
+
+async def server_events(lines: AsyncIterator[bytes]) -> AsyncIterator[ServerEvent]:
+    """The events that *lines* spell (WHATWG HTML, section 9.2), each as soon as its blank line is there; one that is cut is let go."""
+    name, last_id = "", ""
+    data: list[bytes] = []
+    async for line in lines:
+        if not line:
+            if data:
+                yield ServerEvent(name, last_id, b"\n".join(data))
+            name, data = "", []
+            continue
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value.decode(errors="replace")
+        elif field == b"id":
+            last_id = value.decode(errors="replace")
 
 
 class ReadStart(NamedTuple):
