@@ -97,11 +97,10 @@ def read_message(body: bytes, headers: Headers = NO_HEADERS) -> Submission:
 def plain_message(body: bytes, headers: Headers = NO_HEADERS) -> Submission | None:
     """What `message_steps` gives, where it is plain to see that each of its checks passes; None says nothing."""
     message = whole_value(body, _MESSAGE) if len(body) <= JSON_FAST_BYTES_MAX else None
-    ids = None if message is None else sure_id(message.event)
-    if ids is None:
+    if message is None or (ids := sure_id(message.event)) is None:
         return None
-    outline = _MESSAGE_OUTLINE.decode(body)
-    return _one_event(bytes(outline.event), ids, _placement(outline.partition_key), headers)
+    payload = bytes(_MESSAGE_OUTLINE.decode(body).event)
+    return _one_event(payload, ids, _placement(message.partition_key), headers)
 
 
 def message_steps(body: bytes, headers: Headers = NO_HEADERS) -> Steps[Submission]:
