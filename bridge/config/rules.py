@@ -122,16 +122,10 @@ def origins_are_origins(config: Config) -> Iterator[ConfigFault]:
             )
 
 
-def cursor_key_is_hard_to_guess(config: Config) -> Iterator[ConfigFault]:
-    key = config.http.cursor_key
-    if key is not None and len(key) < _KEY_CHARS_ADVISED:
-        yield ConfigFault(("CURSOR_KEY",), f"must have {_KEY_CHARS_ADVISED} characters or more")
-
-
-def keys_pepper_is_hard_to_guess(config: Config) -> Iterator[ConfigFault]:
-    pepper = config.http.keys_pepper
-    if pepper is not None and len(pepper) < _KEY_CHARS_ADVISED:
-        yield ConfigFault(("KEYS_PEPPER",), f"must have {_KEY_CHARS_ADVISED} characters or more")
+def secrets_are_hard_to_guess(config: Config) -> Iterator[ConfigFault]:
+    for env, secret in (("CURSOR_KEY", config.http.cursor_key), ("KEYS_PEPPER", config.http.keys_pepper)):
+        if secret is not None and len(secret) < _KEY_CHARS_ADVISED:
+            yield ConfigFault((env,), f"must have {_KEY_CHARS_ADVISED} characters or more")
 
 
 def ports_differ(config: Config) -> Iterator[ConfigFault]:
@@ -181,8 +175,7 @@ RULES: tuple[Rule, ...] = (
     bypass_paths_are_paths,
     allowed_hosts_are_hosts,
     origins_are_origins,
-    cursor_key_is_hard_to_guess,
-    keys_pepper_is_hard_to_guess,
+    secrets_are_hard_to_guess,
     ports_differ,
     one_process_writes_the_embedded_log,
     the_ledger_has_a_stream_of_its_own,

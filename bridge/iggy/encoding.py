@@ -1,5 +1,4 @@
-"""
-Requests and replies of Iggy that the SDK has no method for, or loses a part of (pure).
+"""Requests and replies of Iggy that the SDK has no method for, or loses a part of (pure).
 
 All numbers are little endian. A reply to a poll is `u32 partition, u64 current offset, u32 count`, then batch records:
 a header of 256 bytes and frames of `48 bytes, payload, user headers`.
@@ -146,8 +145,7 @@ def delete_offset_request(topic: TopicRef, partition_id: int, consumer: Consumer
 
 
 def parse_offset(reply: bytes) -> StoredOffset | None:
-    """
-    The reply to `GET_OFFSET`: None for "nothing stored", which it also is for a topic that does not exist.
+    """The reply to `GET_OFFSET`: None for "nothing stored", which it also is for a topic that does not exist.
 
     An empty partition has no stored offsets, so that its newest message is the one told.
 
@@ -163,8 +161,7 @@ def parse_offset(reply: bytes) -> StoredOffset | None:
 
 
 def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPage:
-    """
-    The reply to `POLL`, cut after *count_max* messages or before the page grows past *page_bytes_max*.
+    """The reply to `POLL`, cut after *count_max* messages or before the page grows past *page_bytes_max*.
 
     The first message is always taken, whatever its size.
 
@@ -286,8 +283,7 @@ def _value(kind: int, encoded: bytes) -> HeaderValue:
 
 
 def parse_roster(reply: bytes) -> tuple[str, ...]:
-    """
-    The reply to `CLUSTER_METADATA`: `name, u32 count`, then each node: `name, host, u16 TCP, QUIC, HTTP, WebSocket port,
+    """The reply to `CLUSTER_METADATA`: `name, u32 count`, then each node: `name, host, u16 TCP, QUIC, HTTP, WebSocket port,
     u8 role, u8 status`; a text is `u32 length, UTF-8`.
 
     Gives host:port of each node that takes clients over TCP, in the server's order, at most `IGGY_NODES_MAX`.

@@ -1,5 +1,4 @@
-"""
-Messages as Iggy takes them: the body of a send, byte for byte as the SDK makes it, and its reply (pure).
+"""Messages as Iggy takes them: the body of a send, byte for byte as the SDK makes it, and its reply (pure).
 
 A body is where the messages go and one batch: a header of 256 bytes and frames of `48 bytes, payload, user headers`.
 The SDK takes 3.8 us to make an object of a message and send it, this 0.6 us, and 0.5 in batches of 1,000 (measured).
@@ -44,8 +43,7 @@ _INTS: Final = (9, 10, 11, 12, 4, 5, 6, 7)
 
 
 def send_request(topic: TopicRef, partition_id: int, records: NewRecords, now_us: int) -> bytes:
-    """
-    Body of `SEND`: *records*, which `check_append` has passed, for one partition.
+    """Body of `SEND`: *records*, which `check_append` has passed, for one partition.
 
     Args:
         now_us: told to consumers as the time of origin, of all of them.

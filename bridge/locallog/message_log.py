@@ -10,13 +10,7 @@ import structlog
 from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.config import LocalLogConfig
-from bridge.errors import (
-    BadRequest,
-    DeadlineExceeded,
-    LogError,
-    Outcome,
-    TopicNotFound,
-)
+from bridge.errors import BadRequest, DeadlineExceeded, LogError, Outcome, TopicNotFound
 from bridge.locallog import queries
 from bridge.locallog.admin import Lifetime, LocalAdmin
 from bridge.locallog.catalog import EMPTY, PartitionState, TopicState
@@ -71,14 +65,7 @@ _DETAILS: Final = {
 class LocalMessageLog:
     """`MessageLog`, `HealthProbe` and `StatsSource` on one SQLite file; made by `open`."""
 
-    def __init__(
-        self,
-        *,
-        files: Files,
-        clock: Clock,
-        observer: LogMetrics,
-        news: StoredNews,
-    ) -> None:
+    def __init__(self, *, files: Files, clock: Clock, observer: LogMetrics, news: StoredNews) -> None:
         completions = Completions(asyncio.get_running_loop())
         self._lock = files.lock
         self._clock = clock
@@ -116,8 +103,7 @@ class LocalMessageLog:
         news: StoredNews | None = None,
         tuning: Tuning = _NO_TUNING,
     ) -> "LocalMessageLog":
-        """
-        Take the directory and open the log in it, made if it is not there.
+        """Take the directory and open the log in it, made if it is not there.
 
         Args:
             news: told of every append.
@@ -140,8 +126,7 @@ class LocalMessageLog:
         return log
 
     async def run(self) -> None:
-        """
-        The log's own background part: retention once a minute, the way out of a full disk, the news of a failed one.
+        """The log's own background part: retention once a minute, the way out of a full disk, the news of a failed one.
 
         Raises:
             LocalLogFailed: as soon as the writer has failed; the process must end.
@@ -304,8 +289,7 @@ class LocalMessageLog:
         )
 
     async def probe(self, *, deadline: Deadline) -> None:
-        """
-        Write and read something; a log that was full opens again by this. That it is full is no error: `health` says it.
+        """Write and read something; a log that was full opens again by this. That it is full is no error: `health` says it.
 
         Raises:
             LogError: if either fails.

@@ -15,8 +15,7 @@ _LOG = structlog.get_logger("bridge.locallog")
 
 
 class Trim(Change):
-    """
-    Removes the oldest chunks of a topic, as many as one short commit may; the result says whether there is more.
+    """Removes the oldest chunks of a topic, as many as one short commit may; the result says whether there is more.
 
     A chunk goes when all of it is older than the age kept, or when the topic without it still holds the size kept. One that
     is spoilt stays, and so does all of the topic that came after it.
@@ -90,8 +89,7 @@ class Trim(Change):
 def _oldest_chunk(
     transaction: Transaction, partition: PartitionState, marks: Watermarks
 ) -> tuple[int, int, int] | None:
-    """
-    Time of the partition's oldest chunk, the offset after it, and the running total of bytes after it; the oldest of all
+    """Time of the partition's oldest chunk, the offset after it, and the running total of bytes after it; the oldest of all
     where it should be there and is not.
     """
     if marks.first_offset == marks.next_offset:

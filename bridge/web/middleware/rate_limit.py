@@ -41,8 +41,7 @@ def state_header(verdict: RateVerdict, name: str = ADDRESS) -> str:
 
 
 def rate_limit(services: Services, rules: Rules) -> Gate | None:
-    """
-    Refuse what is too much, before anything dearer looks at it; None where the limit is off.
+    """Refuse what is too much, before anything dearer looks at it; None where the limit is off.
 
     Acks, nacks and extensions have a bucket of their own, of the same size: who receives as fast as he may can still say
     what he has done, else it would come again.

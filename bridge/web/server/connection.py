@@ -34,8 +34,7 @@ class ConnectionOwner(Protocol):
 
 
 class BridgeProtocol(FramedProtocol):
-    """
-    One connection: aiohttp's loop over its requests, with bounds.
+    """One connection: aiohttp's loop over its requests, with bounds.
 
     Attributes:
         half_closed: the client sends nothing more, and may have left.
@@ -145,8 +144,7 @@ class BridgeProtocol(FramedProtocol):
         self._heard = False
 
     def look_at_head(self, now_s: float) -> None:
-        """
-        Close the connection if the time of its head is up; asked for again and again.
+        """Close the connection if the time of its head is up; asked for again and again.
 
         The time runs from the first look that finds the head begun, or the connection open: to note it as bytes come
         took a reading of the clock for every request.
@@ -159,8 +157,7 @@ class BridgeProtocol(FramedProtocol):
             self.force_close()
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """
-        The client sends nothing more; whether the connection stays open, until what came whole is answered.
+        """The client sends nothing more; whether the connection stays open, until what came whole is answered.
 
         Some end their side with the last request and read on (RFC 9112, section 9.6). Others have left, which looks
         the same: so a body that is not whole, and a WebSocket, end here, and nobody waits for long any more. With TLS no event

@@ -26,8 +26,7 @@ INTERNALS_ARE_KNOWN: Final = _all_slots(web.RequestHandler) >= _NAMES
 
 
 class FramedProtocol(web.RequestHandler):
-    """
-    aiohttp's protocol, which loses nothing that follows a request.
+    """aiohttp's protocol, which loses nothing that follows a request.
 
     Attributes:
         framing: of what has come; knows nothing where the names of this file are not all there.
