@@ -11,6 +11,7 @@ from bridge import limits
 from bridge.errors import StartupError
 from bridge.locallog.catalog import Catalog
 from bridge.locallog.database import FILE_NAME, NoSpaceLeft, Tuning, load_catalog, open_reader, open_writer
+from bridge.locallog.manifest import MANIFEST_NAME
 from bridge.locallog.space import Space
 
 LOCK_NAME: Final = "bridge.lock"
@@ -19,6 +20,9 @@ PARTIAL_NAME: Final = f"{FILE_NAME}.partial"
 
 _HALF_RESTORED: Final = (
     f"A restore into DATA_DIR did not finish: do it again, or remove {PARTIAL_NAME} to begin an empty log."
+)
+_BACKUP: Final = (
+    f"DATA_DIR is a backup: restore it into another directory, or remove {MANIFEST_NAME} to serve it itself."
 )
 _LEADS_NOWHERE: Final = (
     "DATA_DIR is a symbolic link to a directory that does not exist: make that one, or mount it, first."
@@ -97,6 +101,9 @@ def _check_restored(directory: Path) -> None:
     # Else a bridge that starts after a restore was killed would serve an empty log, as if all were well.
     if (directory / PARTIAL_NAME).exists():
         raise StartupError(_HALF_RESTORED)
+    # What is served changes, and is no backup any more.
+    if (directory / MANIFEST_NAME).exists():
+        raise StartupError(_BACKUP)
 
 
 def _open_writer(directory: Path, tuning: Tuning, space: Space) -> tuple[apsw.Connection, bool]:

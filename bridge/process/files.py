@@ -4,7 +4,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import structlog
 
@@ -26,22 +26,30 @@ _TOML_BYTES_MAX: Final = 1024 * 1024
 _log = structlog.get_logger("bridge.serve")
 
 
-def read_bytes(path: str, bytes_max: int) -> tuple[bytes, int]:
-    """What the file at *path* holds, and its mode.
+def read_regular(path: str, bytes_max: int) -> tuple[bytes, int]:
+    """What the file at *path* holds, and its mode; one that is read again while the bridge serves, where a pipe would be
+    waited for without end.
 
     Raises:
-        OSError: if it cannot be read, or is larger than *bytes_max*.
+        OSError: if it cannot be read, is no regular file, or is larger than *bytes_max*.
     """
-    with Path(path).open("rb") as file:
-        data = file.read(bytes_max + 1)
-        mode = os.fstat(file.fileno()).st_mode
+    # What is no pipe takes no notice of the flag.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "it is no regular file, which can be read again")
+        return _bounded(file, bytes_max)
+
+
+def _bounded(file: BinaryIO, bytes_max: int) -> tuple[bytes, int]:
+    data = file.read(bytes_max + 1)
     if len(data) > bytes_max:
         raise OSError(0, f"larger than {bytes_max} bytes")
-    return data, mode
+    return data, os.fstat(file.fileno()).st_mode
 
 
 def _read(path: str, bytes_max: int) -> tuple[str, int]:
-    data, mode = read_bytes(path, bytes_max)
+    with Path(path).open("rb") as file:
+        data, mode = _bounded(file, bytes_max)
     return data.decode(), mode
 
 

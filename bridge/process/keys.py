@@ -15,7 +15,7 @@ from bridge.errors import ConfigError
 from bridge.limits import KEYS_FILE_BYTES_MAX
 from bridge.policy.key_ring import Key, KeyRing
 from bridge.policy.keys_file import KeysFileFaults, decode_keys, keys_of
-from bridge.process.files import read_bytes
+from bridge.process.files import read_regular
 from bridge.process.reloads import Reloads
 from bridge.telemetry.process_metrics import KeyMetrics
 
@@ -32,7 +32,7 @@ def _read(config: Config) -> tuple[list[Key], int]:
         KeysFileFaults: with all that is wrong.
     """
     try:
-        data, mode = read_bytes(config.http.keys_file or "", KEYS_FILE_BYTES_MAX)
+        data, mode = read_regular(config.http.keys_file or "", KEYS_FILE_BYTES_MAX)
     except OSError as error:
         raise KeysFileFaults([f"the file cannot be read: {error.strerror}"]) from None
     return _decoded(data, has_pepper=config.http.keys_pepper is not None), stat.S_IMODE(mode)

@@ -1,9 +1,7 @@
 """TLS of the main port (shell): its certificate and key, the authorities of clients and what these revoked, as in files now."""
 
 import asyncio
-import errno
 import ssl
-from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
 import structlog
@@ -12,6 +10,7 @@ from bridge.clock import Clock
 from bridge.config import TlsConfig
 from bridge.errors import ConfigError
 from bridge.limits import TLS_FILE_BYTES_MAX
+from bridge.process.files import read_regular
 from bridge.telemetry.process_metrics import TlsMetrics
 
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -65,7 +64,7 @@ def load_tls(config: TlsConfig) -> LoadedTls:
     faults = []
     for env, path in named:
         try:
-            contents[env] = _content(path) if path is not None else b""
+            contents[env] = read_regular(path, TLS_FILE_BYTES_MAX)[0] if path is not None else b""
         except OSError as error:
             faults.append(f"{env}: the file cannot be read: {error.strerror}")
     if faults:
@@ -116,14 +115,6 @@ def _next_update_s(lists: bytes) -> float | None:
         raise ConfigError((f"TLS_CLIENT_CRL_FILE: {error}",)) from None
     ends = [each.next_update_utc.timestamp() for each in found if each.next_update_utc is not None]
     return min(ends, default=None)
-
-
-def _content(path: str) -> bytes:
-    with Path(path).open("rb") as file:
-        data = file.read(TLS_FILE_BYTES_MAX + 1)
-    if len(data) > TLS_FILE_BYTES_MAX:
-        raise OSError(errno.EFBIG, f"larger than {TLS_FILE_BYTES_MAX} bytes")
-    return data
 
 
 def _refuse_passphrase() -> NoReturn:

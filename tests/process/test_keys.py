@@ -1,6 +1,7 @@
 """A file of keys from outside: what stops a bridge from beginning, and what is read again while it serves."""
 
 import json
+import os
 import signal
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,9 @@ def test_a_file_that_is_missing_or_needs_a_pepper_is_told_and_the_exit_is_78(tmp
         78,
         True,
     )
+    os.mkfifo(tmp_path / "pipe")
+    ended = run_bridge("serve", environ={"KEYS_FILE": str(tmp_path / "pipe")})
+    assert (ended.returncode, "it is no regular file" in ended.stderr) == (78, True)
     write_keys(file, [OTHER])
     ended = run_bridge("serve", environ={"KEYS_FILE": str(file)})
     assert ended.returncode == 78

@@ -17,7 +17,7 @@ from bridge.cli.doctor.findings import Finding, Level, certificate_ends
 from bridge.config import Config
 from bridge.errors import StartupError
 from bridge.policy.keys_file import decode_keys
-from bridge.process.files import read_bytes
+from bridge.process.files import read_regular
 from bridge.process.ports import take_ports
 
 #: A connection each, the files of the log, and some for whatever else a process opens.
@@ -170,7 +170,7 @@ def keys(config: Config, now: datetime) -> Iterator[Finding]:
     """How many keys of the file are in force, and which end soon."""
     if config.http.keys_file is None:
         return
-    stored = decode_keys(read_bytes(config.http.keys_file, limits.KEYS_FILE_BYTES_MAX)[0])
+    stored = decode_keys(read_regular(config.http.keys_file, limits.KEYS_FILE_BYTES_MAX)[0])
     in_force = [each for each in stored if not each.ended(now)]
     if not in_force:
         yield Finding("keys", Level.WARN, "No key of KEYS_FILE is in force.", "`bridge keys add`")

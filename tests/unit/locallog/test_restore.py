@@ -52,6 +52,14 @@ def move(copy: Path, place: Path) -> None:
     copy.rename(place)
 
 
+async def test_a_backup_is_not_served_in_its_own_place_and_stays_one(tmp_path: Path, copy: Path) -> None:
+    with pytest.raises(StartupError, match="DATA_DIR is a backup"):
+        await open_log(copy)
+    await restored(copy, tmp_path / "again")
+    (copy / "manifest.json").unlink()
+    await (await open_log(copy)).close()
+
+
 async def test_what_is_restored_is_served_as_it_was(tmp_path: Path, copy: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     told = await restored(copy, tmp_path / "a" / "b", progress=lambda *step: steps.append(step))

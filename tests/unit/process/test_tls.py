@@ -1,5 +1,6 @@
 """Claims of `process.tls`: what cannot serve is refused with a reason, and never takes the place of what can."""
 
+import os
 import ssl
 import subprocess
 from pathlib import Path
@@ -87,12 +88,22 @@ def test_what_cannot_be_used_is_told_by_its_setting_and_in_words(tmp_path: Path)
     garbage = tmp_path / "garbage"
     garbage.write_text("no PEM at all")
     pair = "TLS_CERT_FILE / TLS_KEY_FILE"
-    gone = TlsConfig(cert_file=str(tmp_path / "no"), key_file=str(tmp_path), client_ca_file="/dev/zero")
+    large = tmp_path / "large"
+    large.write_bytes(bytes(1024 * 1024 + 1))
+    gone = TlsConfig(cert_file=str(tmp_path / "no"), key_file=str(tmp_path), client_ca_file=str(large))
     assert refused(gone).splitlines() == [
         "TLS_CERT_FILE: the file cannot be read: No such file or directory",
         "TLS_KEY_FILE: the file cannot be read: Is a directory",
         "TLS_CLIENT_CA_FILE: the file cannot be read: larger than 1048576 bytes",
     ]
+    pipe, writing = os.pipe()
+    os.close(writing)
+    piped = TlsConfig(cert_file=good.cert_file, key_file=f"/dev/fd/{pipe}", client_ca_file="/dev/zero")
+    assert refused(piped).splitlines() == [
+        "TLS_KEY_FILE: the file cannot be read: it is no regular file, which can be read again",
+        "TLS_CLIENT_CA_FILE: the file cannot be read: it is no regular file, which can be read again",
+    ]
+    os.close(pipe)
     assert refused(TlsConfig()) == "TLS_CERT_FILE: is not set"
     mixed = TlsConfig(cert_file=good.cert_file, key_file=str(other[1]))
     assert refused(mixed) == f"{pair}: the key is not that of the certificate"
