@@ -90,7 +90,7 @@ class TokenVerifier:
             return KeyVerdict.UNKNOWN_SIGNER
         except ExpiredSignatureError:
             return KeyVerdict.EXPIRED
-        except (PyJWTError, ValueError, TypeError, RecursionError):
+        except (PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             # Whatever bytes of strangers make of a parser is no fault of the bridge.
             return KeyVerdict.WRONG
         self._verified[token] = principal
