@@ -9,7 +9,7 @@ from bridge.config import Config, ConfigFault, EncryptionConfig
 from bridge.errors import ConfigError
 from bridge.messagelog import Appender, MessageLog, Page
 from bridge.policy.access import parse_reach
-from bridge.process.files import read_secret
+from bridge.process.files import reread_secret
 from bridge.process.reloads import Reloads
 from bridge.telemetry.metrics import EncryptionMetrics
 
@@ -75,7 +75,7 @@ async def encrypted(
 
 def _text(path: str) -> str:
     try:
-        return read_secret(path).text
+        return reread_secret(path)
     except OSError as error:
         raise ConfigError((f"ENCRYPTION_KEYS_FILE: the file cannot be read: {error.strerror}",)) from None
     except UnicodeDecodeError:

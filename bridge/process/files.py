@@ -64,6 +64,16 @@ def read_secret(path: str) -> SecretFile:
     return SecretFile(text, open_to_others=bool(mode & stat.S_IROTH))
 
 
+def reread_secret(path: str) -> str:
+    """The text of the file of a secret that is read again while the bridge serves.
+
+    Raises:
+        OSError: as `read_regular`.
+        UnicodeDecodeError: if it is no UTF-8.
+    """
+    return read_regular(path, _SECRET_BYTES_MAX)[0].decode()
+
+
 def read_toml(path: str) -> str:
     """The text of the `--config` file.
 

@@ -1,6 +1,7 @@
 """A real bridge whose topics are encrypted: what lies in the log, what is given, and what keys do as they come and go."""
 
 import json
+import os
 import re
 import signal
 import uuid
@@ -189,6 +190,9 @@ def test_a_file_of_keys_is_read_again_on_sighup_and_a_broken_one_leaves_the_old_
         file.unlink()
         bridge.signal(signal.SIGHUP)
         assert "No such file" in bridge.until("reload_failed")["detail"]
+        os.mkfifo(file)
+        bridge.signal(signal.SIGHUP)
+        assert "no regular file" in bridge.until("reload_failed")["detail"]
         sent.append(_send(port))
         assert [message["event"] for message in _messages(port)] == sent
         assert b'bridge_reload_stale{what="encryption"} 1.0' in get(port, "/metrics")[1]

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.limits import KEYS_FILE_BYTES_MAX, KEYS_FILE_LOCK_WAIT_S
 from bridge.policy.keys_file import KeysFileFaults, StoredKey, decode_keys, encode_keys
-from bridge.process.files import read_bytes
+from bridge.process.files import read_regular
 from bridge.whole_files import replace_file
 
 _TRY_AGAIN_S: Final = 0.02
@@ -26,7 +26,7 @@ def read_stored(path: Path) -> list[StoredKey]:
         CommandFailed: if it is not there, or no file of keys.
     """
     try:
-        return decode_keys(read_bytes(str(path), KEYS_FILE_BYTES_MAX)[0])
+        return decode_keys(read_regular(str(path), KEYS_FILE_BYTES_MAX)[0])
     except FileNotFoundError:
         raise CommandFailed(
             "There is no file of keys.", ExitCode.NOT_FOUND, hint=f"`bridge keys add` makes {path}."
