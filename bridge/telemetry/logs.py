@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -195,7 +195,7 @@ def _request_json(line: _RequestLine) -> bytes:
     return _encode(line) + b"\n"
 
 
-class _Setup(NamedTuple):
+class _Setup(msgspec.Struct, frozen=True):
     """What `configure` has set up; *chain* is the list of processors that structlog was given, with ours in it."""
 
     chain: list[Any]

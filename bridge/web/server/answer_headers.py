@@ -14,7 +14,8 @@ SERVER: Final = "bridge"
 #: Names that every request is asked for: a plain text is made lower case at each look, 0.1 us.
 X_REQUEST_ID: Final = istr("X-Request-Id")
 _NOT_KEPT: Final = f"{hdrs.CACHE_CONTROL}: no-store\r\n"
-_OWN: Final = f"{hdrs.SERVER}: {SERVER}\r\n{_NOT_KEPT}"
+_OWN: Final = f"\r\n{hdrs.SERVER}: {SERVER}\r\n{_NOT_KEPT}"
+_ID: Final = f"{X_REQUEST_ID}: "
 
 
 def own_lines(request_id: str) -> str:
@@ -22,7 +23,7 @@ def own_lines(request_id: str) -> str:
 
     Nobody on the way may keep it: messages move on, figures and states grow old, and errors depend on who asks.
     """
-    return f"{X_REQUEST_ID}: {request_id}\r\n{_OWN}"
+    return _ID + request_id + _OWN
 
 
 def lines_of(fields: Mapping[str, str]) -> str:
