@@ -41,8 +41,8 @@ later; after a write that failed `outcome` says whether it is `not_written` or `
 known is a 400. Integers are written without a fraction or an exponent. What is no request in HTTP/1.1, or too long, is answered with 400, 408, 414, 431 or 505, and a method that
 a path does not have with 405. What `GET` reads, `HEAD` answers without a body.
 
-Where API_KEY is set, every operation takes the key, but for the paths in AUTH_BYPASS_PATHS. Without it none does. Words in
-capitals are settings. The word beside a scheme in `security` is the scope that a restricted caller needs: 403 `insufficient_scope`
+Where API_KEY, KEYS_FILE or JWT_ISSUER is set, every operation takes a key or token, but for the paths in AUTH_BYPASS_PATHS;
+where none is, none does. Words in capitals are settings. The word beside a scheme in `security` is the scope that a restricted caller needs: 403 `insufficient_scope`
 names the one that is missing. What such a caller may not see is a 404, as if it were not there.
 """
 _TAGS: Final[Mapping[str, str]] = {
