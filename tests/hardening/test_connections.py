@@ -72,6 +72,18 @@ async def test_a_json_answer_is_the_one_that_aiohttp_would_have_written(
     assert ours == theirs
 
 
+async def test_a_json_answer_that_was_written_holds_no_second_copy_of_its_body() -> None:
+    made: list[JsonAnswer] = []
+
+    async def whole(_: web.Request) -> web.StreamResponse:
+        made.append(JsonAnswer(b'{"a":1}'))
+        return made[-1]
+
+    async with open_door(row("GET", "/whole", whole)) as door:
+        assert (await ask(door.port, request_bytes("GET", "/whole"))).body == b'{"a":1}'
+    assert [answer.body for answer in made] == [b""]
+
+
 async def test_a_json_answer_takes_no_field_that_begins_another_line() -> None:
     with pytest.raises(ValueError, match="end of a line"):
         JsonAnswer(b"").add_field("Location", "/a\r\nX-Injected: 1")

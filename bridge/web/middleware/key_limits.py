@@ -1,6 +1,7 @@
 """How much a key may take (shell over `policy.key_limits`)."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 from aiohttp import hdrs, web
@@ -86,11 +87,17 @@ def _tell(exchange: Exchange, draw: BucketDraw, verdict: RateVerdict) -> None:
     if name == BYTES and verdict.allowed:
         # Nobody plans by what is left of them.
         return
-    unit = ';qu="content-bytes"' if name == BYTES else ""
-    _add(exchange, "RateLimit-Policy: ", f'"{name}";q={quota};w={draw.window_s}{unit}')
+    _add(exchange, "RateLimit-Policy: ", _policy(draw))
     _add(exchange, "RateLimit: ", f'"{name}";r={verdict.remaining};t={verdict.reset_s}')
     if not verdict.allowed:
         exchange.lines += f"X-RateLimit-Limit: {quota}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
+
+
+# The same for each request of a key.
+@lru_cache(1024)
+def _policy(draw: BucketDraw) -> str:
+    unit = ';qu="content-bytes"' if draw.name == BYTES else ""
+    return f'"{draw.name}";q={draw.burst};w={draw.window_s}{unit}'
 
 
 def _add(exchange: Exchange, field: str, item: str) -> None:

@@ -62,7 +62,9 @@ class JsonAnswer(web.StreamResponse):
         spoken, connection = "1.1", "" if self.keep_alive else _CLOSE
         if request.version == HttpVersion10:
             spoken, connection = "1.0", _KEEP_ALIVE if self.keep_alive else ""
-        body, exchange, writer = self.body, request[EXCHANGE], request.writer
+        exchange, writer = request[EXCHANGE], request.writer
+        # Who takes nothing of it holds what was written: a copy of it here was nearly as much again, and in no bound.
+        body, self.body = self.body, b""
         vary = f"Vary: {exchange.vary}\r\n" if exchange.vary else ""
         head = (
             f"HTTP/{spoken} {_STATUS[self.status]}\r\n{self._lines}{exchange.lines}{vary}{connection}"

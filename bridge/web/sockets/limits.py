@@ -47,7 +47,7 @@ class SocketLimits:
         self._judge(draws, drawn(self._buckets, draws))
         return None if self._shared is None else self._take_of_all(self._shared, draws)
 
-    def _draws(self, operation: SocketOperation, bytes_count: int) -> list[BucketDraw]:
+    def _draws(self, operation: SocketOperation, bytes_count: int) -> Sequence[BucketDraw]:
         keys, key_id, rate = self._keys, self._key_id, self._rate
         acknowledges = isinstance(operation, Ack | Nack | Extend)
         if not (acknowledges or isinstance(operation, Publish | Subscribe)):
