@@ -1,5 +1,6 @@
 """What lies in the directory of the embedded log, opened in order by one process at a time (shell)."""
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -36,12 +37,13 @@ class DirectoryLock:
         StartupError: if another process holds it, or the directory cannot be written.
     """
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_fd", "_path")
 
     def __init__(self, directory: Path) -> None:
+        self._path = directory / LOCK_NAME
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._fd = os.open(directory / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             if directory.is_symlink() and not directory.exists():
                 raise StartupError(_LEADS_NOWHERE) from error
@@ -53,6 +55,14 @@ class DirectoryLock:
             raise StartupError(
                 "DATA_DIR is in use by another bridge. Stop that one, or set DATA_DIR to another directory."
             ) from error
+
+    def is_in_place(self) -> bool:
+        """Whether the directory still has the file that is locked; else it was moved or emptied, or a second bridge may take it."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._path.stat())
+        except OSError as error:
+            # A disk that does not answer now may still have it.
+            return error.errno != errno.ENOENT
 
     def release(self) -> None:
         os.close(self._fd)

@@ -129,7 +129,8 @@ class LocalMessageLog:
         """The log's own background part: retention once a minute, the way out of a full disk, the news of a failed one.
 
         Raises:
-            LocalLogFailed: as soon as the writer has failed; the process must end.
+            LocalLogFailed: as soon as the writer has failed, or once the directory was moved or emptied, so that nobody would
+                find what is stored; the process must end.
         """
         while (state := self._writer.state) is not LogState.FAILED:
             self._state_news.clear()
@@ -140,6 +141,8 @@ class LocalMessageLog:
                     limits.LOCAL_FULL_RETRY_S if full else limits.RETENTION_INTERVAL_S,
                 )
             except TimeoutError:
+                if not await asyncio.to_thread(self._lock.is_in_place):
+                    raise LocalLogFailed("DATA_DIR was moved or emptied while it was served.") from None
                 await self.retain()
                 if full:
                     await self._look_again()

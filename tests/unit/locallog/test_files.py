@@ -1,11 +1,14 @@
 """What lies in DATA_DIR, and what may not."""
 
+import asyncio
 from pathlib import Path
 
 import apsw
 import pytest
 
+from bridge import limits
 from bridge.errors import StartupError
+from bridge.locallog import LocalLogFailed
 from bridge.messagelog import First, ToPartition
 from tests.support.copies import changed
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
@@ -198,6 +201,28 @@ async def test_rows_that_wait_to_be_purged_belong_to_nobody_at_the_start(tmp_pat
     connection.close()
     log = await open_log(tmp_path)
     assert (await log.totals(deadline=soon())).messages_count == 1
+    await log.close()
+
+
+@pytest.mark.parametrize("lost", ["moved", "emptied", "another"])
+async def test_a_log_whose_directory_is_moved_or_emptied_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    data_dir = tmp_path / "data"
+    log = await open_log(data_dir)
+    monkeypatch.setattr(limits, "RETENTION_INTERVAL_S", 0.001)
+    running = asyncio.create_task(log.run())
+    for _ in range(3):
+        await log.probe(deadline=soon())
+    assert not running.done()
+    if lost == "moved":
+        data_dir.rename(tmp_path / "elsewhere")
+    else:
+        (data_dir / "bridge.lock").unlink()
+    if lost == "another":
+        (data_dir / "bridge.lock").touch()
+    with pytest.raises(LocalLogFailed, match="DATA_DIR was moved or emptied"):
+        await running
     await log.close()
 
 
