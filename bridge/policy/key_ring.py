@@ -67,7 +67,7 @@ class KeyRing:
     """The keys of a file, replaced as a whole when the file is read again.
 
     A key is looked up by its id; whether there is one, and whether its text is right, takes the same steps: the same
-    hashes, and one comparison in constant time.
+    hashes, and one comparison in constant time. Only a text that was right before is known by its look.
 
     Args:
         pepper: under which some or all keys were hashed.
@@ -80,6 +80,9 @@ class KeyRing:
     def replace(self, keys: Iterable[Key]) -> None:
         """From now on these are in force, and no others."""
         self._keys = {each.principal.key_id or "": each for each in keys}
+        # Those whose right text was shown, by a digest of it that is stored nowhere; each has one right text. Callers show it
+        # again and again, and to look at its form and hash it through OpenSSL is most of a judgement.
+        self._passed: dict[bytes, Key] = {}
         self._certificates: dict[str, list[Key]] = {}
         for each in self._keys.values():
             if each.certificate is not None:
@@ -137,6 +140,10 @@ class KeyRing:
 
         Only who has the right text can find out that its key was revoked, has expired, or is for elsewhere.
         """
+        passed = passing_digest(text)
+        key = self._passed.get(passed)
+        if key is not None:
+            return self._judged(key, client, now_s)
         key = self._keys.get(claimed_id(text) or "", self._nobody)
         plain = plain_digest(text) if self._hashes_plain else _NO_DIGEST
         peppered = (
@@ -146,6 +153,7 @@ class KeyRing:
         )
         if not hmac.compare_digest(peppered if key.is_peppered else plain, key.digest):
             return KeyVerdict.WRONG
+        self._passed[passed] = key
         return self._judged(key, client, now_s)
 
     def judge_certificate(self, names: Sequence[str], client: str, now_s: float) -> Principal | KeyVerdict:

@@ -152,6 +152,9 @@ def test_a_ring_that_is_replaced_knows_the_new_keys_alone() -> None:
     old, new = owned_key(1), owned_key(2, pepper=PEPPER)
     ring = ring_of(old, pepper=PEPPER)
     credentials = Credentials(None, ring)
+    # The second time it is known by its look.
+    assert [named(credentials.judge([old.text])) for _ in range(2)] == ["key-1"] * 2
+    assert named(credentials.judge([old.text[:-1] + "!"])) == "wrong"
     fresh = ring_of(new, pepper=PEPPER)
     ring.replace(filter(None, [fresh.key(new.stored.id)]))
     assert named(credentials.judge([old.text])) == "wrong"
@@ -202,6 +205,7 @@ def test_right_wrong_and_unknown_keys_take_the_same_steps(
         monkeypatch.setattr(key_ring, name, watched(getattr(key_ring, name), name, digested))
     known = owned_key(1, pepper=pepper)
     ring = ring_of(*[known, owned_key(2)][:keys], pepper=pepper)
+    # A right text takes them the first time that it is shown; then its holder alone sees that it is known.
     for text in (known.text, known.text[:-1] + "!", owned_key(3).text, "x", "k" * 1_000_000):
         ring.judge(text, "127.0.0.1", NOW_S)
     assert compared == [(32, 32)] * 5
