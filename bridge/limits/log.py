@@ -120,9 +120,6 @@ BACKUP_MANIFEST_BYTES_MAX: Final = 64 * 1024
 # four lanes carried 2.6 times what one did on two cores, sixteen no more.
 IGGY_SEND_LANES: Final = 4
 IGGY_READ_CLIENTS: Final = 4
-# Threads of the SDK; its own are as many as cores. All of them wait for the one lock of Python with what they bring, and
-# wake each other: with one a request has a fifth less switches, and takes 7 to 14 % less CPU (measured on two cores).
-IGGY_SDK_THREADS: Final = 1
 # Callers behind one client's lock; the SDK's own 30 s deadline counts from the call, not from its turn.
 IGGY_CALLS_WAITING_MAX: Final = 256
 # Reads that wait for another's request for the same page; each is a connection, so a part of those there may be.

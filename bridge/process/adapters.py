@@ -11,7 +11,6 @@ from bridge.config import Config
 from bridge.errors import ConfigError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
-from bridge.limits import IGGY_SDK_THREADS
 from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.process.encryption import encrypted
 from bridge.process.reloads import Reloads
@@ -22,8 +21,6 @@ _Work: TypeAlias = Callable[[], Awaitable[None]]
 # As the specification of OpenTelemetry has it.
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 _OTLP: Final = "otlp"
-# Of tokio, which the SDK runs on; read at the SDK's first call.
-_SDK_THREADS: Final = "TOKIO_WORKER_THREADS"
 
 
 class BareLog(MessageLog, HealthProbe, StatsSource, Protocol):
@@ -129,7 +126,6 @@ async def _open_local(
 def _open_iggy(config: Config, clock: Clock, metrics: LogMetrics) -> tuple[BareLog, _Work]:
     from bridge.iggy.message_log import IggyMessageLog  # noqa: PLC0415 (20 MB of a native library)
 
-    os.environ.setdefault(_SDK_THREADS, str(IGGY_SDK_THREADS))
     log = IggyMessageLog(
         config.iggy,
         durability=Durability(config.log.durability),
