@@ -76,9 +76,11 @@ class RequestError(BridgeError):
     Attributes:
         path: JSON path of the fault (`$.events[3].id`), or the name of the header or query parameter.
         limit: the bound that was passed, where one was.
+        is_refusal: whether the caller was not let in, or has no right to what was asked.
     """
 
     code = "bad_request"
+    is_refusal = False
 
     def __init__(self, detail: str = "", *, path: str | None = None, limit: int | None = None) -> None:
         super().__init__(detail)
@@ -100,12 +102,14 @@ class Unauthorized(RequestError):
     """The API key is missing or wrong."""
 
     code = "unauthorized"
+    is_refusal = True
 
 
 class Forbidden(RequestError):
     """This is not allowed."""
 
     code = "forbidden"
+    is_refusal = True
 
 
 class InsufficientScope(Forbidden):
@@ -124,9 +128,16 @@ class InsufficientScope(Forbidden):
 
 
 class NotFound(RequestError):
-    """There is nothing here."""
+    """There is nothing here, or nothing that the caller may know of: both are told in the same words."""
 
     code = "not_found"
+
+    @classmethod
+    def to_the_caller(cls) -> "NotFound":
+        """Of what the caller has no right to see, whether it is there or not."""
+        error = cls()
+        error.is_refusal = True
+        return error
 
 
 class StreamNotFound(NotFound):

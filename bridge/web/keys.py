@@ -171,6 +171,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         grant: what it has taken of the room there is; None where there is no `admission`, and for what needs none.
         principal: who calls, and what they may; None as long as nobody has found out.
         error_code: of the error that it ended with, for the log.
+        refused: whether that was because the caller was not let in, or has no right to what was asked.
         span: where spans are collected.
         task: that serves it, while its deadline is watched.
     """
@@ -187,6 +188,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     grant: Grant | None = None
     principal: Principal | None = None
     error_code: str | None = None
+    refused: bool = False
     span: RequestSpan | None = None
     task: "asyncio.Task[object] | None" = None
 

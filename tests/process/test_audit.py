@@ -139,6 +139,32 @@ async def test_operations_of_a_socket_are_written_as_requests_are(tmp_path: Path
     assert SECRET not in (tmp_path / "audit.jsonl").read_text()
 
 
+async def test_who_asks_for_what_they_may_not_see_is_written_down_though_the_answer_is_404(
+    tmp_path: Path,
+) -> None:
+    keys = str(tmp_path / "keys.json")
+    elsewhere = run_bridge("keys", "add", "guest", "--allow", "consume:else/*", "--file", keys).stdout.strip()
+    with BridgeProcess(tmp_path / "data", _settings(tmp_path, KEYS_FILE=keys)) as bridge:
+        port = await asyncio.to_thread(bridge.started)
+        seen = "/streams/else"
+        for path in ("/streams/sample-stream", f"{seen}/topics/none", "/streams/sample-stream/topics/events"):
+            assert await asyncio.to_thread(_call, port, "GET", path, **{"X-API-Key": elsewhere}) == 404
+        async with Dial(port) as dial:
+            socket = await dial.open(f"X-API-Key: {elsewhere}")
+            await socket.say("subscribe", id="s", permits=1, stream="sample-stream", topic="events")
+            assert (await socket.frame()).told["problem"]["error"] == "not_found"
+        bridge.signal()
+        assert await asyncio.to_thread(bridge.ended) == 0
+    told = [
+        (each["principal"], each["action"], each["status"]) for each in _records(tmp_path / "audit.jsonl")
+    ]
+    assert told == [
+        ("guest", "GET /streams/{stream}", 404),
+        ("guest", "GET /streams/{stream}/topics/{topic}", 404),
+        ("guest", "subscribe /ws", 404),
+    ]
+
+
 def test_while_it_cannot_be_written_nothing_is_changed_and_messages_go_on(tmp_path: Path) -> None:
     # A device that is always full stands for the disk.
     settings = {**_settings(tmp_path), "AUDIT_FILE": "/dev/full"}

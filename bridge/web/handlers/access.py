@@ -154,7 +154,7 @@ def require_topic(principal: Principal, scope: Scope | None, topic: TopicRef) ->
     if scope is not None and principal.may(scope, *topic):
         return
     if not principal.sees(*topic):
-        raise TopicNotFound if principal.sees_stream(topic.stream) else StreamNotFound
+        raise (TopicNotFound if principal.sees_stream(topic.stream) else StreamNotFound).to_the_caller()
     if scope is not None:
         raise InsufficientScope(scope=scope)
 
@@ -183,7 +183,7 @@ def _has_scope(_: web.Request, principal: Principal, scope: Scope | None) -> Non
 def _may_stream(request: web.Request, principal: Principal, scope: Scope | None) -> None:
     stream = stream_of(request)
     if not principal.sees_stream(stream):
-        raise StreamNotFound
+        raise StreamNotFound.to_the_caller()
     if scope is not None and not principal.may_whole(scope, stream):
         raise InsufficientScope(scope=scope)
 

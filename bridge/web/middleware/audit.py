@@ -18,8 +18,6 @@ from bridge.web.server.json_answer import JsonAnswer
 #: What these say changes nothing that an operator made: messages come and go, members of a group take and settle them.
 _OF_MESSAGES: Final = ("/messages", "/messages/batch", "/tickets", "/receive", "/ack", "/nack", "/extend")
 _READING: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
-#: The caller was not let in, or not to this.
-REFUSED: Final = frozenset((401, 403))
 _NAME: Final = re.compile(NAME_SCHEMA["pattern"])
 #: Parts of a path that name something; `partition` is a number.
 _NAMED: Final = ("stream", "topic", "group", "consumer", "partition")
@@ -72,7 +70,7 @@ def audit(services: Services, _: Rules) -> Gate | None:
     def answered(request: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
         route = exchange.route
         # Of an address that is locked out the refusals before that are told, and no flood of those after.
-        if not (all_of_them or answer.status in REFUSED or is_change(request.method, route)):
+        if not (all_of_them or exchange.refused or is_change(request.method, route)):
             return
         named = {name: request.match_info.get(name) for name in _NAMED}
         if route.startswith("/messages"):
