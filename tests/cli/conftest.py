@@ -1,6 +1,5 @@
 """A bridge to talk to, in a process of its own, and the command line."""
 
-import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bridge_cli import Cli
-from tests.support.bridge_process import BridgeProcess, connected
+from tests.support.bridge_process import BridgeProcess
 
 
 @pytest.fixture(autouse=True)
@@ -28,11 +27,9 @@ def cli(port: int, tmp_path: Path) -> Cli:
 
 
 @pytest.fixture
-def topic(port: int) -> str:
-    """A topic of one partition for one test alone."""
+def topic(cli: Cli) -> str:
+    """A topic of one partition for one test alone; where a load before it took all that the rate limit gives, it waits."""
     name = f"t-{uuid.uuid4().hex[:12]}"
-    for path, body in (("/streams", {"name": name}), (f"/streams/{name}/topics", {"name": "events"})):
-        with connected(port) as connection:
-            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-            assert connection.getresponse().status == 201
+    assert cli("streams", "add", name).returncode == 0
+    assert cli("topics", "add", f"{name}/events").returncode == 0
     return f"{name}/events"
