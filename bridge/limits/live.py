@@ -63,8 +63,9 @@ FEED_BYTES_MAX: Final = 8 * 1024 * 1024
 FEEDS_BYTES_MAX: Final = 64 * 1024 * 1024
 # Encodings kept of one batch: formats times filters; further ones are made for each reader.
 FEED_FORMS_MAX: Final = 8
-# Readers served in one turn of the loop: at 8 us each, 2 ms.
-FEED_DELIVERIES_PER_TURN: Final = 256
+# Readers served in one turn of the loop: at 8 us each, 0.5 ms. A thousand readers get 1.6 times as many events a second as
+# with 256 (measured), since more of what is sent meanwhile gets into their next write.
+FEED_DELIVERIES_PER_TURN: Final = 64
 # Readers of event streams that read from the log at a time, each with a page (PAGE_BYTES_MAX at worst): all that come
 # back after a restart would hold gigabytes, and keep the loop for seconds. Who waits for his socket holds no place.
 FEED_CATCH_UPS: Final = 4
