@@ -38,10 +38,12 @@ class BridgeError(Exception):
     Attributes:
         code: stable word for machines, the `error` of an answer.
         retryable: whether the very same request may succeed later.
+        is_refusal: whether the caller was not let in, or has no right to what was asked.
     """
 
     code: ClassVar[str] = "internal_error"
     retryable: ClassVar[bool] = False
+    is_refusal: bool = False
 
     def __init__(self, detail: str = "") -> None:
         #: One sentence for the person who reads the answer: no internals, no address, no raw input.
@@ -76,11 +78,9 @@ class RequestError(BridgeError):
     Attributes:
         path: JSON path of the fault (`$.events[3].id`), or the name of the header or query parameter.
         limit: the bound that was passed, where one was.
-        is_refusal: whether the caller was not let in, or has no right to what was asked.
     """
 
     code = "bad_request"
-    is_refusal = False
 
     def __init__(self, detail: str = "", *, path: str | None = None, limit: int | None = None) -> None:
         super().__init__(detail)

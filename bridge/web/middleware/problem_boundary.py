@@ -60,7 +60,7 @@ def _answer(
     request: web.Request, exchange: Exchange, error: BridgeError, headers: dict[str, str] | None = None
 ) -> web.Response:
     exchange.error_code = error.code
-    exchange.refused = isinstance(error, errors.RequestError) and error.is_refusal
+    exchange.refused = error.is_refusal
     if request.writer.output_size > 0:
         # Part of another answer is out already: an end in the middle is the only thing left that says "failed".
         raise ConnectionResetError("the answer had begun") from error

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 from bridge.audit import AuditTrail
-from bridge.errors import BridgeError, RequestError
+from bridge.errors import BridgeError
 from bridge.policy.access import Principal
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.audit import record_of
@@ -32,7 +32,7 @@ class SocketAudit:
         status = HTTPStatus.CREATED if asked.name == "publish" else HTTPStatus.OK
         if error is not None:
             status = HTTPStatus(row_of(type(error)).status)
-        refused = isinstance(error, RequestError) and error.is_refusal
+        refused = error is not None and error.is_refusal
         if not (refused or (self._all_of_them and asked.name in _REQUESTS)):
             return
         stream, topic = asked.topic or (None, None)
