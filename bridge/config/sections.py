@@ -370,6 +370,11 @@ class ObserveConfig:
         within=(0, 65535),
     )
 
+    @property
+    def exports_spans(self) -> bool:
+        """Whether they are asked for."""
+        return self.tracing == "otlp"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:

@@ -20,7 +20,6 @@ from bridge.telemetry.tracing import Tracing
 _Work: TypeAlias = Callable[[], Awaitable[None]]
 # As the specification of OpenTelemetry has it.
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
-_OTLP: Final = "otlp"
 
 
 class BareLog(MessageLog, HealthProbe, StatsSource, Protocol):
@@ -76,7 +75,7 @@ async def open_log(
     kept_topic = KeptTopic(TopicRef(config.log.stream, config.log.topic))
     more: tuple[tuple[str, _Work], ...] = ()
     # A tracer of an SDK that is switched off makes spans without ids.
-    if config.observe.tracing != _OTLP or os.environ.get(_SDK_DISABLED, "").strip().lower() == "true":
+    if not config.observe.exports_spans or os.environ.get(_SDK_DISABLED, "").strip().lower() == "true":
         tracing = Tracing(is_on=config.observe.tracing != "off")
         batching = BatchingAppender(bare, probe=bare, news=own_news)
         appender: Appender = KeptAppender(batching, kept_topic)

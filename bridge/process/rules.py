@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Final
 
 from bridge.config import Config, ConfigFault, Rule
 from bridge.errors import BadRequest, ConfigError
@@ -10,8 +9,6 @@ from bridge.policy.names import check_name
 from bridge.process.encryption import payloads_can_be_encrypted
 from bridge.process.keys import keys_can_be_used
 from bridge.process.tokens import tokens_can_be_checked
-
-_OTLP: Final = "otlp"
 
 
 def names_are_names(config: Config) -> Iterator[ConfigFault]:
@@ -30,7 +27,7 @@ def connection_string_is_one(config: Config) -> Iterator[ConfigFault]:
     text = config.iggy.connection_string
     if text is None:
         return
-    from bridge.iggy.address import parse_connection_string  # noqa: PLC0415 (as above)
+    from bridge.iggy.address import parse_connection_string  # noqa: PLC0415 (a room that the embedded log does without)
 
     try:
         parse_connection_string(text)
@@ -41,14 +38,14 @@ def connection_string_is_one(config: Config) -> Iterator[ConfigFault]:
 
 
 def spans_can_be_exported(config: Config) -> Iterator[ConfigFault]:
-    if config.observe.tracing == _OTLP and find_spec("opentelemetry") is None:
+    if config.observe.exports_spans and find_spec("opentelemetry") is None:
         yield ConfigFault(("TRACING",), "otlp needs the extra that exports spans: pip install 'bridge[otlp]'")
 
 
 def tls_files_can_be_used(config: Config) -> Iterator[ConfigFault]:
     if config.tls.cert_file is None:
         return
-    from bridge.process.tls import load_tls  # noqa: PLC0415 (as above)
+    from bridge.process.tls import load_tls  # noqa: PLC0415 (plain HTTP does without)
 
     try:
         load_tls(config.tls)
@@ -66,7 +63,7 @@ def limits_can_be_shared(config: Config) -> Iterator[ConfigFault]:
     if find_spec("redis") is None:
         yield ConfigFault(env, "needs the extra that speaks to Redis: pip install 'bridge[redis]'")
         return
-    from redis.asyncio.connection import parse_url  # noqa: PLC0415 (as above)
+    from redis.asyncio.connection import parse_url  # noqa: PLC0415 (an extra)
 
     try:
         parse_url(uri)
