@@ -29,9 +29,11 @@ def port_told_by(terminal: int) -> int:
 
 
 def wait_until_nobody_is_let_in(port: int) -> None:
+    """A port that is being closed resets who stands in its queue, and refuses all who come after."""
     with contextlib.suppress(ConnectionRefusedError):
         while True:
-            socket.create_connection(("127.0.0.1", port)).close()
+            with contextlib.suppress(ConnectionResetError):
+                socket.create_connection(("127.0.0.1", port)).close()
 
 
 def test_when_its_terminal_goes_a_request_that_was_begun_is_answered_and_the_bridge_ends_with_0(
