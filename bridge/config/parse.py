@@ -138,6 +138,11 @@ class SecretFile(NamedTuple):
     open_to_others: bool = False
 
 
+def without_line_break(text: str) -> str:
+    """The secret in the *text* of its file: editors and `kubectl create secret --from-file` leave one line break at the end."""
+    return text.removesuffix("\n").removesuffix("\r")
+
+
 def _no_files(path: str) -> SecretFile:
     raise FileNotFoundError(path)
 
@@ -265,8 +270,7 @@ class _Reader:
             raise _WrongValue("the file holds no UTF-8 text") from None
         if secret.open_to_others:
             self.warnings.append(f"{file_name}: every user of this machine may read the file; chmod 600 it")
-        # Editors and `kubectl create secret --from-file` leave one line break at the end.
-        text = secret.text.removesuffix("\n").removesuffix("\r")
+        text = without_line_break(secret.text)
         if not text:
             raise _WrongValue("the file is empty")
         return text

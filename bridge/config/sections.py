@@ -86,7 +86,9 @@ class HttpConfig:
         None,
         "Secret under which keys are hashed (HMAC-SHA-256) where `bridge keys add` is given it; 16 characters or more",
         secret=True,
+        file_field="keys_pepper_file",
     )
+    keys_pepper_file: str | None = None
     cursor_key: str | None = setting(
         "CURSOR_KEY",
         None,

@@ -54,7 +54,7 @@ async def encrypted(
 
     async def load() -> None:
         if config.keys_file is not None:
-            text = await asyncio.to_thread(_text, config.keys_file)
+            text = await asyncio.to_thread(reread_secret, "ENCRYPTION_KEYS_FILE", config.keys_file)
             try:
                 keys.use(encryption.parse_keys(text))
             except ValueError as error:
@@ -71,12 +71,3 @@ async def encrypted(
     return reader.read, encryption.EncryptingAppender(
         appender, payloads, lambda topic: any(reach.has(*topic) for reach in reaches)
     )
-
-
-def _text(path: str) -> str:
-    try:
-        return reread_secret(path)
-    except OSError as error:
-        raise ConfigError((f"ENCRYPTION_KEYS_FILE: the file cannot be read: {error.strerror}",)) from None
-    except UnicodeDecodeError:
-        raise ConfigError(("ENCRYPTION_KEYS_FILE: the file holds no UTF-8 text",)) from None

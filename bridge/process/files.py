@@ -64,14 +64,21 @@ def read_secret(path: str) -> SecretFile:
     return SecretFile(text, open_to_others=bool(mode & stat.S_IROTH))
 
 
-def reread_secret(path: str) -> str:
+def reread_secret(name: str, path: str) -> str:
     """The text of the file of a secret that is read again while the bridge serves.
 
+    Args:
+        name: of the setting that names it, such as `KEYS_PEPPER_FILE`.
+
     Raises:
-        OSError: as `read_regular`.
-        UnicodeDecodeError: if it is no UTF-8.
+        ConfigError: if it cannot be read, as `read_regular` says, or is no UTF-8.
     """
-    return read_regular(path, _SECRET_BYTES_MAX)[0].decode()
+    try:
+        return read_regular(path, _SECRET_BYTES_MAX)[0].decode()
+    except OSError as error:
+        raise ConfigError((f"{name}: the file cannot be read: {error.strerror}",)) from None
+    except UnicodeDecodeError:
+        raise ConfigError((f"{name}: the file holds no UTF-8 text",)) from None
 
 
 def read_toml(path: str) -> str:

@@ -1,26 +1,33 @@
-"""The keys of a configuration (wiring): read at start, and again when their file changes."""
+"""The keys of a configuration (wiring): read at start, and again when their file changes; of their pepper, whether it changes."""
 
 import asyncio
 import stat
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from bridge.clock import Clock
-from bridge.config import Config
+from bridge.config import Config, HttpConfig
+from bridge.config.parse import without_line_break
 from bridge.config.rules import ConfigFault, is_loopback
 from bridge.errors import ConfigError
 from bridge.limits import KEYS_FILE_BYTES_MAX
 from bridge.policy.key_ring import Key, KeyRing
 from bridge.policy.keys_file import KeysFileFaults, decode_keys, keys_of
-from bridge.process.files import read_regular
+from bridge.process.files import read_regular, reread_secret
 from bridge.process.reloads import Reloads
 from bridge.telemetry.process_metrics import KeyMetrics
 
 #: What group and others may at most: its group may read it, as a mounted secret is given to a container's.
 _MODE_MOST: Final = 0o640
+
+_OTHER_PEPPER: Final = (
+    "KEYS_PEPPER_FILE: holds another pepper than the one in force, so keys that are made now are refused: put the old one "
+    "back, or hand all keys out anew and restart the bridge"
+)
 
 _log = structlog.get_logger("bridge.serve")
 
@@ -104,4 +111,24 @@ async def key_ring(config: Config, clock: Clock, reloads: Reloads, metrics: KeyM
     metrics.ask = ask
     await load()
     reloads.add("keys", reload)
+    await _watch_pepper(config.http, reloads)
     return ring
+
+
+async def _watch_pepper(http: HttpConfig, reloads: Reloads) -> None:
+    """Have it told when the file of the pepper holds another one.
+
+    It is not taken: every key that was hashed under the old one would be wrong at once, and whoever was let in shut out. To
+    be silent is as bad: `bridge keys` hashes under the new one what this process then refuses, and a restart takes it.
+    """
+    path = http.keys_pepper_file
+    # What came through a pipe is gone.
+    if path is None or not await asyncio.to_thread(Path(path).is_file):
+        return
+
+    async def compare() -> None:
+        text = await asyncio.to_thread(reread_secret, "KEYS_PEPPER_FILE", path)
+        if without_line_break(text) != http.keys_pepper:
+            raise ConfigError((_OTHER_PEPPER,))
+
+    reloads.add("pepper", compare)

@@ -29,6 +29,7 @@ _RELOADABLE: Final[Mapping[str, _FilesOf]] = {
         config.tls.client_crl_file,
     ),
     "keys": lambda config: (config.http.keys_file,),
+    "pepper": lambda config: (config.http.keys_pepper_file if config.http.keys_file else None,),
     "encryption": lambda config: (config.encryption.keys_file,),
 }
 
