@@ -1,6 +1,8 @@
 """The file of keys (pure): JSON with what each key may, and of the key itself its hash alone."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_network
@@ -106,9 +108,20 @@ def decode_keys(data: bytes) -> list[StoredKey]:
         if met.setdefault(key.id, number) != number:
             faults.append(f"{place}.id: keys[{met[key.id]}] has it already")
         found.append(key)
+    # Last, of what is otherwise sound: its depth and its numbers are then bounded.
+    faults = faults or list(_doubled(data))
     if faults:
         raise KeysFileFaults(faults)
     return found
+
+
+def _doubled(data: bytes) -> Iterator[str]:
+    """Fields that are there twice: readers differ on which counts, so what somebody saw there may not be what holds."""
+    file = json.loads(data, object_pairs_hook=list)
+    keys = dict(file)["keys"]
+    for place, members in (("", file), *((f"keys[{number}].", key) for number, key in enumerate(keys))):
+        times = Counter(name for name, _ in members)
+        yield from (f"{place}{name}: is there twice" for name, count in times.items() if count > 1)
 
 
 def encode_keys(keys: list[StoredKey]) -> bytes:

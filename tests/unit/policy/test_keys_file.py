@@ -145,6 +145,26 @@ def test_what_is_no_file_of_keys_is_told_as_such(data: bytes, fault: str) -> Non
     assert faults_of(data) == (fault,)
 
 
+@pytest.mark.parametrize(
+    "old,new,faults",
+    [
+        (b'"id"', b'"permissions":["admin"],"id"', ("keys[1].permissions: is there twice",)),
+        (
+            b'"id"',
+            b'"\\u0069d":"aaaaaaaa","name":"b","id"',
+            ("keys[1].id: is there twice", "keys[1].name: is there twice"),
+        ),
+        (b'"keys"', b'"version":1,"keys"', ("version: is there twice",)),
+        (b'"keys"', b'"keys":[],"keys"', ("keys: is there twice",)),
+    ],
+)
+def test_a_field_that_is_there_twice_is_a_fault(old: bytes, new: bytes, faults: tuple[str, ...]) -> None:
+    # Readers differ on which of the two counts, so what somebody saw in the file may not be what holds.
+    head, found, last = file_of(WHOLE, WHOLE | {"id": "b1b2b3b4"}).rpartition(old)
+    assert found
+    assert faults_of(head + new + last) == faults
+
+
 def test_no_more_faults_are_told_than_somebody_reads() -> None:
     told = faults_of(file_of(*[7] * 100))
     assert len(told) == KEYS_FILE_FAULTS_TOLD_MAX + 1
