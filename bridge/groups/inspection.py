@@ -9,12 +9,12 @@ from bridge.errors import NotFound, PartitionNotFound
 from bridge.flow.timers import some_at_once
 from bridge.groups.assignment import assigned_partitions
 from bridge.groups.dead_letters import dead_letter_topic
-from bridge.groups.oldest_messages import OldestMessages, Place, is_room
+from bridge.groups.oldest_messages import GroupPartitionId, OldestMessages
 from bridge.groups.partition import Partition
 from bridge.groups.records import GroupRef, PartitionStart
 from bridge.groups.served_groups import GroupsContext
 from bridge.groups.values import GroupInfo, GroupPartition, SeekTo
-from bridge.limits import GROUP_READS_AT_ONCE
+from bridge.limits import GROUP_AGES_MAX, GROUP_READS_AT_ONCE
 from bridge.messagelog import (
     First,
     FromOffset,
@@ -69,7 +69,7 @@ async def group_stats(
     infos = await _infos(context.log, sorted({TopicRef(*ref[:2]) for ref in refs}), deadline)
     stats: dict[GroupRef, GroupStats | None] = {}
     behind: dict[GroupRef, tuple[int, ...]] = {}
-    offsets: dict[Place, int] = {}
+    offsets: dict[GroupPartitionId, int] = {}
     for ref in refs:
         partitions = _partitions(context, ref, infos.get(TopicRef(*ref[:2])))
         if partitions is None:
@@ -78,7 +78,7 @@ async def group_stats(
         dead_letters = letters[ref.stream].get(dead_letter_topic(ref).topic, 0)
         stats[ref] = _stats(context, ref, partitions, dead_letters)
         behind[ref] = tuple(each.partition_id for each in partitions if each.lag)
-        if is_room(offsets):
+        if len(offsets) < GROUP_AGES_MAX:
             offsets |= {(ref, each.partition_id): _first_unsettled(each) for each in partitions if each.lag}
         # To count what is out of a large group takes a millisecond.
         await asyncio.sleep(0)

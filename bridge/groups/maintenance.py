@@ -17,7 +17,7 @@ from bridge.flow.timers import some_at_once
 from bridge.groups.assignment import assigned_partitions, is_leader
 from bridge.groups.inspection import group_stats
 from bridge.groups.ledger import Group, Ledger
-from bridge.groups.oldest_messages import OldestMessages
+from bridge.groups.oldest_messages import GroupPartitionId, OldestMessages
 from bridge.groups.records import ExpireGroup, GroupRef, Heartbeat, Leave, Record
 from bridge.groups.served_groups import GroupsContext, ServedGroups
 from bridge.groups.values import consumer_name
@@ -66,7 +66,7 @@ class Maintenance:
         self._ledger: Ledger | None = None
         self._heartbeat_us = 0
         #: What was committed last, by this process.
-        self._committed: dict[tuple[GroupRef, int], int] = {}
+        self._committed: dict[GroupPartitionId, int] = {}
         #: The state of each group, and who served it, when its offsets were last looked at.
         self._seen: dict[GroupRef, tuple[int, int, tuple[int, ...]]] = {}
 

@@ -8,11 +8,11 @@ from bridge.clock import Deadline
 from bridge.errors import NotFound
 from bridge.flow.timers import some_at_once
 from bridge.groups.records import GroupRef
-from bridge.limits import GROUP_AGES_MAX, GROUP_AGES_READ_MAX, GROUP_READS_AT_ONCE
+from bridge.limits import GROUP_AGES_READ_MAX, GROUP_READS_AT_ONCE
 from bridge.messagelog import FromOffset, MessageLog, TopicRef
 
 #: A partition of a group.
-Place: TypeAlias = tuple[GroupRef, int]
+GroupPartitionId: TypeAlias = tuple[GroupRef, int]
 
 
 class OldestMessages:
@@ -26,9 +26,9 @@ class OldestMessages:
     def __init__(self, log: MessageLog) -> None:
         self._log = log
         #: Offset and time, in the order of the reads.
-        self._known: dict[Place, tuple[int, int]] = {}
+        self._known: dict[GroupPartitionId, tuple[int, int]] = {}
 
-    async def look(self, offsets: Mapping[Place, int], *, deadline: Deadline) -> None:
+    async def look(self, offsets: Mapping[GroupPartitionId, int], *, deadline: Deadline) -> None:
         """Read what is not known of the first unsettled *offsets*; of what is not among them nothing is remembered.
 
         Raises:
@@ -40,7 +40,7 @@ class OldestMessages:
         moved = [place for place, offset in offsets.items() if self._known.get(place, (-1, 0))[0] != offset]
         moved.sort(key=lambda place: read_before.get(place, -1))
 
-        async def read(place: Place) -> None:
+        async def read(place: GroupPartitionId) -> None:
             ref, partition_id = place
             topic, first = TopicRef(ref.stream, ref.topic), FromOffset(offsets[place])
             with suppress(NotFound):
@@ -56,8 +56,3 @@ class OldestMessages:
         known = [self._known.get((ref, partition_id)) for partition_id in partition_ids]
         times = [each[1] for each in known if each is not None]
         return min(times) if len(times) == len(known) else None
-
-
-def is_room(offsets: Mapping[Place, int]) -> bool:
-    """Whether partitions of one more group may be looked at."""
-    return len(offsets) < GROUP_AGES_MAX

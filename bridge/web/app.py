@@ -88,7 +88,7 @@ def build_app(
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
     for row in routes:
-        handler = put_behind(row.handler, check_of(row.access) or nothing_more, row.path)
+        handler = put_behind(row.handler, check_of(row) or nothing_more, row.path)
         if row.method == "GET":
             app.router.add_get(row.path, handler, allow_head=True)
         else:

@@ -18,7 +18,6 @@ from bridge.cli.remote.reading_commands import TopicOption
 from bridge.cli.remote.rendering import Column, count_text
 from bridge.cli.remote.transfer_state import TransferState
 
-_NAMESPACE_BYTES: Final = 16
 # A token (RFC 9110, section 5.6.2): it goes out in the name of a field.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _ONE: Final = (

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotFound, Unauthorized
 from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, Scope
-from bridge.web.handlers.path_params import stream_of, topic_of
+from bridge.web.handlers.path_params import refuse_query, stream_of, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES, Exchange
 from bridge.web.middleware.gates import LastCheck
 from bridge.web.openapi.operation import ApiOperation
@@ -87,8 +87,27 @@ class Route(NamedTuple):
 _Rule: TypeAlias = Callable[[web.Request, Principal, Scope | None], None]
 
 
-def check_of(access: Access) -> LastCheck | None:
-    """What lets a request pass that may do what its route does, or raises; None where there is nothing to check.
+def check_of(route: Route) -> LastCheck | None:
+    """What lets a request pass that *route* takes and its caller may send, or raises; None where there is nothing to check.
+
+    Raises (the check):
+        BadRequest: if there is a query, and the route takes none.
+        Those of its access: see `_access_check`.
+    """
+    is_allowed = _access_check(route.access)
+    if route.operation.queries or route.operation.ignores_query:
+        return is_allowed
+
+    def check(request: web.Request, exchange: Exchange) -> None:
+        if is_allowed is not None:
+            is_allowed(request, exchange)
+        refuse_query(request)
+
+    return check
+
+
+def _access_check(access: Access) -> LastCheck | None:
+    """What lets a request pass whose caller may do this, or raises; None where there is nothing to check.
 
     Raises (the check):
         Unauthorized: if nobody has found out who calls.

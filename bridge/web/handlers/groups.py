@@ -15,7 +15,7 @@ from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
 from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.answers import answer, no_content
-from bridge.web.handlers.path_params import refuse_query, topic_of
+from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
@@ -149,7 +149,6 @@ async def _acknowledge(request: web.Request, kind: AckKind) -> web.StreamRespons
 
 async def list_groups(request: web.Request) -> web.StreamResponse:
     """`GET .../groups`: those that ever received from the topic."""
-    refuse_query(request)
     groups = request.app[SERVICES].groups
     return answer(groups_json(await groups.groups(topic_of(request), deadline=request[EXCHANGE].deadline)))
 
@@ -177,6 +176,5 @@ async def seek(request: web.Request) -> web.StreamResponse:
 
 
 def _named(request: web.Request) -> tuple[Groups, TopicRef, str]:
-    """All groups, and the topic and the group that the path names; there is no query."""
-    refuse_query(request)
+    """All groups, and the topic and the group that the path names."""
     return request.app[SERVICES].groups, topic_of(request), request.match_info[_GROUP]

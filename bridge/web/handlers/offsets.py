@@ -8,7 +8,7 @@ from bridge.limits import OFFSETS_AT_ONCE
 from bridge.messagelog import StoredOffset
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.answers import answer, no_content
-from bridge.web.handlers.path_params import consumer_of, partition_of, refuse_query, topic_of
+from bridge.web.handlers.path_params import consumer_of, partition_of, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.wire.offsets import (
     PartitionProgress,
@@ -22,7 +22,6 @@ from bridge.web.wire.offsets import (
 
 async def list_offsets(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets`: of all partitions, with the lag of each and of all."""
-    refuse_query(request)
     topic, consumer = topic_of(request), consumer_of(request)
     log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
@@ -36,7 +35,6 @@ async def list_offsets(request: web.Request) -> web.StreamResponse:
 
 async def put_offsets(request: web.Request) -> web.StreamResponse:
     """`PUT .../consumers/{consumer}/offsets`: all are checked before one is stored; if it fails then, some may be."""
-    refuse_query(request)
     topic, consumer = topic_of(request), consumer_of(request)
     offsets = read_offsets(await read_body(request))
     log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
@@ -59,7 +57,6 @@ async def put_offsets(request: web.Request) -> web.StreamResponse:
 
 async def delete_offsets(request: web.Request) -> web.StreamResponse:
     """`DELETE .../consumers/{consumer}/offsets`: forgotten in all partitions; no fault if there were none."""
-    refuse_query(request)
     topic, consumer = topic_of(request), consumer_of(request)
     await refuse_body(request)
     log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
@@ -74,7 +71,6 @@ async def delete_offsets(request: web.Request) -> web.StreamResponse:
 
 async def get_offset(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets/{partition}`: null where none is stored."""
-    refuse_query(request)
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
     log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
@@ -86,7 +82,6 @@ async def get_offset(request: web.Request) -> web.StreamResponse:
 
 async def put_offset(request: web.Request) -> web.StreamResponse:
     """`PUT .../consumers/{consumer}/offsets/{partition}`: forwards or backwards, not beyond the newest message."""
-    refuse_query(request)
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
     offset = read_offset(await read_body(request))
     log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
@@ -102,7 +97,6 @@ async def put_offset(request: web.Request) -> web.StreamResponse:
 
 async def delete_offset(request: web.Request) -> web.StreamResponse:
     """`DELETE .../consumers/{consumer}/offsets/{partition}`: forgotten; no fault if there was none."""
-    refuse_query(request)
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
     await refuse_body(request)
     await request.app[SERVICES].log.delete_offset(

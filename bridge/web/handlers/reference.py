@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 import orjson
 from aiohttp import hdrs, web
 
-from bridge.web.handlers.path_params import refuse_query
 from bridge.web.openapi.document import document
 from bridge.web.openapi.page import reference_page
 from bridge.web.server.answer_headers import keep_checked, vary_by
@@ -46,14 +45,12 @@ class _Document(NamedTuple):
 
 async def openapi(request: web.Request) -> web.StreamResponse:
     """`GET /openapi.json`: OpenAPI 3.1 of every route."""
-    refuse_query(request)
     # To make it takes a tenth of a second, once.
     return _answer(request, await asyncio.to_thread(_openapi))
 
 
 async def docs(request: web.Request) -> web.StreamResponse:
     """`GET /docs`: the same as a page."""
-    refuse_query(request)
     return _answer(request, await asyncio.to_thread(_page))
 
 

@@ -52,7 +52,6 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     accepted_us = services.clock.now_us()
     topic = topic_of(request)
-    refuse_query(request)
     check_json_type(request)
     body = await read_any(request)
     exchange = request[EXCHANGE]

@@ -7,7 +7,6 @@ from bridge.policy.access import ANONYMOUS
 from bridge.web.bodies.whole import refuse_body
 from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.answers import created
-from bridge.web.handlers.path_params import refuse_query
 from bridge.web.keys import SERVICES
 from bridge.web.rules import RULES
 from bridge.web.server.json_answer import JsonAnswer
@@ -16,7 +15,6 @@ from bridge.web.wire.answers import ticket_json
 
 async def issue(request: web.Request) -> JsonAnswer:
     """`POST /tickets`: one for whoever asks, who may with it what they may without."""
-    refuse_query(request)
     await refuse_body(request)
     rules, principal = request.app[RULES], principal_of(request)
     if principal is ANONYMOUS and not rules.credentials.is_open:

@@ -12,7 +12,7 @@ from bridge.messagelog import StreamInfo, TopicRef
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.access import principal_of, require_new_stream, require_new_topic
 from bridge.web.handlers.answers import answer, created, no_content
-from bridge.web.handlers.path_params import refuse_own, refuse_query, stream_of, topic_of
+from bridge.web.handlers.path_params import refuse_own, stream_of, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.wire.answers import stream_json, streams_json, topic_json, topics_json
 from bridge.web.wire.topics import read_partitions, read_retention, read_stream, read_topic
@@ -20,7 +20,6 @@ from bridge.web.wire.topics import read_partitions, read_retention, read_stream,
 
 async def list_streams(request: web.Request) -> web.StreamResponse:
     """`GET /streams`: those that the caller sees, without the bridge's own."""
-    refuse_query(request)
     services, principal = request.app[SERVICES], principal_of(request)
     streams = [
         each
@@ -35,7 +34,6 @@ async def list_streams(request: web.Request) -> web.StreamResponse:
 
 async def create_stream(request: web.Request) -> web.StreamResponse:
     """`POST /streams`: 201, or 409 if there is one of that name."""
-    refuse_query(request)
     services, name = request.app[SERVICES], read_stream(await read_body(request))
     refuse_own(services, name, path="$.name")
     require_new_stream(principal_of(request), name)
@@ -45,7 +43,6 @@ async def create_stream(request: web.Request) -> web.StreamResponse:
 
 async def get_stream(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}`."""
-    refuse_query(request)
     name = stream_of(request)
     stream = await request.app[SERVICES].log.stream(name, deadline=request[EXCHANGE].deadline)
     return answer(stream_json(await _as_seen(request, stream)))
@@ -76,7 +73,6 @@ async def _if_there(request: web.Request, stream: StreamInfo) -> StreamInfo | No
 
 async def delete_stream(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}`: with its topics, their messages and offsets."""
-    refuse_query(request)
     services, stream = request.app[SERVICES], stream_of(request)
     await services.log.delete_stream(stream, deadline=request[EXCHANGE].deadline)
     await services.groups.forget(stream, deadline=request[EXCHANGE].deadline)
@@ -85,7 +81,6 @@ async def delete_stream(request: web.Request) -> web.StreamResponse:
 
 async def list_topics(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics`: those that the caller sees."""
-    refuse_query(request)
     stream, principal = stream_of(request), principal_of(request)
     topics = await request.app[SERVICES].log.topics(stream, deadline=request[EXCHANGE].deadline)
     return answer(topics_json([each for each in topics if principal.sees(stream, each.name)]))
@@ -93,7 +88,6 @@ async def list_topics(request: web.Request) -> web.StreamResponse:
 
 async def create_topic(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics`: 201, or 409 if there is one of that name."""
-    refuse_query(request)
     stream = stream_of(request)
     order = read_topic(await read_body(request))
     require_new_topic(principal_of(request), TopicRef(stream, order.name))
@@ -111,7 +105,6 @@ async def create_topic(request: web.Request) -> web.StreamResponse:
 
 async def get_topic(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics/{topic}`, with its partitions."""
-    refuse_query(request)
     return answer(
         topic_json(
             await request.app[SERVICES].log.topic(topic_of(request), deadline=request[EXCHANGE].deadline)
@@ -121,7 +114,6 @@ async def get_topic(request: web.Request) -> web.StreamResponse:
 
 async def delete_topic(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}/topics/{topic}`: with its messages and offsets."""
-    refuse_query(request)
     services, topic = request.app[SERVICES], topic_of(request)
     await services.log.delete_topic(topic, deadline=request[EXCHANGE].deadline)
     services.tails.suspect(topic)
@@ -131,7 +123,6 @@ async def delete_topic(request: web.Request) -> web.StreamResponse:
 
 async def update_topic(request: web.Request) -> web.StreamResponse:
     """`PATCH /streams/{stream}/topics/{topic}`: other retention, in the place of what there was."""
-    refuse_query(request)
     topic = topic_of(request)
     retention = read_retention(await read_body(request))
     log = request.app[SERVICES].log
@@ -142,7 +133,6 @@ async def update_topic(request: web.Request) -> web.StreamResponse:
 
 async def purge_topic(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics/{topic}/purge`: no message, stored offset or group is left, the topic is."""
-    refuse_query(request)
     services, topic = request.app[SERVICES], topic_of(request)
     await refuse_body(request)
     try:
@@ -157,7 +147,6 @@ async def purge_topic(request: web.Request) -> web.StreamResponse:
 
 async def add_partitions(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics/{topic}/partitions`: 201 with the topic as it is then."""
-    refuse_query(request)
     services, topic = request.app[SERVICES], topic_of(request)
     count, deadline = read_partitions(await read_body(request)), request[EXCHANGE].deadline
     try:

@@ -53,7 +53,8 @@ class ApiOperation(NamedTuple):
     Attributes:
         id: unique in the document; clients name their functions by it.
         tag: the chapter that it stands in.
-        queries: the structs whose fields the query may hold.
+        queries: the structs whose fields the query may hold; none where it may hold nothing.
+        ignores_query: whatever it holds does not matter: probes and scrapers add what they like.
         headers: of the request, beyond those that every request may have.
         bodies: one for each media type; none where there is no body.
         errors: those that this operation can fail with beyond what any can.
@@ -66,6 +67,7 @@ class ApiOperation(NamedTuple):
     description: str
     replies: Mapping[int, Reply]
     queries: tuple[type[msgspec.Struct], ...] = ()
+    ignores_query: bool = False
     headers: tuple[str, ...] = ()
     bodies: tuple[Content, ...] = ()
     body_required: bool = True

@@ -22,6 +22,7 @@ HEALTH: Final = ApiOperation(
     summary="Ask whether the process serves",
     description="For liveness probes. Needs no key, unless AUTH_BYPASS_PATHS says otherwise.",
     replies={200: json_reply("It serves.", HealthAnswer, examples.HEALTH)},
+    ignores_query=True,
     needs_key=False,
 )
 READY: Final = ApiOperation(
@@ -48,12 +49,14 @@ STATS: Final = ApiOperation(
     summary="Show figures of the log",
     description="As last counted, at most STATS_CACHE_TTL_SECS ago; without what the bridges note in GROUPS_STREAM.",
     replies={200: json_reply("The figures.", StatsAnswer, examples.STATS)},
+    ignores_query=True,
 )
 METRICS: Final = ApiOperation(
     id="metrics",
     tag=_TAG,
     summary="Show figures for Prometheus",
     description="404 where METRICS_PORT moved them to a port of their own, or switched them off.",
+    ignores_query=True,
     replies={
         200: Reply(
             "The figures.",

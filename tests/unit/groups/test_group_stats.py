@@ -4,7 +4,7 @@ import pytest
 
 from bridge.config import GroupsConfig
 from bridge.errors import Disconnected
-from bridge.groups import oldest_messages
+from bridge.groups import inspection, oldest_messages
 from bridge.groups.records import AckKind, ExpireGroup, GroupRef
 from bridge.messagelog import TopicRef
 from bridge.telemetry.group_metrics import GroupStats
@@ -187,7 +187,7 @@ async def test_the_log_is_asked_for_a_message_once_and_only_for_so_many_at_a_loo
 async def test_groups_beyond_the_bound_of_partitions_have_no_age(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(oldest_messages, "GROUP_AGES_MAX", 0)
+    monkeypatch.setattr(inspection, "GROUP_AGES_MAX", 0)
     replica = await scene.start()
     await scene.send(b"a")
     await replica.receive(TOPIC)
