@@ -113,7 +113,6 @@ class Ledger:
     Attributes:
         offset: of the next record.
         now_us: the ledger's time: the newest stamp seen.
-        skipped: messages met that were no records.
         partitions_count: partitions taken up, over all groups.
         held_count: messages given out or come back and not acknowledged, over all groups.
     """
@@ -122,7 +121,6 @@ class Ledger:
         state = state or LedgerState(0, 0, (), ())
         self.offset = state.offset
         self.now_us = state.now_us
-        self.skipped = 0
         self.groups: dict[GroupRef, Group] = {}
         self._members = {each.member_id: each for each in state.members}
         for each in state.groups:
@@ -157,13 +155,12 @@ class Ledger:
         """Apply the message at *offset*, which is not below `self.offset`.
 
         Returns:
-            What it did; None where it is no record, which is counted.
+            What it did; None where it is no record.
         """
         self.offset = offset + 1
         self.now_us = max(self.now_us, timestamp_us)
         record = decoded(payload)
         if record is None:
-            self.skipped += 1
             return None
         result: Result = None
         match record:

@@ -54,7 +54,7 @@ class ApiOperation(NamedTuple):
         id: unique in the document; clients name their functions by it.
         tag: the chapter that it stands in.
         queries: the structs whose fields the query may hold; none where it may hold nothing.
-        ignores_query: whatever it holds does not matter: probes and scrapers add what they like.
+        ignores_query: whatever else it holds does not matter: probes and scrapers add what they like.
         headers: of the request, beyond those that every request may have.
         bodies: one for each media type; none where there is no body.
         errors: those that this operation can fail with beyond what any can.

@@ -31,6 +31,7 @@ READY: Final = ApiOperation(
     summary="Ask whether requests should be sent here",
     description="For readiness probes. Needs no key, unless AUTH_BYPASS_PATHS says otherwise.",
     queries=(ReadyParameters,),
+    ignores_query=True,
     errors=(errors.BadRequest,),
     replies={
         200: json_reply("They should.", ReadyAnswer, examples.READY),
