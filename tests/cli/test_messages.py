@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from bridge.cli.remote import merged_reading
 from tests.support.bridge_cli import Cli
 from tests.support.bridge_process import ROOT, BridgeProcess
+from tests.support.ports import held_port
 from tests.support.tcp_proxy import fault_proxy
 
 ENOUGH_S = 120.0
@@ -168,8 +170,14 @@ async def test_a_reply_that_is_lost_while_sending_is_looked_for_and_nothing_is_t
     assert [each["payload"]["n"] for each in found] == list(range(3_000))
 
 
-async def test_who_follows_goes_on_after_a_restart_and_misses_nothing(tmp_path: Path) -> None:
-    with BridgeProcess(tmp_path / "data") as bridge:
+@pytest.fixture
+def held() -> Iterator[int]:
+    with held_port() as port:
+        yield port
+
+
+async def test_who_follows_goes_on_after_a_restart_and_misses_nothing(tmp_path: Path, held: int) -> None:
+    with BridgeProcess(tmp_path / "data", {"PORT": str(held)}) as bridge:
         port = bridge.started()
         cli = Cli(f"http://127.0.0.1:{port}", tmp_path)
         for text in ("old", "a", "b"):

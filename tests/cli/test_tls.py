@@ -15,6 +15,7 @@ from bridge.cli.remote.failures import CommandFailed, ExitCode
 from tests.support.bridge_cli import Cli
 from tests.support.bridge_process import BridgeProcess, get
 from tests.support.certificates import DAY_S, Authority
+from tests.support.ports import held_port
 
 AUTHORITY: Final = Authority()
 
@@ -135,13 +136,14 @@ def test_a_certificate_is_well_for_as_long_as_somebody_has_time_to_renew_it(
 
 
 def test_health_asks_over_tls_and_where_certificates_are_asked_for_at_the_port_of_the_metrics(
-    tmp_path: Path, mutual: Mutual, unused_tcp_port: int
+    tmp_path: Path, mutual: Mutual
 ) -> None:
     assert probe(f"https://127.0.0.1:{mutual.port}", ready=False) == 1
-    environ = {**mutual.environ, "METRICS_PORT": str(unused_tcp_port)}
-    with BridgeProcess(tmp_path, environ) as bridge:
-        bridge.started()
-        assert probe(own_url(environ), ready=True) == 0
-        assert get(unused_tcp_port, "/health")[0] == 200
+    with held_port() as figures_port:
+        environ = {**mutual.environ, "METRICS_PORT": str(figures_port)}
+        with BridgeProcess(tmp_path, environ) as bridge:
+            bridge.started()
+            assert probe(own_url(environ), ready=True) == 0
+            assert get(figures_port, "/health")[0] == 200
     with BridgeProcess(tmp_path, {**mutual.environ, "TLS_CLIENT_AUTH": "optional"}) as bridge:
         assert probe(f"https://127.0.0.1:{bridge.started()}", ready=True) == 0

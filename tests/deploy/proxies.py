@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.deploy.manifests import ROOT
+from tests.support.ports import held_port
 from tests.support.programs import checked, program
 
 #: What the samples call the bridge.
@@ -119,16 +120,18 @@ def _certificate(folder: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(folder / "tls.crt"))
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running_proxy(name: str, folder: Path, *, bridge_port: int) -> Iterator[Front]:
     """The sample of *name* with its places replaced, checked by the program itself, then run until it answers."""
+    with held_port() as port:
+        front = Front(port, _certificate(folder / "tls"))
+        with _running(name, folder, front, bridge_port):
+            yield front
+
+
+@contextlib.contextmanager
+def _running(name: str, folder: Path, front: Front, bridge_port: int) -> Iterator[None]:
     proxy = PROXIES[name]
-    front = Front(_free_port(), _certificate(folder / "tls"))
     text = (ROOT / "deploy" / "proxies" / proxy.sample).read_text()
     for place, value in proxy.replaced.items():
         assert place in text, place
@@ -150,7 +153,7 @@ def running_proxy(name: str, folder: Path, *, bridge_port: int) -> Iterator[Fron
             assert process.poll() is None, said
             assert time.monotonic() < until_s, said
             time.sleep(POLL_S)
-        yield front
+        yield
     finally:
         process.terminate()
         try:

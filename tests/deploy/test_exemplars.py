@@ -14,21 +14,22 @@ from tests.deploy.manifests import ROOT
 from tests.support.bridge_process import BridgeProcess, connected, get
 from tests.support.events import user_event
 from tests.support.iggy_server import running_server
+from tests.support.ports import held_port
 from tests.support.programs import needs
-from tests.support.prometheus import Prometheus, free_port, running_prometheus
+from tests.support.prometheus import Prometheus, running_prometheus
 
 RULES = ROOT / "deploy" / "prometheus" / "bridge.rules.yaml"
 HISTOGRAMS = ("bridge_http_request_duration_seconds_bucket", "bridge_append_duration_seconds_bucket")
-FOUND_TIMEOUT_S = 30.0
+FOUND_TIMEOUT_S = 120.0
 WORKERS = 2
 
 
 @contextlib.contextmanager
 def bridge_on(kind: str, directory: Path) -> Iterator[tuple[int, int]]:
     """The port of a bridge and that of its figures; on Iggy of two workers."""
-    figures_port = free_port()
-    environ = {"METRICS_PORT": str(figures_port)}
     with contextlib.ExitStack() as stack:
+        figures_port = stack.enter_context(held_port())
+        environ = {"METRICS_PORT": str(figures_port)}
         if kind == "iggy":
             server = stack.enter_context(running_server())
             environ |= {"IGGY_CONNECTION_STRING": server.connection_string, "WORKERS": str(WORKERS)}

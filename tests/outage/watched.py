@@ -1,13 +1,9 @@
 """A bridge on a real Iggy, watched from outside: its log as it comes, its figures in /proc, and what it must not tell."""
 
-import contextlib
-import json
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from tests.support.bridge_process import BridgeProcess
@@ -63,12 +59,7 @@ def eventually(holds: Callable[[], bool], *, what: str, timeout_s: float = WAIT_
 
 
 class WatchedBridge(BridgeProcess):
-    """
-    `bridge serve` with quick reconnection; a thread reads its output, so that load never waits for the test.
-
-    Attributes:
-        output: every line as it was written.
-    """
+    """`bridge serve` with quick reconnection, which tells how many tasks it has."""
 
     def __init__(
         self,
@@ -91,58 +82,10 @@ class WatchedBridge(BridgeProcess):
             **(environ or {}),
         }
         super().__init__(data_dir, given, code=COUNTED)
-        self.output: list[str] = []
-        self._news = threading.Condition()
-        self._cursor = 0
-        self._over = False
-        self._reader = threading.Thread(target=self._read, name="bridge-output")
-        self._reader.start()
-
-    def _read(self) -> None:
-        if self.process.stdout is None:
-            raise RuntimeError("not started with a pipe")
-        for text in self.process.stdout:
-            line = json.loads(text) if text.startswith("{") else {"event": "", "text": text}
-            with self._news:
-                self.output.append(text)
-                self.lines.append(line)
-                self._news.notify_all()
-        with self._news:
-            self._over = True
-            self._news.notify_all()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        self._reader.join(WAIT_S)
-        super().__exit__(kind, error, trace)
-
-    def until(self, event: str, **fields: str) -> dict[str, Any]:
-        """The next line with this event and these fields; the lines before it are passed over."""
-        until_s = time.monotonic() + WAIT_S
-        with self._news:
-            while True:
-                while self._cursor < len(self.lines):
-                    line = self.lines[self._cursor]
-                    self._cursor += 1
-                    if line["event"] == event and fields.items() <= line.items():
-                        return line
-                left_s = until_s - time.monotonic()
-                if self._over or left_s <= 0:
-                    raise EOFError(f"no {event} {fields} (over: {self._over}): {self.output[-8:]}")
-                self._news.wait(left_s)
 
     def listening(self) -> int:
         """The port, once it is taken."""
         return int(self.until("listening")["port"])
-
-    def ended(self) -> int:
-        """Wait for its end; the exit code."""
-        code = self.process.wait(WAIT_S)
-        self._reader.join(WAIT_S)
-        return code
 
     def told(self, event: str) -> list[dict[str, Any]]:
         """Every line so far with this event."""

@@ -1,18 +1,13 @@
 """The commands beside `serve`, and what a served bridge tells of itself."""
 
 import json
-import socket
 import stat
 from pathlib import Path
 
 import bridge
 from bridge.config import SETTINGS
 from tests.support.bridge_process import BridgeProcess, get, run_bridge
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+from tests.support.ports import held_port
 
 
 def test_the_version_is_the_package_s() -> None:
@@ -93,8 +88,10 @@ def test_the_lines_of_a_request_carry_its_id_and_client(tmp_path: Path) -> None:
 
 
 def test_metrics_move_to_their_own_port_without_a_key(tmp_path: Path) -> None:
-    environ = {"METRICS_PORT": str(free_port()), "API_KEY": "k" * 32}
-    with BridgeProcess(tmp_path, environ) as served:
+    with (
+        held_port() as port,
+        BridgeProcess(tmp_path, {"METRICS_PORT": str(port), "API_KEY": "k" * 32}) as served,
+    ):
         listening = served.until("listening")
         served.until("ready")
         status, body = get(listening["metrics_port"], "/metrics")

@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 from tests.support.bridge_process import BridgeProcess, run_bridge
+from tests.support.ports import held_port
 
 
 def test_every_fault_of_the_configuration_is_in_one_message_and_the_exit_is_78(tmp_path: Path) -> None:
@@ -110,10 +111,9 @@ main()
 
 
 def test_attempts_to_reach_iggy_that_run_out_are_69(tmp_path: Path) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
+    with held_port() as closed:
         environ = {
-            "IGGY_CONNECTION_STRING": f"iggy://iggy:iggy@127.0.0.1:{closed.getsockname()[1]}",
+            "IGGY_CONNECTION_STRING": f"iggy://iggy:iggy@127.0.0.1:{closed}",
             "MAX_RECONNECT_ATTEMPTS": "2",
             "RECONNECT_BASE_DELAY_MS": "1",
             "RECONNECT_MAX_DELAY_MS": "5",

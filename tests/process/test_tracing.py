@@ -1,7 +1,6 @@
 """Spans leave a real process for a collector."""
 
 import json
-import socket
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.support.bridge_process import BridgeProcess, connected, get
 from tests.support.events import user_event
+from tests.support.ports import held_port
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -90,15 +90,17 @@ def test_the_spans_of_a_request_reach_the_collector_before_the_process_ends(
 
 
 def test_a_collector_that_is_away_costs_spans_and_nothing_else(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
     settings = {
         "TRACING": "otlp",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
         "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
     }
-    with BridgeProcess(tmp_path, settings) as served:
+    with (
+        held_port() as port,
+        BridgeProcess(
+            tmp_path, {**settings, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"}
+        ) as served,
+    ):
         listening = served.started()
         assert _post(listening) == 201
         told = served.until("spans_not_exported")

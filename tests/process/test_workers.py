@@ -16,6 +16,7 @@ from tests.support.bridge_process import BridgeProcess, get, run_bridge
 from tests.support.checker import Account, Stored
 from tests.support.events import generic_event
 from tests.support.iggy_server import IggyServer, running_server
+from tests.support.ports import held_port
 
 pytestmark = pytest.mark.iggy
 
@@ -212,10 +213,10 @@ def test_wrong_keys_at_both_workers_count_together(tmp_path: Path, iggy: IggySer
 
 
 def test_the_port_of_the_metrics_tells_of_all_workers(tmp_path: Path, iggy: IggyServer) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        metrics_port = free.getsockname()[1]
-    with bridge_of(tmp_path, iggy, METRICS_PORT=str(metrics_port)) as bridge:
+    with (
+        held_port() as metrics_port,
+        bridge_of(tmp_path, iggy, METRICS_PORT=str(metrics_port)) as bridge,
+    ):
         port = all_ready(bridge)
         for _ in range(32):
             assert get(port, "/streams")[0] == 200
@@ -259,11 +260,10 @@ main()
 
 
 def test_a_worker_whose_attempts_to_reach_iggy_run_out_ends_all_with_69(tmp_path: Path) -> None:
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
+    with held_port() as closed:
         settings = {
             "WORKERS": "2",
-            "IGGY_CONNECTION_STRING": f"iggy://iggy:iggy@127.0.0.1:{closed.getsockname()[1]}",
+            "IGGY_CONNECTION_STRING": f"iggy://iggy:iggy@127.0.0.1:{closed}",
             "MAX_RECONNECT_ATTEMPTS": "2",
             "RECONNECT_BASE_DELAY_MS": "1",
             "RECONNECT_MAX_DELAY_MS": "5",

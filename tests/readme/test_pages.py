@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from bridge.process import shutdown
 from tests.readme.generated import ROOT
 from tests.readme.pages import PAGES, Step, blocks_of, steady, steps_of
 from tests.support.iggy_server import NoServer, find_server
+from tests.support.ports import held_port
 
 STOP_TIMEOUT_S: Final = 60.0
 STEP_TIMEOUT_S: Final = 120.0
@@ -63,13 +63,6 @@ def running_bridge(data: Path, **settings: str) -> Iterator[int]:
         process.terminate()
         process.communicate(timeout=STOP_TIMEOUT_S)
         assert process.returncode == shutdown.EXIT_OK
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
 
 
 class Reader:
@@ -139,7 +132,7 @@ def reading(page: Path, tmp_path: Path) -> Iterator[Reader]:
         if page == RECIPES:
             other = tmp_path / "other"
             instead = {**LESS, "8001": str(stack.enter_context(running_bridge(other, **on_iggy(stack))))}
-            instead["8080"] = str(free_port())
+            instead["8080"] = str(stack.enter_context(held_port()))
             settings = {"CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{instead['8080']}"}
         instead["8000"] = str(stack.enter_context(running_bridge(tmp_path / "data", **settings)))
         reader = Reader(work, instead)

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
@@ -13,6 +15,10 @@ from types import TracebackType
 from typing import Any, Self
 
 START_TIMEOUT_S = 60.0
+#: Of a line, or of the end; a test that hangs says so before its own time is up.
+LINE_TIMEOUT_S = 200.0
+#: How each line of the log begins; within a text its quotes would be escaped.
+_BEGIN = '{"timestamp":'
 ROOT = Path(__file__).parents[2]
 
 
@@ -41,10 +47,14 @@ def run_bridge(*arguments: str, environ: Mapping[str, str] | None = None) -> sub
 
 class BridgeProcess:
     """
-    `bridge serve` on port 0; its log lines are read as they come.
+    `bridge serve` on port 0; a thread reads its output, so that it never waits for the test.
 
     Args:
         code: Python that is run instead of `-m bridge`, to break something on purpose.
+
+    Attributes:
+        output: every line as it was written.
+        lines: of its log so far; what is no whole line of it stands there as `{"event": "", "text": ...}`.
     """
 
     def __init__(
@@ -52,6 +62,7 @@ class BridgeProcess:
     ) -> None:
         given = {"PORT": "0", "DATA_DIR": str(data_dir), "SHUTDOWN_GRACE_SECS": "10", **(environ or {})}
         entry = ["-m", "bridge"] if code is None else ["-c", code]
+        self.output: list[str] = []
         self.lines: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
             [sys.executable, *entry, "serve"],
@@ -61,6 +72,23 @@ class BridgeProcess:
             text=True,
             cwd=ROOT,
         )
+        self._news = threading.Condition()
+        self._cursor = 0
+        self._over = False
+        self._reader = threading.Thread(target=self._read, name="bridge-output", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        if self.process.stdout is None:
+            raise RuntimeError("not started with a pipe")
+        for text in self.process.stdout:
+            with self._news:
+                self.output.append(text)
+                self.lines += lines_of(text)
+                self._news.notify_all()
+        with self._news:
+            self._over = True
+            self._news.notify_all()
 
     def __enter__(self) -> Self:
         return self
@@ -71,21 +99,25 @@ class BridgeProcess:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(START_TIMEOUT_S)
-        if self.process.stdout is not None:
+        self._reader.join(START_TIMEOUT_S)
+        # Whoever was started by it may have the other end still; then there is a test that fails anyway.
+        if self.process.stdout is not None and not self._reader.is_alive():
             self.process.stdout.close()
 
-    def until(self, event: str) -> dict[str, Any]:
-        """The next line with this event; the lines before it are kept in `lines`."""
-        if self.process.stdout is None:
-            raise RuntimeError("not started with a pipe")
-        for text in self.process.stdout:
-            # A process that is killed leaves its last line unfinished.
-            whole = text.startswith("{") and text.endswith("\n")
-            line = json.loads(text) if whole else {"event": "", "text": text}
-            self.lines.append(line)
-            if line["event"] == event:
-                return line
-        raise EOFError(f"ended with {self.process.wait(START_TIMEOUT_S)} before {event!r}: {self.lines[-5:]}")
+    def until(self, event: str, **fields: str) -> dict[str, Any]:
+        """The next line with this event and these fields; the lines before it are passed over."""
+        until_s = time.monotonic() + LINE_TIMEOUT_S
+        with self._news:
+            while True:
+                while self._cursor < len(self.lines):
+                    line = self.lines[self._cursor]
+                    self._cursor += 1
+                    if line["event"] == event and fields.items() <= line.items():
+                        return line
+                left_s = until_s - time.monotonic()
+                if self._over or left_s <= 0:
+                    raise EOFError(f"no {event} {fields} (ended: {self._over}): {self.output[-8:]}")
+                self._news.wait(left_s)
 
     def started(self) -> int:
         """Wait until it is ready; its port."""
@@ -97,13 +129,26 @@ class BridgeProcess:
         self.process.send_signal(number)
 
     def ended(self) -> int:
-        """Read the log to its end; the exit code."""
-        with contextlib.suppress(EOFError):
-            self.until("\x00never")
+        """Wait for its end and for that of its log, which its children have too; the exit code."""
+        self._reader.join(LINE_TIMEOUT_S)
+        assert not self._reader.is_alive(), f"it goes on: {self.output[-8:]}"
         return self.process.wait(START_TIMEOUT_S)
 
     def events(self) -> list[str]:
         return [line["event"] for line in self.lines]
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    """
+    What is written in one line of the output.
+
+    A process that is killed leaves its last line unfinished, and the next one of another stands right behind it.
+    """
+    cut, begin, rest = text.rpartition(_BEGIN)
+    found: list[dict[str, Any]] = []
+    if begin and text.endswith("\n"):
+        found, text = [json.loads(begin + rest)], cut
+    return [{"event": "", "text": text}, *found] if text else found
 
 
 @contextlib.contextmanager

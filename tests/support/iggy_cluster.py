@@ -3,12 +3,12 @@
 import contextlib
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.iggy_server import HOW, BinaryServer, NoServer
+from tests.support.ports import held_port
 
 __all__ = ("Cluster", "running_cluster")
 
@@ -37,13 +37,6 @@ class Cluster:
         return f"iggy://iggy:iggy@{self.addresses[0]}"
 
 
-def _free_ports(count: int) -> list[int]:
-    # All at once, so that none is given twice.
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
-
-
 def _binary() -> str:
     if os.environ.get("IGGY_CLUSTER") != "1":
         pytest.skip(
@@ -61,7 +54,7 @@ def _binary() -> str:
 def running_cluster(extra_env: dict[str, str] | None = None) -> Iterator[Cluster]:
     """A cluster for the length of a block, where one is asked for by `IGGY_CLUSTER=1`; else the test is skipped."""
     binary = _binary()
-    ports = iter(_free_ports(NODES * len(_PORTS)))
+    holding = contextlib.ExitStack()
     environ = {
         "IGGY_CLUSTER_ENABLED": "true",
         "IGGY_CLUSTER_NAME": "tests",
@@ -80,7 +73,7 @@ def running_cluster(extra_env: dict[str, str] | None = None) -> Iterator[Cluster
             f"{prefix}_REPLICA_ID": str(replica),
         }
         for name in _PORTS:
-            environ[f"{prefix}_PORTS_{name}"] = str(port := next(ports))
+            environ[f"{prefix}_PORTS_{name}"] = str(port := holding.enter_context(held_port()))
             if name == "TCP":
                 of_tcp.append(port)
     nodes = [
@@ -101,3 +94,4 @@ def running_cluster(extra_env: dict[str, str] | None = None) -> Iterator[Cluster
     finally:
         for node in nodes:
             node.close()
+        holding.close()

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.ports import held_port
 from tests.support.programs import program
-from tests.support.prometheus import free_port
 
 TIMEOUT_S = 60.0
 POLL_S = 0.05
@@ -81,13 +81,16 @@ def running_collector(directory: Path) -> Iterator[OtelCollector]:
     """Takes spans at its `endpoint` until the block ends."""
     command = binary()
     assert command is not None
-    port, config, log = free_port(), directory / "collector.yaml", directory / "collector.log"
-    config.write_text(CONFIG.format(port=port))
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [command, "--config", str(config)], stdout=output, stderr=subprocess.STDOUT
-        )
-    try:
+    config, log = directory / "collector.yaml", directory / "collector.log"
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(held_port())
+        config.write_text(CONFIG.format(port=port))
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [command, "--config", str(config)], stdout=output, stderr=subprocess.STDOUT
+            )
+        stack.callback(process.wait, TIMEOUT_S)
+        stack.callback(process.terminate)
         until_s = time.monotonic() + TIMEOUT_S
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -97,6 +100,3 @@ def running_collector(directory: Path) -> Iterator[OtelCollector]:
             assert time.monotonic() < until_s, said
             time.sleep(POLL_S)
         yield OtelCollector(f"http://127.0.0.1:{port}", log)
-    finally:
-        process.terminate()
-        process.wait(TIMEOUT_S)

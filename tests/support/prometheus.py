@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.support.ports import held_port
 from tests.support.programs import program
 
 START_TIMEOUT_S = 60.0
@@ -55,11 +55,6 @@ class Prometheus(NamedTuple):
             time.sleep(POLL_S)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
-
-
 @contextlib.contextmanager
 def running_prometheus(directory: Path, *, port: int, rules: Path) -> Iterator[Prometheus]:
     """Scrapes the bridge on *port* once a second, as the job `bridge`."""
@@ -67,17 +62,19 @@ def running_prometheus(directory: Path, *, port: int, rules: Path) -> Iterator[P
     assert binary is not None
     config = directory / "prometheus.yaml"
     config.write_text(CONFIG.format(port=port, rules=rules))
-    own_port = free_port()
-    command = [
-        binary,
-        f"--config.file={config}",
-        f"--storage.tsdb.path={directory / 'tsdb'}",
-        f"--web.listen-address=127.0.0.1:{own_port}",
-        "--enable-feature=exemplar-storage",
-    ]
-    with (directory / "prometheus.log").open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=directory)
-    try:
+    with contextlib.ExitStack() as stack:
+        own_port = stack.enter_context(held_port())
+        command = [
+            binary,
+            f"--config.file={config}",
+            f"--storage.tsdb.path={directory / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{own_port}",
+            "--enable-feature=exemplar-storage",
+        ]
+        with (directory / "prometheus.log").open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=directory)
+        stack.callback(process.wait, START_TIMEOUT_S)
+        stack.callback(process.terminate)
         prometheus = Prometheus(f"http://127.0.0.1:{own_port}")
         until_s = time.monotonic() + START_TIMEOUT_S
         while True:
@@ -89,6 +86,3 @@ def running_prometheus(directory: Path, *, port: int, rules: Path) -> Iterator[P
             assert time.monotonic() < until_s, said
             time.sleep(POLL_S)
         yield prometheus
-    finally:
-        process.terminate()
-        process.wait(START_TIMEOUT_S)

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Final, Self
 
+from tests.support.ports import held_port
 from tests.support.programs import program
 
 ENOUGH_S: Final = 20.0
@@ -15,9 +16,8 @@ class RedisServer:
     """One that keeps nothing on disk; it is started on entry, and always on the same port."""
 
     def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self._holding = contextlib.ExitStack()
+        self.port = self._holding.enter_context(held_port())
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -54,3 +54,4 @@ class RedisServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._holding.close()

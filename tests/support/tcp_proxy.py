@@ -9,6 +9,8 @@ from dataclasses import dataclass
 __all__ = ("FaultProxy", "Toxic", "fault_proxy")
 
 _READ_BYTES = 65_536
+#: Longer than anything that is looked for in a request; it may come in two pieces.
+_LOOKED_BACK_BYTES = 256
 #: A narrow line passes what it carries in so much time at once.
 _NARROW_S = 0.05
 
@@ -106,14 +108,16 @@ class FaultProxy:
         *,
         replies: bool,
     ) -> None:
-        passed = 0
+        passed, seen = 0, b""
         with contextlib.suppress(OSError):
             while data := await reader.read(self.toxic.piece_bytes):
                 if replies and deaf.is_set():
                     self.swallowed.set()
                     continue
-                if not replies and self.lose_reply_to is not None and self.lose_reply_to in data:
-                    deaf.set()
+                if not replies:
+                    seen = seen[-_LOOKED_BACK_BYTES:] + data
+                    if self.lose_reply_to is not None and self.lose_reply_to in seen:
+                        deaf.set()
                 passed += len(data)
                 if not await self._passes(data, passed, writer):
                     break
