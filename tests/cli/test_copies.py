@@ -145,6 +145,53 @@ def test_lines_without_ids_get_them_and_what_is_no_line_is_named(
     assert cli("import", str(path), "no/topic").returncode == 4
 
 
+def test_a_file_that_was_stored_is_not_stored_again_by_mistake(cli: Cli, topic: str, tmp_path: Path) -> None:
+    path = tmp_path / "lines.ndjson"
+    path.write_text('{"payload":1}\n')
+    long_ago = tmp_path / "state" / "bridge" / "0.ended"
+    long_ago.parent.mkdir(parents=True)
+    long_ago.write_text("{}")
+    os.utime(long_ago, (0, 0))
+    assert cli("import", str(path), topic).returncode == 0
+    assert not long_ago.exists()
+    again = cli("import", str(path), topic)
+    assert (again.returncode, "--restart" in again.stderr) == (2, True)
+    assert "The file was stored there already, at 20" in again.stderr
+    assert len(messages(cli, topic)) == 1
+    assert cli("import", str(path), topic, "--restart").returncode == 0
+    assert len(messages(cli, topic)) == 2
+    path.write_text('{"payload":2}\n{"payload":3}\n')
+    assert cli("import", str(path), topic).returncode == 0
+    assert [each["payload"] for each in messages(cli, topic)] == [1, 1, 2, 3]
+
+
+def test_an_import_goes_on_where_a_line_was_mended_with_nothing_lost_and_nothing_twice(
+    cli: Cli, source: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "topic.ndjson"
+    assert cli("export", source, str(path)).returncode == 0
+    lines = path.read_text().splitlines()
+    place = next(
+        number for number, line in enumerate(lines) if '"partition_id":1,' in line and '"text":"' in line
+    )
+    whole = lines[place]
+    target = f"{source}-mended"
+    cli.json("topics", "add", target, "-p", "3")
+    lines[place] = whole.replace('"text":"', '"text":[],"x":"')
+    path.write_text("\n".join(lines))
+    done = cli("import", str(path), target)
+    assert (done.returncode, "Mend it, and the same command goes on there." in done.stderr) == (1, True)
+    # It tells the size of before.
+    lines[place] = whole.replace('"text":"', '"text":"mended ')
+    path.write_text("\n".join(lines))
+    told = cli.json("import", str(path), target)
+    assert (told["messages"], told["checked"]) == (11, "all are there, none is there twice")
+    assert told["found"] > 0
+    found, kept = messages(cli, target), messages(cli, source)
+    different = [(a["text"], b["text"]) for a, b in zip(found, kept, strict=True) if a != b]
+    assert different == [(f"mended {json.loads(whole)['text']}", json.loads(whole)["text"])]
+
+
 def test_an_export_that_cannot_begin_anew_leaves_the_file_of_before(
     cli: Cli, source: str, tmp_path: Path
 ) -> None:

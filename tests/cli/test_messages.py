@@ -100,12 +100,50 @@ def test_a_line_that_is_refused_is_named_by_its_number_in_the_file(
     done = cli("pub", "-t", topic, "--file", str(path))
     assert done.returncode == 1
     assert "That is line 3 of what was given; all before it are stored." in done.stderr
+    assert "Mend it, and the same command goes on there." in done.stderr
     assert payloads(cli, topic) == [1, 2]
     path.write_text("1\n2\n3\n4\n")
-    changed = cli("pub", "-t", topic, "--file", str(path))
-    assert (changed.returncode, "--restart" in changed.stderr) == (2, True)
+    assert cli("pub", "-t", topic, "--file", str(path)).returncode == 0
+    assert payloads(cli, topic) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "changed,told",
+    [
+        (["1", "7", "3", "4"], "What is stored has changed in the file: line 2 of what was given."),
+        (["1", "3", "4"], "What is stored has changed in the file: line 2 of what was given."),
+        (["1"], "What is stored is no more in the file."),
+    ],
+)
+def test_a_file_in_which_what_is_stored_was_changed_is_not_gone_on_with(
+    cli: Cli, topic: str, tmp_path: Path, changed: list[str], told: str
+) -> None:
+    path = tmp_path / "lines"
+    path.write_text("\n".join(["1", "2", "[" * 70 + "]" * 70, "4"]))
+    assert cli("pub", "-t", topic, "--file", str(path)).returncode == 1
+    path.write_text("\n".join(changed))
+    refused = cli("pub", "-t", topic, "--file", str(path))
+    assert (refused.returncode, told in refused.stderr, "--restart" in refused.stderr) == (2, True, True)
+    assert payloads(cli, topic) == [1, 2]
     assert cli("pub", "-t", topic, "--file", str(path), "--restart").returncode == 0
-    assert payloads(cli, topic) == [1, 2, 1, 2, 3, 4]
+    assert payloads(cli, topic) == [1, 2, *map(int, changed)]
+
+
+def test_a_file_that_was_changed_before_the_block_that_was_refused_is_not_gone_on_with(
+    cli: Cli, topic: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "lines"
+    before = [str(number) for number in range(1_000)]
+    path.write_text("\n".join([*before, "[" * 70 + "]" * 70]))
+    assert cli("pub", "-t", topic, "--file", str(path)).returncode == 1
+    for other in (["7777", *before[1:], "1000"], before[:10]):
+        path.write_text("\n".join(other))
+        refused = cli("pub", "-t", topic, "--file", str(path))
+        assert refused.returncode == 2
+        assert "The file has changed since it was sent up to line 1,000." in refused.stderr
+    path.write_text("\n".join([*before, "1000", "1001"]))
+    assert cli("pub", "-t", topic, "--file", str(path)).returncode == 0
+    assert payloads(cli, topic) == list(range(1_002))
 
 
 async def test_a_file_whose_sending_was_killed_is_sent_on_with_nothing_lost_and_nothing_twice(

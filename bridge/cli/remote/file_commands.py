@@ -3,6 +3,7 @@
 import os
 from collections import defaultdict
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
@@ -14,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.copy_command import DONE, NoCheck, Restart, Spread
 from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.file_sending import LineSource, open_lines, send_lines
+from bridge.cli.remote.file_sending import LineSource, looks_of, open_lines, send_lines
 from bridge.cli.remote.messages import seen_message
 from bridge.cli.remote.names import topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
@@ -145,7 +146,8 @@ async def _import(
 ) -> None:
     """Store the lines of a file, as export writes them, in a topic: each message in its partition, with its id and headers.
 
-    The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
+    The same command goes on after a cut, with nothing lost and nothing twice, also where a line that was refused was mended
+    meanwhile. At the end all is read and compared.
     """
     from bridge.cli.remote.sending import BlockSender, Outgoing  # noqa: PLC0415 (the client takes half a second)
 
@@ -169,10 +171,12 @@ async def _import(
         state.clear()
     with open_lines(file) as lines:
         source = LineSource(lines, state, os.fstat(lines.fileno()))
+        looks = looks_of(os.fstat(lines.fileno()))
+        _check_new(state, looks)
         sent = await send_lines(call, source, BlockSender(call.client, path), outgoing)
         if not no_check:
             await check(call.client, path, sent.start, sent.tally)
-    state.clear()
+    state.end({**looks, "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"})
     call.out.one(
         {
             "messages": sent.tally.messages,
@@ -182,3 +186,18 @@ async def _import(
         },
         DONE,
     )
+
+
+def _check_new(state: TransferState, looks: dict[str, int]) -> None:
+    """Nobody means to store all of it twice, whose script does not know how the command before ended.
+
+    Raises:
+        CommandFailed: if this very file was stored there.
+    """
+    ended = state.ended()
+    if ended is not None and looks.items() <= ended.items():
+        raise CommandFailed(
+            f"The file was stored there already, at {ended['at']}.",
+            ExitCode.USAGE,
+            hint="Store it once more with --restart.",
+        )
