@@ -3,7 +3,7 @@
 import secrets
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import accumulate, chain
+from itertools import accumulate
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeVar, overload
@@ -24,6 +24,7 @@ _IS_EVENTS: Final = attrgetter("events")
 NO_HEADERS_AT_ALL: Final[Mapping[int, Headers]] = {}
 
 M = TypeVar("M")
+T = TypeVar("T")
 
 
 class Columns(Sequence[M]):
@@ -83,6 +84,14 @@ class Columns(Sequence[M]):
         # Of these alone: a batch of a thousand is cut into eight.
         among = range(*slice(start, stop).indices(len(self.payloads)))
         return {place: self.headers[index] for place, index in enumerate(among) if index in self.headers}
+
+
+def _in_a_row(columns: Iterable[Iterable[T]]) -> list[T]:
+    # A list takes in another, or a tuple, in a tenth of the time that a chain of iterators takes.
+    joined: list[T] = []
+    for column in columns:
+        joined += column
+    return joined
 
 
 def joined_headers(runs: Sequence[Columns[M]]) -> dict[int, Headers]:
@@ -167,7 +176,7 @@ class NewRecords(Columns[NewMessage]):
         if len(runs) == 1:
             return runs[0]
         return cls(
-            list(chain.from_iterable([run.payloads for run in runs])),
+            _in_a_row([run.payloads for run in runs]),
             b"".join([run.ids for run in runs]),
             joined_headers(runs),
             events=all(map(_IS_EVENTS, runs)),
@@ -275,12 +284,12 @@ class Records(Columns[Message]):
         if len(runs) == 1:
             return runs[0]
         return cls(
-            list(chain.from_iterable(run.offsets for run in runs)),
-            list(chain.from_iterable(run.timestamps_us for run in runs)),
+            _in_a_row([run.offsets for run in runs]),
+            _in_a_row([run.timestamps_us for run in runs]),
             b"".join([run.ids for run in runs]),
-            list(chain.from_iterable(run.payloads for run in runs)),
+            _in_a_row([run.payloads for run in runs]),
             joined_headers(runs),
-            events=all(run.events for run in runs),
+            events=all(map(_IS_EVENTS, runs)),
         )
 
     def parts(self, *, messages_max: int, bytes_max: int) -> Iterator["Records"]:
