@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from bridge.locallog.backup import Progress
     from bridge.locallog.manifest import Manifest
 
-__all__ = ("add_backups",)
-
 _DataDir = Annotated[
     str | None,
     typer.Option("--data-dir", metavar="DIR", help="Directory of the embedded log; DATA_DIR when left out."),

@@ -10,8 +10,6 @@ import typer
 
 
 class Shell(StrEnum):
-    """Whose script is wanted."""
-
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"

@@ -131,7 +131,6 @@ class HttpConfig:
 
     @property
     def asks_for_keys(self) -> bool:
-        """Whether callers must show one."""
         return self.api_key is not None or self.keys_file is not None
 
 
@@ -374,7 +373,6 @@ class ObserveConfig:
 
     @property
     def exports_spans(self) -> bool:
-        """Whether they are asked for."""
         return self.tracing == "otlp"
 
 
@@ -394,5 +392,4 @@ class Config:
 
     @property
     def asks_for_credentials(self) -> bool:
-        """Whether callers must show who they are."""
         return self.http.asks_for_keys or self.tokens.issuer is not None

@@ -108,7 +108,6 @@ class LedgerReplica:
 
     @property
     def is_followed(self) -> bool:
-        """Whether the ledger is being followed."""
         return self._topics is not None
 
     @property

@@ -38,7 +38,6 @@ class PendingRecords:
         self._orphans: OrderedDict[int, None] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many wait."""
         return len(self._results)
 
     def add(self, record: Record, *, timeout_s: float) -> "asyncio.Future[Result]":

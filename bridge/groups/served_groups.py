@@ -43,8 +43,6 @@ _LOOK_TIMEOUT_S: Final = 3.0
 
 
 class GroupsContext(NamedTuple):
-    """What all groups of a process share."""
-
     log: MessageLog
     tails: Tails
     replica: LedgerReplica
@@ -358,7 +356,6 @@ class ServedGroups:
                     served.changed()
 
     def applied(self, ref: GroupRef, applied: AppliedRecord) -> None:
-        """A record of this group was applied."""
         served = self._groups.get(ref)
         if served is not None:
             served.applied(applied)
@@ -375,7 +372,6 @@ class ServedGroups:
                 del self._groups[served.ref]
 
     def end_waits(self) -> None:
-        """Who waits at any of them gets nothing, now."""
         for served in self:
             served.end_waits()
 

@@ -73,12 +73,10 @@ class GroupInfo(NamedTuple):
 
     @property
     def lag(self) -> int:
-        """Over all partitions."""
         return sum(each.lag for each in self.partitions)
 
     @property
     def in_flight(self) -> int:
-        """Over all partitions."""
         return sum(each.in_flight for each in self.partitions)
 
 

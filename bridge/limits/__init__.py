@@ -4,11 +4,8 @@ A bound stands in the file of what it bounds and is read from here, as `limits.N
 """
 
 from bridge.limits.access import *
-from bridge.limits.audit import *
-from bridge.limits.encryption import *
 from bridge.limits.groups import *
 from bridge.limits.http import *
 from bridge.limits.live import *
 from bridge.limits.log import *
 from bridge.limits.process import *
-from bridge.limits.tokens import *

@@ -181,6 +181,16 @@ OFFSETS_AT_ONCE: Final = 8
 # Streams whose topics one request asks for at once, to count those that its caller sees.
 TOPIC_LISTS_AT_ONCE: Final = 8
 
+# --- encrypted payloads -----------------------------------------------------------------------------------------
+# A header's value holds the algorithm and the id, and has 255 bytes.
+ENCRYPTION_KEY_ID_CHARS_MAX: Final = 64
+# One a month for five years; those of messages that retention has removed are taken out.
+ENCRYPTION_KEYS_MAX: Final = 64
+# Data keys kept to write with, and to read with: one a topic and process. Making one takes 15 us (measured).
+DATA_KEYS_MAX: Final = 1_024
+# Salt, nonce and tag before and after each payload.
+ENCRYPTION_OVERHEAD_BYTES: Final = 16 + 12 + 16
+
 if APPEND_BYTES_MAX < MESSAGE_PAYLOAD_BYTES_MAX:
     raise AssertionError("one message of the largest size must fit an append")
 if GATHER_BYTES_MAX > APPEND_BYTES_MAX or LOCAL_BYTES_WAITING_MAX < APPEND_BYTES_MAX:

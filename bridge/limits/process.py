@@ -1,4 +1,4 @@
-"""Bounds of the process and its workers (leaf, pure)."""
+"""Bounds of the process, its workers and its audit log (leaf, pure)."""
 
 from typing import Final
 
@@ -7,13 +7,6 @@ from typing import Final
 METRICS_TOPICS_MAX: Final = 1_000
 # How often is looked which topics are still there: series of those that are not end so soon.
 METRICS_TIDY_INTERVAL_S: Final = 30.0
-# --- canary -----------------------------------------------------------------------------------------------------
-# Probes give up after a few seconds; what takes longer is no round trip that anybody would call well.
-CANARY_TIMEOUT_S: Final = 5.0
-# However many ask at `/ready?deep=1`, the log is asked once a second.
-CANARY_FRESH_S: Final = 1.0
-CANARY_RETENTION_AGE_S: Final = 3600
-CANARY_PER_MINUTE_MAX: Final = 60
 # An hour of these without use, and a topic's series make room for others where there is none: scrapes have seen them.
 METRICS_TOPIC_IDLE_ROUNDS: Final = 120
 # Groups likewise: nine series each.
@@ -22,6 +15,14 @@ LOOP_LAG_INTERVAL_S: Final = 0.25
 
 # Keys that have figures of their own; the others share one series.
 METRICS_KEYS_MAX: Final = 1_000
+
+# --- canary -----------------------------------------------------------------------------------------------------
+# Probes give up after a few seconds; what takes longer is no round trip that anybody would call well.
+CANARY_TIMEOUT_S: Final = 5.0
+# However many ask at `/ready?deep=1`, the log is asked once a second.
+CANARY_FRESH_S: Final = 1.0
+CANARY_RETENTION_AGE_S: Final = 3600
+CANARY_PER_MINUTE_MAX: Final = 60
 
 # --- reloads ----------------------------------------------------------------------------------------------------
 # How often the files are looked at that are read again when they change: a few calls of the kernel. One that changed is in
@@ -58,5 +59,17 @@ SHARED_TABLE_LOCK_TRIES: Final = 100
 # --- shutdown ---------------------------------------------------------------------------------------------------
 # Below the 30 s that Kubernetes gives a pod.
 SHUTDOWN_GRACE_S: Final = 25.0
-# Between "not ready" and "stop accepting", so that load balancers notice; only where a balancer is there.
+# What one step of the end may take at most: closing the ports, the farewells, the log.
 CLOSE_TIMEOUT_S: Final = 5.0
+
+# --- audit log --------------------------------------------------------------------------------------------------
+# A file that is longer is closed and a new one begun: some 150,000 records, which every tool still opens.
+AUDIT_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+# Records that wait for the disk; beyond them, changes are refused until it takes some.
+AUDIT_WAITING_MAX: Final = 10_000
+# A disk that fails is tried again after this.
+AUDIT_RETRY_S: Final = 0.5
+# Records that are written late share one sync; each is on disk so long after its request at most, if the disk is quick.
+AUDIT_GATHER_S: Final = 0.02
+# The longest record that is read back: its fields are bounded, and escapes make six bytes of one.
+AUDIT_LINE_BYTES_MAX: Final = 64 * 1024

@@ -56,7 +56,6 @@ def passing_digest(text: str) -> bytes:
 
 
 def plain_digest(text: str) -> bytes:
-    """SHA-256 of a key."""
     # Header bytes that are no UTF-8 arrive as lone surrogates; they are wrong, not an error.
     return sha256(text.encode("utf-8", "surrogatepass")).digest()
 

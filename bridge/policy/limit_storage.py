@@ -124,9 +124,7 @@ class Locks(Protocol):
         """Take it without waiting long; False where that was in vain."""
         ...
 
-    def release(self, number: int) -> None:
-        """Give back what was taken."""
-        ...
+    def release(self, number: int) -> None: ...
 
 
 class _Row(NamedTuple):

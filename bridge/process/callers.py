@@ -60,8 +60,13 @@ class Callers(NamedTuple):
     @property
     def closers(self) -> tuple[tuple[str, _Work], ...]:
         """What to close, first to last, each with a name for the log."""
-        shared = self.shared_limits
-        return (*_closers_of(self.audit), *(() if shared is None else (("shared-limits", shared.close),)))
+        audit, shared = self.audit, self.shared_limits
+        closers: list[tuple[str, _Work]] = []
+        if audit is not None:
+            closers.append(("audit log", lambda: asyncio.to_thread(audit.close, CLOSE_TIMEOUT_S)))
+        if shared is not None:
+            closers.append(("shared-limits", shared.close))
+        return tuple(closers)
 
 
 async def _shared_limits(config: Config, metrics: Metrics) -> SharedLimits | None:
@@ -91,14 +96,3 @@ def _audit_trail(
     if worker:
         path = path.with_name(f"{path.stem}.worker{worker}{path.suffix}")
     return AuditTrail(path, metrics, lambda: rfc3339(clock.now_us()))
-
-
-def _closers_of(trail: AuditTrail | None) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
-    """What closes *trail*, with its name."""
-    if trail is None:
-        return ()
-
-    async def close() -> None:
-        await asyncio.to_thread(trail.close, CLOSE_TIMEOUT_S)
-
-    return (("audit log", close),)

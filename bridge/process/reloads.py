@@ -105,7 +105,6 @@ class Reloads:
                 await self.look()
 
     async def reload(self) -> None:
-        """Reload everything."""
         for what in self._work:
             await self._reload(what, await self._looked_at(what), "asked")
 

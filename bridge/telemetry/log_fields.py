@@ -28,7 +28,6 @@ _QUERY_KEY = re.compile(r"(?i:(api_key=))[^&\s\"']*")
 
 @lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
-    """Whether a field of this name is never shown."""
     return _SECRET_NAME.search(name.replace("-", "_")) is not None
 
 

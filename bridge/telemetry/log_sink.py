@@ -81,7 +81,6 @@ class LineSink:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread still writes."""
         return self._thread.is_alive()
 
     def _run(self) -> None:

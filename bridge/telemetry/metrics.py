@@ -52,8 +52,6 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class HttpMetrics:
-    """Requests and connections."""
-
     def __init__(self) -> None:
         self.requests = Counter("bridge_http_requests", "Requests answered", "method", "route", "status")
         self.request_s = Histogram(
@@ -78,7 +76,6 @@ class HttpMetrics:
 
     @property
     def requests_in_flight(self) -> float:
-        """Requests taken up and not answered yet."""
         return self._in_flight.value
 
     def request_started(self) -> None:

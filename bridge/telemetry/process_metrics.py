@@ -7,8 +7,6 @@ from bridge.telemetry.families import Counter, Gauge, Rows
 
 
 class TlsMetrics:
-    """TLS of the main port."""
-
     def __init__(self) -> None:
         self.not_after_s = Gauge(
             "bridge_tls_certificate_not_after_seconds",

@@ -35,7 +35,6 @@ class TokenIssuer:
 
     @property
     def keys_count(self) -> int:
-        """Keys in force."""
         return len(self._verifier.keys)
 
     async def judge_anew(self, token: str, now_s: float) -> Principal | KeyVerdict:

@@ -30,12 +30,12 @@ from bridge.policy.limit_storage import LimitTables
 from bridge.telemetry.metrics import Metrics
 from bridge.telemetry.trace_context import TraceContext
 from bridge.telemetry.tracing import RequestSpan, Tracing
-from bridge.web.live.heartbeats import Heartbeats, system_heartbeats
+from bridge.web.live.heartbeats import Heartbeats
 from bridge.web.live.lifetimes import Lifetimes
 from bridge.web.live.streams import LiveStreams
 from bridge.web.server.backstops import Backstops
 from bridge.web.server.bounded import Bounded
-from bridge.web.server.outflow import Outflow, system_outflow
+from bridge.web.server.outflow import Outflow
 from bridge.web.shared_limits import SharedLimits
 from bridge.web.sockets.publishing import InFlight
 from bridge.web.wire.pages import PageEncoder
@@ -105,9 +105,9 @@ class Services:
     #: What sockets publish and wait for.
     publications: InFlight = field(default_factory=InFlight)
     #: What waits for clients that do not take it.
-    outflow: Outflow = field(default_factory=system_outflow)
+    outflow: Outflow = field(default_factory=lambda: Outflow(SystemClock()))
     #: What keeps event streams from being silent.
-    heartbeats: Heartbeats = field(default_factory=system_heartbeats)
+    heartbeats: Heartbeats = field(default_factory=lambda: Heartbeats(SystemClock()))
     #: The clients that wait for messages.
     long_polls: Bounded = field(
         default_factory=lambda: Bounded(LONG_POLLS_MAX, "Too many long polls are waiting.")

@@ -49,7 +49,6 @@ class FileLocks:
         return False
 
     def release(self, number: int) -> None:
-        """Give back what was taken."""
         fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, self._at + number)
 
 

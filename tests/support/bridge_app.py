@@ -32,7 +32,7 @@ from bridge.telemetry.tracing import Tracing
 from bridge.tracing import Spans, TracedAppender, TracedBatches
 from bridge.web.app import build_app
 from bridge.web.keys import Services
-from bridge.web.server.outflow import Outflow, system_outflow
+from bridge.web.server.outflow import Outflow
 from bridge.web.server.runner import BridgeRunner, make_runner
 from tests.support.described import check_described
 
@@ -186,7 +186,7 @@ async def bridge_app(
         feeds=Feeds(tails),
         groups=groups,
         metrics_here=metrics_here,
-        outflow=system_outflow() if outflow is None else outflow,
+        outflow=Outflow(SystemClock()) if outflow is None else outflow,
         limit_tables=limit_tables,
         key_ring=key_ring,
         tracing=tracing or Tracing(spans=spans),

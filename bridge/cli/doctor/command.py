@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from bridge.cli.doctor.findings import Finding, Level
+from bridge.cli.doctor.findings import Finding, Level, durability_of
 from bridge.cli.health import own_url
 from bridge.cli.remote.calling import (
     CaFileOption,
@@ -152,15 +152,7 @@ def _machine(config_path: str | None, *, serves: bool) -> Iterable[Finding]:
 
         yield from machine.iggy(parse_connection_string(config.iggy.connection_string).server_addresses)
     if not serves:
-        yield _durability_asked(config.log.durability, embedded=config.iggy.connection_string is None)
+        embedded = config.iggy.connection_string is None
+        yield durability_of("persisted" if embedded else config.log.durability, means="will mean")
     yield from machine.keys(config, datetime.now(UTC))
     yield machine.open_files()
-
-
-def _durability_asked(durability: str, *, embedded: bool) -> Finding:
-    if embedded or durability == "persisted":
-        return Finding("durability", Level.OK, "201 will mean on disk (persisted).")
-    told = f"201 will mean {durability}: in memory, which a killed single server loses."
-    return Finding(
-        "durability", Level.WARN, told, "Set DURABILITY=persisted; it holds for topics made from then on."
-    )

@@ -6,8 +6,6 @@ from typing import Final, NamedTuple
 
 
 class Level(StrEnum):
-    """How it is."""
-
     OK = "OK"
     WARN = "WARN"
     FAIL = "FAIL"
@@ -42,3 +40,12 @@ def certificate_ends(not_after_s: float, now_s: float) -> Finding:
     if days < _CERTIFICATE_DAYS:
         return Finding("certificate", Level.WARN, told, "See that somebody renews TLS_CERT_FILE.")
     return Finding("certificate", Level.OK, told)
+
+
+def durability_of(durability: str | None, *, means: str) -> Finding:
+    """What a 201 tells; *means* is the verb: now, or of a bridge that does not serve yet."""
+    if durability == "persisted":
+        return Finding("durability", Level.OK, f"201 {means} on disk (persisted).")
+    told = f"201 {means} {durability}: in memory, which a killed single server loses."
+    cure = "Set DURABILITY=persisted; it holds for topics made from then on."
+    return Finding("durability", Level.WARN, told, cure)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import bridge
-from bridge.cli.doctor.findings import Finding, Level, certificate_ends
+from bridge.cli.doctor.findings import Finding, Level, certificate_ends, durability_of
 from bridge.cli.remote.client import BridgeClient
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.requests import Request
@@ -45,7 +45,7 @@ async def serving(client: BridgeClient, health: dict[str, Any]) -> AsyncIterator
     yield await _key(client)
     yield await _ready(client)
     yield _log(health["log"])
-    yield _durability(health["log"])
+    yield durability_of(health["log"].get("durability"), means="means")
     yield _clock(health["timestamp"])
     for warning in health["log"].get("warnings", ()):
         yield Finding("log", Level.WARN, warning, "See docs/operations.md.")
@@ -95,16 +95,6 @@ def _log(log: dict[str, Any]) -> Finding:
     if log.get("detail"):
         return Finding("log", Level.FAIL, f"{told} {log['detail']}", "See docs/operations.md.")
     return Finding("log", Level.OK, told)
-
-
-def _durability(log: dict[str, Any]) -> Finding:
-    durability = log.get("durability")
-    if durability == "persisted":
-        return Finding("durability", Level.OK, "201 means on disk (persisted).")
-    told = f"201 means {durability}: in memory, which a killed single server loses."
-    return Finding(
-        "durability", Level.WARN, told, "Set DURABILITY=persisted; it holds for topics made from then on."
-    )
 
 
 def _clock(timestamp: str) -> Finding:

@@ -83,8 +83,6 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 class Call(NamedTuple):
-    """What a command works with."""
-
     client: "BridgeClient"
     out: Output
 

@@ -80,7 +80,6 @@ class BridgeClient:
 
     @property
     def only_shows(self) -> bool:
-        """Whether requests are shown in place of being sent."""
         return self._show_curl is not None
 
     async def __aenter__(self) -> Self:
@@ -198,7 +197,6 @@ class BridgeClient:
             ) from None
 
     def _refused(self, status: int, body: bytes, path: str) -> CommandFailed:
-        """The error that an answer tells."""
         try:
             problem = orjson.loads(body)
             detail, code = str(problem["detail"]), str(problem["error"])

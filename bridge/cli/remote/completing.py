@@ -43,7 +43,6 @@ def other_topics_like(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 def streams_like(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of streams."""
     return _offered(_target(ctx), _streams, incomplete)
 
 

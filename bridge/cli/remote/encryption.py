@@ -38,7 +38,6 @@ class TlsFiles(NamedTuple):
 
     @property
     def curl_words(self) -> list[str]:
-        """As options of curl."""
         named = (("--cacert", self.ca), ("--cert", self.cert), ("--key", self.key))
         return [word for option, path in named if path is not None for word in (option, path)]
 

@@ -31,8 +31,6 @@ class SeenMessage(msgspec.Struct, gc=False):
 
 
 class MessageLine(NamedTuple):
-    """Where and when a message is, and what it holds."""
-
     place: str
     time: str
     content: str

@@ -28,6 +28,16 @@ def spans_of(topic: dict[str, Any]) -> list[Span]:
     ]
 
 
+async def end_of(client: "BridgeClient", path: str) -> str:
+    """The cursor after all there is in the topic at *path*.
+
+    Raises:
+        CommandFailed: if the bridge does not say.
+    """
+    page = await client.get(f"{path}/messages", (("cursor", "last"), ("count", "1")))
+    return str(page["next_cursor"])
+
+
 async def read_span(
     client: "BridgeClient", path: str, span: Span
 ) -> AsyncGenerator[tuple[SeenMessage, bytes]]:

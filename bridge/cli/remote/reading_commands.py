@@ -13,6 +13,7 @@ from bridge.cli.remote.following import ReadStart, follow, newest
 from bridge.cli.remote.merged_reading import read_merged
 from bridge.cli.remote.messages import messages_of, seen_message
 from bridge.cli.remote.names import place_of, topic_path
+from bridge.cli.remote.partition_reading import end_of
 from bridge.cli.remote.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.screen import Screen
 
@@ -94,7 +95,7 @@ async def _tail(
     """Show the newest messages, or those since a time, in the order they came; with -f go on with what comes."""
     path, show = topic_path(topic), Screen(call.out, _event_types(where), count)
     if from_ is None and since is None:
-        cursor = await _end_of(call.client, path) if on else ""
+        cursor = await end_of(call.client, path) if on else ""
         for message, line in await newest(call.client, path, lines) if lines else ():
             show.message(message, line)
         start = ReadStart((("cursor", cursor),), show.event_types)
@@ -120,13 +121,6 @@ def _event_types(where: list[str] | None) -> tuple[str, ...]:
     if len(types) != len(where or ()) or not all(types):
         raise CommandFailed("--where takes type=TYPE.", ExitCode.USAGE)
     return tuple(types)
-
-
-async def _end_of(client: "BridgeClient", path: str) -> str:
-    """The cursor after all there is."""
-    query = (("cursor", "last"), ("count", "1"))
-    page = await client.get(f"{path}/messages", query)
-    return str(page["next_cursor"])
 
 
 async def _show_live(call: Call, path: str, start: "ReadStart", show: "Screen") -> None:

@@ -20,8 +20,6 @@ _TEN: Final = 10
 
 
 class OutputFormat(StrEnum):
-    """How values are shown."""
-
     TABLE = "table"
     JSON = "json"
     NDJSON = "ndjson"
@@ -75,12 +73,11 @@ class Output:
         return self._console
 
     def rows(self, columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> None:
-        """A list of the same things."""
         if self.form is OutputFormat.JSON:
             self.json(rows)
         elif self.form is OutputFormat.NDJSON:
             for row in rows:
-                self.line(orjson.dumps(row))
+                self.json_line(row)
         else:
             self.console.print(table_of(columns, rows))
 
@@ -94,14 +91,12 @@ class Output:
         elif self.form is OutputFormat.JSON:
             self.json(value)
         else:
-            self.line(orjson.dumps(value))
+            self.json_line(value)
 
     def json(self, value: Any) -> None:
-        """Indented, for people who asked for JSON."""
         self.line(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 
     def line(self, line: bytes) -> None:
-        """As it is."""
         sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()
 
@@ -110,7 +105,6 @@ class Output:
         self.line(printable(text).encode())
 
     def json_line(self, value: Any) -> None:
-        """On one line."""
         self.line(orjson.dumps(value))
 
     def styled(self, begin: tuple[str, str], rest: str) -> None:
@@ -149,12 +143,10 @@ def printable(text: str) -> str:
 
 
 def count_text(value: Any) -> str:
-    """A number with commas."""
     return "-" if value is None else f"{value:,}"
 
 
 def size_text(value: Any) -> str:
-    """Bytes for people."""
     if value is None:
         return "-"
     size, step = float(value), 0

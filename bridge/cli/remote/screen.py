@@ -39,7 +39,6 @@ class Screen:
 
     @property
     def is_full(self) -> bool:
-        """Whether *count* is reached."""
         return self._count is not None and self.shown >= self._count
 
     def message(self, message: SeenMessage, line: bytes) -> None:

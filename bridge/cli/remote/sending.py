@@ -13,6 +13,7 @@ import orjson
 
 from bridge.cli.remote.failures import CommandFailed
 from bridge.cli.remote.messages import packed, seen_message
+from bridge.cli.remote.partition_reading import end_of
 from bridge.cli.remote.requests import Request
 from bridge.cli.remote.tries import transfer_tries
 
@@ -87,19 +88,13 @@ class BlockSender:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._client = client
-        self._path = f"{path}/messages"
+        self._topic, self._path = path, f"{path}/messages"
         self._query = query
         self._headers = {f"Message-Header-{name}": value for name, value in (headers or {}).items()}
 
     async def place(self) -> str:
-        """The cursor after all there is in the topic.
-
-        Raises:
-            CommandFailed: if the bridge does not say.
-        """
-        query = (("cursor", "last"), ("count", "1"))
-        page = await self._client.get(self._path, query)
-        return str(page["next_cursor"])
+        """As `end_of` this topic."""
+        return await end_of(self._client, self._topic)
 
     async def missing(self, block: Sequence[Outgoing], cursor: str) -> list[Outgoing]:
         """Those of *block* that are not stored behind *cursor*.

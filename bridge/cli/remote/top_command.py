@@ -5,7 +5,6 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import orjson
 import typer
 
 from bridge.cli.remote.calling import Call, remote
@@ -62,7 +61,7 @@ async def _top(
             after = await _look(call)
             seen, before, shown = between(before, after), after, shown + 1
             if call.out.form is not OutputFormat.TABLE:
-                call.out.line(orjson.dumps(seen))
+                call.out.json_line(seen)
             elif screen is None:
                 call.out.console.print(_drawn(seen))
             else:

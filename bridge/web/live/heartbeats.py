@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
-from bridge.clock import Clock, SystemClock
+from bridge.clock import Clock
 from bridge.flow.timers import Timer, Timers, loop_timers
 from bridge.limits import LIVE_HEARTBEAT_S
 
@@ -64,8 +64,3 @@ class Heartbeats:
         finally:
             # Whatever one of them raised: the others are to be looked at.
             self._timer = self._timers(_LOOK_S, self._look) if self._due_s else None
-
-
-def system_heartbeats() -> Heartbeats:
-    """By the machine's clock."""
-    return Heartbeats(SystemClock())

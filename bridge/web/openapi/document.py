@@ -12,7 +12,7 @@ from bridge.policy.access import Scope
 from bridge.web.handlers.access import Access, Route
 from bridge.web.handlers.path_params import PATH_SCHEMAS
 from bridge.web.openapi.headers import ANSWER_HEADERS, EVERY_ANSWER, EVERY_REQUEST, OF_STATUS, REQUEST_HEADERS
-from bridge.web.openapi.operation import ApiOperation, Content, Reply
+from bridge.web.openapi.operation import BODY_ERRORS, ApiOperation, Content, Reply
 from bridge.web.openapi.schemas import Schemas, first_paragraph, parameters_of
 from bridge.web.wire.problems import CONTENT_TYPE, ROWS, Problem, problem_object
 
@@ -142,7 +142,11 @@ def _security(*scopes: str) -> list[dict[str, list[str]]]:
 
 
 def _responses(operation: ApiOperation, schemas: Schemas) -> dict[str, Any]:
-    failing = (*_ANYWHERE, *operation.errors, *((errors.Unauthorized,) if operation.needs_key else ()))
+    failing = {*_ANYWHERE, *operation.errors}
+    if operation.bodies:
+        failing.update(BODY_ERRORS)
+    if operation.needs_key:
+        failing.add(errors.Unauthorized)
     found = {status: {"$ref": f"#/components/responses/Problem{status}"} for status in _statuses(failing)}
     for status, reply in operation.replies.items():
         shown = _reply(reply, schemas)

@@ -64,7 +64,7 @@ SEEK: Final = ApiOperation(
             {"dry_run": True, "partitions": [{"partition_id": 0, "from_offset": 7, "to_offset": 0}]},
         )
     },
-    errors=(*_ERRORS, errors.PartitionNotFound, *BODY_ERRORS),
+    errors=(*_ERRORS, errors.PartitionNotFound),
 )
 RECEIVE: Final = ApiOperation(
     id="receive",
@@ -82,7 +82,7 @@ RECEIVE: Final = ApiOperation(
             "The messages; nothing where there was nothing in time.", DeliveriesAnswer, examples.DELIVERIES
         )
     },
-    errors=(*_ERRORS, *BODY_ERRORS),
+    errors=_ERRORS,
 )
 ACK: Final = ApiOperation(
     id="ack",
@@ -94,7 +94,7 @@ ACK: Final = ApiOperation(
     ),
     bodies=json_body(AckBody, {"tokens": _TOKENS}),
     replies={200: _SETTLED},
-    errors=(*_ERRORS, *BODY_ERRORS),
+    errors=_ERRORS,
 )
 NACK: Final = ApiOperation(
     id="nack",
@@ -103,7 +103,7 @@ NACK: Final = ApiOperation(
     description="They come again after `delay_ms`.",
     bodies=json_body(NackBody, {"tokens": _TOKENS, "delay_ms": 5000}),
     replies={200: _SETTLED},
-    errors=(*_ERRORS, *BODY_ERRORS),
+    errors=_ERRORS,
 )
 EXTEND: Final = ApiOperation(
     id="extend",
@@ -112,5 +112,5 @@ EXTEND: Final = ApiOperation(
     description="Their leases end `visibility_ms` from now.",
     bodies=json_body(ExtendBody, {"tokens": _TOKENS, "visibility_ms": 60000}),
     replies={200: _SETTLED},
-    errors=(*_ERRORS, *BODY_ERRORS),
+    errors=_ERRORS,
 )

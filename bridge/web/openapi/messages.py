@@ -6,7 +6,6 @@ from bridge import errors
 from bridge.web.openapi import examples
 from bridge.web.openapi.live import EVENT_SCHEMA
 from bridge.web.openapi.operation import (
-    BODY_ERRORS,
     JSON,
     NDJSON,
     NOT_FOUND,
@@ -26,7 +25,7 @@ from bridge.web.wire.queries import BulkParameters, PollParameters
 from bridge.web.wire.submissions import BatchBody, MessageBody
 
 _TAG: Final = "Messages"
-_WRITE_ERRORS: Final = (*NOT_FOUND, errors.PartitionNotFound, errors.SendError, *BODY_ERRORS)
+_WRITE_ERRORS: Final = (*NOT_FOUND, errors.PartitionNotFound, errors.SendError)
 _READ_ERRORS: Final = (*NOT_FOUND, errors.PartitionNotFound, errors.PollError)
 _LINES: Final = (
     "A JSON value a line. The answer gives offsets and counts by partition; a failure says how many lines are surely "

@@ -13,7 +13,7 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 SSE: Final = "text/event-stream"
 
-#: What reading a body can fail with.
+#: What reading a body can fail with; of operations that take none and refuse what comes all the same, named there.
 BODY_ERRORS: Final = (errors.RequestBodyTimeout, errors.PayloadTooLarge, errors.UnsupportedMediaType)
 #: What naming a stream or a topic can fail with.
 NOT_FOUND: Final = (errors.StreamNotFound, errors.TopicNotFound)
@@ -57,7 +57,7 @@ class ApiOperation(NamedTuple):
         ignores_query: whatever else it holds does not matter: probes and scrapers add what they like.
         headers: of the request, beyond those that every request may have.
         bodies: one for each media type; none where there is no body.
-        errors: those that this operation can fail with beyond what any can.
+        errors: those that this operation can fail with beyond what any can, and any that reads a body.
         needs_key: whether it asks for the key, where one is configured.
     """
 

@@ -38,7 +38,7 @@ CREATE_STREAM: Final = ApiOperation(
     description="A name has 1 to 255 letters and digits with single `.`, `_` or `-` between them, and is not digits only.",
     bodies=json_body(StreamBody, {"name": "shop"}),
     replies={201: json_reply("Made.", StreamAnswer, examples.STREAM, headers=("Location",))},
-    errors=(errors.AlreadyExists, errors.StreamError, *BODY_ERRORS),
+    errors=(errors.AlreadyExists, errors.StreamError),
 )
 GET_STREAM: Final = ApiOperation(
     id="getStream",
@@ -71,7 +71,7 @@ CREATE_TOPIC: Final = ApiOperation(
     description="With 1 to 1000 partitions. All topics together have up to MAX_PARTITIONS.",
     bodies=json_body(TopicBody, {"name": "orders", "partitions": 3, "retention": _RETENTION}),
     replies={201: json_reply("Made.", TopicAnswer, examples.TOPIC, headers=("Location",))},
-    errors=(errors.StreamNotFound, errors.AlreadyExists, errors.TopicError, *BODY_ERRORS),
+    errors=(errors.StreamNotFound, errors.AlreadyExists, errors.TopicError),
 )
 GET_TOPIC: Final = ApiOperation(
     id="getTopic",
@@ -91,7 +91,7 @@ UPDATE_TOPIC: Final = ApiOperation(
     ),
     bodies=json_body(TopicChangeBody, {"retention": _RETENTION}),
     replies={200: json_reply("The topic as it is now.", TopicAnswer, examples.TOPIC)},
-    errors=(*NOT_FOUND, errors.TopicError, *BODY_ERRORS),
+    errors=(*NOT_FOUND, errors.TopicError),
 )
 DELETE_TOPIC: Final = ApiOperation(
     id="deleteTopic",
@@ -116,7 +116,7 @@ ADD_PARTITIONS: Final = ApiOperation(
     description="Keys are placed by the new number from then on: the order of a key holds before and after, not across.",
     bodies=json_body(PartitionsBody, {"count": 3}),
     replies={201: json_reply("The topic as it is now.", TopicAnswer, examples.TOPIC)},
-    errors=(*NOT_FOUND, errors.TopicError, *BODY_ERRORS),
+    errors=(*NOT_FOUND, errors.TopicError),
 )
 LIST_OFFSETS: Final = ApiOperation(
     id="listOffsets",
@@ -133,7 +133,7 @@ PUT_OFFSETS: Final = ApiOperation(
     description="All are checked before one is stored. If storing fails then, some may be stored.",
     bodies=json_body(OffsetsBody, {"offsets": [{"partition_id": 2, "offset": 0}]}),
     replies={200: json_reply("The offsets that were stored.", ConsumerOffsets, _SEVERAL)},
-    errors=(*_OFFSET_ERRORS, *BODY_ERRORS),
+    errors=_OFFSET_ERRORS,
 )
 DELETE_OFFSETS: Final = ApiOperation(
     id="deleteOffsets",
@@ -158,7 +158,7 @@ PUT_OFFSET: Final = ApiOperation(
     description="Forwards or backwards, not beyond the newest message. It is the offset of the last message consumed.",
     bodies=json_body(OffsetBody, {"offset": 0}),
     replies={200: json_reply("The offset.", ConsumerOffset, examples.CONSUMER_OFFSET)},
-    errors=(*_OFFSET_ERRORS, *BODY_ERRORS),
+    errors=_OFFSET_ERRORS,
 )
 DELETE_OFFSET: Final = ApiOperation(
     id="deleteOffset",

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from bridge.clock import Clock, SystemClock
+from bridge.clock import Clock
 from bridge.flow.timers import Timer, Timers, loop_timers
 from bridge.limits import SLOW_CLIENTS_BYTES_MAX, UNSENT_BYTES_MAX, WRITE_BYTES_PER_S_MIN, WRITE_PATIENCE_S
 from bridge.policy.slow_clients import MinimumRate, SlowReaders
@@ -129,11 +129,6 @@ def bound_unsent(transport: asyncio.BaseTransport) -> None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(WRITE_PATIENCE_S * 1000))
         if hasattr(socket, "TCP_NOTSENT_LOWAT"):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES_MAX)
-
-
-def system_outflow() -> Outflow:
-    """By the machine's clock."""
-    return Outflow(SystemClock())
 
 
 def _nobody(_: str) -> None:

@@ -121,7 +121,6 @@ class FrameReader:
         return len(self._buffer) + len(self._message)
 
     def feed(self, data: bytes) -> None:
-        """These bytes came."""
         self._buffer += data
 
     def take(self) -> Frame | None:
@@ -230,7 +229,6 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def ping_frame() -> bytes:
-    """A ping without payload."""
     return _head_of(Opcode.PING, 0)
 
 

@@ -103,8 +103,6 @@ OnAnswer: TypeAlias = Callable[[Publication, Receipt | BridgeError], None]
 
 
 class InFlight:
-    """How many publications of all sockets wait for their answer."""
-
     def __init__(self) -> None:
         self.count = 0
 

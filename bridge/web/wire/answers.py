@@ -150,7 +150,6 @@ class TicketAnswer(msgspec.Struct):
 
 
 def ticket_json(ticket: str) -> bytes:
-    """A ticket that was made just now."""
     return msgspec.json.encode(TicketAnswer(ticket, int(TICKET_LIFETIME_S)))
 
 
@@ -203,12 +202,10 @@ def _place_json(topic: TopicRef) -> str:
 
 
 def stream_json(stream: StreamInfo) -> bytes:
-    """One stream."""
     return msgspec.json.encode(_stream(stream))
 
 
 def streams_json(streams: Sequence[StreamInfo]) -> bytes:
-    """A list of streams."""
     return msgspec.json.encode([_stream(stream) for stream in streams])
 
 
@@ -224,7 +221,6 @@ def _stream(stream: StreamInfo) -> StreamAnswer:
 
 
 def topic_json(topic: TopicInfo) -> bytes:
-    """One topic with its partitions."""
     partitions = [
         PartitionAnswer(each.id, current_offset(each.end_offset), each.size_bytes, each.messages_count)
         for each in topic.partitions

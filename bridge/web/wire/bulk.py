@@ -120,23 +120,6 @@ class LinesReceipt(msgspec.Struct):
     durability: Annotated[Durability | None, Meta(description="Null where nothing is stored")]
 
 
-class StoredRange:
-    """Messages of one partition.
-
-    Attributes:
-        first_offset, last_offset: None where the log confirmed without saying where.
-        count: less than what lies between the two where messages of others are in between.
-    """
-
-    __slots__ = ("count", "first_offset", "last_offset", "partition_id")
-
-    def __init__(self, receipt: Receipt) -> None:
-        self.partition_id = receipt.partition_id
-        self.first_offset = receipt.offset
-        self.last_offset = _last(receipt)
-        self.count = receipt.messages_count
-
-
 class StoredRanges:
     """Ranges in the order they began, joined where one follows the other.
 
@@ -145,15 +128,16 @@ class StoredRanges:
     """
 
     def __init__(self) -> None:
-        self.found: list[StoredRange] = []
-        self._latest: dict[int, StoredRange] = {}
+        self.found: list[RangeOfLines] = []
+        self._latest: dict[int, RangeOfLines] = {}
 
     def add(self, receipt: Receipt) -> None:
         """Messages that were stored after all those before."""
         latest = self._latest.get(receipt.partition_id)
         if latest is None or not (self._follows(latest, receipt) or len(self.found) >= NDJSON_RANGES_TOLD):
-            self._latest[receipt.partition_id] = StoredRange(receipt)
-            self.found.append(self._latest[receipt.partition_id])
+            begun = RangeOfLines(receipt.partition_id, receipt.offset, _last(receipt), receipt.messages_count)
+            self._latest[receipt.partition_id] = begun
+            self.found.append(begun)
             return
         latest.count += receipt.messages_count
         if receipt.offset is not None:
@@ -162,7 +146,7 @@ class StoredRanges:
                 latest.first_offset = receipt.offset
 
     @staticmethod
-    def _follows(latest: StoredRange, receipt: Receipt) -> bool:
+    def _follows(latest: RangeOfLines, receipt: Receipt) -> bool:
         if receipt.offset is None or latest.last_offset is None:
             return receipt.offset is latest.last_offset
         return receipt.offset == latest.last_offset + 1
@@ -264,7 +248,7 @@ def raw_receipt_json(message_id: str, topic: TopicRef, receipt: Receipt, accepte
 def progress(
     *,
     stored: int,
-    ranges: Sequence[StoredRange],
+    ranges: Sequence[RangeOfLines],
     failed: int,
     faults: Sequence[LineFault],
     durability: Durability | None,
@@ -279,16 +263,8 @@ def progress(
     return {
         "stored": stored,
         "failed": failed,
-        "partitions": [
-            {
-                "partition_id": one.partition_id,
-                "first_offset": one.first_offset,
-                "last_offset": one.last_offset,
-                "count": one.count,
-            }
-            for one in ranges
-        ],
-        "errors": [{"line": fault.line, "reason": fault.reason} for fault in faults],
+        "partitions": msgspec.to_builtins(ranges),
+        "errors": [fault._asdict() for fault in faults],
         "durability": durability,
     }
 

@@ -271,7 +271,6 @@ def arguments_as_fields(*, in_path: frozenset[str] = frozenset()) -> Iterator[No
 
 
 def messages_of(deliveries: Sequence[Delivery]) -> Records:
-    """What was delivered."""
     return Records.of([each.message for each in deliveries])
 
 
@@ -318,7 +317,6 @@ def token_results_json(token_results: Sequence[TokenResult]) -> bytes:
 
 
 def group_json(group: GroupInfo) -> bytes:
-    """One group with its partitions."""
     partitions = [PartitionOfGroup(*each) for each in group.partitions]
     return msgspec.json.encode(GroupAnswer(*_row(group), partitions))
 

@@ -136,14 +136,12 @@ def check_offsets(topic: TopicInfo, offsets: dict[int, int]) -> None:
 
 
 def offset_json(topic: TopicRef, consumer: ConsumerKey, progress: PartitionProgress) -> bytes:
-    """One partition."""
     return msgspec.json.encode(
         ConsumerOffset(str(consumer), topic.stream, topic.topic, *msgspec.structs.astuple(progress))
     )
 
 
 def offsets_json(topic: TopicRef, consumer: ConsumerKey, progress: Sequence[PartitionProgress]) -> bytes:
-    """Several partitions."""
     return msgspec.json.encode(
         ConsumerOffsets(
             str(consumer),
