@@ -183,9 +183,9 @@ class SharedLimits:
         """Ask it again and again, so that nobody else finds out that it went away, or has to try whether it is back."""
         while True:
             await asyncio.sleep(SHARED_LIMITS_PROBE_INTERVAL_S)
-            await self.probe()
+            await self.probe(timeout_s=SHARED_LIMITS_TIMEOUT_S)
 
-    async def probe(self, *, timeout_s: float = SHARED_LIMITS_TIMEOUT_S) -> None:
+    async def probe(self, *, timeout_s: float) -> None:
         """Whether it can count; a Redis that answers and may write nothing (full, or a replica) is away too."""
 
         async def ask() -> bool:

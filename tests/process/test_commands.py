@@ -61,7 +61,7 @@ def test_a_secret_file_open_to_everybody_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_health_is_0_while_a_bridge_serves_and_1_when_none_does(tmp_path: Path) -> None:
-    with BridgeProcess(tmp_path, {"DRAIN_DELAY_SECS": "9"}) as served:
+    with BridgeProcess(tmp_path, {"DRAIN_DELAY_SECS": "60", "SHUTDOWN_GRACE_SECS": "100"}) as served:
         port = served.started()
         assert run_bridge("health", environ={"PORT": str(port), "HOST": "0.0.0.0"}).returncode == 0
         assert run_bridge("health", "--ready", environ={"PORT": str(port)}).returncode == 0

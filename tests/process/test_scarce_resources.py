@@ -95,7 +95,9 @@ def test_a_loop_that_is_blocked_is_told_and_serves_on(tmp_path: Path) -> None:
         with sending(port, PATH, senders=4) as senders:
             senders.acknowledged(WARM)
             bridge.signal(signal.SIGUSR1)
-            line = bridge.until("event_loop_lagged")
+            # A busy machine may have held the loop up as well.
+            while "<string>:4 block" not in (line := bridge.until("event_loop_lagged"))["blocked_at"]:
+                pass
             assert line["lag_ms"] > 1_500
             assert line["blocked_at"][0] == "<string>:4 block"
             senders.acknowledged(senders.account.acknowledged_count + WARM)

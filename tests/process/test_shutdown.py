@@ -15,7 +15,9 @@ def test_an_idle_bridge_ends_with_0_on_each_signal(tmp_path: Path, number: signa
         bridge.started()
         bridge.signal(number)
         assert bridge.ended() == 0
-        assert bridge.events()[-2:] == ["draining", "stopped"]
+        # Between them a busy machine may have held the loop up.
+        told = [event for event in bridge.events() if event != "event_loop_lagged"]
+        assert told[-2:] == ["draining", "stopped"]
 
 
 def test_a_request_whose_body_is_still_coming_is_answered_before_the_end(tmp_path: Path) -> None:
@@ -42,7 +44,7 @@ def test_a_request_whose_body_is_still_coming_is_answered_before_the_end(tmp_pat
 
 
 def test_during_the_drain_delay_the_bridge_serves_and_says_it_is_not_ready(tmp_path: Path) -> None:
-    with BridgeProcess(tmp_path, {"DRAIN_DELAY_SECS": "9"}) as bridge:
+    with BridgeProcess(tmp_path, {"DRAIN_DELAY_SECS": "60", "SHUTDOWN_GRACE_SECS": "100"}) as bridge:
         port = bridge.started()
         assert get(port, "/ready")[0] == 200
         bridge.signal()

@@ -9,7 +9,12 @@ from tests.support.bridge_process import BridgeProcess
 from tests.support.raw_ws import Dial, RawSocket
 from tests.support.ws_frames import client_close
 
-SETTINGS = {"CURSOR_KEY": "a key that both processes have", "RATE_LIMIT_RPS": "0"}
+SETTINGS = {
+    "CURSOR_KEY": "a key that both processes have",
+    "RATE_LIMIT_RPS": "0",
+    # A tenth of it is for what has to be cut: more than a busy machine needs.
+    "SHUTDOWN_GRACE_SECS": "100",
+}
 
 
 async def said_goodbye(socket: RawSocket) -> dict[str, Any]:
