@@ -1,8 +1,11 @@
 """`bridge audit` (wiring): the audit log checked, on this machine."""
 
+import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Annotated, Any, Final
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import chain
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
@@ -11,8 +14,10 @@ from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
 
 _Files = Annotated[
-    list[Path],
-    typer.Argument(metavar="FILE...", help="Files of one audit log, in any order; older ones may lack."),
+    list[str],
+    typer.Argument(
+        metavar="FILE...", help="Files of one audit log, in any order; older ones may lack. - for stdin."
+    ),
 ]
 _Head = Annotated[
     str | None,
@@ -21,6 +26,7 @@ _Head = Annotated[
         help="A hash that was kept elsewhere, such as of a log line audit_log_closed: the record that has it must be there.",
     ),
 ]
+_STDIN: Final = "-"
 _CHAIN: Final = (
     Column("records", "RECORDS", right=True),
     Column("first", "FIRST", right=True),
@@ -59,30 +65,50 @@ def _verify(files: _Files, head: _Head = None, output: OutputOption = OutputForm
 
 
 class _Lines:
-    """The lines of *files*, by the number of the first record in each; *place* is where the last one stands."""
+    """The lines of *files*, by the number of the first record in each; *place* is where the last one stands.
 
-    def __init__(self, files: list[Path]) -> None:
-        self._files = sorted(files, key=_first_record)
+    Of a line that is longer than any record only as much is read as shows that it is none.
+    """
+
+    def __init__(self, files: list[str]) -> None:
+        self._files = sorted(((path, *_begun(path)) for path in files), key=lambda each: each[2])
         self.place = ""
 
     def __iter__(self) -> Iterator[bytes]:
-        for path in self._files:
-            with path.open("rb") as file:
-                for number, line in enumerate(file, 1):
-                    self.place = f"{path} line {number}"
-                    yield line
+        for path, first_line, _ in self._files:
+            with _opened(path) as file:
+                if path != _STDIN:
+                    file.seek(len(first_line))
+                for number, line in enumerate(chain([first_line], iter(partial(_line, file), b"")), 1):
+                    if line:
+                        self.place = f"{'stdin' if path == _STDIN else path} line {number}"
+                        yield line
 
 
-def _first_record(path: Path) -> int:
-    import orjson  # noqa: PLC0415 (as above)
+def _opened(path: str) -> AbstractContextManager[BinaryIO]:
+    """To read from its beginning; stdin goes on where it was."""
+    from bridge.process.files import open_regular  # noqa: PLC0415 (as above)
 
     try:
-        with path.open("rb") as file:
-            line = file.readline()
+        return nullcontext(sys.stdin.buffer) if path == _STDIN else open_regular(path)
     except OSError as error:
         raise CommandFailed(f"{path}: {error.strerror}", ExitCode.FAILED) from None
+
+
+def _line(file: BinaryIO) -> bytes:
+    from bridge.limits import AUDIT_LINE_BYTES_MAX  # noqa: PLC0415 (as above)
+
+    return file.readline(AUDIT_LINE_BYTES_MAX + 1)
+
+
+def _begun(path: str) -> tuple[bytes, int]:
+    """The first line of a file, and the number of its record; 0 where it is none."""
+    import orjson  # noqa: PLC0415 (as above)
+
+    with _opened(path) as file:
+        line = _line(file)
     try:
         record: Any = orjson.loads(line)
-        return int(record["seq"])
+        return line, int(record["seq"])
     except (ValueError, TypeError, KeyError):
-        return 0
+        return line, 0

@@ -26,17 +26,27 @@ _TOML_BYTES_MAX: Final = 1024 * 1024
 _log = structlog.get_logger("bridge.serve")
 
 
-def read_regular(path: str, bytes_max: int) -> tuple[bytes, int]:
-    """What the file at *path* holds, and its mode; one that is read again while the bridge serves, where a pipe would be
-    waited for without end.
+def open_regular(path: str) -> BinaryIO:
+    """The file at *path*, to read.
 
     Raises:
-        OSError: if it cannot be read, is no regular file, or is larger than *bytes_max*.
+        OSError: if it cannot be opened, or is no regular file: a pipe would be waited for without end, a device has none.
     """
     # What is no pipe takes no notice of the flag.
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(0, "it is no regular file, which can be read again")
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115 (handed on)
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(0, "it is no regular file, which can be read again")
+
+
+def read_regular(path: str, bytes_max: int) -> tuple[bytes, int]:
+    """What the file at *path* holds, and its mode; one that is read again while the bridge serves.
+
+    Raises:
+        OSError: as `open_regular`, or if it cannot be read or is larger than *bytes_max*.
+    """
+    with open_regular(path) as file:
         return _bounded(file, bytes_max)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from bridge.audit import verify
+from bridge.audit.chain import Chain
 from tests.support.bridge_process import BridgeProcess, connected, get, run_bridge
 from tests.support.events import user_event
 from tests.support.raw_ws import Dial
@@ -226,3 +228,25 @@ def test_the_command_finds_what_was_done_to_the_chain(written: Path) -> None:
     assert "record 7 was changed" in changed.stderr
     assert run_bridge("audit", "verify", str(written.with_name("none"))).returncode == 1
     assert run_bridge("audit", "verify").returncode == 2
+
+
+def test_what_has_no_end_is_no_audit_log_and_stdin_may_be_one(tmp_path: Path) -> None:
+    chain = Chain()
+    log = b"".join(chain.record({"time": "now", "action": number}) for number in range(3))
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in ("/dev/zero", str(pipe)):
+        refused = run_bridge("audit", "verify", path)
+        assert refused.returncode == 1
+        assert "it is no regular file" in " ".join(refused.stderr.split())
+    with Path("/dev/zero").open("rb") as zeros:
+        broken = run_bridge("audit", "verify", "-", stdin=zeros)
+    assert (broken.returncode, "stdin line 1: it is no whole record" in broken.stderr) == (1, True)
+    lines = log.splitlines(keepends=True)
+    first, rest = tmp_path / "first", tmp_path / "rest"
+    first.write_bytes(lines[0])
+    rest.write_bytes(b"".join(lines[1:]))
+    for file, given in ((rest, first), (first, rest)):
+        with given.open("rb") as stdin:
+            whole = run_bridge("audit", "verify", str(file), "-", "-o", "json", stdin=stdin)
+        assert (whole.returncode, json.loads(whole.stdout)["records"]) == (0, 3)

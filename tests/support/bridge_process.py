@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 START_TIMEOUT_S = 60.0
 #: Of a line, or of the end; a test that hangs says so before its own time is up.
@@ -32,11 +32,14 @@ def environment(extra: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "LOG_FORMAT": "json", "PYTHONPATH": str(ROOT), **extra}
 
 
-def run_bridge(*arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """One command, from start to end."""
+def run_bridge(
+    *arguments: str, environ: Mapping[str, str] | None = None, stdin: IO[bytes] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """One command, from start to end; *stdin* is that of the tests where it is left out."""
     return subprocess.run(
         [sys.executable, "-m", "bridge", *arguments],
         env=environment(environ or {}),
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=START_TIMEOUT_S,
