@@ -7,7 +7,7 @@ import apsw
 
 from bridge.limits import PAGE_BYTES_MAX
 from bridge.locallog.catalog import Watermarks
-from bridge.locallog.chunks import Chunk, DamagedChunk, decode
+from bridge.locallog.chunks import Chunk, DamagedChunk, check, decode
 from bridge.locallog.schema import chunk_key, offset_of
 from bridge.locallog.seals import checksum_of
 from bridge.messagelog import (
@@ -127,10 +127,11 @@ def _removed(connection: apsw.Connection, partition_key: int, offset: int) -> bo
 def first_offset_since(
     connection: apsw.Connection, partition_key: int, marks: Watermarks, timestamp_us: int
 ) -> int:
-    """Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet.
+    """Offset of the first message taken at or after *timestamp_us*, `marks.next_offset` if there is none yet; that of one that
+    is missing before it, where something is.
 
     Raises:
-        DamagedChunk: if the tree leads elsewhere than to what was looked for.
+        DamagedChunk: if the tree leads elsewhere than to what was looked for, or a row is not what was written.
     """
     low, high = marks.first_offset, marks.next_offset
     base_key = chunk_key(partition_key, 0)
@@ -152,7 +153,27 @@ def first_offset_since(
             high = offset_of(key)
         else:
             low = max(offset_of(key) + messages_count, middle + 1)
-    return max(low, marks.first_offset)
+    return low - 1 if _is_missing_before(connection, partition_key, marks, low) else low
+
+
+def _is_missing_before(
+    connection: apsw.Connection, partition_key: int, marks: Watermarks, offset: int
+) -> bool:
+    """Whether the message before *offset* should be there and is not; what is on both sides of a time, and true, proves that a
+    search for it was not led past others, by a spoilt time or a hole.
+
+    Raises:
+        DamagedChunk: if its chunk is not what was written.
+    """
+    if offset <= marks.first_offset:
+        return False
+    bounds = chunk_key(partition_key, marks.first_offset), chunk_key(partition_key, offset - 1)
+    row = connection.execute(_CONTAINING, bounds).fetchone()
+    if row is None:
+        return not _removed(connection, partition_key, offset - 1)
+    chunk = Chunk(*row)
+    check(chunk)
+    return offset_of(chunk.key) + chunk.messages_count < offset
 
 
 def stored_offset(connection: apsw.Connection, partition_key: int, consumer: ConsumerKey) -> int | None:

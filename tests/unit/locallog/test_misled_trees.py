@@ -3,21 +3,21 @@ Whatever page a pointer within the tree of messages leads to, the start and each
 tree for ever, since SQLite bounds its depth, and none of ours takes the same step twice.
 """
 
-import struct
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-import apsw
+import pytest
 
 from bridge.errors import PollError, StartupError
 from bridge.locallog.database import DAMAGED
 from bridge.messagelog import First, FromTimestamp, Last, ToPartition
+from tests.support.clock import FakeClock
 from tests.support.copies import changed
 from tests.support.local_logs import TOPIC, messages, open_log, open_topic, soon
+from tests.support.misled_trees import misled, tree_of
 
 FILE = "messages.db"
-PAGE = 4_096
 PARTITIONS = (0, 1)
 APPENDS = 24
 
@@ -29,21 +29,6 @@ async def written(directory: Path) -> bytes:
         await log.append(TOPIC, ToPartition(number % 2), messages(b"%03d" % number * 600), deadline=soon())
     await log.close()
     return (directory / FILE).read_bytes()
-
-
-def pointers(content: bytes, path: Path) -> tuple[int, list[int]]:
-    """
-    The root page of the tree of messages, and where in the file its pointers to other pages stand
-    (https://www.sqlite.org/fileformat2.html#b_tree_pages).
-    """
-    connection = apsw.Connection(str(path))
-    root: int = connection.execute("select rootpage from sqlite_schema where name = 'chunks'").get
-    connection.close()
-    start = (root - 1) * PAGE
-    kind, _, cells_count = struct.unpack_from(">BHH", content, start)
-    assert kind == 5, "the root has pages below it"
-    cells = struct.unpack_from(f">{cells_count}H", content, start + 12)
-    return root, [start + 8, *(start + cell for cell in cells)]
 
 
 async def told(directory: Path) -> int | str:
@@ -66,18 +51,16 @@ async def told(directory: Path) -> int | str:
 
 async def test_a_start_and_a_read_end_wherever_a_pointer_of_the_tree_leads(tmp_path: Path) -> None:
     content = await written(tmp_path)
-    root, places = pointers(content, tmp_path / FILE)
-    pages = [int.from_bytes(content[place : place + 4]) for place in places]
+    tree = tree_of(tmp_path / FILE)
+    places = list(tree.pointers)
     refusals = []
     # Each alone, two neighbours, and all of them.
-    together = [[place] for place in places] + [list(each) for each in pairwise(places[1:])] + [places]
+    together = [[place] for place in places] + [list(each) for each in pairwise(places)] + [places]
     for led in together:
-        for page in (root, *pages):
-            misled = bytearray(content)
-            for place in led:
-                misled[place : place + 4] = page.to_bytes(4)
-            (tmp_path / FILE).write_bytes(misled)
-            if misled != content:
+        for page in (tree.root, *tree.pointers.values()):
+            spoilt = misled(content, *((place, page) for place in led))
+            (tmp_path / FILE).write_bytes(spoilt)
+            if spoilt != content:
                 refusals.append(await told(tmp_path))
     words = {each for each in refusals if isinstance(each, str)}
     assert words == {DAMAGED}
@@ -91,3 +74,51 @@ async def test_a_search_by_time_ends_where_a_chunk_tells_that_it_is_empty(tmp_pa
     page = await log.read(TOPIC, 0, FromTimestamp(1 << 60), count=1, deadline=soon())
     assert not page.messages
     await log.close()
+
+
+async def of_a_message_a_second(directory: Path) -> bytes:
+    """The file of a log with 24 messages in a partition, the first one taken at the first second."""
+    clock = FakeClock(now_us=0)
+    log = await open_topic(directory, clock=clock)
+    for number in range(APPENDS):
+        clock.advance(1)
+        await log.append(TOPIC, ToPartition(0), messages(b"%03d" % number * 600), deadline=soon())
+    await log.close()
+    return (directory / FILE).read_bytes()
+
+
+async def found_by_time(directory: Path) -> list[int | None]:
+    """Where a read by the time of each message begins; None where it was refused."""
+    log = await open_log(directory)
+    found: list[int | None] = []
+    for number in range(APPENDS):
+        try:
+            page = await log.read(TOPIC, 0, FromTimestamp((number + 1) * 1_000_000), count=1, deadline=soon())
+            found.append(page.messages[0].offset)
+        except PollError:
+            found.append(None)
+    await log.close()
+    return found
+
+
+async def test_a_read_by_time_begins_at_that_time_or_is_refused_where_a_leaf_is_hidden(
+    tmp_path: Path,
+) -> None:
+    content = await of_a_message_a_second(tmp_path)
+    pointers = tree_of(tmp_path / FILE).pointers
+    first, *between, last = pointers
+    for place in between:
+        for page in (pointers[first], pointers[last]):
+            (tmp_path / FILE).write_bytes(misled(content, (place, page)))
+            found = await found_by_time(tmp_path)
+            assert None in found
+            assert [offset in (number, None) for number, offset in enumerate(found)] == [True] * APPENDS
+
+
+@pytest.mark.parametrize("time_us", [1, 1 << 40])
+async def test_a_read_by_time_is_not_led_past_messages_by_a_spoilt_time(tmp_path: Path, time_us: int) -> None:
+    await of_a_message_a_second(tmp_path)
+    changed(tmp_path / FILE, f"update chunks set timestamp_us = {time_us} where key = 12")
+    found = await found_by_time(tmp_path)
+    assert None in found
+    assert [offset in (number, None) for number, offset in enumerate(found)] == [True] * APPENDS
