@@ -18,7 +18,8 @@ import xxhash
 
 from bridge.errors import BadRequest
 from bridge.iggy.encoding import FIELD, INT_KINDS, identifier
-from bridge.messagelog import HeaderValue, NewRecords, TopicRef
+from bridge.messagelog import Headers, HeaderValue, NewRecords, TopicRef
+from bridge.messagelog.header_runs import HeaderRuns
 
 SEND: Final = 101
 
@@ -70,10 +71,7 @@ def _frames(records: NewRecords) -> list[bytes]:
     payloads = contents = records.payloads
     headers_sizes: Iterable[int] = repeat(0)
     if records.headers:
-        # Messages that came together often have the very same.
-        different = {id(headers): headers for headers in records.headers.values()}
-        encoded = {key: _headers(headers) for key, headers in different.items()}
-        blocks = [encoded.get(id(records.headers.get(index)), b"") for index in range(len(records))]
+        blocks = _header_blocks(records.headers, len(payloads))
         headers_sizes = map(len, blocks)
         contents = list(map(add, payloads, blocks))
     # Turned around as a whole they are little endian, the last one first.
@@ -81,6 +79,16 @@ def _frames(records: NewRecords) -> list[bytes]:
     sizes = map(len, payloads)
     heads = map(_FRAME.pack, ids, range(len(payloads)), repeat(0), headers_sizes, sizes, repeat(0))
     return list(map(add, heads, contents))
+
+
+def _header_blocks(by_index: Mapping[int, Headers], count: int) -> list[bytes]:
+    """The headers of each of *count* messages, encoded."""
+    if type(by_index) is HeaderRuns:
+        return list(chain.from_iterable([_headers(headers)] * run for run, headers in by_index.runs))
+    blocks = [b""] * count
+    for index, headers in by_index.items():
+        blocks[index] = _headers(headers)
+    return blocks
 
 
 def base_offset(reply: bytes) -> int | None:

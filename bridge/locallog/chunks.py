@@ -2,8 +2,9 @@
 
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
+from operator import add
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -11,8 +12,9 @@ import msgspec
 
 from bridge.limits import LOCAL_CHUNK_BYTES_MAX, LOCAL_CHUNK_MESSAGES_MAX
 from bridge.locallog.schema import offset_of
-from bridge.messagelog import NewRecords, Records
+from bridge.messagelog import Headers, NewRecords, Records
 from bridge.messagelog.bounds import sizes_of_headers
+from bridge.messagelog.header_runs import HeaderRuns
 
 # Values of headers: text, bytes, bool, int or float, each as its own kind of msgpack.
 _Headers = dict[str, Any]
@@ -31,6 +33,9 @@ _UNMARKED: Final = 0
 # Every payload was a `NewEvent`. To be counted up when events are refused that were taken before: what this build did
 # not check is judged anew.
 _EVENTS: Final = 1
+# Before the members of a map, its kind (`map 16`) and how many they are.
+_MAP: Final = Struct(">BH")
+_MAP_KIND: Final = 0xDE
 _PREFIX: Final = Struct("<qqqq")
 
 
@@ -67,9 +72,9 @@ def split(records: NewRecords, *, size_bytes: int) -> Iterator[NewRecords]:
     if len(records) <= LOCAL_CHUNK_MESSAGES_MAX and size_bytes <= LOCAL_CHUNK_BYTES_MAX:
         yield records
         return
-    sizes = list(map(len, records.payloads))
-    for index, headers_bytes in zip(records.headers, sizes_of_headers(records.headers), strict=True):
-        sizes[index] += headers_bytes
+    sizes = map(len, records.payloads)
+    if records.headers:
+        sizes = map(add, sizes, sizes_of_headers(records))
     ends = list(accumulate(sizes, initial=0))
     start, count = 0, len(records)
     while start < count:
@@ -82,13 +87,29 @@ def split(records: NewRecords, *, size_bytes: int) -> Iterator[NewRecords]:
 def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int) -> Chunk:
     """One chunk of *records*. *bytes_start* is the total before it."""
     count = len(records)
-    body = _ENCODER.encode(
-        (_EVENTS if records.events else _UNMARKED, records.ids, records.payloads, records.headers)
-    )
+    headers: Mapping[int, Headers] | msgspec.Raw = records.headers
+    if type(headers) is HeaderRuns:
+        headers = _in_runs(headers)
+    body = _ENCODER.encode((_EVENTS if records.events else _UNMARKED, records.ids, records.payloads, headers))
     bytes_end = bytes_start + len(body)
     return Chunk(
         key, count, timestamp_us, bytes_end, _checksum(key, count, timestamp_us, bytes_end, body), body
     )
+
+
+def _in_runs(headers: HeaderRuns) -> msgspec.Raw:
+    """As the encoder writes them, but each run once and copied: 250 instructions a message instead of 750."""
+    written = bytearray(_MAP.pack(_MAP_KIND, len(headers)))
+    first = 0
+    for count, each in headers.runs:
+        if each:
+            member = b"\0%b" % _ENCODER.encode(each)
+            members = bytearray(member * count)
+            # An index is less than 128, so it is written as the one byte that it is.
+            members[:: len(member)] = bytes(range(first, first + count))
+            written += members
+        first += count
+    return msgspec.Raw(written)
 
 
 def check(chunk: Chunk) -> None:

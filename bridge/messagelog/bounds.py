@@ -15,8 +15,9 @@ from bridge.limits import (
     PARTITION_KEY_BYTES_MAX,
     PARTITIONS_MAX,
 )
+from bridge.messagelog.header_runs import HeaderRuns
 from bridge.messagelog.records import NewRecords
-from bridge.messagelog.values import ByKey, Headers, HeaderValue, NewMessage, Placement
+from bridge.messagelog.values import ByKey, HeaderValue, NewMessage, Placement
 
 # Iggy writes one byte of kind and four of length before each key and each value; 100,000 bytes count with them.
 _HEADER_FRAME_BYTES: Final = 10
@@ -45,7 +46,7 @@ def check_append(messages: Sequence[NewMessage]) -> int:
         raise _refused(payloads[index], index)
     total_bytes = payload_bytes + len(payloads) * APPEND_MESSAGE_OVERHEAD_BYTES
     if records.headers:
-        total_bytes += sum(sizes_of_headers(records.headers))
+        total_bytes += sum(sizes_of_headers(records))
     if total_bytes > APPEND_BYTES_MAX:
         raise PayloadTooLarge(
             f"The messages of one append are larger than {APPEND_BYTES_MAX} bytes together.",
@@ -107,19 +108,20 @@ def check_added_partitions(present: int, count: int) -> None:
         )
 
 
-def sizes_of_headers(headers: Mapping[int, Headers]) -> list[int]:
-    """`headers_bytes` of each, by the index of its message; a batch of one trace has the same object a thousand times.
+def sizes_of_headers(records: NewRecords) -> list[int]:
+    """`headers_bytes` of each message, 0 of one that has none.
 
     Raises:
         BadRequest: as `headers_bytes`.
     """
-    sizes: list[int] = []
-    before: Headers | None = None
-    size_bytes = 0
-    for index, each in headers.items():
-        if each is not before:
-            before, size_bytes = each, headers_bytes(each, index)
-        sizes.append(size_bytes)
+    if type(records.headers) is HeaderRuns:
+        runs: list[int] = []
+        for count, each in records.headers.runs:
+            runs += [headers_bytes(each, len(runs))] * count
+        return runs
+    sizes = [0] * len(records.payloads)
+    for index, each in records.headers.items():
+        sizes[index] = headers_bytes(each, index)
     return sizes
 
 

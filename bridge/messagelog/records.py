@@ -17,6 +17,7 @@ from bridge.limits import (
     MESSAGE_ID_MAX,
     PAGE_LIGHT_BYTES,
 )
+from bridge.messagelog.header_runs import HeaderRuns, Run
 from bridge.messagelog.values import NO_HEADERS, Headers, Message, NewEvent, NewMessage
 
 ID_BYTES: Final = 16
@@ -83,6 +84,8 @@ class Columns(Sequence[M]):
             return NO_HEADERS_AT_ALL
         # Of these alone: a batch of a thousand is cut into eight.
         among = range(*slice(start, stop).indices(len(self.payloads)))
+        if type(self.headers) is HeaderRuns:
+            return self.headers.part(among.start, among.stop)
         return {place: self.headers[index] for place, index in enumerate(among) if index in self.headers}
 
 
@@ -94,8 +97,10 @@ def _in_a_row(columns: Iterable[Iterable[T]]) -> list[T]:
     return joined
 
 
-def joined_headers(runs: Sequence[Columns[M]]) -> dict[int, Headers]:
+def joined_headers(runs: Sequence[Columns[M]]) -> Mapping[int, Headers]:
     """The headers of runs that follow each other, by the index in all of them."""
+    if {type(run.headers) for run in runs if run.headers} == {HeaderRuns}:
+        return HeaderRuns(_in_a_row(map(_header_runs, runs)))
     headers: dict[int, Headers] = {}
     before = 0
     for run in runs:
@@ -104,6 +109,15 @@ def joined_headers(runs: Sequence[Columns[M]]) -> dict[int, Headers]:
                 headers[before + index] = found
         before += len(run.payloads)
     return headers
+
+
+def _header_runs(run: Columns[M]) -> Sequence[Run]:
+    return run.headers.runs if type(run.headers) is HeaderRuns else ((len(run), NO_HEADERS),)
+
+
+def headers_of_all(count: int, headers: Headers) -> Mapping[int, Headers]:
+    """*headers* for each of *count* messages."""
+    return HeaderRuns([(count, headers)]) if headers else NO_HEADERS_AT_ALL
 
 
 class NewRecords(Columns[NewMessage]):
@@ -167,7 +181,7 @@ class NewRecords(Columns[NewMessage]):
             payloads,
             # One draw for all: one for each takes 0.6 us.
             secrets.token_bytes(ID_BYTES * count),
-            dict.fromkeys(range(count), headers) if headers else NO_HEADERS_AT_ALL,
+            headers_of_all(count, headers),
         )
 
     @classmethod

@@ -27,7 +27,7 @@ from bridge.limits import (
     PARTITION_KEY_BYTES_MAX,
 )
 from bridge.messagelog import NO_HEADERS, Balanced, ByKey, Headers, NewRecords, Placement
-from bridge.messagelog.records import NO_HEADERS_AT_ALL
+from bridge.messagelog.records import NO_HEADERS_AT_ALL, headers_of_all
 from bridge.web.wire.envelopes import outline_steps
 from bridge.web.wire.payload_forms import fitting
 
@@ -157,7 +157,7 @@ def batch_steps(body: bytes, headers: Headers = NO_HEADERS, *, messages_max: int
     elif len(body) > MESSAGE_PAYLOAD_BYTES_MAX:
         for index, payload in enumerate(payloads):
             _check_size(payload, f"$.events[{index}]")
-    by_index = dict.fromkeys(range(len(payloads)), headers) if headers else NO_HEADERS_AT_ALL
+    by_index = headers_of_all(len(payloads), headers)
     return Submission(ids.texts, NewRecords(payloads, ids.packed, by_index, events=True), placement)
 
 

@@ -9,6 +9,7 @@ from bridge.errors import BadRequest
 from bridge.iggy import encoding
 from bridge.iggy.send_requests import base_offset, send_request
 from bridge.messagelog import HeaderValue, NewMessage, NewRecords, TopicRef
+from bridge.messagelog.records import headers_of_all
 
 TOPIC = TopicRef("st", "tö")
 ROUTE = struct.pack("<I", 19) + b"\x02\x02st" + b"\x02\x03t\xc3\xb6" + b"\x02\x04" + struct.pack("<I", 9)
@@ -42,7 +43,11 @@ def _batch(body: bytes, count: int) -> bytes:
 def test_what_is_sent_is_read_as_it_was(messages: list[NewMessage], shared: bool) -> None:
     if shared:
         messages = [NewMessage(m.payload, m.id, messages[0].headers) for m in messages]
-    batch = _batch(send_request(TOPIC, 9, NewRecords.of(messages), 123), len(messages))
+    records = NewRecords.of(messages)
+    if shared:
+        headers = headers_of_all(len(messages), messages[0].headers)
+        records = NewRecords(records.payloads, records.ids, headers)
+    batch = _batch(send_request(TOPIC, 9, records, 123), len(messages))
     page = encoding.parse_page(struct.pack("<IQI", 9, 0, 0) + batch, count_max=99, page_bytes_max=2**20)
     assert [(read.payload, read.id, dict(read.headers)) for read in page.records] == [
         (message.payload, message.id, dict(message.headers)) for message in messages

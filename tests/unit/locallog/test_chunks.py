@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from bridge import limits
 from bridge.locallog import chunks
 from bridge.locallog.schema import chunk_key
-from bridge.messagelog import NewEvent, NewMessage, NewRecords, check_append
+from bridge.messagelog import HeaderValue, NewEvent, NewMessage, NewRecords, check_append
 
 HEADERS = st.dictionaries(
     st.text(min_size=1, max_size=5),
@@ -55,6 +55,19 @@ def test_a_chunk_gives_back_what_was_put_in(messages: list[NewMessage], offset: 
     assert [[type(v) for v in m.headers.values()] for m in found] == [
         [type(v) for v in m.headers.values()] for m in messages
     ]
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), HEADERS), min_size=1, max_size=3))
+@example([(limits.LOCAL_CHUNK_MESSAGES_MAX, {"k": "v"})])
+@example([(100, {}), (28, {"k": 1})])
+def test_a_chunk_gives_back_headers_that_came_in_runs(runs: list[tuple[int, dict[str, HeaderValue]]]) -> None:
+    records = NewRecords.joined([NewRecords.unnamed([b"x"] * count, headers) for count, headers in runs])
+    for run in chunks.split(records, size_bytes=check_append(records)):
+        found = chunks.decode(chunks.encode(chunk_key(7, 0), run, timestamp_us=5, bytes_start=0))
+        assert list(found.headers.items()) == [(index, dict(each)) for index, each in run.headers.items()]
+        assert [[type(v) for v in m.headers.values()] for m in found] == [
+            [type(v) for v in m.headers.values()] for m in run
+        ]
 
 
 def test_only_a_chunk_of_nothing_but_checked_events_says_so() -> None:
@@ -118,4 +131,6 @@ def test_runs_keep_all_messages_in_order_and_within_their_bounds(sizes: list[int
 def test_headers_count_towards_the_size_of_a_run() -> None:
     heavy = NewMessage(payload=b"x", headers={f"{number:03}": "v" * 255 for number in range(300)})
     records = NewRecords.of([heavy] * 3)
+    assert [len(run) for run in chunks.split(records, size_bytes=check_append(records))] == [1, 1, 1]
+    records = NewRecords.unnamed([b"x"] * 3, heavy.headers)
     assert [len(run) for run in chunks.split(records, size_bytes=check_append(records))] == [1, 1, 1]

@@ -69,3 +69,40 @@ def test_unnamed_messages_have_ids_of_their_own_and_the_headers_of_all() -> None
 
 def test_what_is_printed_tells_nothing_of_the_payloads() -> None:
     assert repr(NewRecords.of([NewMessage(b"secret", 1)])) == "<1 new records>"
+
+
+_HEADERS = st.dictionaries(st.text("kh", min_size=1), st.integers(0, 9), max_size=1)
+_RUNS = st.lists(st.tuples(st.integers(1, 4), _HEADERS), min_size=1, max_size=4)
+
+
+def _as_messages(runs: list[tuple[int, dict[str, int]]]) -> list[NewMessage]:
+    return [NewMessage(b"x", 1, headers) for count, headers in runs for _ in range(count)]
+
+
+def _unnamed(runs: list[tuple[int, dict[str, int]]]) -> NewRecords:
+    return NewRecords.joined([NewRecords.unnamed([b"x"] * count, headers) for count, headers in runs])
+
+
+@given(_RUNS, st.integers(0, 16), st.integers(0, 16))
+def test_headers_kept_once_for_a_run_are_those_of_each_of_its_messages(
+    runs: list[tuple[int, dict[str, int]]], start: int, stop: int
+) -> None:
+    records, messages = _unnamed(runs), _as_messages(runs)
+    assert [dict(each.headers) for each in records] == [each.headers for each in messages]
+    assert dict(records.headers) == NewRecords.of(messages).headers
+    assert len(records.headers) == len(dict(records.headers))
+    part = records.part(start, stop)
+    assert [dict(each.headers) for each in part] == [each.headers for each in messages[start:stop]]
+    for index in (-1, len(messages)):
+        assert index not in records.headers
+
+
+@given(_RUNS, MESSAGES, _RUNS)
+def test_headers_of_runs_are_joined_with_those_of_messages_that_have_their_own(
+    before: list[tuple[int, dict[str, int]]],
+    messages: list[NewMessage],
+    after: list[tuple[int, dict[str, int]]],
+) -> None:
+    joined = NewRecords.joined([_unnamed(before), NewRecords.of(messages), _unnamed(after)])
+    expected = [*_as_messages(before), *messages, *_as_messages(after)]
+    assert [dict(each.headers) for each in joined] == [each.headers for each in expected]
