@@ -205,9 +205,9 @@ def explain(text: str, operation: Operation, *, write: bool) -> SdkFailure:
     return SdkFailure(verdict, _error(verdict, operation, write=write), lost, repeatable)
 
 
-def unexplained(operation: Operation, *, write: bool, outcome: Outcome = Outcome.UNKNOWN) -> LogError:
+def unexplained(operation: Operation, *, write: bool) -> LogError:
     """The error for what nobody can explain."""
-    return _UNEXPLAINED[operation](outcome=outcome if write else None)
+    return _UNEXPLAINED[operation](outcome=Outcome.UNKNOWN if write else None)
 
 
 @contextmanager

@@ -71,7 +71,7 @@ _UP = 1 / 32
 class Admission:
     """Places for requests, and bytes of bodies that came in pieces.
 
-    Of both an address has a share (`fair_share`); of the places only beyond the first, so that nothing is counted by
+    Of both an address has a share (`FairShare`); of the places only beyond the first, so that nothing is counted by
     address while there is little to do.
 
     Args:

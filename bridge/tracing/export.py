@@ -35,12 +35,9 @@ class CountedExporter(SpanExporter):
         failures: counts exports that failed; their spans are lost.
     """
 
-    def __init__(
-        self, exporter: SpanExporter, failures: Counter, monotonic_s: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, exporter: SpanExporter, failures: Counter) -> None:
         self._exporter = exporter
         self._failures = failures
-        self._monotonic_s = monotonic_s
         self._tell_again_s = float("-inf")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -52,7 +49,7 @@ class CountedExporter(SpanExporter):
             reason = "refused or not reachable"
         if result is not SpanExportResult.SUCCESS:
             self._failures.add()
-            now_s = self._monotonic_s()
+            now_s = time.monotonic()
             if now_s >= self._tell_again_s:
                 self._tell_again_s = now_s + TRACE_EXPORT_TOLD_INTERVAL_S
                 _log.warning("spans_not_exported", spans=len(spans), reason=reason)

@@ -168,7 +168,7 @@ class _Copy:
 
     async def _span(self, span: Span, kept: dict[str, Any], shown: Any) -> None:
         async with aclosing(self._blocks(span)) as blocks:
-            async for block, tally, offset in blocks:
+            async for block, offset in blocks:
                 resumed = kept["cursor"] is not None
                 if not resumed:
                     kept["cursor"] = await self._sender.place()
@@ -176,30 +176,27 @@ class _Copy:
                 left = await self._sender.missing(block, kept["cursor"]) if resumed else block
                 if left:
                     await self._sender.send(left, kept["cursor"])
-                before = Tally.of(kept["tally"])
-                after = Tally(*(a + b for a, b in zip(before, tally, strict=True)))
-                kept |= {
-                    "offset": offset,
-                    "cursor": None,
-                    "tally": after.reduced().state(),
-                    "found": kept["found"] + len(block) - len(left),
-                }
-                shown.at(after.messages, f"{after.messages:,} messages")
+                tally = Tally.of(kept["tally"])
+                for message in block:
+                    tally = tally.plus(message.id, message.size_bytes)
+                kept |= {"offset": offset, "cursor": None, "tally": tally.state()}
+                kept["found"] += len(block) - len(left)
+                shown.at(tally.messages, f"{tally.messages:,} messages")
 
-    async def _blocks(self, span: Span) -> AsyncGenerator[tuple[list["Outgoing"], Tally, int]]:
-        """Blocks of *span* with their tally and the offset behind them; the same whenever it is read from there."""
+    async def _blocks(self, span: Span) -> AsyncGenerator[tuple[list["Outgoing"], int]]:
+        """Blocks of *span* with the offset behind them; the same whenever it is read from there."""
         from bridge.cli.remote.sending import BLOCK_BYTES, BLOCK_MESSAGES, Outgoing  # noqa: PLC0415
 
         block: list[Outgoing] = []
-        tally, offset = Tally(), span.begin
+        size_bytes, offset = 0, span.begin
         async with aclosing(read_span(self._call.client, self._source, span)) as messages:
             async for message, line in messages:
                 partition_id = None if self._spread else message.partition_id
                 place = f"message {message.partition_id}:{message.offset} of the source"
                 block.append(Outgoing(message.id, line, partition_id, message.size, place))
-                tally, offset = tally.plus(message.id, message.size), message.offset + 1
-                if len(block) >= BLOCK_MESSAGES or tally.size_bytes >= BLOCK_BYTES:
-                    yield block, tally, offset
-                    block, tally = [], Tally()
+                size_bytes, offset = size_bytes + message.size, message.offset + 1
+                if len(block) >= BLOCK_MESSAGES or size_bytes >= BLOCK_BYTES:
+                    yield block, offset
+                    block, size_bytes = [], 0
         if block:
-            yield block, tally, offset
+            yield block, offset

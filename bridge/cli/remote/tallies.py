@@ -35,10 +35,6 @@ class Tally(NamedTuple):
             self.size_bytes + size_bytes if known else -1,
         )
 
-    def reduced(self) -> "Tally":
-        """The same where two were added up."""
-        return self._replace(ids=self.ids % _MODULUS)
-
     def state(self) -> list[str]:
         """As JSON keeps it, whose numbers are shorter."""
         return [str(each) for each in self]

@@ -100,7 +100,7 @@ class LineSplitter:
 _VALUES: Final = msgspec.json.Decoder(msgspec.Raw)
 _BLANKS: Final = b" \t\r"
 # Lines looked at one by one between two turns of others, 1 ms.
-_LINES_PER_STEP: Final = 256
+LINES_PER_STEP: Final = 256
 # A turn for each of these would cost more than the line.
 _SHORT_BYTES: Final = 1024
 
@@ -180,7 +180,7 @@ def _one_by_one(run: Run, line_bytes_max: int, faults_told: int) -> Steps[Lines]
     faults: list[LineFault] = []
     failed = 0
     for number, line in enumerate(run.text.removesuffix(b"\n").split(b"\n"), start=run.first_line):
-        if number % _LINES_PER_STEP == 0:
+        if number % LINES_PER_STEP == 0:
             yield
         payload = line.strip(_BLANKS)
         told = len(faults) < faults_told

@@ -12,11 +12,9 @@ from bridge.errors import BridgeError, SerializationError
 from bridge.events import Steps
 from bridge.limits import NDJSON_WHOLE_LINE_SPARE_BYTES
 from bridge.messagelog import NO_HEADERS, Headers, HeaderValue, NewMessage, check_message
-from bridge.web.bodies.ndjson import LineFault, Lines
+from bridge.web.bodies.ndjson import LINES_PER_STEP, LineFault, Lines
 from bridge.web.wire.envelopes import outline_steps
 
-# As `LINES_PER_STEP` of `ndjson`; to take a line apart costs about what it costs to check it.
-_LINES_PER_STEP: Final = 256
 _NULL: Final = b"null"
 
 
@@ -78,7 +76,7 @@ def whole_steps(lines: Lines, *, faults_told: int, headers: Headers = NO_HEADERS
     numbers: list[int] = []
     faults = list(lines.faults)
     for value, number in zip(lines.payloads, lines.numbers, strict=True):
-        if number % _LINES_PER_STEP == 0:
+        if number % LINES_PER_STEP == 0:
             yield
         try:
             message = yield from _message(value, headers)

@@ -17,9 +17,9 @@ from bridge.web.bodies.line_intake import ChunkReader, LineIntake
 from bridge.web.bodies.whole import check_coding, invite, read_any
 from bridge.web.bodies.whole_messages import whole_line_bytes_max
 from bridge.web.handlers.access import principal_of
-from bridge.web.handlers.answers import answer, created
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.grants import hold_body
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.bulk import (
     LineKind,
     message_headers,
@@ -55,7 +55,7 @@ async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web
         (NewMessage(body, message_id.int, headers),),
         deadline=request[EXCHANGE].deadline,
     )
-    return created(raw_receipt_json(str(message_id), topic, receipt, accepted_us))
+    return JsonAnswer(raw_receipt_json(str(message_id), topic, receipt, accepted_us), status=_CREATED)
 
 
 def _headers(request: web.Request) -> Headers:
@@ -112,7 +112,7 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamRespons
         finally:
             await writer.abandon()
     members = _members(writer, intake)
-    return answer(
+    return JsonAnswer(
         stored_json(members, topic, accepted_us), status=_MULTI_STATUS if intake.failed else _CREATED
     )
 

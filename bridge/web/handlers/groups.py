@@ -14,12 +14,12 @@ from bridge.limits import LONG_POLL_MARGIN_S
 from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
 from bridge.web.handlers.access import principal_of
-from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.grants import give_back
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.groups import (
     ReceiveRequest,
     arguments_as_fields,
@@ -53,7 +53,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
     messages = messages_of(deliveries)
     try:
         await made_ready(services.pages, messages, deadline=request[EXCHANGE].deadline)
-        response = answer(deliveries_json(deliveries, messages, services.pages))
+        response = JsonAnswer(deliveries_json(deliveries, messages, services.pages))
         if not deliveries:
             return response
         if protocol_of(request).may_have_left:
@@ -144,19 +144,21 @@ async def _acknowledge(request: web.Request, kind: AckKind) -> web.StreamRespons
         results = await groups.acknowledge(
             topic, group, kind, tokens, delay_ms=delay_ms, deadline=request[EXCHANGE].deadline
         )
-    return answer(token_results_json(results))
+    return JsonAnswer(token_results_json(results))
 
 
 async def list_groups(request: web.Request) -> web.StreamResponse:
     """`GET .../groups`: those that ever received from the topic."""
     groups = request.app[SERVICES].groups
-    return answer(groups_json(await groups.groups(topic_of(request), deadline=request[EXCHANGE].deadline)))
+    return JsonAnswer(
+        groups_json(await groups.groups(topic_of(request), deadline=request[EXCHANGE].deadline))
+    )
 
 
 async def get_group(request: web.Request) -> web.StreamResponse:
     """`GET .../groups/{group}`: its members, and by partition how far it came."""
     groups, topic, group = _named(request)
-    return answer(group_json(await groups.group(topic, group, deadline=request[EXCHANGE].deadline)))
+    return JsonAnswer(group_json(await groups.group(topic, group, deadline=request[EXCHANGE].deadline)))
 
 
 async def delete_group(request: web.Request) -> web.StreamResponse:
@@ -164,7 +166,7 @@ async def delete_group(request: web.Request) -> web.StreamResponse:
     groups, topic, group = _named(request)
     await refuse_body(request)
     await groups.delete(topic, group, deadline=request[EXCHANGE].deadline)
-    return no_content()
+    return web.Response(status=204)
 
 
 async def seek(request: web.Request) -> web.StreamResponse:
@@ -172,7 +174,7 @@ async def seek(request: web.Request) -> web.StreamResponse:
     groups, topic, group = _named(request)
     to, dry_run = read_seek(await read_body(request))
     moved = await groups.seek(topic, group, to, dry_run=dry_run, deadline=request[EXCHANGE].deadline)
-    return answer(seek_json(moved, dry_run=dry_run))
+    return JsonAnswer(seek_json(moved, dry_run=dry_run))
 
 
 def _named(request: web.Request) -> tuple[Groups, TopicRef, str]:

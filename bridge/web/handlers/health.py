@@ -3,9 +3,9 @@
 from aiohttp import hdrs, web
 
 from bridge.errors import NotFound
-from bridge.web.handlers.answers import answer
 from bridge.web.keys import SERVICES
 from bridge.web.server.answer_headers import vary_by
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.accept import wants_openmetrics
 from bridge.web.wire.answers import health_json, ready_json, stats_json
 from bridge.web.wire.queries import is_deep
@@ -17,7 +17,7 @@ _RETRY_AFTER_S = "1"
 async def health(request: web.Request) -> web.StreamResponse:
     """`GET /health`: 200 as long as the process serves."""
     services = request.app[SERVICES]
-    return answer(health_json(services.probe.health(), services.clock.now_us()))
+    return JsonAnswer(health_json(services.probe.health(), services.clock.now_us()))
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
@@ -36,8 +36,8 @@ async def ready(request: web.Request) -> web.StreamResponse:
         round_trip=await services.canary.look() if deep else None,
     )
     if is_ready:
-        return answer(body)
-    response = answer(body, status=503)
+        return JsonAnswer(body)
+    response = JsonAnswer(body, status=503)
     response.add_field(hdrs.RETRY_AFTER, _RETRY_AFTER_S)
     return response
 
@@ -46,7 +46,7 @@ async def stats(request: web.Request) -> web.StreamResponse:
     """`GET /stats`: from the cache, zeros and stale before it is filled."""
     services = request.app[SERVICES]
     sent, received = services.metrics.message_totals()
-    return answer(
+    return JsonAnswer(
         stats_json(
             services.stats.snapshot(),
             uptime_s=services.clock.monotonic_s() - services.started_s,

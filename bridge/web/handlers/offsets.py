@@ -7,9 +7,9 @@ from bridge.flow.timers import some_at_once
 from bridge.limits import OFFSETS_AT_ONCE
 from bridge.messagelog import StoredOffset
 from bridge.web.bodies.whole import read_body, refuse_body
-from bridge.web.handlers.answers import answer, no_content
 from bridge.web.handlers.path_params import consumer_of, partition_of, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.offsets import (
     PartitionProgress,
     check_offsets,
@@ -30,7 +30,7 @@ async def list_offsets(request: web.Request) -> web.StreamResponse:
         range(len(info.partitions)),
         OFFSETS_AT_ONCE,
     )
-    return answer(offsets_json(topic, consumer, list(map(PartitionProgress.of, info.partitions, stored))))
+    return JsonAnswer(offsets_json(topic, consumer, list(map(PartitionProgress.of, info.partitions, stored))))
 
 
 async def put_offsets(request: web.Request) -> web.StreamResponse:
@@ -52,7 +52,7 @@ async def put_offsets(request: web.Request) -> web.StreamResponse:
         for partition in info.partitions
         if partition.id in offsets
     ]
-    return answer(offsets_json(topic, consumer, progress))
+    return JsonAnswer(offsets_json(topic, consumer, progress))
 
 
 async def delete_offsets(request: web.Request) -> web.StreamResponse:
@@ -66,7 +66,7 @@ async def delete_offsets(request: web.Request) -> web.StreamResponse:
         range(len(info.partitions)),
         OFFSETS_AT_ONCE,
     )
-    return no_content()
+    return web.Response(status=204)
 
 
 async def get_offset(request: web.Request) -> web.StreamResponse:
@@ -77,7 +77,9 @@ async def get_offset(request: web.Request) -> web.StreamResponse:
     if partition_id >= len(info.partitions):
         raise PartitionNotFound
     stored = await log.stored_offset(topic, partition_id, consumer, deadline=deadline)
-    return answer(offset_json(topic, consumer, PartitionProgress.of(info.partitions[partition_id], stored)))
+    return JsonAnswer(
+        offset_json(topic, consumer, PartitionProgress.of(info.partitions[partition_id], stored))
+    )
 
 
 async def put_offset(request: web.Request) -> web.StreamResponse:
@@ -92,7 +94,7 @@ async def put_offset(request: web.Request) -> web.StreamResponse:
         raise
     partition = (await log.topic(topic, deadline=deadline)).partitions[partition_id]
     stored = StoredOffset(offset, max(partition.end_offset, offset + 1))
-    return answer(offset_json(topic, consumer, PartitionProgress.of(partition, stored)))
+    return JsonAnswer(offset_json(topic, consumer, PartitionProgress.of(partition, stored)))
 
 
 async def delete_offset(request: web.Request) -> web.StreamResponse:
@@ -102,4 +104,4 @@ async def delete_offset(request: web.Request) -> web.StreamResponse:
     await request.app[SERVICES].log.delete_offset(
         topic, partition_id, consumer, deadline=request[EXCHANGE].deadline
     )
-    return no_content()
+    return web.Response(status=204)

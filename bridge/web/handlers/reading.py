@@ -15,13 +15,13 @@ from bridge.messagelog import FromOffset, Last, Next, Page, TopicRef
 from bridge.policy.cursors import Cursor
 from bridge.web.bodies.line_writer import LineWriter, page_deadlines
 from bridge.web.handlers.access import principal_of
-from bridge.web.handlers.answers import answer
 from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.path_params import topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.departures import on_departure
 from bridge.web.server.grants import give_back
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.accept import wants_events, wants_ndjson
 from bridge.web.wire.cursors import (
     CursorQuery,
@@ -81,7 +81,7 @@ async def poll(request: web.Request) -> web.StreamResponse:
             page.messages[-1].offset,
             deadline=request[EXCHANGE].deadline,
         )
-    return answer(body)
+    return JsonAnswer(body)
 
 
 def _is_enough(page: Page, query: PollQuery) -> bool:
@@ -210,7 +210,7 @@ async def _poll_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamRe
     for _, records in page.runs:
         await made_ready(services.pages, records, deadline=deadline)
     cursor = Cursor(topic, page.positions, every=query.partitions is None)
-    return answer(cursor_page_json(page, services.pages, services.cursors.token(cursor)))
+    return JsonAnswer(cursor_page_json(page, services.pages, services.cursors.token(cursor)))
 
 
 def _is_cursor_enough(page: TopicPage, query: CursorQuery) -> bool:

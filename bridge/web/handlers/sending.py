@@ -7,10 +7,10 @@ from bridge.messagelog import NO_HEADERS
 from bridge.policy.body_kinds import BodyKind, body_kind
 from bridge.telemetry.trace_context import headers_with
 from bridge.web.bodies.whole import check_json_type, read_any
-from bridge.web.handlers.answers import created
 from bridge.web.handlers.bulk import send_lines, send_raw
 from bridge.web.handlers.path_params import refuse_query, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.answers import batch_json, receipt_json
 from bridge.web.wire.submissions import batch_steps, message_steps, plain_message
@@ -44,7 +44,7 @@ async def send(request: web.Request) -> web.StreamResponse:
     messages = submission.messages
     receipt = await services.appender.append(topic, submission.placement, messages, deadline=deadline)
     services.pages.forms.note_events(messages.payloads, size_bytes=len(body))
-    return created(receipt_json(submission.event_ids[0], topic, receipt, accepted_us))
+    return JsonAnswer(receipt_json(submission.event_ids[0], topic, receipt, accepted_us), status=201)
 
 
 async def send_batch(request: web.Request) -> web.StreamResponse:
@@ -64,4 +64,4 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
         topic, submission.placement, messages, deadline=exchange.deadline
     )
     services.pages.forms.note_events(messages.payloads, size_bytes=len(body))
-    return created(batch_json(submission.event_ids, topic, receipt, accepted_us))
+    return JsonAnswer(batch_json(submission.event_ids, topic, receipt, accepted_us), status=201)

@@ -6,7 +6,6 @@ from bridge.errors import Unauthorized
 from bridge.policy.access import ANONYMOUS
 from bridge.web.bodies.whole import refuse_body
 from bridge.web.handlers.access import principal_of
-from bridge.web.handlers.answers import created
 from bridge.web.keys import SERVICES
 from bridge.web.rules import RULES
 from bridge.web.server.json_answer import JsonAnswer
@@ -21,4 +20,4 @@ async def issue(request: web.Request) -> JsonAnswer:
         # Where AUTH_BYPASS_PATHS lets everybody in here, nobody gets what they could take elsewhere.
         raise Unauthorized
     now_s = request.app[SERVICES].clock.wall_s()
-    return created(ticket_json(rules.tickets.issue(principal, now_s)))
+    return JsonAnswer(ticket_json(rules.tickets.issue(principal, now_s)), status=201)

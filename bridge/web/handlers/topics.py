@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from bridge.errors import BadRequest, StreamNotFound
 from bridge.flow.timers import some_at_once
@@ -11,9 +11,9 @@ from bridge.limits import TOPIC_LISTS_AT_ONCE
 from bridge.messagelog import StreamInfo, TopicRef
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.access import principal_of, require_new_stream, require_new_topic
-from bridge.web.handlers.answers import answer, created, no_content
 from bridge.web.handlers.path_params import refuse_own, stream_of, topic_of
 from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.answers import stream_json, streams_json, topic_json, topics_json
 from bridge.web.wire.topics import read_partitions, read_retention, read_stream, read_topic
 
@@ -29,7 +29,7 @@ async def list_streams(request: web.Request) -> web.StreamResponse:
     if not principal.unrestricted:
         seen = await some_at_once(partial(_if_there, request), streams, TOPIC_LISTS_AT_ONCE)
         streams = [each for each in seen if each is not None]
-    return answer(streams_json(streams))
+    return JsonAnswer(streams_json(streams))
 
 
 async def create_stream(request: web.Request) -> web.StreamResponse:
@@ -38,14 +38,21 @@ async def create_stream(request: web.Request) -> web.StreamResponse:
     refuse_own(services, name, path="$.name")
     require_new_stream(principal_of(request), name)
     stream = await services.log.create_stream(name, deadline=request[EXCHANGE].deadline)
-    return created(stream_json(stream), location=f"/streams/{name}")
+    return _created(stream_json(stream), location=f"/streams/{name}")
+
+
+def _created(body: bytes, *, location: str) -> JsonAnswer:
+    response = JsonAnswer(body, status=201)
+    response.location = location
+    response.add_field(hdrs.LOCATION, location)
+    return response
 
 
 async def get_stream(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}`."""
     name = stream_of(request)
     stream = await request.app[SERVICES].log.stream(name, deadline=request[EXCHANGE].deadline)
-    return answer(stream_json(await _as_seen(request, stream)))
+    return JsonAnswer(stream_json(await _as_seen(request, stream)))
 
 
 async def _as_seen(request: web.Request, stream: StreamInfo) -> StreamInfo:
@@ -76,14 +83,14 @@ async def delete_stream(request: web.Request) -> web.StreamResponse:
     services, stream = request.app[SERVICES], stream_of(request)
     await services.log.delete_stream(stream, deadline=request[EXCHANGE].deadline)
     await services.groups.forget(stream, deadline=request[EXCHANGE].deadline)
-    return no_content()
+    return web.Response(status=204)
 
 
 async def list_topics(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics`: those that the caller sees."""
     stream, principal = stream_of(request), principal_of(request)
     topics = await request.app[SERVICES].log.topics(stream, deadline=request[EXCHANGE].deadline)
-    return answer(topics_json([each for each in topics if principal.sees(stream, each.name)]))
+    return JsonAnswer(topics_json([each for each in topics if principal.sees(stream, each.name)]))
 
 
 async def create_topic(request: web.Request) -> web.StreamResponse:
@@ -100,12 +107,12 @@ async def create_topic(request: web.Request) -> web.StreamResponse:
             retention=order.retention,
             deadline=deadline,
         )
-    return created(topic_json(topic), location=f"/streams/{stream}/topics/{order.name}")
+    return _created(topic_json(topic), location=f"/streams/{stream}/topics/{order.name}")
 
 
 async def get_topic(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics/{topic}`, with its partitions."""
-    return answer(
+    return JsonAnswer(
         topic_json(
             await request.app[SERVICES].log.topic(topic_of(request), deadline=request[EXCHANGE].deadline)
         )
@@ -118,7 +125,7 @@ async def delete_topic(request: web.Request) -> web.StreamResponse:
     await services.log.delete_topic(topic, deadline=request[EXCHANGE].deadline)
     services.tails.suspect(topic)
     await services.groups.forget(*topic, deadline=request[EXCHANGE].deadline)
-    return no_content()
+    return web.Response(status=204)
 
 
 async def update_topic(request: web.Request) -> web.StreamResponse:
@@ -126,7 +133,7 @@ async def update_topic(request: web.Request) -> web.StreamResponse:
     topic = topic_of(request)
     retention = read_retention(await read_body(request))
     log = request.app[SERVICES].log
-    return answer(
+    return JsonAnswer(
         topic_json(await log.update_retention(topic, retention, deadline=request[EXCHANGE].deadline))
     )
 
@@ -142,7 +149,7 @@ async def purge_topic(request: web.Request) -> web.StreamResponse:
         services.tails.suspect(topic)
     # Where they were means nothing any more: what comes has the same offsets again.
     await services.groups.forget(*topic, deadline=request[EXCHANGE].deadline)
-    return no_content()
+    return web.Response(status=204)
 
 
 async def add_partitions(request: web.Request) -> web.StreamResponse:
@@ -156,4 +163,4 @@ async def add_partitions(request: web.Request) -> web.StreamResponse:
         error.path = error.path or "$.count"
         raise
     services.feeds.look(topic)
-    return created(topic_json(grown))
+    return JsonAnswer(topic_json(grown), status=201)

@@ -54,7 +54,7 @@ def subscribed_json(
 
 
 def message_head(subscription: str) -> bytes:
-    """What the messages of a subscription begin with; the rest is `ws_messages.MessageForm`'s."""
+    """What the messages of a subscription begin with; the rest is `subscriptions.MessageForm`'s."""
     return b'{"op":"message","subscription":"%b"' % subscription.encode()
 
 

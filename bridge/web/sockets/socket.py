@@ -1,4 +1,4 @@
-"""One connection that has become a WebSocket (shell over `ws_framing` and `policy.socket_life`)."""
+"""One connection that has become a WebSocket (shell over `framing` and `policy.socket_life`)."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""One topic that a socket follows (shell over `flow.follow`): messages as far as there are permits and room."""
+"""One topic that a socket follows (shell over `flow.following.follow`): messages as far as there are permits and room."""
 
 import asyncio
 from collections.abc import Hashable, Sequence
