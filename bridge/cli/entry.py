@@ -14,6 +14,7 @@ LoopFactory = Callable[[], "asyncio.AbstractEventLoop"]
 #: The one argument of a worker; not for people, a parent says all else through a pipe.
 WORKER_COMMAND: Final = "worker"
 
+_SERVE: Final = "serve"
 # Set by the scripts of `bridge completion`.
 _COMPLETES: Final = "_BRIDGE_COMPLETE"
 # How a container's HEALTHCHECK calls it.
@@ -34,9 +35,13 @@ def main(arguments: Sequence[str], *, loop_factory: LoopFactory) -> int:
     fast = _FAST_PROBES.get(tuple(arguments))
     if fast is not None:
         return probe(own_url(os.environ), ready=fast)
+    command = arguments[0] if arguments else None
+    if command == _SERVE:
+        from bridge.process.early_signals import hear_early_signals  # noqa: PLC0415 (another command ends as shells expect)
+
+        hear_early_signals()
     from bridge.cli.tree import command_tree  # noqa: PLC0415
 
-    command = arguments[0] if arguments else None
     completes = _COMPLETES in os.environ
     command_tree(loop_factory, command=None if completes else command, completes=completes)(
         args=list(arguments), prog_name="bridge"

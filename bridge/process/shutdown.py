@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from bridge.errors import ConfigError, StartupError
+from bridge.process.early_signals import hung_up_early
 
 # Those of sysexits.h.
 EXIT_OK: Final = 0
@@ -47,7 +48,7 @@ class Stop:
         self._reload: Callable[[], None] | None = None
 
     def listen(self, *, reload: Callable[[], None] | None = None) -> None:
-        """Take SIGTERM, SIGINT and SIGHUP from now on, in the main thread's running loop.
+        """Take SIGTERM, SIGINT and SIGHUP from now on, in the main thread's running loop, and a SIGHUP that came before.
 
         A SIGHUP that is ignored already stays so: this is how `nohup` asks that the end of the terminal be none of ours.
 
@@ -60,6 +61,9 @@ class Stop:
             loop.add_signal_handler(number, self.signalled, number.name)
         if _HANGUP is not None and (reload or signal.getsignal(_HANGUP) is not signal.SIG_IGN):
             loop.add_signal_handler(_HANGUP, self.signalled, _HANGUP.name)
+            # What is reloaded has yet to be read.
+            if hung_up_early() and reload is None:
+                self.signalled(_HANGUP.name)
 
     def reload(self) -> None:
         """As a SIGHUP where there is something to reload; else nothing."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bridge_process import BridgeProcess, connected, get
+from tests.support.keys import owned_key, write_keys
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -99,3 +100,35 @@ def test_what_was_acknowledged_is_there_after_a_restart(tmp_path: Path) -> None:
         assert get(second.started(), "/streams/kept")[0] == 200
         second.signal()
         assert second.ended() == 0
+
+
+EARLY = """
+import os, signal
+import bridge.cli.serving as serving
+as_it_was = serving.effective_of
+def effective_of(given):
+    os.kill(os.getpid(), signal.{name})
+    return as_it_was(given)
+serving.effective_of = effective_of
+from bridge.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_before_anything_is_begun_ends_it_with_0(tmp_path: Path, name: str) -> None:
+    with BridgeProcess(tmp_path / "data", code=EARLY.format(name=name)) as bridge:
+        assert bridge.ended() == 0
+        assert bridge.lines == []
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_hangup_before_anything_is_begun_ends_it_where_nothing_is_reloaded(tmp_path: Path) -> None:
+    with BridgeProcess(tmp_path / "data", code=EARLY.format(name="SIGHUP")) as bridge:
+        assert bridge.ended() == 0
+        assert [line["name"] for line in bridge.lines if line["event"] == "signal"] == ["SIGHUP"]
+    keys = {"KEYS_FILE": str(write_keys(tmp_path / "keys.json", [owned_key(1)]))}
+    with BridgeProcess(tmp_path / "data", keys, code=EARLY.format(name="SIGHUP")) as bridge:
+        bridge.until("ready")
+        bridge.signal()
+        assert bridge.ended() == 0
