@@ -3,10 +3,10 @@
 from bisect import bisect_right, insort
 
 from bridge.limits import (
-    HOT_PAGES_BYTES_MAX,
     KEPT_RECORDS_BYTES,
     LOCAL_HOT_CHUNKS_BYTES_MAX,
     LOCAL_HOT_MESSAGE_BYTES,
+    LOCAL_HOT_PAGES_BYTES_MAX,
     LOCAL_HOT_RUNS_MAX,
     PAGE_BYTES_MAX,
 )
@@ -25,7 +25,7 @@ class HotReads:
     def __init__(self) -> None:
         self._chunks = HotChunks()
         self._pages: HotPages[tuple[PartitionState, int, int], Records] = HotPages(
-            HOT_PAGES_BYTES_MAX, gone=_forget_page
+            LOCAL_HOT_PAGES_BYTES_MAX, gone=_forget_page
         )
 
     def find(

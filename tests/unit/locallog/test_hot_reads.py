@@ -105,7 +105,7 @@ async def test_a_page_cut_for_its_size_is_read_again(tmp_path: Path, monkeypatch
 async def test_a_page_driven_out_leaves_no_json_with_the_chunk_that_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.locallog.hot_reads.HOT_PAGES_BYTES_MAX", 24_000)
+    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_PAGES_BYTES_MAX", 24_000)
     log = await open_topic(tmp_path)
     await log.append(TOPIC, ToPartition(0), messages(b"a", b"b"), deadline=soon())
     pages = [await read(log, First(), count=2) for _ in range(3)]

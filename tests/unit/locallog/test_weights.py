@@ -90,7 +90,7 @@ def _read_twice(hot: HotReads, partition: PartitionState, start: int, count: int
 def test_pages_kept_take_no_more_than_their_bound_with_their_json(
     count: int, headers: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.locallog.hot_reads.HOT_PAGES_BYTES_MAX", _BYTES_MAX)
+    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_PAGES_BYTES_MAX", _BYTES_MAX)
     hot, partition = HotReads(), _partition()
     with _measured():
         for start in _starts(count):
