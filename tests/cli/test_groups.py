@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.bridge_cli import Cli
-from tests.support.bridge_process import connected
+from tests.support.bridge_process import connected, get
 
 
 def receive(port: int, topic: str, group: str, **order: Any) -> list[dict[str, Any]]:
@@ -35,6 +35,10 @@ def give_up(port: int, topic: str, group: str, count: int) -> None:
     assert len(received) == count
     nack(port, topic, group, [each["token"] for each in received])
     assert receive(port, topic, group, count=count, max_deliveries=1, wait_ms=100) == []
+    stream, name = topic.split("/")
+    # It does so beside requests.
+    while json.loads(get(port, f"/streams/{stream}/topics/{name}/groups/{group}")[1])["lag"]:
+        pass
 
 
 def test_a_group_is_listed_shown_moved_and_removed(cli: Cli, topic: str) -> None:

@@ -19,6 +19,7 @@ from bridge.messagelog import (
 from tests.support.groups import (
     EVERYTHING,
     GROUP,
+    LEASE_MS,
     Replica,
     Replicas,
     committed,
@@ -78,7 +79,7 @@ async def test_what_a_killed_process_gave_out_comes_again_at_another(
 ) -> None:
     one, two = await replicas.start(), await replicas.start()
     await fill(replicas, topic)
-    assert len(await one.receive(topic, visibility_ms=300)) == 6
+    assert len(await one.receive(topic, visibility_ms=LEASE_MS)) == 6
     await one.crash()
     found: list[tuple[int, int]] = []
     while len(found) < 6:

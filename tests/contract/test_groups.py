@@ -15,6 +15,7 @@ from tests.support.group_scene import Gate
 from tests.support.groups import (
     EVERYTHING,
     GROUP,
+    LEASE_MS,
     Replicas,
     committed,
     drained,
@@ -93,7 +94,7 @@ async def test_a_nacked_message_comes_again_with_its_count_and_its_old_token_is_
 async def test_a_lease_that_ends_lets_the_message_come_again(replicas: Replicas, topic: TopicRef) -> None:
     replica = await replicas.start()
     await replicas.send(topic, 0, b"a")
-    (given,) = await replica.receive(topic, visibility_ms=200)
+    (given,) = await replica.receive(topic, visibility_ms=LEASE_MS)
     (again,) = await replica.receive(topic, wait_s=10)
     assert again.delivery_count == 2
     assert again.expires_at_us > given.expires_at_us
@@ -103,14 +104,14 @@ async def test_a_lease_that_ends_lets_the_message_come_again(replicas: Replicas,
 async def test_an_extended_lease_ends_later(replicas: Replicas, topic: TopicRef) -> None:
     replica = await replicas.start()
     await replicas.send(topic, 0, b"a")
-    (given,) = await replica.receive(topic, visibility_ms=1_000)
+    (given,) = await replica.receive(topic, visibility_ms=LEASE_MS)
     (longer,) = await replica.groups.acknowledge(
         topic, GROUP, AckKind.EXTEND, [given.token], delay_ms=60_000, deadline=replica.deadline()
     )
     assert longer.outcome == "done"
     assert longer.expires_at_us is not None
     assert longer.expires_at_us >= given.expires_at_us + 50_000_000
-    assert await replica.receive(topic, wait_s=1.2) == ()
+    assert await replica.receive(topic, wait_s=1.1 * LEASE_MS / 1000) == ()
     assert await replica.ack(topic, given) == ["done"]
 
 

@@ -54,12 +54,8 @@ async def site_of(listener: Listener, failures: list[str]) -> AsyncIterator[Prom
 
 async def test_many_callers_who_come_at_once_are_taken_in_few_turns_of_the_loop() -> None:
     listener = Listener()
-    callers = []
-    for _ in range(100):
-        caller = socket.socket()
-        caller.setblocking(False)
-        caller.connect_ex(listener.getsockname())
-        callers.append(caller)
+    # Those that are made stand in the queue.
+    callers = [socket.create_connection(listener.getsockname()) for _ in range(100)]
     async with site_of(listener, []) as site:
         turns = 0
         while listener.attempts < 100:

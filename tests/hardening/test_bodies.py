@@ -61,12 +61,14 @@ async def test_the_limit_is_exact(extra: int, status: int, chunked: bool) -> Non
 async def test_b33_a_connection_without_a_request_is_closed_at_the_deadline(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "HEAD_TIMEOUT_S", 0.1)
     async with open_door(http=HttpConfig(rate_limit_rps=0, keepalive_timeout_s=0.1)) as door:
-        silent, slow, idle = [await RawConnection.open(door.port) for _ in range(3)]
-        await slow.send(b"GET /things/a HTTP/1.1\r\nHost: localhost\r\nX-A: ")
+        idle = await RawConnection.open(door.port)
         await idle.send(request_bytes("GET", "/things/a"))
         assert (await idle.answer()).status == 200
+        slow = await RawConnection.open(door.port)
+        await slow.send(b"GET /things/a HTTP/1.1\r\nHost: localhost\r\nX-A: ")
+        monkeypatch.setattr(limits, "HEAD_TIMEOUT_S", 0.1)
+        silent = await RawConnection.open(door.port)
         assert await silent.ended()
         assert await slow.ended()
         assert await idle.ended()

@@ -180,16 +180,17 @@ async def test_a_client_that_leaves_in_its_body_is_counted_once_and_is_no_error(
 async def test_a_head_has_its_time_however_long_a_connection_may_be_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "HEAD_TIMEOUT_S", 0.05)
     async with open_door(http=HttpConfig(rate_limit_rps=0, keepalive_timeout_s=3600)) as door:
-        first, later, known, idle = [await RawConnection.open(door.port) for _ in range(4)]
-        await first.send(GET[:20])
+        later, known, idle = [await RawConnection.open(door.port) for _ in range(3)]
         for connection in (later, idle):
             await connection.send(GET)
             await connection.answer()
         for _ in range(3):
             await known.send(GET)
             await known.answer()
+        monkeypatch.setattr(limits, "HEAD_TIMEOUT_S", 0.05)
+        first = await RawConnection.open(door.port)
+        await first.send(GET[:20])
         await later.send(GET[:20])
         await known.send(GET[:20])
         for connection in (first, later, known):

@@ -112,7 +112,7 @@ async def test_pipelined_upgrades_beyond_what_is_held_hide_nothing(door: Door) -
     second = request_bytes("POST", "/things/second", JSON, body=HIDDEN)
     connection = await RawConnection.open(door.port)
     await connection.send((first + second) * 50)
-    await connection.rest()
+    await connection.ended()
     assert {match["name"] for match, _ in door.seen} <= {"first", "second"}
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from bridge.config import HttpConfig
 from bridge.web.rules import RULES
+from tests.support.clock import FakeClock
 from tests.support.door import Door, open_door, row
 from tests.support.figures import total
 from tests.support.raw_http import RawConnection, ask, request_bytes
@@ -182,7 +183,7 @@ async def test_after_a_refusal_and_only_then_a_connection_rests(
     http: HttpConfig, status: int, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = Gate()
-    async with open_door(row("GET", "/gate", gate.handle), http=http) as door:
+    async with open_door(row("GET", "/gate", gate.handle), http=http, clock=FakeClock()) as door:
         rests: list[float] = []
 
         async def rest() -> None:

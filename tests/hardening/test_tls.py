@@ -279,6 +279,9 @@ async def test_the_end_does_not_wait_for_those_who_are_slow_to_shake_hands(
         silent = await RawConnection.open(door.port)
         await silent.send(b"\x16\x03\x01")
         speaking = await door.connect(door.client())
+        # Only then is the handshake over on the other side too.
+        await speaking.send(HELLO)
+        assert (await speaking.answer()).status == 200
         await door.site.stop()
         assert await silent.ended()
         await speaking.send(HELLO)

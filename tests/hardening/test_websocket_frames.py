@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -168,7 +169,9 @@ async def test_whatever_a_client_says_after_our_close_the_connection_ends(
         await door.services.live_streams.say_farewell()
         assert (await socket.frame()).told["op"] == "bye"
         assert (await socket.frame()).code == 1001
-        await socket.send(last)
+        # On a busy machine it has ended already.
+        with suppress(ConnectionError):
+            await socket.send(last)
         assert await socket.connection.ended()
 
 

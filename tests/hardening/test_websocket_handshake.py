@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from bridge.config import HttpConfig
-from bridge.web.handlers import sockets
-from tests.support.door import open_door, row
+from bridge.web.handlers.routes import ROUTES
+from tests.support.clock import FakeClock
+from tests.support.door import open_door
 from tests.support.raw_http import ask, request_bytes
 from tests.support.raw_ws import KEY, Dial, upgrade_lines
 
-WS = row("GET", "/ws", sockets.socket)
+# Of the table: it says too that there is no query.
+(WS,) = (route for route in ROUTES if route.path == "/ws")
 
 
 async def refused(
@@ -168,7 +170,7 @@ async def test_without_the_key_no_socket_opens() -> None:
 
 async def test_opening_a_socket_counts_as_a_request() -> None:
     async with (
-        open_door(WS, http=HttpConfig(rate_limit_rps=1, rate_limit_burst=2)) as door,
+        open_door(WS, http=HttpConfig(rate_limit_rps=1, rate_limit_burst=2), clock=FakeClock()) as door,
         Dial(door.port) as dial,
     ):
         for _ in range(2):

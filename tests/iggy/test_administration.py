@@ -6,21 +6,12 @@ import dataclasses
 import pytest
 
 from bridge import limits
-from bridge.clock import SystemClock
 from bridge.errors import DeadlineExceeded, NotFound, Outcome, PartitionNotFound
 from bridge.messagelog import ByKey, First, NewMessage, Retention, ToPartition, TopicRef, partition_of_key
+from tests.support.clock import FakeClock
 from tests.support.figures import WatchedLog, by_label
 from tests.support.iggy_log import IggyLogs, soon, unique
 from tests.support.iggy_server import IggyServer
-
-
-class LeapingClock(SystemClock):
-    """The time, and as much more as it is told."""
-
-    ahead_s = 0.0
-
-    def monotonic_s(self) -> float:
-        return super().monotonic_s() + self.ahead_s
 
 
 def messages(*payloads: bytes) -> list[NewMessage]:
@@ -31,7 +22,7 @@ async def test_another_bridge_takes_added_partitions_once_its_memory_is_old(
     server: IggyServer, logs: IggyLogs
 ) -> None:
     one, two = await logs.open(server.connection_string), await logs.open(server.connection_string)
-    two._catalogue._clock = clock = LeapingClock()
+    two._catalogue._clock = clock = FakeClock()
     topic = await logs.topic(one)
     assert await two.partitions_count(topic, deadline=soon()) == 1
     await one.add_partitions(topic, 6, deadline=soon())
@@ -41,7 +32,7 @@ async def test_another_bridge_takes_added_partitions_once_its_memory_is_old(
     assert receipt.partition_id == 0
     receipt = await two.append(topic, ToPartition(6), messages(b"x"), deadline=soon())
     assert receipt.partition_id == 6
-    clock.ahead_s = limits.TOPIC_CACHE_TTL_S
+    clock.advance(limits.TOPIC_CACHE_TTL_S)
     assert await two.partitions_count(topic, deadline=soon()) == 7
     receipt = await two.append(topic, ByKey(b"key-3"), messages(b"x"), deadline=soon())
     assert receipt.partition_id == partition_of_key(b"key-3", 7) != 0

@@ -96,7 +96,7 @@ async def test_a_send_of_which_nothing_is_heard_is_unknown_and_stored_once(
         appender = _gathered(behind)
         await _send(appender, topic, b"first", 5)
         proxy.lose_reply_to = b"second"
-        sending = asyncio.create_task(_send(appender, topic, b"second", 0.3 if ending == "silence" else 20))
+        sending = asyncio.create_task(_send(appender, topic, b"second", 2 if ending == "silence" else 20))
         await proxy.swallowed.wait()
         if ending == "cut":
             proxy.lose_reply_to = None

@@ -114,11 +114,10 @@ async def test_nothing_is_left_over_after_an_outage(own_server: IggyServer) -> N
         assert sum(result is None for result in results) >= 40
     own_server.stop()
     assert len(asyncio.all_tasks()) == tasks
-    for _ in range(200):
-        if _descriptors() <= descriptors:
-            break
-        await asyncio.sleep(0.01)
-    assert _descriptors() <= descriptors
+    # Those of a client that was dropped are closed by a thread of the SDK's.
+    async with asyncio.timeout(60):
+        while _descriptors() > descriptors:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0.01)
 
 
 async def test_a_request_during_an_outage_waits_until_its_own_deadline(
@@ -176,7 +175,7 @@ async def test_a_paused_server_ends_requests_by_their_deadline_and_opens_the_bre
         assert len(asyncio.all_tasks()) <= tasks + 1
     finally:
         own_server.resume()
-    until_s = time.monotonic() + 15
+    until_s = time.monotonic() + 60
     while True:
         try:
             await log.read(topic, 0, First(), count=1, deadline=soon(1))
@@ -220,10 +219,11 @@ async def test_a_reply_lost_after_a_send_is_an_unknown_outcome_and_one_copy(
         behind = await logs.open(f"iggy://iggy:iggy@{proxy.address}")
         await _append(behind, topic, b"first", 5)
         proxy.lose_reply_to = b"second"
+        sending = asyncio.create_task(_append(behind, topic, b"second", 2))
+        await proxy.swallowed.wait()
         with pytest.raises(DeadlineExceeded) as caught:
-            await _append(behind, topic, b"second", 0.5)
+            await sending
         assert caught.value.outcome is Outcome.UNKNOWN
-        assert proxy.swallowed.is_set()
         proxy.lose_reply_to = None
         proxy.cut()
         await _append(behind, topic, b"third", 5)
@@ -316,10 +316,9 @@ async def test_a_connection_made_for_one_that_is_gone_is_closed(
     assert lost == 3
     # What the tests before left behind goes with its last reference.
     in_use = sum(slot.client is not None for lane in connection.lanes for slot in lane.slots)
-    for _ in range(500):
-        if _connections(server.address) <= in_use:
-            break
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while _connections(server.address) > in_use:  # noqa: ASYNC110 (nothing tells)
+            await asyncio.sleep(0.01)
     assert _connections(server.address) == in_use
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.outage.conftest import Call, Start
 from tests.outage.traffic import HANG_MARGIN_S, Producers, stored_events
+from tests.outage.watched import WAIT_S
 from tests.support.events import generic_event
 from tests.support.iggy_server import IggyServer
 from tests.support.tcp_proxy import FaultProxy, Toxic, fault_proxy
@@ -115,9 +116,9 @@ async def test_a_reply_that_is_lost_leaves_a_doubt_that_looking_ends(
             lost_id = str(uuid.uuid4())
             proxy.lose_reply_to = lost_id.encode()
             event = generic_event({"n": 1}, id=lost_id)
-            answer = await caller.ask("POST", "/messages", {"event": event}, timeout_ms=1_000)
+            answer = await caller.ask("POST", "/messages", {"event": event}, timeout_ms=3_000)
             assert (answer.status, answer.outcome) == (504, "unknown"), answer
-            assert proxy.swallowed.is_set()
+            await asyncio.wait_for(proxy.swallowed.wait(), WAIT_S)
             proxy.lose_reply_to = None
             proxy.cut()
             await caller.until_ready()

@@ -20,6 +20,7 @@ from tests.support.log_backends import AnyLog
 __all__ = (
     "EVERYTHING",
     "GROUP",
+    "LEASE_MS",
     "Replica",
     "Replicas",
     "Telling",
@@ -34,6 +35,8 @@ __all__ = (
 
 CLOCK = SystemClock()
 GROUP = "workers"
+#: Of a lease whose end is waited for: longer than a busy machine needs to hand it out.
+LEASE_MS = 2_000
 
 
 def soon(seconds: float = 20.0) -> Deadline:

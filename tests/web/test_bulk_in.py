@@ -184,7 +184,7 @@ async def test_what_came_is_stored_while_the_sender_pauses(bridge: BridgeApp, sp
 async def test_a_sender_that_falls_silent_gets_a_408_with_what_was_stored(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "NDJSON_IDLE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(limits, "NDJSON_IDLE_TIMEOUT_S", 0.5)
     answered = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -213,7 +213,7 @@ async def test_a_sender_that_moves_a_byte_now_and_then_is_too_slow_as_well(
             await asyncio.sleep(0.01)
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await post(bridge, body(), "?partition_id=0")
     finally:
         answered = True

@@ -12,6 +12,7 @@ from bridge.web.server.connection import BridgeProtocol
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
 from tests.support.group_calls import fill, places, receive, receive_all, tokens
+from tests.support.groups import LEASE_MS
 
 
 @pytest.fixture
@@ -77,7 +78,7 @@ async def test_a_message_given_back_comes_again_and_is_counted(bridge: BridgeApp
 
 async def test_a_lease_that_ends_gives_the_message_to_who_waits(bridge: BridgeApp, base: str) -> None:
     await fill(bridge, 1)
-    first = await receive(bridge, base, visibility_ms=200)
+    first = await receive(bridge, base, visibility_ms=LEASE_MS)
     waited = await receive(bridge, base, wait_ms=10_000)
     assert [(message["offset"], message["delivery_count"]) for message in waited.json["messages"]] == [(0, 2)]
     stale = await bridge.call("POST", f"{base}/ack", {"tokens": tokens(first)})
@@ -86,13 +87,19 @@ async def test_a_lease_that_ends_gives_the_message_to_who_waits(bridge: BridgeAp
 
 async def test_a_lease_is_extended_from_now_on(bridge: BridgeApp, base: str) -> None:
     await fill(bridge, 1)
-    first = await receive(bridge, base, visibility_ms=1000)
+    first = await receive(bridge, base, visibility_ms=60_000)
     kept = await bridge.call("POST", f"{base}/extend", {"tokens": tokens(first), "visibility_ms": 600_000})
     (result,) = kept.json["results"]
     assert (kept.status, result["outcome"]) == (200, "done")
     assert result["lease_expires_at"] > first.json["messages"][0]["lease_expires_at"]
     told = (await bridge.call("GET", base)).json
     assert (told["in_flight"], told["lag"]) == (1, 1)
+
+
+async def until_there(bridge: BridgeApp, topic: str) -> None:
+    """Letters are written beside requests."""
+    while (await bridge.call("GET", topic)).status == 404:
+        pass
 
 
 async def test_a_message_given_out_too_often_goes_to_the_dead_letters(
@@ -106,6 +113,7 @@ async def test_a_message_given_out_too_often_goes_to_the_dead_letters(
     letters = f"/streams/{bridge.topic.stream}/topics/{bridge.topic.topic}.billing.dlq"
     # Who asks for it makes the bridge find it spent; who waits sees that there is nothing.
     assert places(await receive(bridge, base, max_deliveries=2, wait_ms=300)) == []
+    await until_there(bridge, letters)
     found = await receive(bridge, f"{letters}/groups/keepers", wait_ms=5000)
     (letter,) = found.json["messages"]
     assert letter["payload"] == {"number": 0}
@@ -138,7 +146,7 @@ async def test_who_waits_is_told_nothing_when_the_time_is_over_or_the_bridge_dra
 ) -> None:
     assert (await receive(bridge, base, wait_ms=50)).json == {"messages": [], "count": 0}
     answer = await bridge.call(
-        "POST", f"{base}/receive", {"wait_ms": 60_000}, headers={"X-Request-Timeout": "700"}
+        "POST", f"{base}/receive", {"wait_ms": 60_000}, headers={"X-Request-Timeout": "3000"}
     )
     assert (answer.status, answer.json["count"]) == (200, 0)
     waiting = asyncio.create_task(receive(bridge, base, wait_ms=20_000))

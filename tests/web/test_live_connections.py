@@ -227,7 +227,7 @@ async def test_a_stream_outlives_the_time_of_a_request(tmp_path: Path) -> None:
     async with (
         _bridge(tmp_path) as bridge,
         EventReader(
-            bridge.session, f"{bridge.base}/messages/stream", headers={"X-Request-Timeout": "100"}
+            bridge.session, f"{bridge.base}/messages/stream", headers={"X-Request-Timeout": "5000"}
         ) as reader,
     ):
         assert set(bridge.services.lifecycle.backstops._ends_at_s.values()) == {math.inf}

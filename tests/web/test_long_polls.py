@@ -93,7 +93,7 @@ async def test_when_the_time_is_up_there_is_what_there_is(bridge: BridgeApp) -> 
 
 
 async def test_a_wait_leaves_the_request_time_to_answer(bridge: BridgeApp) -> None:
-    answer = await bridge.call("GET", f"/messages?{LONG}", headers={"X-Request-Timeout": "600"})
+    answer = await bridge.call("GET", f"/messages?{LONG}", headers={"X-Request-Timeout": "3000"})
     assert (answer.status, answer.json["count"]) == (200, 0)
 
 

@@ -140,7 +140,7 @@ async def limited(directory: Path, metrics: Metrics, http: HttpConfig) -> AsyncI
 async def test_each_publication_counts_as_a_request_and_what_is_too_much_is_told(
     tmp_path: Path, metrics: Metrics
 ) -> None:
-    http = HttpConfig(rate_limit_rps=50, rate_limit_burst=5)
+    http = HttpConfig(rate_limit_rps=10, rate_limit_burst=5)
     async with (
         limited(tmp_path, metrics, http) as bridge,
         open_socket(bridge.session, bridge.base) as client,
