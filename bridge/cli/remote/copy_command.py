@@ -12,7 +12,7 @@ from bridge.cli.remote.completing import other_topics_like, topics_like
 from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
-from bridge.cli.remote.progress import bar
+from bridge.cli.remote.progress import ShowProgress, bar
 from bridge.cli.remote.rendering import Column, count_text, size_text
 from bridge.cli.remote.requests import path_of
 from bridge.cli.remote.tallies import Tally, check
@@ -166,7 +166,7 @@ class _Copy:
             DONE,
         )
 
-    async def _span(self, span: Span, kept: dict[str, Any], shown: Any) -> None:
+    async def _span(self, span: Span, kept: dict[str, Any], shown: ShowProgress) -> None:
         async with aclosing(self._blocks(span)) as blocks:
             async for block, offset in blocks:
                 resumed = kept["cursor"] is not None
@@ -181,7 +181,7 @@ class _Copy:
                     tally = tally.plus(message.id, message.size_bytes)
                 kept |= {"offset": offset, "cursor": None, "tally": tally.state()}
                 kept["found"] += len(block) - len(left)
-                shown.at(tally.messages, f"{tally.messages:,} messages")
+                shown(tally.messages, f"{tally.messages:,} messages")
 
     async def _blocks(self, span: Span) -> AsyncGenerator[tuple[list["Outgoing"], int]]:
         """Blocks of *span* with the offset behind them; the same whenever it is read from there."""

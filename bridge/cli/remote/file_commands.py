@@ -109,7 +109,7 @@ async def _write(call: Call, path: str, spans: list[Span], lines: BinaryIO, writ
                     tally, offset = tally.plus(message.id, message.size), message.offset + 1
                     done += 1
                     if done % _TOLD_EVERY == 0:
-                        shown.at(done, f"{done:,} messages")
+                        shown(done, f"{done:,} messages")
             written[span.partition_id] = (tally, offset)
         lines.flush()
         os.fsync(lines.fileno())

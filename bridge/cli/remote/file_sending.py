@@ -109,7 +109,7 @@ async def send_lines(
             kept |= {"line": block.end_line, "byte": block.end_byte, "sum": block.end_sum}
             kept |= {"cursor": None, "lines": 0, "sent": {}, "tally": tally.state()}
             kept["found"] += len(block.messages) - len(left)
-            shown.at(block.end_byte, f"{block.end_line:,} lines")
+            shown(block.end_byte, f"{block.end_line:,} lines")
     tally = Tally.of(kept["tally"])
     return Sent(kept["line"], tally, kept["found"], dict(partitions), durability, kept["start"])
 

@@ -1,36 +1,23 @@
 """How far a long command is (shell): a bar on stderr where that is a terminal, else nothing until the end."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-
-class Bar:
-    """Told how far it is; shows it or not."""
-
-    def __init__(self, shown: "Progress | None", task: "TaskID | None") -> None:
-        self._shown = shown
-        self._task = task
-
-    def at(self, done: int, note: str = "") -> None:
-        """So much of the whole is done."""
-        if self._shown is not None and self._task is not None:
-            self._shown.update(self._task, completed=done, note=note)
+ShowProgress: TypeAlias = Callable[[int, str], None]
+"""Told how much of the whole is done, and the same in words."""
 
 
 @contextmanager
-def bar(what: str, total: int | None) -> Iterator[Bar]:
+def bar(what: str, total: int | None) -> Iterator[ShowProgress]:
     """A bar while the block runs.
 
     Args:
         total: None where nobody knows.
     """
     if not sys.stderr.isatty():
-        yield Bar(None, None)
+        yield lambda _done, _note: None
         return
     from rich.console import Console  # noqa: PLC0415 (a quarter of a second)
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn  # noqa: PLC0415
@@ -43,4 +30,5 @@ def bar(what: str, total: int | None) -> Iterator[Bar]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        yield Bar(shown, shown.add_task(what, total=total, note=""))
+        task = shown.add_task(what, total=total, note="")
+        yield lambda done, note: shown.update(task, completed=done, note=note)

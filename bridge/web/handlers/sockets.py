@@ -22,7 +22,6 @@ from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.grants import give_back
 from bridge.web.server.requests import MESSAGE
 from bridge.web.sockets.answers import SUBPROTOCOL
-from bridge.web.sockets.audit import SocketAudit
 from bridge.web.sockets.session import Session, message_bytes_max
 from bridge.web.sockets.socket import Socket
 
@@ -50,14 +49,12 @@ async def socket(request: web.Request) -> web.StreamResponse:
         grant=Grant(rules.admission, request[EXCHANGE].client),
         message_bytes_max=message_bytes_max(services),
     )
-    exchange, trail = request[EXCHANGE], services.audit
     session = Session(
         services,
         rules,
         connection,
-        exchange=exchange,
+        exchange=request[EXCHANGE],
         principal=partial(current_principal, request),
-        audit=None if trail is None else SocketAudit(trail, services, exchange, principal_of(request)),
     )
     with (
         services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[EXCHANGE].client),

@@ -1,17 +1,17 @@
 """How the operations of one socket ended (shell): told to its client where they failed, and noted for the audit log."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Final
 
 import structlog
 
-from bridge.clock import Clock
 from bridge.errors import BridgeError, RateLimited, RequestError
 from bridge.limits import WS_FAULTS_BURST
 from bridge.policy.rate_limits import take
-from bridge.web.keys import Exchange
+from bridge.web.keys import Exchange, Services
+from bridge.web.middleware.audit import record_of
 from bridge.web.sockets.answers import INSTANCE, error_json
-from bridge.web.sockets.audit import SocketAudit
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.operations import OperationContext
 from bridge.web.sockets.socket import Socket
@@ -19,6 +19,8 @@ from bridge.web.wire.problems import problem_object, row_of
 
 _log = structlog.get_logger("bridge.web")
 _SERVER_ERROR: Final = 500
+#: Operations that the audit log counts as requests; of the others refusals alone are written down.
+_REQUESTS: Final = frozenset({"publish", "subscribe", "ack", "nack", "extend", None})
 _FAULTS_PER_S: Final = 1
 # After a refusal by the rate limit the next message is looked at when it may pass, but no later than this.
 _REST_S_MAX: Final = 1.0
@@ -27,24 +29,23 @@ _REST_S_MAX: Final = 1.0
 class Outcomes:
     """Args:
         exchange: of the request that became the socket.
-        audit: None where nothing is written down.
 
     Attributes:
         rest_s: for so long the next message has to wait; who has waited sets it to 0.
     """
 
-    def __init__(self, socket: Socket, exchange: Exchange, audit: SocketAudit | None, clock: Clock) -> None:
+    def __init__(self, services: Services, socket: Socket, exchange: Exchange) -> None:
         self._socket = socket
         self._exchange = exchange
-        self._audit = audit
-        self._clock = clock
-        self._faults_full_at_s = clock.monotonic_s()
+        self._audit = services.audit
+        self._audits_all = services.audits_all
+        self._clock = services.clock
+        self._faults_full_at_s = self._clock.monotonic_s()
         self.rest_s = 0.0
 
     def done(self, context: OperationContext) -> None:
         """What was asked is done; its answer is somebody else's."""
-        if self._audit is not None:
-            self._audit.note(context)
+        self._note(context, None)
 
     def refused(self, error: BridgeError, context: OperationContext) -> None:
         """A fault of the client's; too many of them close the socket."""
@@ -63,8 +64,7 @@ class Outcomes:
 
     def failed(self, error: BridgeError, context: OperationContext) -> None:
         """It was not done, or nobody knows."""
-        if self._audit is not None:
-            self._audit.note(context, error)
+        self._note(context, error)
         if row_of(type(error)).status == _SERVER_ERROR:
             _log.error("operation_failed", code=error.code, exc_info=error)
         self._socket.send(error_json(self.problem_of(error, context), operation_id=context.id))
@@ -78,3 +78,23 @@ class Outcomes:
             instance=INSTANCE,
             trace_id=None if trace is None else trace.trace_id,
         )
+
+    def _note(self, asked: OperationContext, error: BridgeError | None) -> None:
+        """Write down the outcome of *asked*, where as much is written down of requests."""
+        refused = error is not None and error.is_refusal
+        if self._audit is None or not (refused or (self._audits_all and asked.name in _REQUESTS)):
+            return
+        status = HTTPStatus.CREATED if asked.name == "publish" else HTTPStatus.OK
+        if error is not None:
+            status = HTTPStatus(row_of(type(error)).status)
+        stream, topic = asked.topic or (None, None)
+        record = record_of(
+            self._exchange,
+            self._exchange.principal,
+            action=f"{asked.name or 'message'} {INSTANCE}",
+            named={"stream": stream, "topic": topic, "group": asked.group},
+            status=status,
+            error=None if error is None else error.code,
+            trace=asked.trace,
+        )
+        self._audit.write({**record, "operation_id": asked.id})

@@ -25,7 +25,6 @@ from bridge.web.keys import Exchange, Services
 from bridge.web.live.streams import EndReason, LiveKind, reason_of
 from bridge.web.rules import Rules
 from bridge.web.sockets.answers import bye_json, ended_json, hello_json, pong_json, receipt_frame_json
-from bridge.web.sockets.audit import SocketAudit
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.groups import GroupSubscription
 from bridge.web.sockets.limits import SocketLimits
@@ -78,7 +77,6 @@ class Session:
         exchange: of the request that became the socket. Every problem names its id, its client's and key's limits hold, and what
             is left of its time each operation has.
         principal: gives who is behind it now, and what they may; asked at each operation.
-        audit: None where nothing is written down.
     """
 
     def __init__(
@@ -89,12 +87,11 @@ class Session:
         *,
         exchange: Exchange,
         principal: Callable[[], Principal],
-        audit: SocketAudit | None,
     ) -> None:
         self._services = services
         self._socket = socket
         self._exchange = exchange
-        self._outcomes = Outcomes(socket, exchange, audit, services.clock)
+        self._outcomes = Outcomes(services, socket, exchange)
         self._limit_key = limit_key(exchange.client)
         self._principal = principal
         self._limits = SocketLimits(services, rules, self._limit_key, exchange.key_id)
