@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from multidict import CIMultiDictProxy
 
 from bridge.audit import AuditTrail
 from bridge.background.canary import Canary
@@ -155,11 +156,14 @@ UNMATCHED: Final = "unmatched"
 class Exchange(msgspec.Struct, gc=False, eq=False):
     """What is known of one request while it is answered; made by `identity`, and filled by the rules that follow.
 
-    One object for all of it: each slot of a request that is filled takes 1,100 instructions, each look 300. The garbage
+    One object for all of it: each slot of a request that is filled takes 1,100 instructions, each look 300; and each look at
+    what aiohttp keeps of a request 500, so that what most rules ask for is here. The garbage
     collector does not see it, so nothing that it holds when the request has ended may lead back to the request.
 
     Attributes:
         route: its template, such as `/streams/{stream}`, or `UNMATCHED`.
+        method, target: as they stood in the request line.
+        headers: of the request, as `web.Request.headers`.
         request_id: the caller's, or the one made for it.
         client: its address after `TRUSTED_PROXIES`, for limits and logs.
         trace: that the request belongs to, at the span that is to be the parent of what follows from it; None for no trace.
@@ -177,6 +181,9 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     """
 
     route: str
+    method: str
+    target: str
+    headers: CIMultiDictProxy[str]
     request_id: str
     client: str
     trace: TraceContext | None

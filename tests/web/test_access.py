@@ -152,10 +152,13 @@ def test_where_nobody_has_found_out_who_calls_nothing_is_done(route: Route) -> N
     if route.access.target is Resource.NOTHING:
         return
     assert check is not None
+    request = make_mocked_request(route.method, route.path)
     with pytest.raises(Unauthorized):
         check(
-            make_mocked_request(route.method, route.path),
-            Exchange(route.path, "an id", "127.0.0.1", None, "", ""),
+            request,
+            Exchange(
+                route.path, route.method, route.path, request.headers, "an id", "127.0.0.1", None, "", ""
+            ),
         )
 
 

@@ -153,23 +153,28 @@ async def _read_whole(request: web.Request) -> bytes:
     Raises:
         PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`.
     """
-    bytes_max, length, content = request.client_max_size, request.content_length, request.content
-    if length is not None and length > bytes_max:
-        raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
+    bytes_max, content = request.client_max_size, request.content
     try:
         if content.is_eof():
             # Short bodies come with the head: no timer is needed for what is here already.
             body = content.read_nowait()
-            if length and not body:
+            if not body and request.content_length:
                 raise RuntimeError("the body was read already")
         else:
+            length = request.content_length
+            if length is not None and length > bytes_max:
+                raise _too_long(bytes_max)
             body = await _read_in_time(request, bytes_max, body_timeout_s(length))
             take_place(request)
     except web.RequestPayloadError as error:
         raise broken_framing(request, error) from error
     if len(body) > bytes_max:
-        raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
+        raise _too_long(bytes_max)
     return body
+
+
+def _too_long(bytes_max: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is longer than {bytes_max} bytes.", path="body", limit=bytes_max)
 
 
 def broken_framing(request: web.Request, error: web.RequestPayloadError) -> BadRequest:

@@ -101,7 +101,7 @@ def check_of(route: Route) -> LastCheck | None:
     def check(request: web.Request, exchange: Exchange) -> None:
         if is_allowed is not None:
             is_allowed(request, exchange)
-        refuse_query(request)
+        refuse_query(request, exchange)
 
     return check
 

@@ -28,14 +28,14 @@ def access_log(services: Services, _: Rules) -> Gate:
         exchange.started_s = clock.monotonic_s()
         metrics.request_started()
 
-    def log(request: web.Request, exchange: Exchange, status: int, body_bytes: int) -> None:
+    def log(exchange: Exchange, status: int, body_bytes: int) -> None:
         seconds = clock.monotonic_s() - exchange.started_s
-        method, route, trace, principal = request.method, exchange.route, exchange.trace, exchange.principal
+        method, route, trace, principal = exchange.method, exchange.route, exchange.trace, exchange.principal
         metrics.request_finished(method, route, status, seconds, traced(trace, clock))
         log_request(
             method,
             route,
-            request.raw_path.partition("?")[0][:LOG_FIELD_CHARS_MAX],
+            exchange.target.partition("?")[0][:LOG_FIELD_CHARS_MAX],
             exchange.client,
             status,
             seconds,
@@ -47,11 +47,11 @@ def access_log(services: Services, _: Rules) -> Gate:
             key_id=None if principal is None else principal.key_id,
         )
 
-    def answered(request: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
-        log(request, exchange, answer.status, 0 if request.method == hdrs.METH_HEAD else _body_bytes(answer))
+    def answered(_: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
+        log(exchange, answer.status, 0 if exchange.method == hdrs.METH_HEAD else _body_bytes(answer))
 
-    def gone(request: web.Request, exchange: Exchange, _: BaseException) -> None:
-        log(request, exchange, CLIENT_GONE, 0)
+    def gone(_: web.Request, exchange: Exchange, __: BaseException) -> None:
+        log(exchange, CLIENT_GONE, 0)
 
     return Gate(begin, answered, gone)
 

@@ -41,7 +41,7 @@ def admission(services: Services, rules: Rules) -> Gate:
         return overloaded(request)
 
     def admit(request: web.Request, exchange: Exchange) -> None:
-        if (request.method, request.raw_path) in _EXEMPT:
+        if (exchange.method, exchange.target) in _EXEMPT:
             return
         exchange.grant = grant = Grant(rule, exchange.client)
         placed = not request.content.is_eof() or grant.take_place()

@@ -70,7 +70,7 @@ def audit(services: Services, _: Rules) -> Gate | None:
     def answered(request: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
         route = exchange.route
         # Of an address that is locked out the refusals before that are told, and no flood of those after.
-        if not (all_of_them or exchange.refused or is_change(request.method, route)):
+        if not (all_of_them or exchange.refused or is_change(exchange.method, route)):
             return
         named = {name: request.match_info.get(name) for name in _NAMED}
         if route.startswith("/messages"):
@@ -79,7 +79,7 @@ def audit(services: Services, _: Rules) -> Gate | None:
             record_of(
                 exchange,
                 exchange.principal,
-                action=f"{request.method} {route}",
+                action=f"{exchange.method} {route}",
                 named=named,
                 made=answer.location if isinstance(answer, JsonAnswer) else None,
                 status=answer.status,
@@ -96,8 +96,8 @@ def audit_first(services: Services, _: Rules) -> Gate | None:
     if trail is None:
         return None
 
-    def refuse_changes(request: web.Request, exchange: Exchange) -> None:
-        if trail.is_failing and is_change(request.method, exchange.route):
+    def refuse_changes(_: web.Request, exchange: Exchange) -> None:
+        if trail.is_failing and is_change(exchange.method, exchange.route):
             raise AuditUnavailable
 
     return Gate(refuse_changes)

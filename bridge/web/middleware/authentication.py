@@ -58,11 +58,11 @@ def authentication(services: Services, rules: Rules) -> Gate:
 
     def authenticate(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
         nonlocal warn_again_s
-        path, has_query, _ = request.raw_path.partition("?")
+        path, has_query, _ = exchange.target.partition("?")
         if path in bypass:
             exchange.principal = ANONYMOUS
             return None
-        headers = request.headers
+        headers = exchange.headers
         header = headers.getall(_API_KEY, ())
         authorization = headers.getall(hdrs.AUTHORIZATION, ())
         bearer = bearer_tokens(authorization) if authorization else ()

@@ -14,17 +14,16 @@ def cors(_: Services, rules: Rules) -> Gate | None:
     if not origins.enabled:
         return None
 
-    def answer_preflight(request: web.Request, _: Exchange) -> web.StreamResponse | None:
-        if request.method != hdrs.METH_OPTIONS:
+    def answer_preflight(_: web.Request, exchange: Exchange) -> web.StreamResponse | None:
+        if exchange.method != hdrs.METH_OPTIONS:
             return None
-        origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in request.headers:
+        headers = exchange.headers
+        origin = headers.get(hdrs.ORIGIN)
+        if origin is None or hdrs.ACCESS_CONTROL_REQUEST_METHOD not in headers:
             return None
-        headers = origins.preflight_headers(
-            origin, request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "")
-        )
-        if headers is None:
+        allowed = origins.preflight_headers(origin, headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, ""))
+        if allowed is None:
             raise Forbidden("Pages of this origin may not call.", path="Origin")
-        return web.Response(status=204, headers=headers)
+        return web.Response(status=204, headers=allowed)
 
     return Gate(answer_preflight)

@@ -23,8 +23,8 @@ def deadline(services: Services, rules: Rules) -> Gate:
     clock, configured_ms, configured_line = services.clock, rules.timeout_ms, _line(rules.timeout_ms)
     lifecycle, backstops = services.lifecycle, services.lifecycle.backstops
 
-    def set_deadline(request: web.Request, exchange: Exchange) -> None:
-        asked = request.headers.get(_REQUEST_TIMEOUT)
+    def set_deadline(_: web.Request, exchange: Exchange) -> None:
+        asked = exchange.headers.get(_REQUEST_TIMEOUT)
         timeout_ms = configured_ms if asked is None else effective_timeout_ms(asked, configured_ms)
         seconds = timeout_ms / 1000
         exchange.deadline = Deadline(clock.monotonic_s() + seconds, clock)
@@ -40,7 +40,7 @@ def deadline(services: Services, rules: Rules) -> Gate:
         if not release(request, exchange, error) or not isinstance(error, asyncio.CancelledError):
             return
         # The write may have been handed over before it was cut off, and a cancelled write is not taken back.
-        outcome = None if request.method in _READS else Outcome.UNKNOWN
+        outcome = None if exchange.method in _READS else Outcome.UNKNOWN
         if lifecycle.ending:
             raise ConnectionFailed("The bridge is shutting down.", outcome=outcome) from error
         raise DeadlineExceeded(outcome=outcome) from error

@@ -64,11 +64,11 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
             headers.getall("Forwarded", ()),
         )
 
-    def check_page(request: web.Request, _: Exchange) -> None:
-        headers = request.headers
+    def check_page(request: web.Request, exchange: Exchange) -> None:
+        headers = exchange.headers
         named, fetch_site = headers.getall(hdrs.ORIGIN, ()), headers.get(_FETCH_SITE)
         by_a_page = bool(named) or fetch_site is not None
-        if (hosts is None and not by_a_page) or (request.method, request.raw_path) in PROBES:
+        if (hosts is None and not by_a_page) or (exchange.method, exchange.target) in PROBES:
             return
         host, said = headers.get(hdrs.HOST, ""), forwarding(request)
         if hosts is not None and not (

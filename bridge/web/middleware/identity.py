@@ -60,6 +60,16 @@ def identity(services: Services, rules: Rules) -> Identify:
         parents = headers.getall(_TRACEPARENT, ()) if is_traced else ()
         trace = trace_context(parents, headers.getall(_TRACESTATE, ())) if parents else None
         REQUEST_SCOPE.set((request_id, client, None if trace is None else trace.trace_id))
-        return Exchange(route, request_id, client, trace, own_lines(request_id) + lines, vary)
+        return Exchange(
+            route,
+            request.method,
+            request.raw_path,
+            headers,
+            request_id,
+            client,
+            trace,
+            own_lines(request_id) + lines,
+            vary,
+        )
 
     return identify

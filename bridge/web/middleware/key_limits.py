@@ -37,7 +37,7 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
         key_id = exchange.key_id
         if key_id is None:
             return None
-        acknowledges = is_acknowledgement(request.method, request.raw_path)
+        acknowledges = is_acknowledgement(exchange.method, exchange.target)
         draws = limiter.request(key_id, request.content_length or 0, acknowledges=acknowledges)
         here = drawn(buckets, draws)
         if shared is None or not here or not here[-1].allowed:
@@ -56,7 +56,7 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
 
     def count(request: web.Request, exchange: Exchange, _: web.StreamResponse | BaseException) -> None:
         key_id = exchange.key_id
-        if key_id is not None and hdrs.TRANSFER_ENCODING in request.headers:
+        if key_id is not None and hdrs.TRANSFER_ENCODING in exchange.headers:
             draws = limiter.bytes(key_id, request.content.total_bytes)
             spent(buckets, draws)
             if shared is not None:

@@ -24,14 +24,14 @@ def protocol(_: Services, __: Rules) -> Gate:
         # A request in another version never keeps its connection (`requests`); the look-up costs, so it comes second.
         if not request.keep_alive and UNSPOKEN_VERSION in request:
             raise HttpVersionNotSupported
-        if request.method in _NEVER:
-            raise web.HTTPMethodNotAllowed(request.method, _EVER)
-        headers = request.headers
+        if exchange.method in _NEVER:
+            raise web.HTTPMethodNotAllowed(exchange.method, _EVER)
+        headers = exchange.headers
         message = request.get(MESSAGE) if hdrs.TRANSFER_ENCODING in headers else None
         if message is not None and message.chunked and _is_coded(message):
             exchange.closes = True
             raise BadRequest("The only transfer coding is chunked, in HTTP/1.1.", path="Transfer-Encoding")
-        check_target(request.raw_path, headers.get(hdrs.HOST, ""))
+        check_target(exchange.target, headers.get(hdrs.HOST, ""))
 
     return Gate(check_protocol)
 

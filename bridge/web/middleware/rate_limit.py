@@ -52,8 +52,8 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
     take, interval_s, burst = rules.buckets.acquire_tokens, 1 / rate.per_s, rate.burst
     judge, shared = _judging(services.metrics.http, rate), services.shared_limits
 
-    def limit_rate(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
-        method, target = request.method, request.raw_path
+    def limit_rate(_: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+        method, target = exchange.method, exchange.target
         name, key = ADDRESS, limit_key(exchange.client)
         if GROUPS_MARK in target and is_acknowledgement(method, target):
             name, key = ACKNOWLEDGING, acknowledgement_key(key)

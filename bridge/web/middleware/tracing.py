@@ -15,8 +15,8 @@ def tracing(services: Services, _: Rules) -> Gate | None:
     if spans is None:
         return None
 
-    def begin(request: web.Request, exchange: Exchange) -> None:
-        exchange.span = span = spans.begin(request.method, exchange.route, exchange.trace)
+    def begin(_: web.Request, exchange: Exchange) -> None:
+        exchange.span = span = spans.begin(exchange.method, exchange.route, exchange.trace)
         exchange.trace = span.context
         REQUEST_SCOPE.set((exchange.request_id, exchange.client, span.context.trace_id))
 

@@ -70,7 +70,7 @@ class JsonAnswer(web.StreamResponse):
             f"HTTP/{spoken} {_STATUS[self.status]}\r\n{self._lines}{exchange.lines}{vary}{connection}"
             f"Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
         ).encode()
-        if request.method == hdrs.METH_HEAD:
+        if exchange.method == hdrs.METH_HEAD:
             body = b""
         if len(body) > _JOINED_BYTES_MAX:
             await writer.write(head)

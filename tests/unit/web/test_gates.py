@@ -19,8 +19,8 @@ def a_request() -> web.Request:
     return make_mocked_request("POST", "/")
 
 
-def identify(_: web.Request, route: str) -> Exchange:
-    return Exchange(route, "an id", "127.0.0.1", None, "", "")
+def identify(request: web.Request, route: str) -> Exchange:
+    return Exchange(route, "POST", "/", request.headers, "an id", "127.0.0.1", None, "", "")
 
 
 class Journey:
