@@ -42,7 +42,7 @@ async def payloads(log: LocalMessageLog, topic: TopicRef, partitions: int = PART
 
 
 def is_idle(log: LocalMessageLog) -> bool:
-    return (log._writer._waiting, log._writer._waiting_bytes, log._readers._waiting) == (0, 0, 0)
+    return (len(log._writer._waiting), log._writer._waiting_bytes, log._readers._waiting) == (0, 0, 0)
 
 
 async def ended(coroutine: Coroutine[Any, Any, Any], at: int) -> tuple[bool, int]:

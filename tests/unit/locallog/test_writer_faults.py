@@ -11,10 +11,9 @@ import pytest
 from bridge import limits
 from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome, Overloaded, SendError, TopicNotFound
 from bridge.locallog import LocalLogFailed, LocalMessageLog
-from bridge.locallog.changes import Probe
 from bridge.locallog.database import Tuning
 from bridge.locallog.transaction import Change, Transaction
-from bridge.messagelog import First, ToPartition
+from bridge.messagelog import First, Receipt, ToPartition
 from tests.support.figures import WatchedLog, by_label
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
 
@@ -356,13 +355,27 @@ async def test_a_last_checkpoint_that_fails_leaves_everything_for_the_next_start
     await log.close()
 
 
-async def test_a_deadline_that_comes_with_the_answer_changes_nothing(tmp_path: Path) -> None:
-    log = await open_topic(tmp_path)
-    change = Probe()
-    await log._writer.perform(change, deadline=soon())
-    log._writer._expire(change)
-    assert change.future.exception() is None
-    assert not change.withdrawn
+async def test_each_write_ends_at_its_own_deadline_whoever_else_waits(tmp_path: Path) -> None:
+    disk = Disk()
+    log = await open_topic(tmp_path, tuning=disk.tuning())
+    gate = Gate(disk, asyncio.get_running_loop())
+
+    def asked(payload: bytes, seconds: float) -> asyncio.Task[Receipt]:
+        sent = log.append(TOPIC, ToPartition(0), messages(payload), deadline=soon(seconds))
+        return asyncio.create_task(sent)
+
+    begun = asked(b"begun", 20.0)
+    await gate.reached.wait()
+    cancelled, later, short = asked(b"cancelled", 0.04), asked(b"later", 30.0), asked(b"short", 0.05)
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(DeadlineExceeded) as caught:
+        await short
+    assert caught.value.outcome is Outcome.NOT_WRITTEN
+    assert not later.done()
+    gate.open.set()
+    await asyncio.gather(begun, later)
+    assert await stored(log) == [b"begun", b"cancelled", b"later"]
     await log.close()
 
 
