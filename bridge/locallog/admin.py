@@ -31,11 +31,15 @@ class Lifetime:
             ConnectionFailed: if the log is closed.
             DeadlineExceeded: if the time is up.
         """
-        outcome = Outcome.NOT_WRITTEN if write else None
         if self.closed:
-            raise ConnectionFailed("The log is closed.", outcome=outcome)
+            raise ConnectionFailed("The log is closed.", outcome=_outcome(write=write))
         if deadline.remaining_s() <= 0:
-            raise DeadlineExceeded(outcome=outcome)
+            raise DeadlineExceeded(outcome=_outcome(write=write))
+
+
+def _outcome(*, write: bool) -> Outcome | None:
+    """Of what comes too late."""
+    return Outcome.NOT_WRITTEN if write else None
 
 
 class LocalAdmin:

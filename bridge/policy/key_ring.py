@@ -226,7 +226,6 @@ class Credentials:
         header: Sequence[str] = (),
         bearer: Sequence[str] = (),
         query: Sequence[str] = (),
-        *,
         client: str = "",
         now_s: float = 0.0,
     ) -> Principal | KeyVerdict:

@@ -68,7 +68,7 @@ def authentication(services: Services, rules: Rules) -> Gate:
         bearer = bearer_tokens(authorization) if authorization else ()
         query = request.query.getall("api_key", ()) if has_query else ()
         now_s = clock.wall_s()
-        found = judge(header, bearer, query, client=exchange.client, now_s=now_s)
+        found = judge(header, bearer, query, exchange.client, now_s)
         if found is _MISSING:
             return without_key(request, exchange, path, now_s)
         if found is _UNKNOWN_SIGNER and tokens is not None:
