@@ -8,6 +8,7 @@ from bridge.events.event import (
     is_event,
     is_event_steps,
     known_ids,
+    plain_events,
     sure_id,
     sure_ids,
 )
@@ -43,6 +44,7 @@ __all__ = (
     "is_well_formed",
     "json_steps",
     "known_ids",
+    "plain_events",
     "result_of",
     "sure_id",
     "sure_ids",

@@ -16,15 +16,21 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def is_all_of(value: object, body: bytes) -> bool:
     """Whether *body*, of which *value* is what a decoder kept, surely holds nothing else; False says nothing.
 
-    It is written again: where nothing was dropped, no key was doubled or unknown, and as many quotes are there as
-    were sent. Only a quote spelled as a number could make up for one that was dropped.
+    It is written again: where nothing was dropped, no key was doubled or unknown, and as many commas are there as were
+    sent. Only a comma spelled as a number could make up for the one beside a member that was dropped.
 
     Args:
-        value: of a type in which each key and each text is encoded as it was decoded, and what was missing is left out.
+        value: of a type in which each key and each text is encoded as it was decoded, what was missing is left out, and
+            of each object one member at least is kept.
     """
     written = _ENCODER.encode(value)
     # Backwards `bytes` finds it in a quarter of the time.
-    return written == body or (body.rfind(b"\\u0022") < 0 and written.count(b'"') == body.count(b'"'))
+    return written == body or (body.rfind(b"\\u002") < 0 and _commas(written) == _commas(body))
+
+
+def _commas(text: bytes) -> int:
+    # `bytes` counts byte by byte, and takes out by leaps: three instructions a byte instead of five.
+    return len(text) - len(text.replace(b",", b""))
 
 
 def whole_value(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T | None:

@@ -13,8 +13,10 @@ from bridge.events import (
     Steps,
     comma_steps,
     event_steps,
+    is_all_of,
     is_well_formed,
     known_ids,
+    plain_events,
     result_of,
     sure_id,
     sure_ids,
@@ -28,6 +30,7 @@ from bridge.limits import (
 )
 from bridge.messagelog import NO_HEADERS, Balanced, ByKey, Headers, NewRecords, Placement
 from bridge.messagelog.records import NO_HEADERS_AT_ALL, headers_of_all
+from bridge.web.wire.batches import BATCH_OUTLINE, divided_batch
 from bridge.web.wire.envelopes import outline_steps
 from bridge.web.wire.payload_forms import fitting
 
@@ -47,11 +50,6 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
 
 class _MessageOutline(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     event: msgspec.Raw
-    partition_key: str | UnsetType | None = UNSET
-
-
-class _BatchOutline(msgspec.Struct, forbid_unknown_fields=True):
-    events: list[msgspec.Raw]
     partition_key: str | UnsetType | None = UNSET
 
 
@@ -81,9 +79,7 @@ class BatchBody(msgspec.Struct, forbid_unknown_fields=True):
 
 _ANYWHERE: Final = Balanced()
 _MESSAGE_OUTLINE: Final = msgspec.json.Decoder(_MessageOutline)
-_BATCH_OUTLINE: Final = msgspec.json.Decoder(_BatchOutline)
 _MESSAGE: Final = msgspec.json.Decoder(MessageBody)
-_BATCH: Final = msgspec.json.Decoder(BatchBody)
 # The envelope, and for a batch its list: levels around an event.
 _LEVELS_AROUND_EVENT: Final = 1
 _LEVELS_AROUND_EVENTS: Final = 2
@@ -141,24 +137,40 @@ def batch_steps(body: bytes, headers: Headers = NO_HEADERS, *, messages_max: int
         SerializationError: if it is no such JSON; `path` names the index.
         BadRequest: if there is no event, too many, or the partition key is out of bounds.
     """
-    batch = None
+    plain = None
     if len(body) <= JSON_FAST_BYTES_MAX:
-        batch = whole_value(body, _BATCH)
+        plain = _plain_batch(body)
     else:
         yield from _refuse_ten_million_numbers(body, messages_max)
-    ids = None if batch is None or not batch.events else sure_ids(batch.events)
-    outline = _BATCH_OUTLINE.decode(body) if ids else (yield from outline_steps(body, _BATCH_OUTLINE))
-    _check_count(len(outline.events), messages_max)
-    placement = _placement(outline.partition_key)
-    payloads = list(map(bytes, outline.events))
-    if ids is None:
+    if plain is not None:
+        payloads, ids, partition_key = plain
+        _check_count(len(payloads), messages_max)
+        placement = _placement(partition_key)
+        if len(body) > MESSAGE_PAYLOAD_BYTES_MAX:
+            for index, payload in enumerate(payloads):
+                _check_size(payload, f"$.events[{index}]")
+    else:
+        outline = yield from outline_steps(body, BATCH_OUTLINE)
+        _check_count(len(outline.events), messages_max)
+        placement = _placement(outline.partition_key)
+        payloads = list(map(bytes, outline.events))
         yield
         ids = yield from _ids_of_runs(payloads)
-    elif len(body) > MESSAGE_PAYLOAD_BYTES_MAX:
-        for index, payload in enumerate(payloads):
-            _check_size(payload, f"$.events[{index}]")
     by_index = headers_of_all(len(payloads), headers)
     return Submission(ids.texts, NewRecords(payloads, ids.packed, by_index, events=True), placement)
+
+
+def _plain_batch(body: bytes) -> tuple[list[bytes], EventIds, str | UnsetType | None] | None:
+    """The events of a batch, their ids and its key, where it is plain to see that each check passes; None says nothing."""
+    divided = divided_batch(body)
+    if divided is None:
+        return None
+    payloads, partition_key = divided
+    events = plain_events(payloads, body)
+    if events is None or not is_all_of(BatchBody(events, partition_key), body):
+        return None
+    ids = sure_ids(events)
+    return None if ids is None else (payloads, ids, partition_key)
 
 
 def _refuse_ten_million_numbers(body: bytes, messages_max: int) -> Steps[None]:

@@ -218,7 +218,7 @@ _VALUES = st.sampled_from(
 )  # fmt: skip
 
 
-@given(st.lists(_VALUES, min_size=1, max_size=6), st.sampled_from([0, 1, 4]))
+@given(st.lists(_VALUES, min_size=1, max_size=20), st.sampled_from([0, 1, 4]))
 def test_what_is_surely_safe_passes_alone_and_among_others(values: list[bytes], levels_around: int) -> None:
     sure = [value for value in values if is_surely_safe(value, levels_around=levels_around)]
     if are_surely_safe(values, levels_around=levels_around):
