@@ -16,7 +16,16 @@ from tests.support.bridge_process import ROOT
 ENOUGH_S = 60.0
 
 
-def completed(cli: Cli, line: str, shell: str = "bash", **environ: str) -> list[str]:
+#: Waits for a bridge for longer than a shell's user would: that of a test may be busy.
+PATIENT = (
+    "from bridge.cli.remote import completing; completing._PATIENCE_S = 30.0; "
+    "from bridge.__main__ import main; main()"
+)
+
+
+def completed(
+    cli: Cli, line: str, shell: str = "bash", code: str | None = PATIENT, **environ: str
+) -> list[str]:
     """What is offered behind *line*; nothing is ever said on stderr."""
     words = line.split(" ")
     asked = {
@@ -26,13 +35,13 @@ def completed(cli: Cli, line: str, shell: str = "bash", **environ: str) -> list[
         "_TYPER_COMPLETE_ARGS": line,
         "_TYPER_COMPLETE_FISH_ACTION": "get-args",
     }
-    done = cli.process(environ={**asked, **environ})
+    done = cli.process(environ={**asked, **environ}, code=code)
     assert done.stderr == ""
     return done.stdout.split("\n") if done.stdout.strip() else []
 
 
-def offered(cli: Cli, line: str, **environ: str) -> list[str]:
-    return [each for each in completed(cli, line, **environ) if each]
+def offered(cli: Cli, line: str, code: str | None = PATIENT, **environ: str) -> list[str]:
+    return [each for each in completed(cli, line, code=code, **environ) if each]
 
 
 def test_topics_streams_and_groups_are_those_of_the_bridge(cli: Cli, topic: str) -> None:
@@ -74,7 +83,7 @@ def test_where_no_bridge_answers_nothing_is_offered_and_nobody_waits_for_long(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun_s = time.monotonic()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        assert offered(cli, "bridge topics info ", BRIDGE_URL=url) == []
+        assert offered(cli, "bridge topics info ", code=None, BRIDGE_URL=url) == []
         assert time.monotonic() - begun_s < ENOUGH_S / 2
     key_file = tmp_path / "key"
     key_file.write_text("a-key\n")
@@ -109,7 +118,7 @@ def test_a_name_that_a_shell_would_run_is_not_offered(cli: Cli, tmp_path: Path) 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_itself_completes_a_topic_with_the_script(cli: Cli, topic: str, tmp_path: Path) -> None:
-    (tmp_path / "bridge").write_text(f'#!/bin/sh\nexec {sys.executable} -m bridge "$@"\n')
+    (tmp_path / "bridge").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{PATIENT}' \"$@\"\n")
     (tmp_path / "bridge").chmod(0o755)
     (tmp_path / "script").write_text(cli.process("completion", "bash").stdout)
     asked = (

@@ -45,6 +45,7 @@ def digests(cli: Cli, topic: str, port: int) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.mark.timeout(600)
 def test_the_largest_messages_are_copied_exported_imported_and_read(
     cli: Cli, filled: str, port: int, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from bridge.cli.doctor.findings import Level, certificate_ends
 from bridge.cli.health import own_url, probe
 from bridge.cli.remote.encryption import TlsFiles
 from bridge.cli.remote.failures import CommandFailed, ExitCode
+from tests.cli.test_completion import PATIENT
 from tests.support.bridge_cli import Cli
 from tests.support.bridge_process import BridgeProcess, get
 from tests.support.certificates import DAY_S, Authority
@@ -90,7 +91,7 @@ def test_names_are_completed_over_tls_too(secure: Cli, mutual: Mutual) -> None:
             "COMP_WORDS": line,
             "COMP_CWORD": str(line.count(" ")),
         }
-        done = secure.process(environ=asked)
+        done = secure.process(environ=asked, code=PATIENT)
         assert (done.stdout.split(), done.stderr) == (offered, "")
 
 

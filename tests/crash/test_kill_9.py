@@ -109,7 +109,7 @@ async def check_round(
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_an_acknowledged_message_survives_kill_9(tmp_path: Path) -> None:
     rng = random.Random(SEED)
     backend = LocalBackend(tmp_path / "data")

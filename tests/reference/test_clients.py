@@ -14,7 +14,7 @@ from tests.support.bridge_process import BridgeProcess
 
 HERE = Path(__file__).parent / "clients"
 KEY = "a key of tests, and of no use"
-TIMEOUT_S = 200
+TIMEOUT_S = 400
 PYTHON_GENERATOR = "openapi-python-client==0.29.1"
 NPM_PACKAGES = (
     "openapi-typescript@7.13.0",

@@ -16,7 +16,8 @@ from tests.support.iggy_server import IggyServer, running_server
 
 HERE = Path(__file__).parent
 KEY = "a key of tests, and of no use"
-TIMEOUT_S = 220
+#: A minute where nobody else works.
+TIMEOUT_S = 600
 #: Values at every bound are refused or taken before a log is asked: once is enough.
 PHASES = {"local": "examples,coverage,fuzzing,stateful", "iggy": "examples,fuzzing,stateful"}
 #: Fewer would mean that most of it was left out.
@@ -38,6 +39,7 @@ def iggy_server() -> Iterator[IggyServer]:
         yield server
 
 
+@pytest.mark.timeout(TIMEOUT_S + 60)
 @pytest.mark.parametrize("log", ["local", pytest.param("iggy", marks=pytest.mark.iggy)])
 def test_whatever_is_asked_the_answer_is_one_that_the_document_tells(
     log: str, tmp_path: Path, request: pytest.FixtureRequest

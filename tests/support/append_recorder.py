@@ -23,7 +23,7 @@ TOPIC = TopicRef("s", "t")
 FIRST = ToPartition(0)
 
 
-def soon(seconds: float = 5.0) -> Deadline:
+def soon(seconds: float = 60.0) -> Deadline:
     return Deadline.after(seconds, SystemClock())
 
 
@@ -90,7 +90,7 @@ class Recorder:
 
 
 def send(
-    appender: BatchingAppender, *texts: str, placement: Placement = FIRST, seconds: float = 5.0
+    appender: BatchingAppender, *texts: str, placement: Placement = FIRST, seconds: float = 60.0
 ) -> asyncio.Task[Receipt]:
     return asyncio.create_task(
         appender.append(TOPIC, placement, [message(text) for text in texts], deadline=soon(seconds))

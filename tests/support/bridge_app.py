@@ -91,7 +91,7 @@ class BridgeApp:
             )
 
     def deadline(self) -> Deadline:
-        return Deadline.after(10, self.services.clock)
+        return Deadline.after(60, self.services.clock)
 
     async def refresh_stats(self) -> None:
         """What the background does every few seconds."""
@@ -138,9 +138,9 @@ async def iggy_log(connection_string: str, metrics: Metrics) -> AsyncIterator[Ig
 async def _make(log: AnyLog, topic: TopicRef, partitions: int, clock: SystemClock) -> None:
     # A log that was opened again has them.
     with contextlib.suppress(AlreadyExists):
-        await log.create_stream(topic.stream, deadline=Deadline.after(10, clock))
+        await log.create_stream(topic.stream, deadline=Deadline.after(60, clock))
     with contextlib.suppress(AlreadyExists):
-        await log.create_topic(topic, partitions_count=partitions, deadline=Deadline.after(10, clock))
+        await log.create_topic(topic, partitions_count=partitions, deadline=Deadline.after(60, clock))
 
 
 @asynccontextmanager

@@ -62,11 +62,21 @@ class Cli:
         return Ended(code, *(each.buffer.getvalue().decode() for each in (stdout, stderr)))
 
     def process(
-        self, *arguments: str, given: str | bytes | None = None, environ: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        given: str | bytes | None = None,
+        environ: Mapping[str, str] | None = None,
+        code: str | None = None,
     ) -> Ended:
-        """The same as a process of its own."""
+        """
+        The same as a process of its own.
+
+        Args:
+            code: Python that is run instead of `-m bridge`, to change something first.
+        """
+        entry = ["-m", "bridge"] if code is None else ["-c", code]
         done = subprocess.run(
-            [sys.executable, "-m", "bridge", *arguments],
+            [sys.executable, *entry, *arguments],
             input=given.encode() if isinstance(given, str) else given or b"",
             env=self.environ(environ),
             capture_output=True,

@@ -36,7 +36,7 @@ async def _change(directory: str, rng: random.Random, said: Connection) -> None:
     clock = SystemClock()
     said.send_bytes(b"opening")
     log = await LocalMessageLog.open(LocalLogConfig(data_dir=directory), clock=clock, observer=LogMetrics())
-    deadline = Deadline.after(60, clock)
+    deadline = Deadline.after(120, clock)
     if not await log.streams(deadline=deadline):
         await log.create_stream(TOPIC.stream, deadline=deadline)
     if not await log.topics(TOPIC.stream, deadline=deadline):

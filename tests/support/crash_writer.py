@@ -48,8 +48,8 @@ async def _write(directory: str, round_number: int, said: Connection) -> None:
     said.send_bytes(b"opening")
     log = await LocalMessageLog.open(LocalLogConfig(data_dir=directory), clock=clock, observer=LogMetrics())
     if round_number == 0:
-        await log.create_stream(TOPIC.stream, deadline=Deadline.after(30, clock))
-        await log.create_topic(TOPIC, partitions_count=PARTITIONS, deadline=Deadline.after(30, clock))
+        await log.create_stream(TOPIC.stream, deadline=Deadline.after(120, clock))
+        await log.create_topic(TOPIC, partitions_count=PARTITIONS, deadline=Deadline.after(120, clock))
 
     async def write(writer: int) -> None:
         number = 0
@@ -62,7 +62,7 @@ async def _write(directory: str, round_number: int, said: Connection) -> None:
                 )
                 for index in range(count)
             ]
-            deadline = Deadline.after(30, clock)
+            deadline = Deadline.after(120, clock)
             receipt = await log.append(TOPIC, ByKey(b"w%d" % writer), messages, deadline=deadline)
             if receipt.offset is None:
                 raise RuntimeError("the embedded log always tells the offset")

@@ -39,7 +39,7 @@ GROUP = "workers"
 LEASE_MS = 2_000
 
 
-def soon(seconds: float = 20.0) -> Deadline:
+def soon(seconds: float = 60.0) -> Deadline:
     return Deadline.after(seconds, CLOCK)
 
 
@@ -93,7 +93,7 @@ class Replica:
         self._running = asyncio.create_task(self.groups.run())
 
     def deadline(self) -> Deadline:
-        return Deadline.after(20.0, self.clock)
+        return Deadline.after(60.0, self.clock)
 
     async def receive(
         self, topic: TopicRef, count: int = 10, *, wait_s: float = 0.0, group: str = GROUP, **options: int

@@ -19,7 +19,7 @@ __all__ = ("IggyLogs", "iggy_logs", "soon", "unique")
 _numbers = itertools.count()
 
 
-def soon(seconds: float = 10.0) -> Deadline:
+def soon(seconds: float = 60.0) -> Deadline:
     return Deadline.after(seconds, SystemClock())
 
 
@@ -53,7 +53,8 @@ class IggyLogs:
             observer=observer or LogMetrics(),
             rng=random.Random(7),
         )
-        await log.start(soon())
+        # Where there is no server it looks for so long.
+        await log.start(soon(10))
         self._opened.append((log, asyncio.create_task(log.run())))
         return log
 

@@ -19,7 +19,7 @@ TOPIC = TopicRef("stream", "topic")
 CLOCK = SystemClock()
 
 
-def soon(seconds: float = 20.0) -> Deadline:
+def soon(seconds: float = 60.0) -> Deadline:
     return Deadline.after(seconds, CLOCK)
 
 

@@ -23,7 +23,7 @@ class AnyLog(MessageLog, HealthProbe, StatsSource, Protocol):
     """All three faces of an adapter."""
 
 
-def soon(seconds: float = 20.0) -> Deadline:
+def soon(seconds: float = 60.0) -> Deadline:
     """A deadline that a healthy log never misses."""
     return Deadline.after(seconds, CLOCK)
 

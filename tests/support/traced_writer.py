@@ -53,7 +53,7 @@ class _Writing:
         self._log = log
         self._notes = notes
         self._next_id = round_number * 1_000_000 + 1
-        self.deadline = Deadline.after(60, SystemClock())
+        self.deadline = Deadline.after(600, SystemClock())
 
     def note(self, note: Note) -> None:
         os.write(self._notes, msgspec.json.encode(note) + b"\n")

@@ -36,7 +36,7 @@ def default_topic(
 
 
 async def partitions(log: LocalMessageLog) -> int:
-    return await log.partitions_count(TOPIC, deadline=Deadline.after(10.0, CLOCK))
+    return await log.partitions_count(TOPIC, deadline=Deadline.after(60.0, CLOCK))
 
 
 async def test_stream_and_topic_are_made_where_they_are_missing(log: LocalMessageLog) -> None:
@@ -45,7 +45,7 @@ async def test_stream_and_topic_are_made_where_they_are_missing(log: LocalMessag
 
 
 async def test_a_missing_topic_is_made_in_a_stream_that_is_there(log: LocalMessageLog) -> None:
-    await log.create_stream(TOPIC.stream, deadline=Deadline.after(10.0, CLOCK))
+    await log.create_stream(TOPIC.stream, deadline=Deadline.after(60.0, CLOCK))
     await default_topic(log).look()
     assert await partitions(log) == 3
 
@@ -63,7 +63,7 @@ async def test_what_somebody_deleted_is_made_again_and_said_to_be_missing_meanwh
     looker = default_topic(log, kept=kept)
     await looker.look()
     kept.made()
-    deadline = Deadline.after(10.0, CLOCK)
+    deadline = Deadline.after(60.0, CLOCK)
     await (
         log.delete_stream(TOPIC.stream, deadline=deadline)
         if whole_stream
@@ -76,11 +76,11 @@ async def test_what_somebody_deleted_is_made_again_and_said_to_be_missing_meanwh
 
 async def test_a_look_at_a_topic_that_is_there_writes_nothing(log: LocalMessageLog) -> None:
     await default_topic(log).look()
-    before = (await log.topic(TOPIC, deadline=Deadline.after(10.0, CLOCK))).created_at_us
+    before = (await log.topic(TOPIC, deadline=Deadline.after(60.0, CLOCK))).created_at_us
     kept = KeptTopic(TOPIC)
     kept.made()
     await default_topic(log, kept=kept).look()
-    assert (await log.topic(TOPIC, deadline=Deadline.after(10.0, CLOCK))).created_at_us == before
+    assert (await log.topic(TOPIC, deadline=Deadline.after(60.0, CLOCK))).created_at_us == before
     assert kept.is_there
 
 

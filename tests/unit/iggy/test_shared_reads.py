@@ -24,7 +24,7 @@ class Log:
         return seen
 
 
-def soon(seconds: float = 10) -> Deadline:
+def soon(seconds: float = 60) -> Deadline:
     return Deadline.after(seconds, SystemClock())
 
 
