@@ -64,6 +64,14 @@ def test_many_plain_events_are_seen_to_be_events_at_once() -> None:
     assert known_ids([_stored(user_event()), b"1"]) is None
 
 
+@pytest.mark.parametrize("place", [0, 256, 299, 599])
+def test_one_of_many_more_than_are_judged_together_is_what_it_is_alone(place: int) -> None:
+    payloads = [_stored(generic_event(number)) for number in range(600)]
+    payloads[place] = b"1"
+    expected = [Form.JSON if number == place else Form.EVENT for number in range(600)]
+    assert PayloadForms().forms_of(payloads) == expected
+
+
 def test_what_was_checked_at_the_door_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
     forms = PayloadForms()
     payloads = [_stored(user_event()) for _ in range(5)]
