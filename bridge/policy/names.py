@@ -15,6 +15,8 @@ NAME_SCHEMA: Final[dict[str, Any]] = {
 }
 _SHOWABLE: Final = re.compile(rf"[A-Za-z0-9_.-]{{1,{FAULT_NAME_CHARS_MAX}}}")
 _DIGITS: Final = re.compile(r"[0-9]+")
+# Leading zeros mean nothing, no bound has so many digits, and Python refuses to read some thousand.
+_DIGITS_READ: Final = 40
 
 
 def check_name(name: str, *, kind: str) -> str:
@@ -52,16 +54,17 @@ def parse_integer(text: str, *, name: str, minimum: int, maximum: int) -> int:
     Raises:
         BadRequest: if it is no such number, or out of bounds (0 or more); the detail gives them, and the *name*.
     """
-    # Leading zeros mean nothing, and Python refuses to read some thousand digits.
-    digits = text.lstrip("0") or text[-1:]
-    bounds = f"The query parameter '{name}' takes a whole number from {minimum} to {maximum}."
-    if _DIGITS.fullmatch(text) is None:
-        raise BadRequest(bounds, path=name)
-    if len(digits) > len(str(maximum)) or int(digits) > maximum:
-        raise BadRequest(bounds, path=name, limit=maximum)
-    if int(digits) < minimum:
-        raise BadRequest(bounds, path=name, limit=minimum)
-    return int(digits)
+    limit = None
+    if _DIGITS.fullmatch(text) is not None:
+        number = int(text.lstrip("0")[:_DIGITS_READ] or "0")
+        if minimum <= number <= maximum:
+            return number
+        limit = maximum if number > maximum else minimum
+    raise BadRequest(
+        f"The query parameter '{name}' takes a whole number from {minimum} to {maximum}.",
+        path=name,
+        limit=limit,
+    )
 
 
 def parse_flag(text: str, *, name: str) -> bool:
