@@ -135,11 +135,16 @@ def is_surely_safe(value: bytes, *, levels_around: int = 0) -> bool:
     """
     depth_max = JSON_DEPTH_MAX - levels_around
     # What is deeper has so many brackets, and as many that close them.
-    if len(value) > 2 * depth_max and value.count(b"[") + value.count(b"{") > depth_max:
+    if len(value) > 2 * depth_max and _count(value, b"[") + _count(value, b"{") > depth_max:
         return False
     if len(value) <= _PARSED_BYTES_MAX and _is_strict_json(value):
         return True
     return _has_plain_numbers(b" %b " % value) or _is_strict_json(value)
+
+
+def _count(value: bytes, mark: bytes) -> int:
+    # `bytes.count` looks at each byte in turn; to take out the few there are takes a half of its instructions.
+    return len(value) - len(value.replace(mark, b""))
 
 
 def are_surely_safe(values: Sequence[bytes | msgspec.Raw], *, levels_around: int = 0) -> bool:

@@ -10,13 +10,16 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from threading import Event, Thread
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bridge.limits import LOG_LINES_WAITING_MAX
 
-#: With its end; or what makes it, called once by the writing thread, and of what.
-Line: TypeAlias = bytes | tuple[Callable[[Any], bytes], Any]
+#: Makes lines, each with its end, of what was told for each; all that wait and follow each other in one go.
+LinesMaker: TypeAlias = Callable[[list[Any]], bytes]
+#: With its end; or what makes it, called by the writing thread, and of what.
+Line: TypeAlias = bytes | tuple[LinesMaker, Any]
 
+_AS_IT_IS: Final[LinesMaker] = b"".join
 # Lines of so long share one system call, and the writer takes the interpreter lock 50 times a second at most.
 _GATHER_S = 0.02
 # A descriptor that somebody set non-blocking is tried again after this.
@@ -93,7 +96,7 @@ class LineSink:
             if dropped:
                 lines.append(self._dropped_line(dropped))
             if lines:
-                data = b"".join(map(self._made, lines))
+                data = self._made(lines)
                 with self._alone():
                     self._write_all(data)
             if closing and not self._lines:
@@ -102,13 +105,26 @@ class LineSink:
             if self._closing.is_set():
                 self._wake.set()
 
-    def _made(self, line: Line) -> bytes:
-        if isinstance(line, bytes):
-            return line
+    def _made(self, lines: list[Line]) -> bytes:
+        # One call for each line took 2,000 instructions more of it.
+        made: list[bytes] = []
+        run: list[Any] = []
+        maker = _AS_IT_IS
+        for line in lines:
+            make, told = (_AS_IT_IS, line) if isinstance(line, bytes) else line
+            if make is not maker:
+                made.append(self._made_by(maker, run))
+                maker, run = make, []
+            run.append(told)
+        made.append(self._made_by(maker, run))
+        return b"".join(made)
+
+    def _made_by(self, make: LinesMaker, run: list[Any]) -> bytes:
         try:
-            make, told = line
-            return make(told)
+            return make(run)
         except Exception:  # noqa: BLE001 (a defect in one line must not end all others)
+            if len(run) > 1:
+                return b"".join([self._made_by(make, [told]) for told in run])
             self._dropped += 1
             return b""
 

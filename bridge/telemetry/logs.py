@@ -25,7 +25,7 @@ from structlog.contextvars import merge_contextvars
 from bridge.config import ObserveConfig
 from bridge.limits import LOG_LINES_WAITING_MAX
 from bridge.telemetry.log_fields import clean_field, clean_text, clean_traceback
-from bridge.telemetry.log_sink import LineSink
+from bridge.telemetry.log_sink import LineSink, LinesMaker
 
 #: Request id, client's address and trace id, if any, of the request being served here; None outside of one.
 REQUEST_SCOPE: Final[ContextVar[tuple[str, str, str | None] | None]] = ContextVar(
@@ -34,7 +34,7 @@ REQUEST_SCOPE: Final[ContextVar[tuple[str, str, str | None] | None]] = ContextVa
 
 _STDOUT_FD = 1
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
-_encode: Final = msgspec.json.Encoder().encode
+_encode_lines: Final = msgspec.json.Encoder().encode_lines
 #: Turns the fields of one event, "event" among them, into a line with its end.
 LineRenderer = Callable[[Mapping[str, Any]], bytes]
 
@@ -190,9 +190,10 @@ def _cleaned(client: str, method: str, path: str) -> tuple[str, str, str]:
     return clean_text(client), clean_text(method), clean_text(path)
 
 
-def _request_json(line: _RequestLine) -> bytes:
-    line.clean()
-    return _encode(line) + b"\n"
+def _request_json(lines: list[_RequestLine]) -> bytes:
+    for line in lines:
+        line.clean()
+    return _encode_lines(lines)
 
 
 class _Setup(msgspec.Struct, frozen=True):
@@ -200,7 +201,7 @@ class _Setup(msgspec.Struct, frozen=True):
 
     chain: list[Any]
     processor: _LineProcessor
-    render_request: Callable[[_RequestLine], bytes]
+    render_requests: LinesMaker
     sink: LineSink
     level: int
     worker: int | None
@@ -264,7 +265,7 @@ def log_request(
         log = structlog.get_logger("bridge.access")
         (log.debug if quiet else log.info)(**fields)
     elif setup.level <= (logging.DEBUG if quiet else logging.INFO):
-        setup.sink.write((setup.render_request, line))
+        setup.sink.write((setup.render_requests, line))
 
 
 def _of_worker(render: LineRenderer, worker: int) -> LineRenderer:
@@ -295,7 +296,9 @@ def configure(
     colors = sys.stdout is not None and sys.stdout.isatty()
     as_json = observe.log_format == "json" or (observe.log_format == "auto" and not colors)
     plain = render_json if as_json else console_renderer(colors=colors)
-    render_request = _request_json if as_json else lambda line: plain(line.fields())
+    render_requests = (
+        _request_json if as_json else lambda lines: b"".join([plain(each.fields()) for each in lines])
+    )
     render = plain if worker is None else _of_worker(plain, worker)
     processor = _LineProcessor(render)
 
@@ -303,7 +306,7 @@ def configure(
     atexit.register(sink.close)
     level = _LEVELS[observe.log_level]
     chain: list[Any] = [processor]
-    _setup = _Setup(chain, processor, render_request, sink, level, worker)
+    _setup = _Setup(chain, processor, render_requests, sink, level, worker)
     structlog.configure(
         processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -6,8 +6,9 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import pytest
@@ -224,15 +225,34 @@ def test_a_descriptor_that_somebody_set_non_blocking_gets_every_line() -> None:
     assert len(received) == 200 * 1024
 
 
-def test_a_line_may_be_made_by_the_writing_thread_and_one_that_cannot_ends_no_other() -> None:
+def test_lines_may_be_made_by_the_writing_thread_together_and_one_that_cannot_ends_no_other() -> None:
     reader, writer = os.pipe()
-    sink = LineSink(writer, lambda count: b"dropped %d\n" % count, again)
+    held = Lock()
 
-    sink.write((bytes, b"one\n"))
-    sink.write((bytes, "a text without an encoding"))
-    sink.write(b"two\n")
+    @contextmanager
+    def alone() -> Iterator[None]:
+        with held:
+            yield
+
+    sink = LineSink(writer, lambda count: b"dropped %d\n" % count, again, alone=alone)
+
+    def with_ends(told: list[Any]) -> bytes:
+        return b"".join([each + b"\n" for each in told])
+
+    with held:
+        # What comes while it waits is made in one go.
+        sink.write((with_ends, b"one"))
+        sink.write((with_ends, "a text without an encoding"))
+        sink.write((with_ends, b"two"))
+        sink.write(b"three\n")
+        sink.write((with_ends, b"four"))
     sink.close()
     os.close(writer)
     with os.fdopen(reader, "rb") as written:
         lines = written.read().splitlines()
-    assert [line for line in lines if not line.startswith(b"dropped")] == [b"one", b"two"]
+    assert [line for line in lines if not line.startswith(b"dropped")] == [
+        b"one",
+        b"two",
+        b"three",
+        b"four",
+    ]
