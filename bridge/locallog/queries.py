@@ -153,17 +153,17 @@ def first_offset_since(
             high = offset_of(key)
         else:
             low = max(offset_of(key) + messages_count, middle + 1)
-    return low - 1 if _is_missing_before(connection, partition_key, marks, low) else low
+    return low - 1 if _is_missing_before(connection, partition_key, marks, low, timestamp_us) else low
 
 
 def _is_missing_before(
-    connection: apsw.Connection, partition_key: int, marks: Watermarks, offset: int
+    connection: apsw.Connection, partition_key: int, marks: Watermarks, offset: int, timestamp_us: int
 ) -> bool:
-    """Whether the message before *offset* should be there and is not; what is on both sides of a time, and true, proves that a
-    search for it was not led past others, by a spoilt time or a hole.
+    """Whether the message before *offset* should be there and is not, unless all of its partition is going. One that is there,
+    true and older than *timestamp_us* proves that the search was not led past others, by a spoilt row or by a hole.
 
     Raises:
-        DamagedChunk: if its chunk is not what was written.
+        DamagedChunk: if it is there and proves nothing.
     """
     if offset <= marks.first_offset:
         return False
@@ -173,7 +173,9 @@ def _is_missing_before(
         return not _removed(connection, partition_key, offset - 1)
     chunk = Chunk(*row)
     check(chunk)
-    return offset_of(chunk.key) + chunk.messages_count < offset
+    if offset_of(chunk.key) + chunk.messages_count < offset or chunk.timestamp_us >= timestamp_us:
+        raise DamagedChunk
+    return False
 
 
 def stored_offset(connection: apsw.Connection, partition_key: int, consumer: ConsumerKey) -> int | None:

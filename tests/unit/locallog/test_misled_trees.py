@@ -115,10 +115,13 @@ async def test_a_read_by_time_begins_at_that_time_or_is_refused_where_a_leaf_is_
             assert [offset in (number, None) for number, offset in enumerate(found)] == [True] * APPENDS
 
 
-@pytest.mark.parametrize("time_us", [1, 1 << 40])
-async def test_a_read_by_time_is_not_led_past_messages_by_a_spoilt_time(tmp_path: Path, time_us: int) -> None:
+@pytest.mark.parametrize(
+    "harm",
+    ["timestamp_us = 1", "timestamp_us = 1 << 40", "messages_count = 5", "messages_count = 99"],
+)
+async def test_a_read_by_time_is_not_led_past_messages_by_a_spoilt_row(tmp_path: Path, harm: str) -> None:
     await of_a_message_a_second(tmp_path)
-    changed(tmp_path / FILE, f"update chunks set timestamp_us = {time_us} where key = 12")
+    changed(tmp_path / FILE, f"update chunks set {harm} where key = 12")
     found = await found_by_time(tmp_path)
     assert None in found
     assert [offset in (number, None) for number, offset in enumerate(found)] == [True] * APPENDS
