@@ -30,7 +30,15 @@ from bridge import limits
 from bridge.clock import Clock, rfc3339
 from bridge.errors import ConfigError, StartupError
 from bridge.locallog import chunks, manifest, schema, seals
-from bridge.locallog.database import DAMAGED, FILE_NAME, FOREIGN, NEWER, Tuning, stored_version
+from bridge.locallog.database import (
+    DAMAGED,
+    FILE_NAME,
+    FOREIGN,
+    NEWER,
+    Tuning,
+    load_catalog,
+    stored_version,
+)
 from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import disk_bytes
 from bridge.whole_files import sync_directory
@@ -210,10 +218,11 @@ def _copy(source: apsw.Connection, path: Path, progress: Progress, tuning: Tunin
 
 
 def _checked(path: Path, tuning: Tuning) -> _Figures:
-    """Figures of a copy in which every page, every message and, unless an older bridge wrote it, every other row was looked at.
+    """Figures of a copy in which every page, every message and, unless an older bridge wrote it, all that a start looks at was
+    looked at.
 
     Raises:
-        DamagedChunk, apsw.CorruptError: if one of them is not what was written.
+        DamagedChunk, apsw.CorruptError, StartupError: if one of them is not what was written.
     """
     with closing(open_copy(path, tuning)) as copy:
         # Python's own signal handlers run when Python does.
@@ -222,7 +231,7 @@ def _checked(path: Path, tuning: Tuning) -> _Figures:
             raise apsw.CorruptError
         if stored_version(copy) == schema.SCHEMA_VERSION:
             seals.install(copy)
-            seals.check_rows(copy)
+            load_catalog(copy)
         messages_count = 0
         # SQLite has no checksums, so each message is held against ours. What waits to be purged is nobody's.
         rows = copy.execute(

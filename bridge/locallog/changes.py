@@ -13,6 +13,10 @@ from bridge.messagelog.bounds import check_added_partitions
 
 _FILL: Final = "insert or replace into probes values (1, zeroblob(?))"
 _UNFILL: Final = "delete from probes"
+_DELETE_PLACES: Final = tuple(
+    f"delete from {table} where partition_key >= ? and partition_key < ?"  # noqa: S608 (names of ours)
+    for table in ("trims", "ends")
+)
 
 
 class CreateStream(Change):
@@ -239,9 +243,8 @@ class Purge(Change):
         )
         if connection.changes():
             return
-        connection.execute(
-            "delete from trims where partition_key >= ? and partition_key < ?", (base_key, base_key + count)
-        )
+        for statement in _DELETE_PLACES:
+            connection.execute(statement, (base_key, base_key + count))
         connection.execute("delete from purges where base_key = ?", (base_key,))
         self._finished = True
 

@@ -12,7 +12,15 @@ import structlog
 from bridge import limits
 from bridge.errors import StartupError
 from bridge.locallog import schema, seals
-from bridge.locallog.catalog import Catalog, KeyRange, PartitionState, StreamState, TopicState, Watermarks
+from bridge.locallog.catalog import (
+    EMPTY,
+    Catalog,
+    KeyRange,
+    PartitionState,
+    StreamState,
+    TopicState,
+    Watermarks,
+)
 from bridge.locallog.faults import DiskFault, fault_of
 from bridge.locallog.space import Space, StatVfs
 from bridge.locallog.wal import lost_commits
@@ -251,7 +259,40 @@ def _load_marks(connection: apsw.Connection, partitions: dict[int, PartitionStat
             timestamp_us,
         )
         below = schema.chunk_key(partition_key, 0)
+    _check_ends(connection, partitions, marks)
     for partition_key, known in marks.items():
         partition = partitions.get(partition_key)
         if partition is not None:
             partition.publish(known)
+
+
+def _check_ends(
+    connection: apsw.Connection, partitions: dict[int, PartitionState], marks: dict[int, Watermarks]
+) -> None:
+    """Hold the ends that were found against those that each commit wrote down, in a table far from the messages.
+
+    A tree of messages can lose its end and look like any other: a pointer in it leads to another sound page, or a page is
+    as it was before, and what was acknowledged last is then not there, and its offsets are given again.
+
+    Raises:
+        StartupError: if one is another.
+    """
+    ends = {
+        key: end
+        for key, *end in connection.execute(
+            "select partition_key, next_offset, bytes_end, timestamp_us from ends"
+        )
+    }
+    for partition_key in marks.keys() | ends.keys():
+        partition = partitions.get(partition_key)
+        known = marks.get(partition_key, EMPTY)
+        end_offset, *_ = end = ends.get(partition_key, [0, 0, 0])
+        if partition is not None and end != [known.next_offset, known.bytes_end, known.timestamp_us]:
+            _LOG.error(
+                "end of a partition is damaged",
+                topic=partition.topic.name,
+                partition_id=partition.id,
+                end_offset=end_offset,
+                found_end_offset=known.next_offset,
+            )
+            raise StartupError(DAMAGED)

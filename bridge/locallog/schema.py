@@ -5,7 +5,9 @@ row for each message, every row costs two hand-overs of the interpreter lock: be
 0.59 ms instead of 0.14 ms, and a read of 100 messages 0.46 ms instead of 0.12 ms (measured). The key is the rowid, as
 rows of a few KiB in a WITHOUT ROWID table were a quarter slower to write (measured), and it orders chunks by partition
 and offset. Sizes are kept as a running total of the partition, so that no figure ever needs a scan: a partition's newest
-chunk tells its next offset and its bytes, its row in `trims` (written by retention alone) tells where it begins.
+chunk tells its next offset and its bytes, its row in `trims` (written by retention alone) tells where it begins. Each
+commit writes the ends of its partitions into `ends` too: a tree of chunks that lost its newest page looks whole. That takes
+one more page of the write-ahead log a commit: 21,000 instructions (measured), of 459,000 for each of the 64 POST that share it.
 
 The partitions of a topic have keys side by side: those it was made with, and those added later, which have a range of
 their own for each addition (`extensions`). A topic that is purged gets one fresh range for all of them.
@@ -15,14 +17,14 @@ from typing import Final
 
 #: "BRDG", so that `file` and we ourselves know whose database this is.
 APPLICATION_ID: Final = 0x42524447
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 
 OFFSET_BITS: Final = 40
 #: At 20,000 messages a second into one partition this lasts 20 months.
 PARTITION_OFFSETS_MAX: Final = 1 << OFFSET_BITS
 
-#: The tables whose rows end with a checksum, and the columns that it is over: `row_checksum` of `seals.py`. Chunks have their own.
-SEALED: Final = {
+# Those that are as old as version 3.
+_SEALED: Final = {
     "streams": "id, name, created_at_us",
     "topics": "id, stream_id, name, created_at_us, base_key, partitions_count, retention_age_s, retention_size_bytes",
     "extensions": "base_key, topic_id, first_partition, partitions_count",
@@ -30,6 +32,8 @@ SEALED: Final = {
     "stored_offsets": 'partition_key, consumer, "offset"',
     "purges": "base_key, partitions_count",
 }
+#: The tables whose rows end with a checksum, and the columns that it is over: `row_checksum` of `seals.py`. Chunks have their own.
+SEALED: Final = {**_SEALED, "ends": "partition_key, next_offset, bytes_end, timestamp_us"}
 
 _EXTENSIONS: Final = """
 create table extensions (
@@ -44,8 +48,33 @@ create table extensions (
 _SEALS: Final = "".join(
     f"alter table {table} add column checksum integer not null default 0;"  # noqa: S608 (names of ours)
     f"update {table} set checksum = row_checksum({columns});"
-    for table, columns in SEALED.items()
+    for table, columns in _SEALED.items()
 )
+
+_ENDS: Final = """
+create table ends (
+    partition_key integer primary key,
+    next_offset integer not null,
+    bytes_end integer not null,
+    timestamp_us integer not null,
+    checksum integer not null
+) strict;
+"""
+# What an older bridge left, as it is found: one seek for each partition that has messages; one of which retention took all
+# ends where it begins. A tree that leads back into itself gives a key again, and `union` ends there.
+_FOUND_ENDS: Final = f"""
+insert into ends select partition_key, first_offset, bytes_start, timestamp_us, 0 from trims;
+with recursive newest (key) as (
+    select (select key from chunks order by key desc limit 1)
+    union
+    select (select key from chunks where key < newest.key >> {OFFSET_BITS} << {OFFSET_BITS} order by key desc limit 1)
+    from newest where newest.key is not null
+)
+insert or replace into ends
+select key >> {OFFSET_BITS}, (key & {PARTITION_OFFSETS_MAX - 1}) + messages_count, bytes_end, timestamp_us, 0
+from newest join chunks using (key);
+update ends set checksum = row_checksum(partition_key, next_offset, bytes_end, timestamp_us);
+"""  # noqa: S608 (numbers of ours)
 
 TABLES: Final = (
     _EXTENSIONS
@@ -96,10 +125,11 @@ create table probes (
 ) strict;
 """
     + _SEALS
+    + _ENDS
 )
 
 #: What makes a log of an older version into one of the next.
-UPGRADES: Final = {1: _EXTENSIONS, 2: _SEALS}
+UPGRADES: Final = {1: _EXTENSIONS, 2: _SEALS, 3: _ENDS + _FOUND_ENDS}
 
 
 def chunk_key(partition_key: int, offset: int) -> int:

@@ -10,6 +10,7 @@ from bridge.errors import BadRequest, Outcome, SendError, TopicNotFound
 from bridge.locallog.catalog import Catalog, PartitionState, Watermarks
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
+from bridge.locallog.seals import checksum_of
 from bridge.messagelog import ConsumerKey, Durability, NewRecords, Receipt
 
 # By a name of its own: to find a member of an enumeration takes 800 instructions.
@@ -66,10 +67,14 @@ class Transaction:
     def flush(self) -> None:
         """Write what was gathered; still inside the transaction."""
         chunks: list[Chunk] = []
+        ends: list[tuple[int, ...]] = []
         for partition, tail in self._tails.items():
             chunks.extend(tail.chunks(partition.key))
+            end = (partition.key, tail.next_offset, tail.bytes_end, tail.timestamp_us)
+            ends.append((*end, checksum_of(*end)))
         if chunks:
             self.connection.executemany("insert into chunks values (?, ?, ?, ?, ?, ?)", chunks)
+            self.connection.executemany("insert or replace into ends values (?, ?, ?, ?, ?)", ends)
         for (partition_key, consumer), offset in self._offsets.items():
             if offset is None:
                 self.connection.execute(

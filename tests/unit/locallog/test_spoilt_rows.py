@@ -43,6 +43,7 @@ async def written(directory: Path) -> None:
         "extensions set partitions_count = 2",
         "trims set first_offset = first_offset + 1",
         "purges set base_key = base_key + 1",
+        "ends set next_offset = next_offset - 1",
         'stored_offsets set "offset" = 0 where consumer = 7',
         "stored_offsets set consumer = 8 where consumer = 7",
     ],

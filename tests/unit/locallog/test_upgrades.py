@@ -8,9 +8,12 @@ from structlog.testing import capture_logs
 
 from bridge.errors import StartupError
 from bridge.locallog import schema
-from bridge.messagelog import FromOffset, ToPartition
+from bridge.locallog.database import DAMAGED
+from bridge.messagelog import FromOffset, Retention, ToPartition
+from tests.support.clock import FakeClock
 from tests.support.copies import changed
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
+from tests.support.misled_trees import misled, tree_of
 from tests.support.old_logs import make_version_1
 
 FILE = "messages.db"
@@ -23,6 +26,14 @@ def shape(path: Path) -> tuple[int, list[str]]:
     try:
         names = [name for (name,) in connection.execute("select name from sqlite_schema order by name")]
         return connection.pragma("user_version"), names
+    finally:
+        connection.close()
+
+
+def rows(path: Path, table: str) -> list[tuple[object, ...]]:
+    connection = apsw.Connection(str(path / FILE))
+    try:
+        return list(connection.execute(f"select * from {table}"))
     finally:
         connection.close()
 
@@ -64,9 +75,11 @@ async def test_a_log_of_version_2_is_taken_over_and_its_rows_get_checksums(tmp_p
     await log.store_offset(TOPIC, 0, "7", 0, deadline=soon())
     await log.add_partitions(TOPIC, 1, deadline=soon())
     await log.close()
-    # Version 2 had all but the checksums.
-    without = "".join(f"alter table {table} drop column checksum;" for table in schema.SEALED)
-    changed(tmp_path / FILE, f"{without} pragma user_version = 2")
+    # Version 2 had all but the checksums, and no ends.
+    without = "".join(
+        f"alter table {table} drop column checksum;" for table in schema.SEALED if table != "ends"
+    )
+    changed(tmp_path / FILE, f"drop table ends; {without} pragma user_version = 2")
     for expected in ([2], []):
         with capture_logs() as lines:
             log = await open_log(tmp_path)
@@ -79,14 +92,69 @@ async def test_a_log_of_version_2_is_taken_over_and_its_rows_get_checksums(tmp_p
         await log.close()
 
 
+async def test_a_log_of_version_3_is_taken_over_and_the_ends_of_its_partitions_are_written_down(
+    tmp_path: Path,
+) -> None:
+    clock = FakeClock()
+    log = await open_topic(tmp_path, clock=clock)
+    await log.append(TOPIC, ToPartition(0), messages(b"gone", b"gone"), deadline=soon())
+    clock.advance(11)
+    await log.append(TOPIC, ToPartition(1), messages(b"gone"), deadline=soon())
+    await log.add_partitions(TOPIC, 2, deadline=soon())
+    clock.advance(2)
+    for count in (2, 1):
+        # The second partition has lost its first message, the third one none, the fourth one never had any.
+        for partition_id in (1, 2):
+            await log.append(TOPIC, ToPartition(partition_id), messages(*[b"kept"] * count), deadline=soon())
+    await log.update_retention(TOPIC, Retention(age_s=1), deadline=soon())
+    await log.retain()
+    await log.update_retention(TOPIC, Retention(), deadline=soon())
+    topic = await log.topic(TOPIC, deadline=soon())
+    assert [(each.end_offset, each.messages_count) for each in topic.partitions] == [
+        (2, 0),
+        (4, 3),
+        (3, 3),
+        (0, 0),
+    ]
+    await log.close()
+    written = rows(tmp_path, "ends")
+    changed(tmp_path / FILE, "drop table ends; pragma user_version = 3")
+    log = await open_log(tmp_path, clock=clock)
+    assert rows(tmp_path, "ends") == written
+    assert await log.topic(TOPIC, deadline=soon()) == topic
+    await log.close()
+
+
+async def test_taking_over_a_log_of_version_3_ends_where_its_tree_leads_back_into_itself(
+    tmp_path: Path,
+) -> None:
+    log = await open_topic(tmp_path)
+    for partition_id in (0, 1) * 12:
+        await log.append(TOPIC, ToPartition(partition_id), messages(bytes(1_800)), deadline=soon())
+    await log.close()
+    changed(tmp_path / FILE, "drop table ends; pragma user_version = 3")
+    tree = tree_of(tmp_path / FILE)
+    content = (tmp_path / FILE).read_bytes()
+    *_, last = tree.pointers.values()
+    refused = []
+    for place in tree.pointers:
+        (tmp_path / FILE).write_bytes(misled(content, (place, last)))
+        try:
+            await (await open_log(tmp_path)).close()
+        except StartupError as refusal:
+            refused.append(refusal.detail)
+    assert refused
+    assert set(refused) == {DAMAGED}
+
+
 async def test_an_upgrade_that_fails_in_the_middle_leaves_the_log_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_version_1(tmp_path, OLD)
     before = shape(tmp_path)
-    broken = {**schema.UPGRADES, 3: "create table more (n integer) strict; insert into nowhere values (1);"}
-    monkeypatch.setattr(schema, "UPGRADES", broken)
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 4)
+    step = "create table more (n integer) strict; insert into nowhere values (1);"
+    monkeypatch.setattr(schema, "UPGRADES", {**schema.UPGRADES, schema.SCHEMA_VERSION: step})
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", schema.SCHEMA_VERSION + 1)
     with pytest.raises(StartupError):
         await open_log(tmp_path)
     assert shape(tmp_path) == before
@@ -96,13 +164,15 @@ async def test_steps_over_several_versions_are_one_transaction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_version_1(tmp_path, OLD)
-    monkeypatch.setattr(schema, "UPGRADES", {**schema.UPGRADES, 3: "create table more (n integer) strict;"})
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 4)
+    step = "create table more (n integer) strict;"
+    next_version = schema.SCHEMA_VERSION + 1
+    monkeypatch.setattr(schema, "UPGRADES", {**schema.UPGRADES, schema.SCHEMA_VERSION: step})
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", next_version)
     disk = Disk()
     log = await open_log(tmp_path, tuning=disk.tuning())
     await log.close()
     version, names = shape(tmp_path)
-    assert version == 4
+    assert version == next_version
     assert {"extensions", "more"} <= set(names)
     assert len([statement for statement in disk.statements if statement.startswith("begin immediate")]) == 1
 

@@ -92,7 +92,8 @@ async def test_a_start_that_would_drop_acknowledged_messages_is_refused_with_adv
         (tmp_path / "harmed" / name).write_bytes((tmp_path / "log" / name).read_bytes())
     await log.close()
     frames = ((tmp_path / "harmed" / WAL).stat().st_size - 32) // FRAME
-    spoil(tmp_path / "harmed" / WAL, 32 + (frames - 2) * FRAME + 24)
+    # Each commit has two pages: its messages, and the ends of their partitions.
+    spoil(tmp_path / "harmed" / WAL, 32 + (frames - 3) * FRAME + 24)
     before = (tmp_path / "harmed" / WAL).read_bytes()
     for _ in range(2):
         with pytest.raises(StartupError) as refused:
