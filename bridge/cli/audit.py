@@ -9,8 +9,8 @@ from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
 from bridge.cli.remote.calling import OutputOption, add_group, local
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
 
 _Files = Annotated[

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bridge.cli.client.failures import CommandFailed
+from bridge.cli.client.target import Target
 from bridge.cli.doctor import machine
 from bridge.cli.doctor.findings import Finding, Level
 from bridge.cli.doctor.serving_bridge import serving
-from bridge.cli.remote.failures import CommandFailed
-from bridge.cli.remote.target import Target
 from bridge.config import Inputs, parse
 from bridge.config.sections import Config
 from tests.support.bridge_cli import Cli

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from bridge.cli.remote.failures import ExitCode
+from bridge.cli.client.failures import ExitCode
 from tests.readme.generated_cli import DOCUMENT, with_commands
 from tests.support.bridge_cli import Cli, Ended
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.tls import TlsFiles
 from bridge.cli.doctor.findings import Level, certificate_ends
 from bridge.cli.health import own_url, probe
-from bridge.cli.remote.encryption import TlsFiles
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from tests.cli.test_completion import PATIENT
 from tests.support.bridge_cli import Cli
 from tests.support.bridge_process import BridgeProcess, get

@@ -8,6 +8,8 @@ from typing import Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.tls import AS_USUAL, TlsFiles
 from bridge.cli.doctor.findings import Finding, Level, durability_of
 from bridge.cli.health import own_url
 from bridge.cli.remote.calling import (
@@ -19,8 +21,6 @@ from bridge.cli.remote.calling import (
     UrlOption,
     local,
 )
-from bridge.cli.remote.encryption import AS_USUAL, TlsFiles
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.rendering import Output, OutputFormat
 from bridge.cli.settings import ConfigPath
 
@@ -80,9 +80,9 @@ async def _shown(out: Output, findings: AsyncIterator[Finding]) -> list[Finding]
 async def _found(
     url: str | None, key_file: str | None, tls: TlsFiles, config_path: str | None
 ) -> AsyncIterator[Finding]:
+    from bridge.cli.client.bridge_client import BridgeClient  # noqa: PLC0415
+    from bridge.cli.client.target import target_of  # noqa: PLC0415
     from bridge.cli.doctor.serving_bridge import answers, serving  # noqa: PLC0415 (the client takes half a second)
-    from bridge.cli.remote.client import BridgeClient  # noqa: PLC0415
-    from bridge.cli.remote.target import target_of  # noqa: PLC0415
 
     if url is None:
         for finding in _settings(config_path):

@@ -10,11 +10,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import bridge
+from bridge.cli.client.bridge_client import BridgeClient
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import Request
+from bridge.cli.client.target import KEY_VARIABLE, Target
 from bridge.cli.doctor.findings import Finding, Level, certificate_ends, durability_of
-from bridge.cli.remote.client import BridgeClient
-from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.requests import Request
-from bridge.cli.remote.target import KEY_VARIABLE, Target
 
 #: Who takes longer is no bridge, or none that serves.
 _HEALTH_S: Final = 5.0

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
 from bridge.cli.remote.calling import OutputOption, add_group, local
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
 from bridge.cli.settings import ConfigPath, read_settings

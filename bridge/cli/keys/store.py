@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.client.failures import CommandFailed, ExitCode
 from bridge.limits import KEYS_FILE_BYTES_MAX, KEYS_FILE_LOCK_WAIT_S
 from bridge.policy.keys_file import KeysFileFaults, StoredKey, decode_keys, encode_keys
 from bridge.process.files import read_regular

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import Request
 from bridge.cli.remote.calling import Call, remote
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of, topic_path
 from bridge.cli.remote.rendering import Column, count_text, size_text
-from bridge.cli.remote.requests import Request
 from bridge.cli.remote.topic_commands import TopicName
 
 _CONNECTIONS_MAX: Final = 100

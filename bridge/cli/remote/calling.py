@@ -12,13 +12,13 @@ from urllib.parse import unquote
 
 import typer
 
-from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import path_of
 from bridge.cli.remote.names import did_you_mean
 from bridge.cli.remote.rendering import Output, OutputFormat
-from bridge.cli.remote.requests import path_of
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
 
 
 _PANEL: Final = "Bridge and output"
@@ -102,9 +102,9 @@ def remote(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
 
         async def go() -> None:
             # Here: aiohttp takes half a second, and `--help` needs none of it.
-            from bridge.cli.remote.client import BridgeClient, CurlPrinted  # noqa: PLC0415
-            from bridge.cli.remote.encryption import TlsFiles  # noqa: PLC0415
-            from bridge.cli.remote.target import target_of  # noqa: PLC0415
+            from bridge.cli.client.bridge_client import BridgeClient, CurlPrinted  # noqa: PLC0415
+            from bridge.cli.client.target import target_of  # noqa: PLC0415
+            from bridge.cli.client.tls import TlsFiles  # noqa: PLC0415
 
             target = target_of(url, key_file, os.environ, TlsFiles(*tls_files))
             with suppress(CurlPrinted):

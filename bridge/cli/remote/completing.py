@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import orjson
 import typer
 
-from bridge.cli.remote.contexts import read_contexts
-from bridge.cli.remote.encryption import TlsFiles
-from bridge.cli.remote.failures import CommandFailed
+from bridge.cli.client.contexts import read_contexts
+from bridge.cli.client.failures import CommandFailed
+from bridge.cli.client.requests import path_of
+from bridge.cli.client.target import Target, target_of
+from bridge.cli.client.tls import TlsFiles
 from bridge.cli.remote.names import topic_path
-from bridge.cli.remote.requests import path_of
-from bridge.cli.remote.target import Target, target_of
 
 #: A person waits with a finger on the key; what is known by then is offered.
 _PATIENCE_S: Final = 1.0

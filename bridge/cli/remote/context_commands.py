@@ -7,13 +7,13 @@ from typing import Annotated, Final
 
 import typer
 
+from bridge.cli.client.contexts import BridgeContext, read_contexts, write_contexts
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.target import checked_url, read_key
 from bridge.cli.remote.calling import OutputOption, add_group, local
 from bridge.cli.remote.completing import contexts_like
-from bridge.cli.remote.contexts import BridgeContext, read_contexts, write_contexts
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import did_you_mean
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
-from bridge.cli.remote.target import checked_url, read_key
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="The context.", autocompletion=contexts_like)]
 # As file names and shells take it everywhere.

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import path_of
+from bridge.cli.client.target import target_of
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.completing import other_topics_like, topics_like
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
 from bridge.cli.remote.progress import ShowProgress, bar
 from bridge.cli.remote.rendering import Column, count_text, size_text
-from bridge.cli.remote.requests import path_of
 from bridge.cli.remote.tallies import Tally, check
-from bridge.cli.remote.target import target_of
 from bridge.cli.remote.transfer_state import TransferState
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
     from bridge.cli.remote.sending import Outgoing
 
 NoCheck = Annotated[bool, typer.Option("--no-check", help="Do not read at the end what is there.")]
@@ -64,7 +64,7 @@ async def _copy(
 
     The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
     """
-    from bridge.cli.remote.client import BridgeClient  # noqa: PLC0415 (it takes half a second)
+    from bridge.cli.client.bridge_client import BridgeClient  # noqa: PLC0415 (it takes half a second)
 
     split_topic(target)
     if to_url is None and source == target:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import orjson
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.messages import SeenMessage, line_of, messages_of, seen_message
+from bridge.cli.client.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.completing import groups_like
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.following import partition_ids
-from bridge.cli.remote.messages import SeenMessage, line_of, messages_of, seen_message
 from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.rendering import Column
-from bridge.cli.remote.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 from bridge.dead_letter_names import dead_letter_name
 

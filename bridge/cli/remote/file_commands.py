@@ -12,11 +12,11 @@ import orjson
 import typer
 from msgspec import UNSET, UnsetType
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.messages import seen_message
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.copy_command import DONE, NoCheck, Restart, Spread
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.file_sending import LineSource, looks_of, open_lines, send_lines
-from bridge.cli.remote.messages import seen_message
 from bridge.cli.remote.names import topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
 from bridge.cli.remote.progress import bar

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 from zlib import crc32
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.messages import LINE_BYTES_MAX
 from bridge.cli.remote.calling import Call
-from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.messages import LINE_BYTES_MAX
 from bridge.cli.remote.progress import bar
 from bridge.cli.remote.tallies import Tally
 from bridge.cli.remote.transfer_state import TransferState

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.messages import SeenMessage, seen_message
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.messages import SeenMessage, seen_message
+from bridge.cli.client.requests import Request
 from bridge.cli.remote.rendering import Output
-from bridge.cli.remote.requests import Request
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
 
 
 _RETRY_S: Final = 1.0

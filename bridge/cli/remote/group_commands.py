@@ -4,13 +4,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import Request, path_of
 from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.completing import groups_like
 from bridge.cli.remote.dead_letters import add_dead_letters
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import place_of, topic_path
 from bridge.cli.remote.rendering import Column, OutputFormat, count_text
-from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
 GroupName = Annotated[str, typer.Argument(metavar="GROUP", help="The group.", autocompletion=groups_like)]

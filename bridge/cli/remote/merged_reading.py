@@ -5,13 +5,13 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bridge.cli.client.messages import SeenMessage, seen_message
+from bridge.cli.client.tries import transfer_tries
 from bridge.cli.remote.following import topic_told
-from bridge.cli.remote.messages import SeenMessage, seen_message
 from bridge.cli.remote.partition_reading import Span, spans_of
-from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
 
 _WAIT_S: Final = 0.1
 #: Read ahead of all partitions together, and of one at least.

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Final
 
-from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.requests import path_of
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import path_of
 
 _AGE: Final = re.compile(r"(\d+)(s|m|h|d|w)")
 _AGE_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -4,12 +4,12 @@ from typing import Annotated, Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import Request, path_of
 from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.group_commands import offsets_of
 from bridge.cli.remote.names import topic_path
 from bridge.cli.remote.rendering import Column, count_text
-from bridge.cli.remote.requests import Request, path_of
 from bridge.cli.remote.topic_commands import TopicName
 
 _Consumer = Annotated[str, typer.Argument(metavar="CONSUMER", help="Its name, or digits for its id.")]

@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bridge.cli.remote.messages import SeenMessage, seen_message
-from bridge.cli.remote.tries import transfer_tries
+from bridge.cli.client.messages import SeenMessage, seen_message
+from bridge.cli.client.tries import transfer_tries
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
 
 _WAIT_S: Final = 0.1
 

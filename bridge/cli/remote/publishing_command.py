@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
 from bridge.cli.remote.calling import Call, remote
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.file_sending import LineSource, open_lines, send_lines
 from bridge.cli.remote.names import topic_path
 from bridge.cli.remote.reading_commands import TopicOption

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Final
 import orjson
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.messages import messages_of, seen_message
+from bridge.cli.client.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.calling import Call, remote
 from bridge.cli.remote.completing import groups_like, topics_like
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.following import ReadStart, follow, newest
 from bridge.cli.remote.merged_reading import read_merged
-from bridge.cli.remote.messages import messages_of, seen_message
 from bridge.cli.remote.names import place_of, topic_path
 from bridge.cli.remote.partition_reading import end_of
-from bridge.cli.remote.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.screen import Screen
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
 
 
 TopicOption = Annotated[

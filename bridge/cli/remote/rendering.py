@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from bridge.cli.client.messages import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -133,13 +135,6 @@ def table_of(columns: Sequence[Column], rows: Iterable[Mapping[str, Any]]) -> "T
     for row in rows:
         table.add_row(*(Text(printable(column.text(row.get(column.key)))) for column in columns))
     return table
-
-
-def printable(text: str) -> str:
-    """*text* in which no character moves a terminal's cursor or changes what it shows."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def count_text(value: Any) -> str:

@@ -6,8 +6,8 @@ from typing import Final
 import msgspec
 import orjson
 
-from bridge.cli.remote.messages import SeenMessage, message_line
-from bridge.cli.remote.rendering import Output, OutputFormat, printable
+from bridge.cli.client.messages import SeenMessage, message_line, printable
+from bridge.cli.remote.rendering import Output, OutputFormat
 
 _NONE: Final = b"null"
 

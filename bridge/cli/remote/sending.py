@@ -11,14 +11,14 @@ from uuid import UUID
 
 import orjson
 
-from bridge.cli.remote.failures import CommandFailed
-from bridge.cli.remote.messages import packed, seen_message
+from bridge.cli.client.failures import CommandFailed
+from bridge.cli.client.messages import packed, seen_message
+from bridge.cli.client.requests import Request
+from bridge.cli.client.tries import transfer_tries
 from bridge.cli.remote.partition_reading import end_of
-from bridge.cli.remote.requests import Request
-from bridge.cli.remote.tries import transfer_tries
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
 
 
 #: One request: as much as a bridge stores in one batch, so that a request is one append in nearly every case.

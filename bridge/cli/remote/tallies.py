@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
-from bridge.cli.remote.failures import CommandFailed
-from bridge.cli.remote.messages import SeenMessage, seen_message
+from bridge.cli.client.failures import CommandFailed
+from bridge.cli.client.messages import SeenMessage, seen_message
 
 if TYPE_CHECKING:
-    from bridge.cli.remote.client import BridgeClient
+    from bridge.cli.client.bridge_client import BridgeClient
 
 #: A prime beyond 128 bits: sums of ids in it differ wherever the ids do, but by intent.
 _MODULUS: Final = 2**130 - 5

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import Request
 from bridge.cli.remote.calling import Call, remote
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.figures import Look, between, look
 from bridge.cli.remote.rendering import Column, OutputFormat, count_text, size_text, table_of
-from bridge.cli.remote.requests import Request
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

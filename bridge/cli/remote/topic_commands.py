@@ -4,12 +4,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.requests import Request, path_of
 from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.completing import streams_like, topics_like
-from bridge.cli.remote.failures import CommandFailed, ExitCode
 from bridge.cli.remote.names import age_of, size_of, split_topic, topic_path
 from bridge.cli.remote.rendering import Column, OutputFormat, age_text, count_text, size_text
-from bridge.cli.remote.requests import Request, path_of
 
 TopicName = Annotated[
     str, typer.Argument(metavar="STREAM/TOPIC", help="The topic.", autocompletion=topics_like)

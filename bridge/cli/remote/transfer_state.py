@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.client.failures import CommandFailed, ExitCode
 
 #: Where a byte of the file of locks can stand: its place is a signed number of 64 bits.
 _LOCK_PLACES: Final = 2**62

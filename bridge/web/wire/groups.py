@@ -23,7 +23,7 @@ from bridge.limits import (
 )
 from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Records
 from bridge.web.wire.envelopes import decode_envelope
-from bridge.web.wire.offsets import OffsetsBody
+from bridge.web.wire.offsets import OffsetsBody, by_partition
 from bridge.web.wire.pages import PageEncoder, PlacedMessage
 from bridge.web.wire.times import Time, time_us_of
 
@@ -238,12 +238,8 @@ def read_seek(body: bytes) -> SeekRequest:
     keys = 2 + 2 * len(asked.to.offsets) + (b'"dry_run"' in body)
     if body.count(b'"') != 2 * keys:
         raise SerializationError("An object names a key twice.", path="$.to")
-    positions: dict[int, SeekTo] = {}
-    for index, each in enumerate(asked.to.offsets):
-        if each.partition_id in positions:
-            raise BadRequest("The partition is there twice.", path=f"$.to.offsets[{index}].partition_id")
-        positions[each.partition_id] = FromOffset(each.offset)
-    return SeekRequest(positions, asked.dry_run)
+    offsets = by_partition(asked.to.offsets, at="$.to.offsets")
+    return SeekRequest({each: FromOffset(offset) for each, offset in offsets.items()}, asked.dry_run)
 
 
 def _position(text: str) -> SeekTo:

@@ -113,10 +113,19 @@ def read_offsets(body: bytes) -> dict[int, int]:
     # There is no text in it but keys: one for the list, two for each entry.
     if body.count(b'"') != 2 * (1 + 2 * len(entries)):
         raise SerializationError("An object names a key twice.", path="$")
+    return by_partition(entries, at="$.offsets")
+
+
+def by_partition(entries: Sequence[PlacedOffset], *, at: str) -> dict[int, int]:
+    """The offsets by partition, in their order; *at* is where they stand in the body.
+
+    Raises:
+        BadRequest: if a partition is there twice.
+    """
     placed: dict[int, int] = {}
     for index, entry in enumerate(entries):
         if entry.partition_id in placed:
-            raise BadRequest("The partition is there twice.", path=f"$.offsets[{index}].partition_id")
+            raise BadRequest("The partition is there twice.", path=f"{at}[{index}].partition_id")
         placed[entry.partition_id] = entry.offset
     return placed
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import stamina
 
-from bridge.cli.remote.failures import wait_before_again
+from bridge.cli.client.failures import wait_before_again
 
 # Together one to two minutes: a bridge that is started anew is back by then.
 _ATTEMPTS: Final = 12

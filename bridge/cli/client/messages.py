@@ -121,3 +121,10 @@ def _content(message: SeenMessage) -> str:
         return f"base64:{message.payload_base64}"
     value = message.event if isinstance(message.payload, UnsetType) else message.payload
     return bytes(value).decode()
+
+
+def printable(text: str) -> str:
+    """*text* in which no character moves a terminal's cursor or changes what it shows."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -4,7 +4,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.client.failures import CommandFailed, ExitCode
 
 CA_VARIABLE: Final = "BRIDGE_CA_FILE"
 CERT_VARIABLE: Final = "BRIDGE_CERT_FILE"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-from bridge.cli.remote.contexts import read_contexts
-from bridge.cli.remote.encryption import AS_USUAL, TlsFiles
-from bridge.cli.remote.failures import CommandFailed, ExitCode
-from bridge.cli.remote.rendering import printable
+from bridge.cli.client.contexts import read_contexts
+from bridge.cli.client.failures import CommandFailed, ExitCode
+from bridge.cli.client.messages import printable
+from bridge.cli.client.tls import AS_USUAL, TlsFiles
 
 URL_VARIABLE: Final = "BRIDGE_URL"
 KEY_VARIABLE: Final = "BRIDGE_API_KEY"

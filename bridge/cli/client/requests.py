@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
-from bridge.cli.remote.target import KEY_VARIABLE, Target
+from bridge.cli.client.target import KEY_VARIABLE, Target
 
 JSON_HEADERS: Final = {"Content-Type": "application/json"}
 NDJSON: Final = "application/x-ndjson"

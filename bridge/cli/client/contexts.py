@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from bridge.cli.remote.failures import CommandFailed, ExitCode
+from bridge.cli.client.failures import CommandFailed, ExitCode
 
 _ONLY_OWNER: Final = 0o600
 _ONLY_OWNER_DIRECTORY: Final = 0o700

@@ -15,11 +15,11 @@ import stamina
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 import bridge
-from bridge.cli.remote.encryption import CA_VARIABLE
-from bridge.cli.remote.failures import CommandFailed, ExitCode, wait_before_again
-from bridge.cli.remote.messages import LINE_BYTES_MAX
-from bridge.cli.remote.requests import JSON_HEADERS, NDJSON, Request, as_curl
-from bridge.cli.remote.target import KEY_VARIABLE, Target
+from bridge.cli.client.failures import CommandFailed, ExitCode, wait_before_again
+from bridge.cli.client.messages import LINE_BYTES_MAX
+from bridge.cli.client.requests import JSON_HEADERS, NDJSON, Request, as_curl
+from bridge.cli.client.target import KEY_VARIABLE, Target
+from bridge.cli.client.tls import CA_VARIABLE
 
 _CONNECT_S: Final = 5.0
 #: Beyond what any request of the bridge may take, long polls too; what streams has no such end.
