@@ -11,7 +11,8 @@ from bridge.errors import BridgeError
 from bridge.web.keys import UNMATCHED, Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.wire.problems import problem_response, row_of
+from bridge.web.server.problem_answer import problem_answer
+from bridge.web.wire.problems import row_of
 
 _SERVER_ERROR: Final = 500
 _CLIENT_ERROR: Final = 400
@@ -30,7 +31,9 @@ def problem_boundary(_: Services, __: Rules) -> Gate:
     """
     log = structlog.get_logger("bridge.web")
 
-    def answer_problem(request: web.Request, exchange: Exchange, error: BaseException) -> web.Response | None:
+    def answer_problem(
+        request: web.Request, exchange: Exchange, error: BaseException
+    ) -> web.StreamResponse | None:
         if isinstance(error, BridgeError):
             if row_of(type(error)).status == _SERVER_ERROR:
                 log.error("request_failed", code=error.code, exc_info=error)
@@ -57,8 +60,8 @@ def _of_aiohttp(status: int) -> BridgeError:
 
 
 def _answer(
-    request: web.Request, exchange: Exchange, error: BridgeError, headers: dict[str, str] | None = None
-) -> web.Response:
+    request: web.Request, exchange: Exchange, error: BridgeError, fields: dict[str, str] | None = None
+) -> web.StreamResponse:
     exchange.error_code = error.code
     exchange.refused = error.is_refusal
     if request.writer.output_size > 0:
@@ -66,10 +69,10 @@ def _answer(
         raise ConnectionResetError("the answer had begun") from error
     route, given_id, trace = exchange.route, exchange.request_id, exchange.trace
     instance = f"urn:bridge:request:{quote(given_id)}" if route == UNMATCHED else route
-    return problem_response(
+    return problem_answer(
         error,
         request_id=given_id,
         instance=instance,
         trace_id=None if trace is None else trace.trace_id,
-        headers=headers,
+        fields=fields,
     )

@@ -13,7 +13,7 @@ from aiohttp.http import HttpVersion10
 from bridge.web.keys import EXCHANGE
 
 _STATUS: Final = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_JSON: Final = f"{hdrs.CONTENT_TYPE}: application/json\r\n"
+_JSON: Final = "application/json"
 _CLOSE: Final = f"{hdrs.CONNECTION}: close\r\n"
 _KEEP_ALIVE: Final = f"{hdrs.CONNECTION}: keep-alive\r\n"
 # More is not copied once more for the sake of one system call.
@@ -35,11 +35,14 @@ class JsonAnswer(web.StreamResponse):
     #: Where what was made is found, as its field says.
     location: str | None = None
 
-    def __init__(self, body: bytes, status: int = web.HTTPOk.status_code) -> None:
+    def __init__(
+        self, body: bytes, status: int = web.HTTPOk.status_code, content_type: str = _JSON
+    ) -> None:
         # The base would make what this has not, headers and a state, in 4,500 instructions.
         self.status = status
         self.body = body
-        self._lines = _JSON
+        #: What its head says beside what every answer carries, each line with its end.
+        self.lines = f"{hdrs.CONTENT_TYPE}: {content_type}\r\n"
 
     def add_field(self, name: str, value: str) -> None:
         """Raises:
@@ -47,7 +50,7 @@ class JsonAnswer(web.StreamResponse):
         """
         if not value.isprintable():
             raise ValueError("a header field with the end of a line in it")
-        self._lines += f"{name}: {value}\r\n"
+        self.lines += f"{name}: {value}\r\n"
 
     def force_close(self) -> None:
         self.keep_alive = False
@@ -67,7 +70,7 @@ class JsonAnswer(web.StreamResponse):
         body, self.body = self.body, b""
         vary = f"Vary: {exchange.vary}\r\n" if exchange.vary else ""
         head = (
-            f"HTTP/{spoken} {_STATUS[self.status]}\r\n{self._lines}{exchange.lines}{vary}{connection}"
+            f"HTTP/{spoken} {_STATUS[self.status]}\r\n{self.lines}{exchange.lines}{vary}{connection}"
             f"Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
         ).encode()
         if exchange.method == hdrs.METH_HEAD:

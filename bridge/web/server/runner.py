@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, cast
 
 import structlog
-from aiohttp import http_exceptions, http_parser, web
+from aiohttp import hdrs, http_exceptions, http_parser, web
 from aiohttp.http import HttpRequestParser
 from aiohttp.typedefs import Handler
 
@@ -24,14 +24,15 @@ from bridge.errors import (
 from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.requests import RequestIds
-from bridge.web.keys import EXCHANGE, UNMATCHED, Services
+from bridge.web.keys import EXCHANGE, UNMATCHED, Exchange, Services
 from bridge.web.middleware.gates import BEHIND_GATES
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.rules import RULES, Rules
-from bridge.web.server.answer_headers import fields_of, own_lines
+from bridge.web.server.answer_headers import lines_of, own_lines
 from bridge.web.server.connection import BridgeProtocol
+from bridge.web.server.json_answer import JsonAnswer
+from bridge.web.server.problem_answer import problem_answer
 from bridge.web.server.requests import request_factory
-from bridge.web.wire.problems import problem_response
 
 # What stands for the method where the request line could not be read; one label in the figures.
 _NO_METHOD: Final = "UNKNOWN"
@@ -173,7 +174,7 @@ class BridgeServer(web.Server):
         if rest_s and not self._services.lifecycle.draining:
             await asyncio.sleep(rest_s)
 
-    def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> web.Response:
+    def refusal(self, request: web.BaseRequest, status: int, exc: BaseException | None) -> JsonAnswer:
         """The answer where the application gave none: the request could not be parsed, or all else failed.
 
         It carries what every answer carries; of the input it says nothing.
@@ -181,24 +182,22 @@ class BridgeServer(web.Server):
         rules, metrics = self._rules, self._services.metrics.http
         given_id = request[EXCHANGE].request_id if EXCHANGE in request else self._ids.id_of(None)
         client = rules.addresses.peer(request.remote or "")
-        headers = {
-            **rules.origins.answer_headers(None),
-            **fields_of(own_lines(given_id)),
-            "X-Effective-Timeout": str(rules.timeout_ms),
-        }
+        fields = dict(rules.origins.answer_headers(None))
+        vary = fields.pop(hdrs.VARY, "")
+        fields["X-Effective-Timeout"] = str(rules.timeout_ms)
         if rules.rate is not None:
             rate = rules.rate
             verdict = rules.buckets.acquire_tokens(limit_key(client), 1 / rate.per_s, rate.burst, 1)
-            headers["RateLimit-Policy"] = policy_header(rate)
-            headers["RateLimit"] = state_header(verdict)
+            fields["RateLimit-Policy"] = policy_header(rate)
+            fields["RateLimit"] = state_header(verdict)
+        lines = own_lines(given_id) + lines_of(fields)
+        request[EXCHANGE] = Exchange(UNMATCHED, given_id, client, None, lines, vary)
         error = _unparsed(exc) if status == web.HTTPBadRequest.status_code else InternalError()
         if isinstance(error, InternalError):
             self._log.error("request_failed", code=error.code, request_id=given_id, exc_info=exc)
         if exc is not None:
             let_go(exc)
-        response = problem_response(
-            error, request_id=given_id, instance=f"urn:bridge:request:{given_id}", headers=headers
-        )
+        response = problem_answer(error, request_id=given_id, instance=f"urn:bridge:request:{given_id}")
         response.force_close()
         metrics.request_started()
         metrics.request_finished(_NO_METHOD, UNMATCHED, response.status, 0.0)
@@ -208,7 +207,7 @@ class BridgeServer(web.Server):
             route=UNMATCHED,
             status=response.status,
             duration_ms=0.0,
-            bytes=response.content_length,
+            bytes=len(response.body),
             client=client,
             request_id=given_id,
             error=error.code,

@@ -1,13 +1,10 @@
-"""Errors as answers (pure): one table from error class to status, and the one place that builds error bodies."""
+"""Errors as answers say them (pure): one table from error class to status, and the one place that builds error bodies."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from math import ceil
 from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-import orjson
-from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from bridge import errors
@@ -15,8 +12,6 @@ from bridge.errors import BridgeError, LogError, Outcome, RateLimited, RequestEr
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 
 CONTENT_TYPE: Final = "application/problem+json"
-# What 426 must carry (RFC 9110 section 15.5.22, RFC 6455 section 4.4).
-_WEBSOCKET: Final = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
 
 
 class Row(NamedTuple):
@@ -156,39 +151,6 @@ def row_of(error: type[BridgeError]) -> Row:
     return ROWS[errors.InternalError]
 
 
-def problem_response(
-    error: BridgeError,
-    *,
-    request_id: str,
-    instance: str,
-    trace_id: str | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> web.Response:
-    """The answer to *error*: `application/problem+json` (RFC 9457) with the members of the HTTP contract.
-
-    Args:
-        instance: the route's template, or a URN with the request id where there is no route; never raw input.
-        headers: what the status asks for besides, such as `Allow`.
-    """
-    row = row_of(type(error))
-    body = problem_object(error, request_id=request_id, instance=instance, trace_id=trace_id)
-    answer = {"Content-Type": CONTENT_TYPE, **(headers or {})}
-    retry_after_ms = _retry_after_ms(error, row.status)
-    if retry_after_ms is not None:
-        answer["Retry-After"] = str(max(1, ceil(retry_after_ms / 1000)))
-    if row.status == HTTPStatus.UNAUTHORIZED:
-        answer["WWW-Authenticate"] = 'Bearer realm="bridge"'
-    if isinstance(error, errors.InsufficientScope):
-        # RFC 6750, section 3.1.
-        answer["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{error.scope}"'
-    if row.status == HTTPStatus.UPGRADE_REQUIRED:
-        answer.update(_WEBSOCKET)
-    response = web.Response(body=orjson.dumps(body), status=row.status, headers=answer)
-    if row.closes:
-        response.force_close()
-    return response
-
-
 def problem_object(
     error: BridgeError, *, request_id: str, instance: str, trace_id: str | None = None
 ) -> dict[str, object]:
@@ -208,7 +170,7 @@ def problem_object(
     }
     if trace_id is not None:
         body["trace_id"] = trace_id
-    retry_after_ms = _retry_after_ms(error, row.status)
+    retry_after_ms = retry_after_ms_of(error, row.status)
     if retry_after_ms is not None:
         body["retry_after_ms"] = retry_after_ms
     if isinstance(error, LogError) and error.outcome is not None:
@@ -222,7 +184,8 @@ def problem_object(
     return body
 
 
-def _retry_after_ms(error: BridgeError, status: int) -> int | None:
+def retry_after_ms_of(error: BridgeError, status: int) -> int | None:
+    """When the same request may be sent again; None where that is not known, or makes no sense."""
     known = error.retry_after_ms if isinstance(error, RateLimited | LogError) else None
     if known is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
         return RETRY_AFTER_DEFAULT_MS

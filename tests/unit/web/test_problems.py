@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from bridge import errors
 from bridge.errors import BridgeError, LogError, Outcome, RateLimited, RequestError
+from bridge.web.server.json_answer import JsonAnswer
+from bridge.web.server.problem_answer import problem_answer
 from bridge.web.wire import problems
-from bridge.web.wire.problems import ROWS, problem_response, row_of
+from bridge.web.wire.problems import ROWS, row_of
 
 
 def tree(base: type[BridgeError] = BridgeError) -> Iterator[type[BridgeError]]:
@@ -31,9 +33,13 @@ def made(error: type[BridgeError], *, wait_ms: int = 1500) -> BridgeError:
     return error()
 
 
+def field_of(response: JsonAnswer, name: str) -> str | None:
+    fields = dict(line.split(": ", 1) for line in response.lines.splitlines())
+    return fields.get(name)
+
+
 def body_of(error: BridgeError) -> dict[str, object]:
-    response = problem_response(error, request_id="r-1", instance="/streams/{stream}")
-    assert isinstance(response.body, bytes)
+    response = problem_answer(error, request_id="r-1", instance="/streams/{stream}")
     told = json.loads(response.body)
     assert isinstance(told, dict)
     return told
@@ -87,17 +93,17 @@ def test_every_answer_has_the_members_of_the_contract(error: type[BridgeError]) 
 
 @pytest.mark.parametrize("error", sorted(tree(), key=str))
 def test_whatever_is_retryable_later_says_when(error: type[BridgeError]) -> None:
-    response = problem_response(made(error), request_id="r", instance="/")
+    response = problem_answer(made(error), request_id="r", instance="/")
     if response.status in {429, 503}:
-        assert int(response.headers["Retry-After"]) >= 1
+        assert int(field_of(response, "Retry-After") or 0) >= 1
     else:
-        assert "Retry-After" not in response.headers
+        assert field_of(response, "Retry-After") is None
 
 
 @given(st.integers(0, 10**7))
 def test_retry_after_is_whole_seconds_rounded_up_and_at_least_one(wait_ms: int) -> None:
-    response = problem_response(errors.RateLimited(retry_after_ms=wait_ms), request_id="r", instance="/")
-    seconds = int(response.headers["Retry-After"])
+    response = problem_answer(errors.RateLimited(retry_after_ms=wait_ms), request_id="r", instance="/")
+    seconds = int(field_of(response, "Retry-After") or 0)
     assert seconds >= 1
     assert seconds * 1000 >= wait_ms > (seconds - 1) * 1000 - 1000 * (seconds == 1)
 
@@ -125,23 +131,22 @@ def test_faults_of_the_configuration_and_of_the_start_stay_inside() -> None:
 
 
 def test_401_says_how_to_identify_oneself() -> None:
-    response = problem_response(errors.Unauthorized(), request_id="r", instance="/")
-    assert response.headers["WWW-Authenticate"] == 'Bearer realm="bridge"'
+    response = problem_answer(errors.Unauthorized(), request_id="r", instance="/")
+    assert field_of(response, "WWW-Authenticate") == 'Bearer realm="bridge"'
 
 
 def test_a_missing_scope_is_named_in_the_body_and_as_bearer_tokens_have_it() -> None:
-    response = problem_response(errors.InsufficientScope(scope="produce"), request_id="r", instance="/")
+    response = problem_answer(errors.InsufficientScope(scope="produce"), request_id="r", instance="/")
     assert response.status == 403
-    assert response.headers["WWW-Authenticate"] == 'Bearer error="insufficient_scope", scope="produce"'
+    assert field_of(response, "WWW-Authenticate") == 'Bearer error="insufficient_scope", scope="produce"'
     assert body_of(errors.InsufficientScope(scope="produce"))["scope"] == "produce"
-    assert (
-        "WWW-Authenticate" not in problem_response(errors.Forbidden(), request_id="r", instance="/").headers
-    )
+    forbidden = problem_answer(errors.Forbidden(), request_id="r", instance="/")
+    assert field_of(forbidden, "WWW-Authenticate") is None
 
 
 @pytest.mark.parametrize("error", sorted(tree(), key=str))
 def test_only_answers_after_which_the_connection_is_useless_close_it(error: type[BridgeError]) -> None:
-    response = problem_response(made(error), request_id="r", instance="/")
+    response = problem_answer(made(error), request_id="r", instance="/")
     assert (response.keep_alive is False) == (response.status in {408, 413, 414, 431, 505})
 
 
