@@ -35,7 +35,7 @@ class HttpConfig:
     in_flight_requests_max: int = setting(
         "MAX_IN_FLIGHT_REQUESTS",
         2000,
-        "Most requests in flight in one worker, fewer while its event loop is late; others get 503 `overloaded`",
+        "Most requests that one worker holds; fewer are at work while its event loop is late, others wait for a second and then get 503 `overloaded`",
         within=(1, 100_000),
     )
     in_flight_body_bytes_max: int = setting(

@@ -176,15 +176,19 @@ ADDRESS_REQUESTS_ALPHA: Final = 4.0
 ADMITTED_REQUESTS_MIN: Final = 64
 # Before anything is known of the machine: 512 take about 30 ms.
 ADMITTED_REQUESTS_START: Final = 512
+# Who finds no place waits so long for one: as long as who is refused is told to stay away at least.
+ADMISSION_WAIT_S: Final = 1.0
 # A turn of the loop is then 10 to 20 ms long, and a probe, which takes two, is answered within 50 ms.
 LOOP_LATE_S: Final = 0.010
 # How often that is looked at while there is much to do.
 LOOP_LOOK_S: Final = 0.01
-# At 40 us each on a free core, a fiftieth of it; at 200 us on one shared by five, a tenth.
+# At 65 us each on a free core, a thirtieth of it ...
 REFUSALS_PER_S_MAX: Final = 500
+# ... and while the loop is late, as where others have nine tenths of the core, no more of what is left.
+REFUSALS_PER_S_MIN: Final = 50
 # Connections taken in one turn of the loop: at 100 us each they take 3 ms.
 ACCEPTS_PER_TURN: Final = 32
 # Before the next attempt where a connection could not be taken for want of descriptors; asyncio rests so long too.
 ACCEPT_REST_S: Final = 1.0
-# Ten thousand connections that are refused again and again.
-REFUSED_REST_S_MAX: Final = 4.0
+# A thousand connections of one address that are refused again and again, a hundred a second; `Retry-After` says it, too.
+REFUSED_REST_S_MAX: Final = 10.0

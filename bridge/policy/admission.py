@@ -1,9 +1,12 @@
 """How much may be in flight (pure): a bound on requests that follows what the machine can do, one on bytes, and shares of both.
 
-Requests that are refused at once cost little; requests taken in beyond what the event loop gets through make all others
-wait, probes too. How late the loop is says which it is: the bound goes down when it is late, and up again when it is not
-and somebody was refused.
+Requests taken in beyond what the event loop gets through make all others wait, probes too. How late the loop is says which
+it is: the bound goes down when it is late, and up again when it is not and somebody found no place. Who finds none waits in
+line for a moment, as with HAProxy's `timeout queue`: to refuse costs nearly what the work does, and to wait a twentieth.
 """
+
+from collections import OrderedDict
+from collections.abc import Callable
 
 import msgspec
 
@@ -14,6 +17,7 @@ from bridge.limits import (
     ADMITTED_REQUESTS_START,
     LOOP_LATE_S,
     REFUSALS_PER_S_MAX,
+    REFUSALS_PER_S_MIN,
     REFUSED_REST_S_MAX,
 )
 from bridge.policy.client_address import limit_key
@@ -78,16 +82,22 @@ class Admission:
         body_bytes_max: of one body, which an address may hold whatever its share is.
 
     Attributes:
-        bound: how many requests may be in flight now; never above *requests_max*.
+        refusals: how fast they may come.
+        bound: how many requests may be in flight now; never above *requests_max*, and those that wait for a place neither.
     """
 
     def __init__(self, *, requests_max: int, bytes_max: int, body_bytes_max: int = 1) -> None:
         self._requests_max = requests_max
         self._requests_min = min(requests_max, ADMITTED_REQUESTS_MIN)
         self._bytes = FairShare(bytes_max, alpha=ADDRESS_BYTES_ALPHA, least=body_bytes_max)
-        self._refused = False
+        # Whether somebody found no place since the last look.
+        self._wanted = False
         self.bound = min(requests_max, ADMITTED_REQUESTS_START)
         self._shared = FairShare(0, alpha=ADDRESS_REQUESTS_ALPHA)
+        self._waits = FairShare(0, alpha=ADDRESS_REQUESTS_ALPHA)
+        # By holder, whose turn is next first, and of each who came first, with what is called when it has a place.
+        self._lines: OrderedDict[str, OrderedDict[Grant, Callable[[], None]]] = OrderedDict()
+        self.refusals = RefusalPace()
         self.in_flight = 0
 
     @property
@@ -103,7 +113,7 @@ class Admission:
     @property
     def busy(self) -> bool:
         """Whether it is worth looking how late the loop is."""
-        return self._refused or self.in_flight >= self._requests_min
+        return self._wanted or self.in_flight >= self._requests_min or self.refusals.is_slowed
 
     def enter(self, holder: str = "") -> bool:
         """Take a place; False if there is none.
@@ -113,17 +123,69 @@ class Admission:
         """
         if holder:
             self._shared.amount_max = self.bound - self._requests_min
-        if self.in_flight < self.bound and (not holder or self._shared.take(holder)):
+        if (
+            self.in_flight < self.bound
+            and not (self._lines and self.is_full)
+            and (not holder or self._shared.take(holder))
+        ):
             self.in_flight += 1
             return True
-        self._refused = True
+        self._wanted = True
         return False
 
     def leave(self, holder: str = "") -> None:
-        """Give a place back, that of *holder* where it was taken so."""
+        """Give a place back, that of *holder* where it was taken so; who is next in line has it."""
         self.in_flight -= 1
         if holder:
             self._shared.give_back(holder)
+        if self._lines:
+            self._call()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return self._waits.taken
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may wait."""
+        return self.in_flight + self._waits.taken >= self._requests_max
+
+    def line_up(self, grant: "Grant", holder: str, on_place: Callable[[], None]) -> bool:
+        """Whether *grant* waits now; *on_place* is called once it has a place.
+
+        Addresses take turns, so that many of one do not hold up one of another, and of the room each has a share.
+        """
+        self._waits.amount_max = self._requests_max - self.in_flight
+        if not self._waits.take(holder):
+            return False
+        self._lines.setdefault(holder, OrderedDict())[grant] = on_place
+        return True
+
+    def withdraw(self, grant: "Grant", holder: str) -> None:
+        """*grant* waits no more."""
+        line = self._lines[holder]
+        del line[grant]
+        if not line:
+            del self._lines[holder]
+        self._waits.give_back(holder)
+
+    def _call(self) -> None:
+        """Give what places there are to who is next."""
+        while self._lines and self.in_flight < self.bound:
+            holder, line = next(iter(self._lines.items()))
+            placed_as = holder if self.crowded else ""
+            if placed_as:
+                self._shared.amount_max = self.bound - self._requests_min
+                if not self._shared.take(holder):
+                    # All of its share is taken; others who wait have their turn when one of these comes back.
+                    return
+            self.in_flight += 1
+            self._lines.move_to_end(holder)
+            grant, on_place = next(iter(line.items()))
+            self.withdraw(grant, holder)
+            grant.placed(placed_as)
+            on_place()
 
     def hold(self, holder: str, count: int) -> bool:
         """Take so many bytes; False if that is too much. The first may always be held, however many they are."""
@@ -138,11 +200,13 @@ class Admission:
 
     def lagged(self, seconds: float) -> None:
         """The loop was so late."""
+        self.refusals.lagged(late=seconds > LOOP_LATE_S)
         if seconds > LOOP_LATE_S:
             self.bound = max(self._requests_min, int(self.bound * _DOWN))
-        elif self._refused and seconds < LOOP_LATE_S / 2:
+        elif self._wanted and seconds < LOOP_LATE_S / 2:
             self.bound = min(self._requests_max, self.bound + max(1, int(self.bound * _UP)))
-        self._refused = False
+        self._wanted = bool(self._lines)
+        self._call()
 
 
 class Grant(msgspec.Struct, gc=False, eq=False):
@@ -154,6 +218,7 @@ class Grant(msgspec.Struct, gc=False, eq=False):
     _placed: bool = False
     # Of the share of its address; "" where it has none.
     _placed_as: str = ""
+    _waits: bool = False
 
     def take_place(self) -> bool:
         """Whether the request has a place now; it has one at most."""
@@ -161,6 +226,15 @@ class Grant(msgspec.Struct, gc=False, eq=False):
             self._placed_as = limit_key(self._client) if self._admission.crowded else ""
             self._placed = self._admission.enter(self._placed_as)
         return self._placed
+
+    def wait(self, on_place: Callable[[], None]) -> bool:
+        """Whether it waits in line for a place now, until it is closed; *on_place* is called when it has one."""
+        self._waits = self._admission.line_up(self, limit_key(self._client), on_place)
+        return self._waits
+
+    def placed(self, placed_as: str) -> None:
+        """It has waited for its place, and has it, of the share of *placed_as*."""
+        self._waits, self._placed, self._placed_as = False, True, placed_as
 
     def hold(self, count: int) -> bool:
         """Whether so many bytes more may be held."""
@@ -171,6 +245,9 @@ class Grant(msgspec.Struct, gc=False, eq=False):
 
     def close(self) -> None:
         """The request has ended."""
+        if self._waits:
+            self._waits = False
+            self._admission.withdraw(self, limit_key(self._client))
         if self._placed:
             self._placed = False
             self._admission.leave(self._placed_as)
@@ -183,14 +260,30 @@ class RefusalPace:
     """How long a connection rests after it was refused something, so that refusals together take a small share of a core.
 
     Who waits as `Retry-After` says does not notice. Who asks again at once on many connections would otherwise keep the
-    loop busy with saying no: at ten times the load, saying no costs more than the work.
+    loop busy with saying no: at ten times the load, saying no costs more than the work. While the loop is late there is less
+    of a core, so there are fewer of them, too.
     """
 
     def __init__(self) -> None:
         self._next_at_s = 0.0
+        self.per_s = float(REFUSALS_PER_S_MAX)
+
+    @property
+    def is_slowed(self) -> bool:
+        """Whether there are fewer than there may be at most."""
+        return self.per_s < REFUSALS_PER_S_MAX
 
     def rest_s(self, now_s: float) -> float:
         """A refusal was sent: for so long nothing more is read from its connection."""
         at_s = max(self._next_at_s, now_s)
-        self._next_at_s = min(at_s + 1 / REFUSALS_PER_S_MAX, now_s + REFUSED_REST_S_MAX)
+        self._next_at_s = min(at_s + 1 / self.per_s, now_s + REFUSED_REST_S_MAX)
         return at_s - now_s
+
+    def next_rest_s(self, now_s: float) -> float:
+        """What the next one will be told."""
+        return max(0.0, self._next_at_s - now_s)
+
+    def lagged(self, *, late: bool) -> None:
+        """The loop was late, or it was not."""
+        per_s = self.per_s * (_DOWN if late else 1 + _UP)
+        self.per_s = min(max(per_s, float(REFUSALS_PER_S_MIN)), float(REFUSALS_PER_S_MAX))

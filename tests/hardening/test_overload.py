@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
 
+from bridge.clock import Deadline, SystemClock
 from bridge.config import HttpConfig
+from bridge.policy.admission import Admission, Grant
 from bridge.web.rules import RULES
+from bridge.web.server.grants import place_in_turn
 from tests.support.clock import FakeClock
 from tests.support.door import Door, open_door, row
 from tests.support.figures import total
@@ -64,6 +68,24 @@ async def filled(door: Door, gate: Gate, opened: Opened) -> list[RawConnection]:
     return connections
 
 
+async def waiting(door: Door, count: int) -> None:
+    """Until so many wait for a place."""
+    while door.runner.app[RULES].admission.waiting != count:  # noqa: ASYNC110 (an event would cost each request)
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def two_at_a_time(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    """A bridge that works on two requests and holds more, however late its loop is."""
+    http = HttpConfig(rate_limit_rps=0, in_flight_requests_max=10)
+    async with open_door(row("GET", "/gate", gate.handle), http=http) as door:
+        admission = door.runner.app[RULES].admission
+        admission.bound = 2
+        monkeypatch.setattr(admission, "lagged", lambda _: None)
+        yield door
+        gate.go.set()
+
+
 async def emptied(door: Door) -> None:
     """Until every place is given back."""
     while door.runner.app[RULES].admission.in_flight:  # noqa: ASYNC110 (an event would cost each request)
@@ -97,6 +119,99 @@ async def test_a_request_beyond_the_bound_is_refused_with_everything_an_answer_c
             assert (await connection.answer()).status == 200
         assert (await ask(door.port, request_bytes("POST", "/things/a", JSON, body=b"{}"))).status == 201
         assert total(door.services.metrics.http.overloaded) == 2
+
+
+async def test_who_finds_no_place_waits_for_one(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate()
+    async with two_at_a_time(gate, monkeypatch) as door:
+        await filled(door, gate, opened)
+        asked = [await opened(door) for _ in range(2)]
+        whole = request_bytes("POST", "/things/slow", JSON, body=b'{"a":1}')
+        await asked[0].send(request_bytes("GET", "/things/a"))
+        await asked[1].send(whole[:-3])
+        await asked[1].send(whole[-3:])
+        await waiting(door, 2)
+        gate.go.set()
+        assert [(await connection.answer()).status for connection in asked] == [200, 201]
+        assert total(door.services.metrics.http.overloaded) == 0
+        await emptied(door)
+
+
+@pytest.mark.parametrize("split", [0, -3], ids=["whole", "body later"])
+async def test_who_has_waited_for_long_enough_is_refused(
+    split: int, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.web.server.grants.ADMISSION_WAIT_S", 0.01)
+    gate = Gate()
+    async with two_at_a_time(gate, monkeypatch) as door:
+        await filled(door, gate, opened)
+        connection = await opened(door)
+        whole = request_bytes("POST", "/things/a", JSON, body=b'{"a":1}')
+        await connection.send(whole[: split or None])
+        if split:
+            await connection.send(whole[split:])
+        answer = await connection.answer()
+        told = answer.problem()
+        assert (answer.status, told["error"], told["outcome"]) == (503, "overloaded", "not_written")
+        assert door.runner.app[RULES].admission.waiting == 0
+        assert not [info for info, _ in door.seen if "name" in info]
+
+
+async def test_who_has_no_time_to_wait_is_refused_at_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    async with two_at_a_time(gate, monkeypatch) as door:
+        await filled(door, gate, opened)
+        in_a_hurry = request_bytes("GET", "/things/a", "X-Request-Timeout: 900")
+        assert (await ask(door.port, in_a_hurry)).status == 503
+
+
+async def test_who_waits_when_all_requests_are_ended_leaves_the_line(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = Gate()
+    async with two_at_a_time(gate, monkeypatch) as door:
+        inside = await filled(door, gate, opened)
+        connection = await opened(door)
+        await connection.send(request_bytes("POST", "/things/a", JSON, body=b"{}"))
+        await waiting(door, 1)
+        door.services.lifecycle.end_requests()
+        for each in (*inside, connection):
+            assert (await each.answer()).problem()["error"] == "connection_failed"
+        admission = door.runner.app[RULES].admission
+        assert (admission.in_flight, admission.waiting) == (0, 0)
+
+
+async def test_a_place_that_comes_free_for_who_was_just_cancelled_is_free_for_the_next() -> None:
+    admission = Admission(requests_max=10, bytes_max=1)
+    admission.bound = 1
+    assert admission.enter()
+    turns = [
+        asyncio.ensure_future(place_in_turn(Grant(admission), Deadline.after(30, SystemClock())))
+        for _ in range(2)
+    ]
+    await asyncio.sleep(0)
+    assert admission.waiting == 2
+    turns[0].cancel()
+    admission.leave()
+    with pytest.raises(asyncio.CancelledError):
+        await turns[0]
+    assert await turns[1]
+    assert (admission.in_flight, admission.waiting) == (1, 0)
+
+
+async def test_a_refusal_says_when_its_connection_is_read_again(opened: Opened) -> None:
+    gate = Gate()
+    async with open_door(row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
+        await filled(door, gate, opened)
+        pace = door.runner.app[RULES].admission.refusals
+        now_s = door.services.clock.monotonic_s()
+        while pace.next_rest_s(now_s) < 2.5:
+            pace.rest_s(now_s)
+        answer = await ask(door.port, request_bytes("GET", "/things/a"))
+        assert answer.header("Retry-After") == "3"
+        gate.go.set()
 
 
 async def test_probes_pass_while_everything_else_is_refused(opened: Opened) -> None:

@@ -165,7 +165,7 @@ async def _read_whole(request: web.Request) -> bytes:
             if length is not None and length > bytes_max:
                 raise _too_long(bytes_max)
             body = await _read_in_time(request, bytes_max, body_timeout_s(length))
-            take_place(request)
+            await take_place(request)
     except web.RequestPayloadError as error:
         raise broken_framing(request, error) from error
     if len(body) > bytes_max:

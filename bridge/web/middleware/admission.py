@@ -1,6 +1,7 @@
 """Which requests there is no room for (shell over `policy.admission`)."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 import structlog
@@ -12,7 +13,7 @@ from bridge.policy.admission import Admission, Grant
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.grants import overloaded
+from bridge.web.server.grants import overloaded, place_in_turn
 
 # As for the rate limit, and the figures by which an operator sees what is going on. None of them waits for anything.
 _EXEMPT: Final = frozenset(
@@ -22,39 +23,61 @@ _TOLD_INTERVAL_S: Final = 1.0
 
 
 def admission(services: Services, rules: Rules) -> Gate:
-    """Refuse what finds no place, before it costs anything.
+    """Let wait what finds no place, and refuse it where none comes free in a moment, before it costs anything.
 
     A request takes its place when its body is there: who sends a body slowly must not keep others out.
     """
-    rule, clock = rules.admission, services.clock
-    log = structlog.get_logger("bridge.web")
-    watch = _LoopWatch(services, rule)
-    refused, tell_again_s = 0, 0.0
+    rule = rules.admission
+    watch, refusals = _LoopWatch(services, rule), _Refusals(services, rule)
 
-    def refuse(request: web.Request) -> Overloaded:
-        nonlocal refused, tell_again_s
-        refused += 1
-        now_s = clock.monotonic_s()
-        if now_s >= tell_again_s:
-            log.warning("overloaded", refused=refused, in_flight=rule.in_flight, bound=rule.bound)
-            refused, tell_again_s = 0, now_s + _TOLD_INTERVAL_S
-        return overloaded(request)
+    async def admit_in_turn(request: web.Request, exchange: Exchange, grant: Grant) -> None:
+        if not await place_in_turn(grant, exchange.deadline):
+            raise refusals.of(request)
 
-    def admit(request: web.Request, exchange: Exchange) -> None:
+    def admit(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
         if (exchange.method, exchange.target) in _EXEMPT:
-            return
+            return None
         exchange.grant = grant = Grant(rule, exchange.client)
         placed = not request.content.is_eof() or grant.take_place()
         if rule.busy:
             watch.start()
-        if not placed:
-            raise refuse(request)
+        if placed:
+            return None
+        if rule.is_full:
+            raise refusals.of(request)
+        return admit_in_turn(request, exchange, grant)
 
     def give_back(_: web.Request, exchange: Exchange, __: web.StreamResponse | BaseException) -> None:
         if exchange.grant is not None:
             exchange.grant.close()
 
     return Gate(admit, give_back, give_back)
+
+
+class _Refusals:
+    """Makes them, and tells how many there were, once a second."""
+
+    __slots__ = ("_clock", "_count", "_log", "_rule", "_tell_again_s")
+
+    def __init__(self, services: Services, rule: Admission) -> None:
+        self._clock = services.clock
+        self._rule = rule
+        self._log = structlog.get_logger("bridge.web")
+        self._count, self._tell_again_s = 0, 0.0
+
+    def of(self, request: web.Request) -> Overloaded:
+        self._count += 1
+        rule, now_s = self._rule, self._clock.monotonic_s()
+        if now_s >= self._tell_again_s:
+            self._log.warning(
+                "overloaded",
+                refused=self._count,
+                in_flight=rule.in_flight,
+                bound=rule.bound,
+                waiting=rule.waiting,
+            )
+            self._count, self._tell_again_s = 0, now_s + _TOLD_INTERVAL_S
+        return overloaded(request)
 
 
 class _LoopWatch:

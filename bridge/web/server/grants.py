@@ -1,22 +1,29 @@
 """What a request has taken of the room there is, and what is said where there is none (shell over `policy.admission`)."""
 
+import asyncio
+from functools import partial
 from typing import Final
 
 from aiohttp import hdrs, web
 
+from bridge.clock import Deadline
 from bridge.errors import Outcome, Overloaded
-from bridge.limits import RETRY_AFTER_DEFAULT_MS
+from bridge.limits import ADMISSION_WAIT_S, RETRY_AFTER_DEFAULT_MS
+from bridge.policy.admission import Grant
 from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.rules import RULES
 
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
 def overloaded(request: web.Request) -> Overloaded:
     """The refusal, counted; nothing of the request was done."""
-    request.app[SERVICES].metrics.http.overloaded.add()
+    services = request.app[SERVICES]
+    services.metrics.http.overloaded.add()
+    rest_s = request.app[RULES].admission.refusals.next_rest_s(services.clock.monotonic_s())
     return Overloaded(
         outcome=None if request.method in _READS else Outcome.NOT_WRITTEN,
-        retry_after_ms=RETRY_AFTER_DEFAULT_MS,
+        retry_after_ms=max(RETRY_AFTER_DEFAULT_MS, round(rest_s * 1000)),
     )
 
 
@@ -31,15 +38,42 @@ def hold_body(request: web.Request, count: int) -> None:
         raise overloaded(request)
 
 
-def take_place(request: web.Request) -> None:
+async def take_place(request: web.Request) -> None:
     """The body is there; from now on the request counts.
 
     Raises:
-        Overloaded: if there is no place.
+        Overloaded: if there is no place, and none comes free in time.
     """
-    grant = request[EXCHANGE].grant
-    if grant is not None and not grant.take_place():
+    exchange = request[EXCHANGE]
+    grant = exchange.grant
+    if grant is not None and not (grant.take_place() or await place_in_turn(grant, exchange.deadline)):
         raise overloaded(request)
+
+
+async def place_in_turn(grant: Grant, deadline: Deadline) -> bool:
+    """Wait for a place, `ADMISSION_WAIT_S` at most; whether there is one.
+
+    There is none where too many wait already, and where the deadline is too near to wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[bool] = loop.create_future()
+
+    def tell(placed: bool) -> None:
+        # It is done as well where the request was cancelled, which it does not know yet.
+        if not future.done():
+            future.set_result(placed)
+
+    if deadline.remaining_s() <= ADMISSION_WAIT_S or not grant.wait(partial(tell, True)):
+        return False
+    timer = loop.call_later(ADMISSION_WAIT_S, tell, False)
+    placed = False
+    try:
+        placed = await future
+    finally:
+        timer.cancel()
+        if not placed:
+            grant.close()
+    return placed
 
 
 def give_back(request: web.Request) -> None:

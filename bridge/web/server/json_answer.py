@@ -35,9 +35,7 @@ class JsonAnswer(web.StreamResponse):
     #: Where what was made is found, as its field says.
     location: str | None = None
 
-    def __init__(
-        self, body: bytes, status: int = web.HTTPOk.status_code, content_type: str = _JSON
-    ) -> None:
+    def __init__(self, body: bytes, status: int = web.HTTPOk.status_code, content_type: str = _JSON) -> None:
         # The base would make what this has not, headers and a state, in 4,500 instructions.
         self.status = status
         self.body = body

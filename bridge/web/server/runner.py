@@ -21,7 +21,6 @@ from bridge.errors import (
     TargetTooLong,
     let_go,
 )
-from bridge.policy.admission import RefusalPace
 from bridge.policy.client_address import limit_key
 from bridge.policy.requests import RequestIds
 from bridge.web.keys import EXCHANGE, UNMATCHED, Exchange, Services
@@ -92,7 +91,6 @@ class BridgeServer(web.Server):
         self._by_address: Counter[str] = Counter()
         self._open_count = 0
         self._ids = RequestIds(os.urandom)
-        self._refusal_pace = RefusalPace()
         self._heads_timer: asyncio.TimerHandle | None = None
         self.outflow = services.outflow
         self._log = structlog.get_logger("bridge.web")
@@ -170,7 +168,7 @@ class BridgeServer(web.Server):
 
     async def rest(self) -> None:
         """Wait after a refusal before the next request of its connection is looked at; usually not at all."""
-        rest_s = self._refusal_pace.rest_s(self._services.clock.monotonic_s())
+        rest_s = self._rules.admission.refusals.rest_s(self._services.clock.monotonic_s())
         if rest_s and not self._services.lifecycle.draining:
             await asyncio.sleep(rest_s)
 
@@ -191,7 +189,9 @@ class BridgeServer(web.Server):
             fields["RateLimit-Policy"] = policy_header(rate)
             fields["RateLimit"] = state_header(verdict)
         lines = own_lines(given_id) + lines_of(fields)
-        request[EXCHANGE] = Exchange(UNMATCHED, given_id, client, None, lines, vary)
+        request[EXCHANGE] = Exchange(
+            UNMATCHED, request.method, request.raw_path, request.headers, given_id, client, None, lines, vary
+        )
         error = _unparsed(exc) if status == web.HTTPBadRequest.status_code else InternalError()
         if isinstance(error, InternalError):
             self._log.error("request_failed", code=error.code, request_id=given_id, exc_info=exc)
