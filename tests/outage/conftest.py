@@ -1,6 +1,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ def start(tmp_path: Path, texts: list[str]) -> Iterator[Start]:
     bridges: list[WatchedBridge] = []
     with ExitStack() as stack:
 
-        def start(address: str, environ: dict[str, str] | None = None, **more: str) -> WatchedBridge:
+        def start(address: str, environ: dict[str, str] | None = None, **more: Any) -> WatchedBridge:
             bridge = WatchedBridge(tmp_path / str(len(bridges)), address, environ, **more)
             bridges.append(bridge)
             return stack.enter_context(bridge)

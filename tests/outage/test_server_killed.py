@@ -48,7 +48,7 @@ async def _cycle(caller: Caller, bridge: WatchedBridge, server: IggyServer, load
 async def test_a_server_killed_under_load_loses_nothing_and_leaves_nothing_over(
     server: IggyServer, start: Start, call: Call
 ) -> None:
-    bridge = start(server.address, {"CIRCUIT_BREAKER_FAILURE_THRESHOLD": "10000"})
+    bridge = start(server.address, {"CIRCUIT_BREAKER_FAILURE_THRESHOLD": "10000"}, patient=True)
     port = bridge.started()
     before = None
     sent, answers, outages = 0, Counter[tuple[int, str, str]](), list[float]()

@@ -136,7 +136,7 @@ async def every_message_comes_once(client: Client) -> None:
 async def test_a_group_hears_every_message_once_whichever_bridge_it_asks(
     server: IggyServer, start: Start
 ) -> None:
-    bridges = [start(server.address, SETTINGS) for _ in range(2)]
+    bridges = [start(server.address, SETTINGS, patient=True) for _ in range(2)]
     ports = [bridge.started() for bridge in bridges]
     async with clients(*ports) as (client, balancer):
         await every_message_comes_once(client)
@@ -150,7 +150,7 @@ async def test_a_group_hears_every_message_once_whichever_bridge_it_asks(
 async def test_a_group_hears_every_message_once_whichever_worker_it_asks(
     server: IggyServer, start: Start
 ) -> None:
-    bridge = start(server.address, {**SETTINGS, "WORKERS": "2"})
+    bridge = start(server.address, {**SETTINGS, "WORKERS": "2"}, patient=True)
     port = bridge.listening()
     for _ in range(2):
         bridge.until("ready")
@@ -163,7 +163,7 @@ async def test_a_group_hears_every_message_once_whichever_worker_it_asks(
 async def test_a_bridge_that_is_killed_takes_no_message_of_a_group_along(
     server: IggyServer, start: Start
 ) -> None:
-    bridges = [start(server.address, SETTINGS) for _ in range(2)]
+    bridges = [start(server.address, SETTINGS, patient=True) for _ in range(2)]
     async with clients(*(bridge.started() for bridge in bridges)) as (client, _):
         produced = Produced()
         async with consuming(client, visibility_ms=2_000) as consumed, asyncio.TaskGroup() as group:
@@ -186,7 +186,7 @@ async def test_a_bridge_that_is_killed_takes_no_message_of_a_group_along(
 async def test_a_reader_of_events_misses_nothing_though_each_connection_meets_another_bridge(
     server: IggyServer, start: Start
 ) -> None:
-    bridges = [start(server.address, SETTINGS) for _ in range(2)]
+    bridges = [start(server.address, SETTINGS, patient=True) for _ in range(2)]
     ports = [bridge.started() for bridge in bridges]
     async with clients(*ports) as (client, balancer):
         produced = Produced()

@@ -30,7 +30,7 @@ __all__ = (
 )
 
 #: Beyond its deadline a request may take so long for the answer to come out; past that it hangs.
-HANG_MARGIN_S = 2.0
+HANG_MARGIN_S = 10.0
 #: The bridge's own deadline for requests that name none.
 OPERATION_TIMEOUT_S = 30.0
 
@@ -251,7 +251,7 @@ class Watch:
         """Wait until /ready has turned exactly so since the start."""
         async with self._news:
             await self._news.wait_for(lambda: len(self.turns) >= len(turns))
-            assert tuple(self.turns) == turns
+            assert tuple(self.turns) == turns, self.turns
 
     def stop(self) -> None:
         self._enough.set()

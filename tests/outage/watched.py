@@ -33,6 +33,12 @@ from bridge.__main__ import main
 main()
 """
 
+#: Put before it: silence of the server is no sign that it is gone, only a broken connection is.
+PATIENT = """
+from bridge import limits
+limits.IGGY_PROBE_S = 60.0
+"""
+
 
 class Census(NamedTuple):
     """What a process holds at one moment."""
@@ -68,7 +74,13 @@ class WatchedBridge(BridgeProcess):
         environ: Mapping[str, str] | None = None,
         *,
         password: str = PASSWORD,
+        patient: bool = False,
     ) -> None:
+        """
+        Args:
+            patient: for a test whose server is never silent but for want of a processor; else it counts as gone after
+                a few seconds.
+        """
         self.secrets = (address, password, f"{USERNAME}:", "iggy+tcp:", "iggy://")
         given = {
             "IGGY_CONNECTION_STRING": f"iggy+tcp://{USERNAME}:{password}@{address}",
@@ -76,12 +88,12 @@ class WatchedBridge(BridgeProcess):
             "LOG_LEVEL": "debug",
             "RECONNECT_BASE_DELAY_MS": "20",
             "RECONNECT_MAX_DELAY_MS": "50",
-            "HEALTH_CHECK_INTERVAL_SECS": "0.2",
+            "HEALTH_CHECK_INTERVAL_SECS": "300" if patient else "0.2",
             "STATS_CACHE_TTL_SECS": "0.5",
             "POLL_MAX_COUNT": "1000",
             **(environ or {}),
         }
-        super().__init__(data_dir, given, code=COUNTED)
+        super().__init__(data_dir, given, code=PATIENT * patient + COUNTED)
 
     def listening(self) -> int:
         """The port, once it is taken."""

@@ -22,6 +22,7 @@ class Senders:
         account: what they sent, and what they were told.
         answers: how many of each (status, code, outcome).
         without_wait: answers 503 that did not say when to come again.
+        broken: senders who have ended because their connection did.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Senders:
         self.account = account
         self.answers: Counter[tuple[int, str, str]] = Counter()
         self.without_wait = 0
+        self.broken = 0
         self._port = port
         self._path = path
         self._prefix = prefix
@@ -62,7 +64,9 @@ class Senders:
                 number += 1
         except (OSError, HTTPException):
             # The bridge has ended; what was on its way is unknown.
-            pass
+            with self._news:
+                self.broken += 1
+                self._news.notify_all()
         finally:
             connection.close()
 
