@@ -15,7 +15,7 @@ from bridge.iggy.faults import Operation, telling
 from bridge.iggy.session import IggySession
 from bridge.iggy.topics import retention_options, topic_options
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
-from bridge.messagelog.bounds import check_added_partitions
+from bridge.messagelog.bounds import check_added_partitions, check_partitions
 
 #: The consumer whose stored offset stands in a partition until it is emptied.
 _MARK: Final = "bridge.purge"
@@ -62,10 +62,7 @@ class IggyAdmin:
         deadline: Deadline,
     ) -> TopicInfo:
         check_names(*topic)
-        if not 1 <= partitions_count <= limits.PARTITIONS_MAX:
-            raise BadRequest(
-                f"A topic has 1 to {limits.PARTITIONS_MAX} partitions.", limit=limits.PARTITIONS_MAX
-            )
+        check_partitions(partitions_count)
         options = topic_options(durability or self._durability, retention, partitions_count)
         try:
             await self._write(

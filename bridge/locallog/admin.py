@@ -1,8 +1,7 @@
 """Streams and topics of the embedded log (shell)."""
 
-from bridge import limits
 from bridge.clock import Deadline
-from bridge.errors import BadRequest, ConnectionFailed, DeadlineExceeded, Outcome
+from bridge.errors import ConnectionFailed, DeadlineExceeded, Outcome
 from bridge.locallog.catalog import Catalog
 from bridge.locallog.changes import (
     AddPartitions,
@@ -16,6 +15,7 @@ from bridge.locallog.changes import (
 )
 from bridge.locallog.writer import Writer
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
+from bridge.messagelog.bounds import check_partitions
 
 
 class Lifetime:
@@ -78,10 +78,7 @@ class LocalAdmin:
         deadline: Deadline,
     ) -> TopicInfo:
         self._lifetime.check(deadline, write=True)
-        if not 1 <= partitions_count <= limits.PARTITIONS_MAX:
-            raise BadRequest(
-                f"A topic has 1 to {limits.PARTITIONS_MAX} partitions.", limit=limits.PARTITIONS_MAX
-            )
+        check_partitions(partitions_count)
         change = CreateTopic(topic, partitions_count=partitions_count, retention=retention)
         return await self._changed(change, deadline)
 

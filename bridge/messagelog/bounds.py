@@ -93,6 +93,16 @@ def check_placement(placement: Placement) -> None:
         )
 
 
+def check_partitions(count: int) -> None:
+    """Refuse to make a topic of *count* partitions.
+
+    Raises:
+        BadRequest: if *count* is not 1..`PARTITIONS_MAX`.
+    """
+    if not 1 <= count <= PARTITIONS_MAX:
+        raise BadRequest(f"A topic has 1 to {PARTITIONS_MAX} partitions.", limit=PARTITIONS_MAX)
+
+
 def check_added_partitions(present: int, count: int) -> None:
     """Refuse to add *count* partitions to *present*.
 
