@@ -119,7 +119,7 @@ class Commits:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             except apsw.Error:
                 # What it would have moved is safe where it is, and is moved after the next start.
-                _LOG.warning("write-ahead log left for the next start")
+                _LOG.warning("write_ahead_log_left_for_the_next_start")
         self._connection.close(True)
 
     def _attempt(self, changes: Sequence[Change]) -> list[Answer]:

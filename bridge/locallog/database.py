@@ -184,7 +184,7 @@ def _prepare(connection: apsw.Connection, directory: Path, tuning: Tuning, space
             for older in range(version, schema.SCHEMA_VERSION)
         )
         connection.execute(f"begin immediate; {steps} commit")
-        _LOG.info("embedded log upgraded", from_version=version, to_version=schema.SCHEMA_VERSION)
+        _LOG.info("embedded_log_upgraded", from_version=version, to_version=schema.SCHEMA_VERSION)
 
 
 def _own_version(connection: apsw.Connection) -> int:
@@ -289,7 +289,7 @@ def _check_ends(
         end_offset, *_ = end = ends.get(partition_key, [0, 0, 0])
         if partition is not None and end != [known.next_offset, known.bytes_end, known.timestamp_us]:
             _LOG.error(
-                "end of a partition is damaged",
+                "end_of_a_partition_is_damaged",
                 topic=partition.topic.name,
                 partition_id=partition.id,
                 end_offset=end_offset,

@@ -117,7 +117,7 @@ class LocalMessageLog:
         observer.connection.set_state(log.health().state)
         totals = files.catalog.totals()
         _LOG.info(
-            "embedded log opened",
+            "embedded_log_opened",
             streams=totals.streams_count,
             topics=totals.topics_count,
             messages=totals.messages_count,
@@ -163,7 +163,7 @@ class LocalMessageLog:
             # The log has told of it, once.
             pass
         except LogError as error:
-            _LOG.warning("retention put off", reason=error.code)
+            _LOG.warning("retention_put_off", reason=error.code)
 
     async def _look_again(self) -> None:
         with suppress(LogError):

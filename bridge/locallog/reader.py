@@ -76,7 +76,7 @@ class Readers:
                 except DamagedChunk:
                     error = damaged()
                 except Exception as cause:  # noqa: BLE001 (whatever it is, somebody waits for an answer)
-                    _LOG.exception("read failed")
+                    _LOG.exception("read_failed")
                     error = PollError("The stored messages could not be read.")
                     error.__cause__ = cause
             self._completions.post(partial(self._tell, future, value, error))
@@ -94,7 +94,7 @@ class Readers:
 
 def damaged() -> PollError:
     """What is told of messages that are not as they were written; the log says so too."""
-    _LOG.error("stored messages are damaged")
+    _LOG.error("stored_messages_are_damaged")
     return PollError("The messages stored here are damaged.")
 
 

@@ -57,7 +57,7 @@ class Trim(Change):
                 more = True
                 break
             if not _is_whole(transaction, partition, marks):
-                _LOG.error("retention held back by damage", topic=self._topic.name, partition_id=partition_id)
+                _LOG.error("retention_held_back_by_damage", topic=self._topic.name, partition_id=partition_id)
                 break
             removed_rows += 1
             removed_bytes += chunk_bytes

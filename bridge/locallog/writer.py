@@ -274,7 +274,7 @@ class Writer:
         self._enter(LogState.CLOSED)
 
     def _fail(self, error: Exception) -> None:
-        _LOG.error("embedded log failed", error=type(error).__name__)
+        _LOG.error("embedded_log_failed", error=type(error).__name__)
         self._stalled = True
         self.failure = error
         self._enter(_FAILED)
@@ -283,10 +283,10 @@ class Writer:
         if self.state is not state:
             if state is _FULL:
                 _LOG.warning(
-                    "embedded log full", free_bytes=self._commits.space.free_bytes, advice=FULL_ADVICE
+                    "embedded_log_full", free_bytes=self._commits.space.free_bytes, advice=FULL_ADVICE
                 )
             elif self.state is _FULL and state is _OPEN:
-                _LOG.info("embedded log has space again")
+                _LOG.info("embedded_log_has_space_again")
             self.state = state
             self._completions.post(lambda: self._state_changed(state))
 

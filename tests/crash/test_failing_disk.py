@@ -57,7 +57,7 @@ def test_an_error_of_the_disk_ends_the_bridge_and_no_message_is_lost(
         assert ready(port) == 0
     # What failed is never tried again: after a failed sync a second one "succeeds".
     assert len(failed) == 1, failed
-    assert "embedded log failed" in bridge.events()
+    assert "embedded_log_failed" in bridge.events()
     assert {status for status, *_ in senders.answers} <= {503}
     check_after_restart(data_dir, senders)
 

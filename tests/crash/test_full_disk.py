@@ -232,8 +232,8 @@ async def test_a_full_disk_and_its_end_are_told_once_each(disk: SmallDisk) -> No
             await log.probe(deadline=soon())
             await log.append(OTHER, FIRST, messages(b"x"), deadline=soon())
     assert [(line["log_level"], line["event"]) for line in told] == [
-        ("warning", "embedded log full"),
-        ("info", "embedded log has space again"),
+        ("warning", "embedded_log_full"),
+        ("info", "embedded_log_has_space_again"),
     ]
     await log.close()
 

@@ -94,8 +94,8 @@ def test_a_full_disk_is_told_once_and_left_by_deleting(tmp_path: Path, disk: Cal
         assert bridge.ended() == 0
         told = [event for event in bridge.events() if event not in ("request", "listening", "ready")]
         assert [event for event in told if "full" in event or "space" in event] == [
-            "embedded log full",
-            "embedded log has space again",
+            "embedded_log_full",
+            "embedded_log_has_space_again",
         ] * 2
         assert "task_step_failed" not in told
 

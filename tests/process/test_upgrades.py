@@ -50,7 +50,7 @@ def test_an_older_directory_is_taken_over_whole_after_the_bridge_was_killed_in_t
         ]
         bridge.signal()
         assert bridge.ended() == 0
-        assert "embedded log upgraded" in bridge.events()
+        assert "embedded_log_upgraded" in bridge.events()
     assert version_of(tmp_path) == schema.SCHEMA_VERSION
 
 

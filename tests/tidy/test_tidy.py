@@ -33,6 +33,8 @@ REGISTRY_HOSTS: Final = tuple(
         ("pkg", "dev"),
     )
 )
+LOG_CALLS: Final = {"debug", "info", "warning", "error", "exception", "critical"}
+EVENT_NAME: Final = re.compile(r"[a-z0-9]+(_[a-z0-9]+)*")
 TEXT_BYTES_MAX: Final = 1024 * 1024
 
 
@@ -213,3 +215,19 @@ def test_no_answer_begins_without_what_every_answer_carries() -> None:
         path.name for path in sources("bridge") if re.search(r"(?<!super\(\))\.prepare\(", path.read_text())
     ]
     assert senders == ["answer_headers.py"]
+
+
+@pytest.mark.parametrize("path", sources("bridge"), ids=named)
+def test_what_the_log_tells_is_named_in_one_form(path: Path) -> None:
+    calls = [
+        node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call) and node.args
+    ]
+    events = [
+        node.args[0].value
+        for node in calls
+        if isinstance(node.func, ast.Attribute)
+        and node.func.attr in LOG_CALLS
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    ]
+    assert [each for each in events if not EVENT_NAME.fullmatch(each)] == []

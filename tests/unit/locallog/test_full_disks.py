@@ -179,7 +179,7 @@ async def test_retention_on_a_full_disk_is_not_told_again_and_again(tmp_path: Pa
             await log.retain()
         disk.failing["begin"] = apsw.BusyError
         await log.retain()
-    assert [line["event"] for line in told] == ["embedded log full", "retention put off"]
+    assert [line["event"] for line in told] == ["embedded_log_full", "retention_put_off"]
     await log.close()
 
 
@@ -280,7 +280,7 @@ async def test_a_start_that_takes_the_reserve_says_so(tmp_path: Path) -> None:
     disk.failing["pragma journal_mode"] = once
     with capture_logs() as told:
         log = await open_log(tmp_path, tuning=disk.tuning())
-    assert [line["event"] for line in told] == ["embedded log full", "embedded log opened"]
+    assert [line["event"] for line in told] == ["embedded_log_full", "embedded_log_opened"]
     assert log.health().state == "full"
     await log.probe(deadline=soon())
     assert log.health().ready

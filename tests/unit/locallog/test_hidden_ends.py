@@ -99,7 +99,7 @@ async def test_a_page_of_messages_that_is_as_it_was_before_is_told_with_what_it_
     assert caught.value.detail == DAMAGED
     assert lines == [
         {
-            "event": "end of a partition is damaged",
+            "event": "end_of_a_partition_is_damaged",
             "log_level": "error",
             "topic": TOPIC.topic,
             "partition_id": 1,

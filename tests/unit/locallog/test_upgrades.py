@@ -46,7 +46,7 @@ async def test_a_log_of_version_1_is_taken_over_with_all_that_is_in_it(tmp_path:
     make_version_1(tmp_path / "old", OLD)
     with capture_logs() as lines:
         log = await open_log(tmp_path / "old")
-    told = next(line for line in lines if line["event"] == "embedded log upgraded")
+    told = next(line for line in lines if line["event"] == "embedded_log_upgraded")
     assert (told["from_version"], told["to_version"]) == (1, schema.SCHEMA_VERSION)
     page = await log.read(TOPIC, 1, FromOffset(0), count=10, deadline=soon())
     assert [
@@ -62,7 +62,7 @@ async def test_a_log_of_version_1_is_taken_over_with_all_that_is_in_it(tmp_path:
 
     with capture_logs() as lines:
         log = await open_log(tmp_path / "old")
-    assert not [line for line in lines if line["event"] == "embedded log upgraded"]
+    assert not [line for line in lines if line["event"] == "embedded_log_upgraded"]
     assert await log.partitions_count(TOPIC, deadline=soon()) == 3
     await log.close()
     await (await open_log(tmp_path / "new")).close()
@@ -83,7 +83,7 @@ async def test_a_log_of_version_2_is_taken_over_and_its_rows_get_checksums(tmp_p
     for expected in ([2], []):
         with capture_logs() as lines:
             log = await open_log(tmp_path)
-        upgraded = [line for line in lines if line["event"] == "embedded log upgraded"]
+        upgraded = [line for line in lines if line["event"] == "embedded_log_upgraded"]
         assert [line["from_version"] for line in upgraded] == expected
         assert await log.partitions_count(TOPIC, deadline=soon()) == 3
         place = await log.stored_offset(TOPIC, 0, "7", deadline=soon())
