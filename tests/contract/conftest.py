@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from bridge import limits
 from bridge.messagelog import TopicRef
 from tests.support.groups import Replicas, groups_over
 from tests.support.iggy_server import IggyServer, running_server
 from tests.support.log_backends import AnyLog, Backend, IggyBackend, LocalBackend, soon
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server here is silent but for want of a processor, or because its topic gets a thousand partitions."""
+    monkeypatch.setattr(limits, "IGGY_PROBE_S", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from bridge import limits
 from bridge.config import LogConfig
 from bridge.telemetry.metrics import Metrics
 from tests.support.bridge_app import AnyLog, BridgeApp, bridge_app, iggy_log, local_log
@@ -17,6 +18,12 @@ def quiet() -> Iterator[None]:
     """Nothing is printed: for a traceback the default printer reads files, which blocks the event loop."""
     with capture_logs():
         yield
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No server here is silent but for want of a processor, or because its topic gets a thousand partitions."""
+    monkeypatch.setattr(limits, "IGGY_PROBE_S", 60.0)
 
 
 @pytest.fixture(scope="session")
