@@ -95,7 +95,9 @@ class AuditTrail:
         self._waiting.append(
             {"time": self._now(), **{name: _bounded(each) for name, each in members.items()}}
         )
-        self._wake.set()
+        # One that is awake, and has not looked yet, will see this record as well.
+        if not self._wake.is_set():
+            self._wake.set()
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, for *timeout_s* at most, and let go of the file."""
@@ -231,7 +233,8 @@ def _write_synced(fd: int, data: bytes) -> None:
 
 
 def _bounded(value: object) -> object:
-    # What is no Unicode text cannot be written as JSON, and must not end the thread that writes all others.
-    if isinstance(value, str):
+    # What is no Unicode text cannot be written as JSON, and must not end the thread that writes all others. Most texts are
+    # ASCII and short: to encode and decode each took 1.4 of the 2.5 us of this.
+    if isinstance(value, str) and not (value.isascii() and len(value) <= LOG_FIELD_CHARS_MAX):
         return value[:LOG_FIELD_CHARS_MAX].encode("utf-8", "backslashreplace").decode()
     return value

@@ -72,9 +72,10 @@ def audit(services: Services, _: Rules) -> Gate | None:
         # Of an address that is locked out the refusals before that are told, and no flood of those after.
         if not (all_of_them or exchange.refused or is_change(exchange.method, route)):
             return
-        named = {name: request.match_info.get(name) for name in _NAMED}
         if route.startswith("/messages"):
-            named = {"stream": defaults.stream, "topic": defaults.topic}
+            named: Mapping[str, str | None] = {"stream": defaults.stream, "topic": defaults.topic}
+        else:
+            named = {name: request.match_info.get(name) for name in _NAMED}
         trail.write(
             record_of(
                 exchange,
