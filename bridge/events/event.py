@@ -112,7 +112,9 @@ _DECIDING_KEYS: Final = (
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UUID_CHARS: Final = 36
 _UUID_BYTES: Final = 16
-_UUID_DASHES: Final = (8, 13, 18, 23)
+# With a comma behind, what stands between its digits.
+_PARTED_CHARS: Final = _UUID_CHARS + 1
+_PARTED: Final = ((8, b"-"), (13, b"-"), (18, b"-"), (23, b"-"), (_UUID_CHARS, b","))
 _UUID_DASHES_AT: Final = slice(8, 24, 5)
 _NIL: Final = bytes(_UUID_BYTES)
 # Levels around the data of a generic event: the envelope, its list, the event, its payload.
@@ -200,23 +202,23 @@ def sure_id(event: Event) -> EventIds | None:
 def _ids(texts: list[str]) -> EventIds | None:
     count = len(texts)
     # What is no ASCII is no digit afterwards either.
-    written = "".join(texts).encode("ascii", "replace")
-    joined, dashes = written.lower(), b"-" * count
-    # None is longer, so none is shorter.
-    placed = len(joined) == _UUID_CHARS * count and max(map(len, texts)) == _UUID_CHARS
+    joined = ",".join(texts).encode("ascii", "replace")
     # A pattern for all of them takes 0.3 us an id, this 0.1.
-    if not placed or any(joined[at::_UUID_CHARS] != dashes for at in _UUID_DASHES):
+    if len(joined) != _PARTED_CHARS * count - 1 or any(
+        joined[at::_PARTED_CHARS] != part * len(range(at, len(joined), _PARTED_CHARS)) for at, part in _PARTED
+    ):
         return None
+    digits = joined.replace(b",", b"").replace(b"-", b"")
     try:
-        packed = unhexlify(joined.replace(b"-", b""))
+        packed = unhexlify(digits)
     except ValueError:
         return None
-    # So many zeros in a row may be the end of one id and the beginning of the next.
+    # So many digits leave no room for another comma or dash, so each text has its 36 characters. So many zeros in a row
+    # may be the end of one id and the beginning of the next.
     if len(packed) != _UUID_BYTES * count or _NIL in packed:
         return None
-    if joined != written:
-        lowered = joined.decode()
-        texts = [lowered[at : at + _UUID_CHARS] for at in range(0, len(lowered), _UUID_CHARS)]
+    if packed.hex().encode() != digits:
+        texts = joined.decode().lower().split(",")
     return EventIds(texts, packed)
 
 

@@ -212,10 +212,11 @@ async def invite(request: web.Request) -> None:
 
 
 async def _read(request: web.Request, bytes_max: int) -> bytes:
-    body = bytearray()
-    while chunk := await request.content.readany():
+    # Joined once: a body that grows is moved again and again, four times as many bytes as it has.
+    chunks: list[bytes] = []
+    left = bytes_max
+    while left >= 0 and (chunk := await request.content.readany()):
         hold_body(request, len(chunk))
-        body += chunk
-        if len(body) > bytes_max:
-            break
-    return bytes(body)
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
