@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from bridge.errors import SerializationError
-from bridge.events.json_rules import Steps, comma_steps
+from bridge.events.json_rules import Steps, comma_steps, count_by_leaps
 from bridge.limits import JSON_STEP_BYTES
 
 T = TypeVar("T")
@@ -25,12 +25,9 @@ def is_all_of(value: object, body: bytes) -> bool:
     """
     written = _ENCODER.encode(value)
     # Backwards `bytes` finds it in a quarter of the time.
-    return written == body or (body.rfind(b"\\u002") < 0 and _commas(written) == _commas(body))
-
-
-def _commas(text: bytes) -> int:
-    # `bytes` counts byte by byte, and takes out by leaps: three instructions a byte instead of five.
-    return len(text) - len(text.replace(b",", b""))
+    return written == body or (
+        body.rfind(b"\\u002") < 0 and count_by_leaps(written, b",") == count_by_leaps(body, b",")
+    )
 
 
 def whole_value(body: bytes, decoder: "msgspec.json.Decoder[T]") -> T | None:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from bridge.errors import SerializationError
-from bridge.events import Steps, are_surely_safe, check_json, fault_of, json_steps
+from bridge.events import Steps, are_surely_safe, check_json, count_by_leaps, fault_of, json_steps
 from bridge.limits import JSON_STEP_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
 
 
@@ -55,8 +55,10 @@ class LineSplitter:
             chunk = self._end_of_line(chunk, found)
         end = chunk.rfind(b"\n") + 1
         if end:
-            self._rest += chunk[:end]
-            self._cut(found)
+            # Copied once, not cut off, added and taken out again.
+            text = b"".join((self._rest, memoryview(chunk)[:end]))
+            self._rest.clear()
+            self._cut(text, found)
         self._rest += chunk[end:]
         if self._is_too_long(self._rest):
             self._rest.clear()
@@ -69,7 +71,8 @@ class LineSplitter:
         if self._passing:
             found.append(LongLine(self._line))
         elif self._rest:
-            self._cut(found)
+            self._cut(bytes(self._rest), found)
+            self._rest.clear()
         return found
 
     def _end_of_line(self, chunk: bytes, found: list[Run | LongLine]) -> bytes:
@@ -89,11 +92,9 @@ class LineSplitter:
         """Whether *line*, without its line feed, is; the carriage return before one belongs to the end of the line."""
         return len(line) - line.endswith(b"\r") > self._line_bytes_max
 
-    def _cut(self, found: list[Run | LongLine]) -> None:
-        text = bytes(self._rest)
+    def _cut(self, text: bytes, found: list[Run | LongLine]) -> None:
         first_line = self._line
-        self._line += text.count(b"\n") + (not text.endswith(b"\n"))
-        self._rest.clear()
+        self._line += count_by_leaps(text, b"\n") + (not text.endswith(b"\n"))
         found.append(Run(first_line, self._line, text))
 
 
@@ -164,9 +165,9 @@ def _plain(run: Run, line_bytes_max: int) -> list[bytes] | None:
         return None
     payloads = list(map(bytes, values))
     # The decoder takes any blanks for what is between two values, and line feeds within one.
-    bare = text.removesuffix(b"\n")
+    lines = [*payloads, b""] if text.endswith(b"\n") else payloads
     if len(values) != run.end_line - run.first_line or (
-        bare != b"\n".join(payloads) and bare.removesuffix(b"\r") != b"\r\n".join(payloads)
+        text != b"\n".join(lines) and text.removesuffix(b"\r") != b"\r\n".join(lines)
     ):
         return None
     if len(text) > line_bytes_max and max(map(len, text.split(b"\n"))) > line_bytes_max:
