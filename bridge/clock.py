@@ -7,6 +7,8 @@ from typing import Final, Protocol
 
 import msgspec
 
+from bridge.limits import SECONDS_REMEMBERED_MAX
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 _YEAR_9999_US: Final = 253_402_300_799_999_999
 
@@ -70,7 +72,7 @@ def rfc3339(time_us: int) -> str:
     return f"{_to_the_second(time_us // 1_000_000)}.{str(time_us)[-6:].zfill(6)}Z"
 
 
-@lru_cache(maxsize=128)
+@lru_cache(SECONDS_REMEMBERED_MAX)
 def _to_the_second(seconds: int) -> str:
     # Answers and the messages of a page share their second, and calendars are dear.
     return (_EPOCH + timedelta(seconds=seconds)).isoformat(timespec="seconds")

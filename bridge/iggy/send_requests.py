@@ -18,6 +18,7 @@ import xxhash
 
 from bridge.errors import BadRequest
 from bridge.iggy.encoding import FIELD, INT_KINDS, identifier
+from bridge.limits import TOPIC_TEXTS_REMEMBERED_MAX
 from bridge.messagelog import Headers, HeaderValue, NewRecords, TopicRef
 from bridge.messagelog.header_runs import HeaderRuns
 
@@ -99,7 +100,7 @@ def base_offset(reply: bytes) -> int | None:
     return int(offset) if count else None
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(TOPIC_TEXTS_REMEMBERED_MAX)
 def _partition_path(topic: TopicRef, partition_id: int) -> bytes:
     """Where messages go; after it comes how many, and its own size counts that in."""
     partition = _PARTITION.pack(_PARTITION_KIND, 4, partition_id)

@@ -60,3 +60,15 @@ JWKS_ASKED_INTERVAL_S: Final = 30.0
 JWKS_STALE_S_MAX: Final = 3_600.0
 # RSA keys that are shorter can be broken (NIST SP 800-131A).
 RSA_KEY_BITS_MIN: Final = 2_048
+
+# --- what is remembered of callers ------------------------------------------------------------------------------
+# A file of keys is checked before it is used, and most keys have the permissions of others; each takes 0.1 ms and 1 KiB.
+PERMISSIONS_REMEMBERED_MAX: Final = 32_768
+# What was found of the addresses of callers that stay, so that parsing them costs nothing: a table for each question.
+ADDRESSES_REMEMBERED_MAX: Final = 4_096
+# What a request takes of the limits of a key, the same for each request: of the keys that are in use.
+KEY_DRAWS_REMEMBERED_MAX: Final = 1_024
+# Callers use a few names in `Host`, and each of them again and again.
+HOSTS_REMEMBERED_MAX: Final = 256
+# What callers accept: a program says the same with each request, and each GET asks twice. One has no more bytes than a head.
+ACCEPTED_REMEMBERED_MAX: Final = 64

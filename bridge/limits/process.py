@@ -73,3 +73,11 @@ AUDIT_RETRY_S: Final = 0.5
 AUDIT_GATHER_S: Final = 0.02
 # The longest record that is read back: its fields are bounded, and escapes make six bytes of one.
 AUDIT_LINE_BYTES_MAX: Final = 64 * 1024
+
+# --- what is remembered in place of being made again ------------------------------------------------------------
+# Of log lines: names of fields, and callers with their paths, who come again and again; only an id is new each time.
+LOG_TEXTS_REMEMBERED_MAX: Final = 1_024
+# The names of a topic as answers and requests to Iggy spell them: of the topics that are in use.
+TOPIC_TEXTS_REMEMBERED_MAX: Final = 1_024
+# Answers and the messages of a page share their second.
+SECONDS_REMEMBERED_MAX: Final = 128

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from bridge.limits import PERMISSION_CHARS_MAX, PERMISSIONS_MAX
+from bridge.limits import PERMISSION_CHARS_MAX, PERMISSIONS_MAX, PERMISSIONS_REMEMBERED_MAX
 
 
 class Scope(StrEnum):
@@ -90,8 +90,7 @@ def parse_reach(text: str) -> Reach:
     return Reach(_matcher(match["stream"]), _matcher(match["topic"]), all_topics=match["topic"] == "*")
 
 
-# A file of keys is checked before it is used, and most keys have the permissions of others; each takes 0.1 ms and 1 KiB.
-@lru_cache(32_768)
+@lru_cache(PERMISSIONS_REMEMBERED_MAX)
 def parse_permission(text: str) -> Permission:
     """What `SCOPE`, `SCOPE:*` or `SCOPE:STREAM/TOPIC` allows; the first two mean all topics of all streams.
 

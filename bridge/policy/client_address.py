@@ -7,7 +7,12 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple, TypeAlias
 
-from bridge.limits import FORWARDED_CHARS_MAX, FORWARDED_ENTRIES_MAX, FORWARDED_NODE_CHARS_MAX
+from bridge.limits import (
+    ADDRESSES_REMEMBERED_MAX,
+    FORWARDED_CHARS_MAX,
+    FORWARDED_ENTRIES_MAX,
+    FORWARDED_NODE_CHARS_MAX,
+)
 
 Address: TypeAlias = IPv4Address | IPv6Address
 
@@ -105,8 +110,6 @@ def elements_of(lines: Sequence[str]) -> tuple[Mapping[str, str], ...] | Unread:
 
 _Network: TypeAlias = IPv4Network | IPv6Network
 
-# Answers kept, so that parsing costs nothing for callers that stay: one table for peers, one for limits.
-_REMEMBERED: Final = 4096
 # A household or a virtual machine gets a /64: whoever holds one address of it holds them all.
 _LIMIT_PREFIX_BITS: Final = 64
 
@@ -142,8 +145,8 @@ class ClientAddresses:
         self._networks: tuple[_Network, ...] = tuple(ip_network(text) for text in trusted_proxies)
         #: Whether any peer is believed at all; if not, nobody need read what it says.
         self.proxied = bool(self._networks)
-        self._parsed_peer = lru_cache(_REMEMBERED)(_normalised)
-        self.is_trusted = lru_cache(_REMEMBERED)(self._is_trusted)
+        self._parsed_peer = lru_cache(ADDRESSES_REMEMBERED_MAX)(_normalised)
+        self.is_trusted = lru_cache(ADDRESSES_REMEMBERED_MAX)(self._is_trusted)
 
     def peer(self, peer: str) -> str:
         """The address of a connection's other end in its normal form, as it is where it is no IP address."""
@@ -208,7 +211,7 @@ class ClientAddresses:
         )
 
 
-@lru_cache(_REMEMBERED)
+@lru_cache(ADDRESSES_REMEMBERED_MAX)
 def limit_key(address: str) -> str:
     """What limits count by: the address itself, of an IPv6 address its /64."""
     if ":" not in address:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from bridge.limits import KEY_DEBT_S_MAX
+from bridge.limits import KEY_DEBT_S_MAX, KEY_DRAWS_REMEMBERED_MAX
 from bridge.policy.key_ring import KeyLimits, KeyRing
 from bridge.policy.rate_limits import ACKNOWLEDGING, BucketDraw
 
@@ -49,8 +49,7 @@ class KeyLimiter:
         return None if key is None else key.limits
 
 
-# The same for each request of a key.
-@lru_cache(1024)
+@lru_cache(KEY_DRAWS_REMEMBERED_MAX)
 def _of_a_request(key_id: str, limits: KeyLimits, acknowledges: bool) -> BucketDraw:
     name = f"{REQUESTS}-{ACKNOWLEDGING}" if acknowledges else REQUESTS
     return BucketDraw(name, f"{name} {key_id}", 1 / (limits.requests_per_s or 1), limits.burst)

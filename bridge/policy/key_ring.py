@@ -9,6 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
+from bridge.limits import ADDRESSES_REMEMBERED_MAX
 from bridge.policy.access import HOLDER_OF_API_KEY, Principal
 from bridge.policy.api_keys import KeyVerdict
 from bridge.policy.client_address import parsed_address
@@ -90,7 +91,9 @@ class KeyRing:
             if each.certificate is not None:
                 self._certificates.setdefault(each.certificate, []).append(each)
         # Callers come again and again; to parse an address and compare it took 1.5 us each time.
-        self._is_from = lru_cache(4096)(lambda key_id, client: self._keys[key_id].is_from(client))
+        self._is_from = lru_cache(ADDRESSES_REMEMBERED_MAX)(
+            lambda key_id, client: self._keys[key_id].is_from(client)
+        )
         peppered = {each.is_peppered for each in self._keys.values()} or {self._pepper is not None}
         self._hashes_plain = False in peppered
         self._hashes_peppered = True in peppered

@@ -10,6 +10,7 @@ from ipaddress import IPv6Address, ip_address
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from bridge.limits import HOSTS_REMEMBERED_MAX
 from bridge.policy.client_address import Unread, elements_of, parsed_address
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -128,8 +129,6 @@ def _first(lines: Sequence[str]) -> str:
 
 # RFC 6761, section 6.3: browsers take these for this machine without asking anybody.
 _LOOPBACK_NAME: Final = "localhost"
-# Callers use a few names, and each of them again and again.
-_REMEMBERED: Final = 256
 
 
 class AllowedHosts:
@@ -151,7 +150,7 @@ class AllowedHosts:
         self._exact = frozenset(named)
         self._addresses = addresses
         #: Whether a request with this `Host` is for this server.
-        self.allows = lru_cache(_REMEMBERED)(self._allows)
+        self.allows = lru_cache(HOSTS_REMEMBERED_MAX)(self._allows)
 
     def _allows(self, host: str) -> bool:
         if self._any:

@@ -4,7 +4,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from bridge.limits import LOG_FIELD_CHARS_MAX, LOG_TRACEBACK_CHARS_MAX
+from bridge.limits import LOG_FIELD_CHARS_MAX, LOG_TEXTS_REMEMBERED_MAX, LOG_TRACEBACK_CHARS_MAX
 
 HIDDEN = "***"
 
@@ -26,7 +26,7 @@ _KEY = re.compile(r"(brk_[a-z0-9]{8}_)[A-Za-z0-9_]+")
 _QUERY_KEY = re.compile(r"(?i:(api_key=))[^&\s\"']*")
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(LOG_TEXTS_REMEMBERED_MAX)
 def is_secret_name(name: str) -> bool:
     return _SECRET_NAME.search(name.replace("-", "_")) is not None
 

@@ -23,7 +23,7 @@ import structlog
 from structlog.contextvars import merge_contextvars
 
 from bridge.config import ObserveConfig
-from bridge.limits import LOG_LINES_WAITING_MAX
+from bridge.limits import LOG_LINES_WAITING_MAX, LOG_TEXTS_REMEMBERED_MAX
 from bridge.telemetry.log_fields import clean_field, clean_text, clean_traceback
 from bridge.telemetry.log_sink import LineSink, LinesMaker
 
@@ -184,8 +184,7 @@ class _RequestLine(msgspec.Struct, omit_defaults=True, gc=False):
         return {name: value for name, value in fields.items() if value is not None}
 
 
-# Callers come again and again, and to the same few paths; only an id is new each time.
-@lru_cache(1024)
+@lru_cache(LOG_TEXTS_REMEMBERED_MAX)
 def _cleaned(client: str, method: str, path: str) -> tuple[str, str, str]:
     return clean_text(client), clean_text(method), clean_text(path)
 

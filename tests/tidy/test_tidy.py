@@ -231,3 +231,16 @@ def test_what_the_log_tells_is_named_in_one_form(path: Path) -> None:
         and isinstance(node.args[0].value, str)
     ]
     assert [each for each in events if not EVENT_NAME.fullmatch(each)] == []
+
+
+@pytest.mark.parametrize("path", sources("bridge"), ids=named)
+def test_how_much_is_remembered_stands_with_the_other_bounds(path: Path) -> None:
+    # One value that is made once has no bound worth a name.
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    caches = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "lru_cache"]
+    bounds = [
+        each.value if isinstance(each, ast.keyword) else each
+        for node in caches
+        for each in (*node.args, *node.keywords)
+    ]
+    assert [each.value for each in bounds if isinstance(each, ast.Constant) and each.value != 1] == []

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from bridge.errors import RateLimited
+from bridge.limits import KEY_DRAWS_REMEMBERED_MAX
 from bridge.policy.key_limits import BYTES
 from bridge.policy.rate_limits import BucketDraw, RateVerdict, drawn, is_acknowledgement, spent
 from bridge.web.keys import Exchange, Services
@@ -93,8 +94,7 @@ def _tell(exchange: Exchange, draw: BucketDraw, verdict: RateVerdict) -> None:
         exchange.lines += f"X-RateLimit-Limit: {quota}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
 
 
-# The same for each request of a key.
-@lru_cache(1024)
+@lru_cache(KEY_DRAWS_REMEMBERED_MAX)
 def _policy(draw: BucketDraw) -> str:
     unit = ';qu="content-bytes"' if draw.name == BYTES else ""
     return f'"{draw.name}";q={draw.burst};w={draw.window_s}{unit}'

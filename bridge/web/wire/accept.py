@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from bridge.limits import ACCEPTED_REMEMBERED_MAX
 from bridge.policy.body_kinds import Coding
 from bridge.telemetry.exemplars import OPENMETRICS
 
@@ -77,8 +78,7 @@ def _weights(fields: Sequence[str]) -> Mapping[str, float]:
     return _weights_of(",".join(fields))
 
 
-# A program says the same with each request, and each GET asks twice. One has no more bytes than a head.
-@lru_cache(maxsize=64)
+@lru_cache(ACCEPTED_REMEMBERED_MAX)
 def _weights_of(field: str) -> Mapping[str, float]:
     return {name: weight for name, _, weight in _elements((field,))}
 

@@ -12,7 +12,7 @@ import bridge
 from bridge.background.canary import RoundTrip
 from bridge.background.stats_refresh import StatsSnapshot
 from bridge.clock import rfc3339
-from bridge.limits import TICKET_LIFETIME_S
+from bridge.limits import TICKET_LIFETIME_S, TOPIC_TEXTS_REMEMBERED_MAX
 from bridge.messagelog import Durability, LogHealth, Receipt, StreamInfo, TopicInfo, TopicRef
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.times import Time
@@ -198,7 +198,7 @@ def _receipt_head(topic: TopicRef, receipt: Receipt, accepted_us: int) -> str:
     )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(TOPIC_TEXTS_REMEMBERED_MAX)
 def _place_json(topic: TopicRef) -> str:
     """The members that name it, without braces."""
     return orjson.dumps({"stream": topic.stream, "topic": topic.topic})[1:-1].decode()
