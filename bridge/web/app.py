@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from bridge.web.handlers.access import Route, check_of
-from bridge.web.keys import SERVICES, Services
+from bridge.web.keys import Services
 from bridge.web.live.streams import LiveKind
 from bridge.web.middleware.access_log import access_log
 from bridge.web.middleware.admission import admission
@@ -82,7 +82,6 @@ def build_app(
     put_behind = behind(gates, identity(services, rules))
     app = web.Application(client_max_size=services.http.request_body_bytes_max)
     app[BEHIND_GATES] = put_behind
-    app[SERVICES] = services
     services.metrics.live.ask = partial(_count_live, services)
     services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add

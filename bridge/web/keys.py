@@ -147,8 +147,6 @@ class Services:
         object.__setattr__(self, "started_s", self.clock.monotonic_s())
 
 
-SERVICES = web.AppKey("services", Services)
-
 #: Stands for the route where no route was found; raw paths are no label.
 UNMATCHED: Final = "unmatched"
 
@@ -157,10 +155,11 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     """What is known of one request while it is answered; made by `identity`, and filled by the rules that follow.
 
     One object for all of it: each slot of a request that is filled takes 1,100 instructions, each look 300; and each look at
-    what aiohttp keeps of a request 500, so that what most rules ask for is here. The garbage
-    collector does not see it, so nothing that it holds when the request has ended may lead back to the request.
+    what aiohttp keeps of a request 500, so that what most rules ask for is here. The garbage collector does not see it, so
+    nothing that it holds when the request has ended may lead back to the request.
 
     Attributes:
+        services: that it is answered with.
         route: its template, such as `/streams/{stream}`, or `UNMATCHED`.
         method, target: as they stood in the request line.
         headers: of the request, as `web.Request.headers`.
@@ -180,6 +179,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         task: that serves it, while its deadline is watched.
     """
 
+    services: Services
     route: str
     method: str
     target: str

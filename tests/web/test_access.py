@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -12,7 +12,7 @@ from bridge.errors import Unauthorized
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.access import Access, Resource, Route, check_of
 from bridge.web.handlers.routes import ROUTES
-from bridge.web.keys import Exchange
+from bridge.web.keys import Exchange, Services
 from tests.support.callers import STREAM, TOPIC, CalledBridge, asked, called_bridge, somebody
 from tests.support.described import DOCUMENT
 
@@ -157,7 +157,16 @@ def test_where_nobody_has_found_out_who_calls_nothing_is_done(route: Route) -> N
         check(
             request,
             Exchange(
-                route.path, route.method, route.path, request.headers, "an id", "127.0.0.1", None, "", ""
+                cast("Services", None),
+                route.path,
+                route.method,
+                route.path,
+                request.headers,
+                "an id",
+                "127.0.0.1",
+                None,
+                "",
+                "",
             ),
         )
 

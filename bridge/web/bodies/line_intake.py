@@ -17,7 +17,7 @@ from bridge.web.bodies.codings import Inflater
 from bridge.web.bodies.ndjson import LineFault, Lines, LineSplitter, LongLine, Run, line_steps
 from bridge.web.bodies.whole import broken_framing
 from bridge.web.bodies.whole_messages import whole_steps
-from bridge.web.keys import SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.bulk import LineKind, OnError
 
@@ -31,7 +31,7 @@ class ChunkReader:
     def __init__(self, request: web.Request, writer: BulkWriter) -> None:
         self._request = request
         self._content = request.content
-        self._lifecycle = request.app[SERVICES].lifecycle
+        self._lifecycle = request[EXCHANGE].services.lifecycle
         self._writer = writer
         self._pace = MinimumRate(
             patience_s=limits.NDJSON_IDLE_TIMEOUT_S, bytes_per_s_min=limits.NDJSON_BYTES_PER_S_MIN

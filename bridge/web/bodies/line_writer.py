@@ -10,7 +10,7 @@ from bridge.limits import BULK_PART_BYTES, BULK_PART_MESSAGES
 from bridge.messagelog import Records
 from bridge.policy.body_kinds import Coding
 from bridge.web.bodies.codings import deflater_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import protocol_of
 from bridge.web.wire.accept import preferred_coding
@@ -20,7 +20,7 @@ from bridge.web.wire.pages import ONE_LINE
 
 def page_deadlines(request: web.Request) -> Callable[[], Deadline]:
     """The time that *request* has left, for every page by itself."""
-    clock, timeout_s = request.app[SERVICES].clock, request[EXCHANGE].deadline.remaining_s()
+    clock, timeout_s = request[EXCHANGE].services.clock, request[EXCHANGE].deadline.remaining_s()
     return lambda: Deadline.after(timeout_s, clock)
 
 
@@ -33,7 +33,7 @@ class LineWriter:
 
     def __init__(self, request: web.Request, response: web.StreamResponse, coding: Coding) -> None:
         self._protocol = protocol_of(request)
-        self._encoder = request.app[SERVICES].pages
+        self._encoder = request[EXCHANGE].services.pages
         self._deflater = deflater_of(coding)
         self.response = response
 

@@ -11,7 +11,7 @@ from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotF
 from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.path_params import refuse_query, stream_of, topic_of
-from bridge.web.keys import EXCHANGE, SERVICES, Exchange
+from bridge.web.keys import EXCHANGE, Exchange
 from bridge.web.middleware.gates import LastCheck
 from bridge.web.openapi.operation import ApiOperation
 from bridge.web.server.answer_headers import vary_by
@@ -154,7 +154,7 @@ def current_principal(request: web.Request) -> Principal:
     Raises:
         Unauthorized: if nobody has found out who calls, or their key is not in force any more.
     """
-    principal, services = principal_of(request), request.app[SERVICES]
+    principal, services = principal_of(request), request[EXCHANGE].services
     if services.key_ring is None or principal.key_id is None:
         return principal
     key = services.key_ring.key(principal.key_id)

@@ -17,7 +17,7 @@ from bridge.web.bodies.line_intake import ChunkReader, LineIntake
 from bridge.web.bodies.whole import check_coding, invite, read_any
 from bridge.web.bodies.whole_messages import whole_line_bytes_max
 from bridge.web.handlers.access import principal_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.grants import hold_body
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.bulk import (
@@ -36,7 +36,7 @@ _MULTI_STATUS: Final = 207
 
 async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web.StreamResponse:
     """The whole body as one message, under an id made here."""
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     accepted_us = services.clock.now_us()
     query = read_send_query(request.query.items(), lines=False)
     headers = _headers(request)
@@ -73,7 +73,7 @@ async def send_lines(request: web.Request, topic: TopicRef) -> web.StreamRespons
     before it is told), or is passed over (`on_error=skip`: 207, or 400 where nothing was left). The request's time
     holds for every batch by itself.
     """
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     accepted_us = services.clock.now_us()
     query = read_send_query(request.query.items(), lines=True)
     # Copies keep what they had: the trace of who copies them is another.

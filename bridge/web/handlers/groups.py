@@ -15,7 +15,7 @@ from bridge.messagelog import TopicRef
 from bridge.web.bodies.whole import read_body, read_optional_body, refuse_body
 from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import on_departure, protocol_of
 from bridge.web.server.grants import give_back
@@ -47,7 +47,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
     those of a client that has ended its side of the connection, since nothing tells it from one that has left.
     """
     groups, topic, group = _named(request)
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     asked = read_receive(await read_optional_body(request))
     deliveries = await _receive(request, topic, group, asked)
     messages = messages_of(deliveries)
@@ -73,7 +73,7 @@ async def receive(request: web.Request) -> web.StreamResponse:
 async def _receive(
     request: web.Request, topic: TopicRef, group: str, asked: ReceiveRequest
 ) -> tuple[Delivery, ...]:
-    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
+    services, deadline = request[EXCHANGE].services, request[EXCHANGE].deadline
     count = asked.messages_max(services.http.poll_messages_max)
 
     async def attempt(wait_s: float) -> tuple[Delivery, ...]:
@@ -149,7 +149,7 @@ async def _acknowledge(request: web.Request, kind: AckKind) -> web.StreamRespons
 
 async def list_groups(request: web.Request) -> web.StreamResponse:
     """`GET .../groups`: those that ever received from the topic."""
-    groups = request.app[SERVICES].groups
+    groups = request[EXCHANGE].services.groups
     return JsonAnswer(
         groups_json(await groups.groups(topic_of(request), deadline=request[EXCHANGE].deadline))
     )
@@ -179,4 +179,4 @@ async def seek(request: web.Request) -> web.StreamResponse:
 
 def _named(request: web.Request) -> tuple[Groups, TopicRef, str]:
     """All groups, and the topic and the group that the path names."""
-    return request.app[SERVICES].groups, topic_of(request), request.match_info[_GROUP]
+    return request[EXCHANGE].services.groups, topic_of(request), request.match_info[_GROUP]

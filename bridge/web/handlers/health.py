@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 
 from bridge.errors import NotFound
-from bridge.web.keys import SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.accept import wants_openmetrics
@@ -16,7 +16,7 @@ _RETRY_AFTER_S = "1"
 
 async def health(request: web.Request) -> web.StreamResponse:
     """`GET /health`: 200 as long as the process serves."""
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     return JsonAnswer(health_json(services.probe.health(), services.clock.now_us()))
 
 
@@ -25,7 +25,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
 
     With `deep=1` a message is stored and read back as well, at most once a second whoever asks.
     """
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     deep = is_deep(request.query.items())
     is_ready, body = ready_json(
         services.probe.health(),
@@ -44,7 +44,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
 
 async def stats(request: web.Request) -> web.StreamResponse:
     """`GET /stats`: from the cache, zeros and stale before it is filled."""
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     sent, received = services.metrics.message_totals()
     return JsonAnswer(
         stats_json(
@@ -62,7 +62,7 @@ async def metrics(request: web.Request) -> web.StreamResponse:
     Raises:
         NotFound: if it is served on its own port, or not at all.
     """
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     if not services.metrics_here:
         raise NotFound
     vary_by(request, hdrs.ACCEPT)

@@ -13,7 +13,7 @@ from bridge.messagelog import FromTimestamp, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.live import sse
 from bridge.web.live.sse import EventForm
 from bridge.web.live.sse_stream import SseStream
@@ -52,7 +52,7 @@ async def stream_events(request: web.Request, topic: TopicRef) -> web.StreamResp
     An event `open` comes first, with the cursor of the beginning; an event `gap` tells of messages that are no longer
     there, an event `bye` of the end of this stream, with the cursor at which the next one goes on.
     """
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     query = read_live_query(request.query.items(), request.headers.getall(LAST_EVENT_ID, ()))
     begin = _begin(services.cursors, topic, query)
     response = web.StreamResponse(headers=_HEADERS)

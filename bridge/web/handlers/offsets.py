@@ -8,7 +8,7 @@ from bridge.limits import OFFSETS_AT_ONCE
 from bridge.messagelog import StoredOffset
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.path_params import consumer_of, partition_of, topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.offsets import (
     PartitionProgress,
@@ -23,7 +23,7 @@ from bridge.web.wire.offsets import (
 async def list_offsets(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets`: of all partitions, with the lag of each and of all."""
     topic, consumer = topic_of(request), consumer_of(request)
-    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
+    log, deadline = request[EXCHANGE].services.log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     stored = await some_at_once(
         lambda partition_id: log.stored_offset(topic, partition_id, consumer, deadline=deadline),
@@ -37,7 +37,7 @@ async def put_offsets(request: web.Request) -> web.StreamResponse:
     """`PUT .../consumers/{consumer}/offsets`: all are checked before one is stored; if it fails then, some may be."""
     topic, consumer = topic_of(request), consumer_of(request)
     offsets = read_offsets(await read_body(request))
-    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
+    log, deadline = request[EXCHANGE].services.log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     check_offsets(info, offsets)
     await some_at_once(
@@ -59,7 +59,7 @@ async def delete_offsets(request: web.Request) -> web.StreamResponse:
     """`DELETE .../consumers/{consumer}/offsets`: forgotten in all partitions; no fault if there were none."""
     topic, consumer = topic_of(request), consumer_of(request)
     await refuse_body(request)
-    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
+    log, deadline = request[EXCHANGE].services.log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     await some_at_once(
         lambda partition_id: log.delete_offset(topic, partition_id, consumer, deadline=deadline),
@@ -72,7 +72,7 @@ async def delete_offsets(request: web.Request) -> web.StreamResponse:
 async def get_offset(request: web.Request) -> web.StreamResponse:
     """`GET .../consumers/{consumer}/offsets/{partition}`: null where none is stored."""
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
-    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
+    log, deadline = request[EXCHANGE].services.log, request[EXCHANGE].deadline
     info = await log.topic(topic, deadline=deadline)
     if partition_id >= len(info.partitions):
         raise PartitionNotFound
@@ -86,7 +86,7 @@ async def put_offset(request: web.Request) -> web.StreamResponse:
     """`PUT .../consumers/{consumer}/offsets/{partition}`: forwards or backwards, not beyond the newest message."""
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
     offset = read_offset(await read_body(request))
-    log, deadline = request.app[SERVICES].log, request[EXCHANGE].deadline
+    log, deadline = request[EXCHANGE].services.log, request[EXCHANGE].deadline
     try:
         await log.store_offset(topic, partition_id, consumer, offset, deadline=deadline)
     except BadRequest as error:
@@ -101,7 +101,7 @@ async def delete_offset(request: web.Request) -> web.StreamResponse:
     """`DELETE .../consumers/{consumer}/offsets/{partition}`: forgotten; no fault if there was none."""
     topic, consumer, partition_id = topic_of(request), consumer_of(request), partition_of(request)
     await refuse_body(request)
-    await request.app[SERVICES].log.delete_offset(
+    await request[EXCHANGE].services.log.delete_offset(
         topic, partition_id, consumer, deadline=request[EXCHANGE].deadline
     )
     return web.Response(status=204)

@@ -17,7 +17,7 @@ from bridge.web.bodies.line_writer import LineWriter, page_deadlines
 from bridge.web.handlers.access import principal_of
 from bridge.web.handlers.live import stream_events
 from bridge.web.handlers.path_params import topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.answer_headers import vary_by
 from bridge.web.server.departures import on_departure
 from bridge.web.server.grants import give_back
@@ -60,7 +60,7 @@ async def poll(request: web.Request) -> web.StreamResponse:
             )
     if _CURSOR in request.query:
         return await _poll_by_cursor(request, topic)
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     query = read_poll_query(request.query.items(), count_max=services.http.poll_messages_max)
     page = await services.log.read(
         topic,
@@ -94,7 +94,7 @@ async def _page_when_there(
     request: web.Request, topic: TopicRef, query: PollQuery, page: Page
 ) -> tuple[Page, bool]:
     """*page*, or a later one with what was waited for; and whether the client has left meanwhile."""
-    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
+    services, deadline = request[EXCHANGE].services, request[EXCHANGE].deadline
     position = query.position
     with _waiting_for(request, query.wait_s) as waiting:
         if isinstance(position, Next):
@@ -135,7 +135,7 @@ async def _stream(request: web.Request, topic: TopicRef) -> web.StreamResponse:
 
     The request's time holds for every page by itself, not for the stream.
     """
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     query = read_bulk_query(request.query.items())
     with (
         services.bulk_reads.joined(request[EXCHANGE].client),
@@ -185,7 +185,7 @@ async def _poll_by_cursor(request: web.Request, topic: TopicRef) -> web.StreamRe
     `next_cursor` is where the next page begins, told even where this one is empty. `first` begins with the oldest messages
     kept, `last` after all there are. With `wait_ms` the answer waits until there are `min_count` messages.
     """
-    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
+    services, deadline = request[EXCHANGE].services, request[EXCHANGE].deadline
     query = read_cursor_query(
         request.query.items(), services.cursors, topic, count_max=services.http.poll_messages_max
     )
@@ -225,7 +225,7 @@ async def _stream_by_cursor(request: web.Request, topic: TopicRef) -> web.Stream
     reader stands who has all lines; where `count` ends the stream before, or it was cut, the cursor of the last line is. A
     line with `gap` tells of messages that are no longer there.
     """
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     query = read_cursor_lines_query(request.query.items(), services.cursors, topic)
     every = query.partitions is None
     with (
@@ -291,7 +291,7 @@ def _waiting_for(request: web.Request, wait_s: float) -> Iterator[Waiting]:
     Raises:
         Overloaded: if too many wait.
     """
-    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
+    services, deadline = request[EXCHANGE].services, request[EXCHANGE].deadline
     ends_s = min(wait_s, max(0.0, deadline.remaining_s() - LONG_POLL_MARGIN_S))
     waiting = Waiting(services.tails, Deadline.after(ends_s, services.clock))
     with (

@@ -11,7 +11,7 @@ from bridge.telemetry.trace_context import headers_with
 from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.bulk import send_lines, send_raw
 from bridge.web.handlers.path_params import refuse_query, topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.answers import batch_json, receipt_json
@@ -23,10 +23,10 @@ _JSON: Final = BodyKind.JSON
 
 async def send(request: web.Request) -> web.StreamResponse:
     """`POST .../messages`: one event, stored when the answer is 201; of other types, what `bulk` takes."""
-    services = request.app[SERVICES]
+    exchange = request[EXCHANGE]
+    services = exchange.services
     accepted_us = services.clock.now_us()
     topic = topic_of(request)
-    exchange = request[EXCHANGE]
     kind = body_kind(exchange.headers.get(hdrs.CONTENT_TYPE, ""))
     if kind is not _JSON:
         return await _send_otherwise(request, topic, kind)
@@ -59,7 +59,7 @@ async def _send_otherwise(request: web.Request, topic: TopicRef, kind: BodyKind 
 
 async def send_batch(request: web.Request) -> web.StreamResponse:
     """`POST .../messages/batch`: all events or none, in order, into one partition."""
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     accepted_us = services.clock.now_us()
     topic = topic_of(request)
     check_json_type(request)

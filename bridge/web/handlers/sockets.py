@@ -14,7 +14,7 @@ from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Grant
 from bridge.web.handlers.access import current_principal, principal_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.live.streams import LiveKind
 from bridge.web.rules import RULES
 from bridge.web.server.answer_headers import send_head
@@ -35,7 +35,7 @@ _KEY_BYTES: Final = 16
 
 async def socket(request: web.Request) -> web.StreamResponse:
     """`GET /ws`: a WebSocket that speaks `bridge.v1`, until the client leaves or the process drains."""
-    services, rules = request.app[SERVICES], request.app[RULES]
+    services, rules = request[EXCHANGE].services, request.app[RULES]
     response = _upgraded(request)
     if services.lifecycle.draining:
         raise Overloaded("The bridge is shutting down.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)

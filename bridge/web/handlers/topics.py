@@ -12,7 +12,7 @@ from bridge.messagelog import StreamInfo, TopicRef
 from bridge.web.bodies.whole import read_body, refuse_body
 from bridge.web.handlers.access import principal_of, require_new_stream, require_new_topic
 from bridge.web.handlers.path_params import refuse_own, stream_of, topic_of
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.answers import stream_json, streams_json, topic_json, topics_json
 from bridge.web.wire.topics import read_partitions, read_retention, read_stream, read_topic
@@ -20,7 +20,7 @@ from bridge.web.wire.topics import read_partitions, read_retention, read_stream,
 
 async def list_streams(request: web.Request) -> web.StreamResponse:
     """`GET /streams`: those that the caller sees, without the bridge's own."""
-    services, principal = request.app[SERVICES], principal_of(request)
+    services, principal = request[EXCHANGE].services, principal_of(request)
     streams = [
         each
         for each in await services.log.streams(deadline=request[EXCHANGE].deadline)
@@ -34,7 +34,7 @@ async def list_streams(request: web.Request) -> web.StreamResponse:
 
 async def create_stream(request: web.Request) -> web.StreamResponse:
     """`POST /streams`: 201, or 409 if there is one of that name."""
-    services, name = request.app[SERVICES], read_stream(await read_body(request))
+    services, name = request[EXCHANGE].services, read_stream(await read_body(request))
     refuse_own(services, name, path="$.name")
     require_new_stream(principal_of(request), name)
     stream = await services.log.create_stream(name, deadline=request[EXCHANGE].deadline)
@@ -51,13 +51,13 @@ def _created(body: bytes, *, location: str) -> JsonAnswer:
 async def get_stream(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}`."""
     name = stream_of(request)
-    stream = await request.app[SERVICES].log.stream(name, deadline=request[EXCHANGE].deadline)
+    stream = await request[EXCHANGE].services.log.stream(name, deadline=request[EXCHANGE].deadline)
     return JsonAnswer(stream_json(await _as_seen(request, stream)))
 
 
 async def _as_seen(request: web.Request, stream: StreamInfo) -> StreamInfo:
     """*stream* with the figures of those of its topics that the caller sees: its own would tell of the others."""
-    principal, log = principal_of(request), request.app[SERVICES].log
+    principal, log = principal_of(request), request[EXCHANGE].services.log
     if principal.sees_whole(stream.name):
         return stream
     topics = await log.topics(stream.name, deadline=request[EXCHANGE].deadline)
@@ -80,7 +80,7 @@ async def _if_there(request: web.Request, stream: StreamInfo) -> StreamInfo | No
 
 async def delete_stream(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}`: with its topics, their messages and offsets."""
-    services, stream = request.app[SERVICES], stream_of(request)
+    services, stream = request[EXCHANGE].services, stream_of(request)
     await services.log.delete_stream(stream, deadline=request[EXCHANGE].deadline)
     await services.groups.forget(stream, deadline=request[EXCHANGE].deadline)
     return web.Response(status=204)
@@ -89,7 +89,7 @@ async def delete_stream(request: web.Request) -> web.StreamResponse:
 async def list_topics(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics`: those that the caller sees."""
     stream, principal = stream_of(request), principal_of(request)
-    topics = await request.app[SERVICES].log.topics(stream, deadline=request[EXCHANGE].deadline)
+    topics = await request[EXCHANGE].services.log.topics(stream, deadline=request[EXCHANGE].deadline)
     return JsonAnswer(topics_json([each for each in topics if principal.sees(stream, each.name)]))
 
 
@@ -98,7 +98,7 @@ async def create_topic(request: web.Request) -> web.StreamResponse:
     stream = stream_of(request)
     order = read_topic(await read_body(request))
     require_new_topic(principal_of(request), TopicRef(stream, order.name))
-    services, deadline = request.app[SERVICES], request[EXCHANGE].deadline
+    services, deadline = request[EXCHANGE].services, request[EXCHANGE].deadline
     async with services.partition_room.taken(order.partitions_count, path="$.partitions", deadline=deadline):
         topic = await services.log.create_topic(
             TopicRef(stream, order.name),
@@ -114,14 +114,14 @@ async def get_topic(request: web.Request) -> web.StreamResponse:
     """`GET /streams/{stream}/topics/{topic}`, with its partitions."""
     return JsonAnswer(
         topic_json(
-            await request.app[SERVICES].log.topic(topic_of(request), deadline=request[EXCHANGE].deadline)
+            await request[EXCHANGE].services.log.topic(topic_of(request), deadline=request[EXCHANGE].deadline)
         )
     )
 
 
 async def delete_topic(request: web.Request) -> web.StreamResponse:
     """`DELETE /streams/{stream}/topics/{topic}`: with its messages and offsets."""
-    services, topic = request.app[SERVICES], topic_of(request)
+    services, topic = request[EXCHANGE].services, topic_of(request)
     await services.log.delete_topic(topic, deadline=request[EXCHANGE].deadline)
     services.tails.suspect(topic)
     await services.groups.forget(*topic, deadline=request[EXCHANGE].deadline)
@@ -132,7 +132,7 @@ async def update_topic(request: web.Request) -> web.StreamResponse:
     """`PATCH /streams/{stream}/topics/{topic}`: other retention, in the place of what there was."""
     topic = topic_of(request)
     retention = read_retention(await read_body(request))
-    log = request.app[SERVICES].log
+    log = request[EXCHANGE].services.log
     return JsonAnswer(
         topic_json(await log.update_retention(topic, retention, deadline=request[EXCHANGE].deadline))
     )
@@ -140,7 +140,7 @@ async def update_topic(request: web.Request) -> web.StreamResponse:
 
 async def purge_topic(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics/{topic}/purge`: no message, stored offset or group is left, the topic is."""
-    services, topic = request.app[SERVICES], topic_of(request)
+    services, topic = request[EXCHANGE].services, topic_of(request)
     await refuse_body(request)
     try:
         await services.log.purge_topic(topic, deadline=request[EXCHANGE].deadline)
@@ -154,7 +154,7 @@ async def purge_topic(request: web.Request) -> web.StreamResponse:
 
 async def add_partitions(request: web.Request) -> web.StreamResponse:
     """`POST /streams/{stream}/topics/{topic}/partitions`: 201 with the topic as it is then."""
-    services, topic = request.app[SERVICES], topic_of(request)
+    services, topic = request[EXCHANGE].services, topic_of(request)
     count, deadline = read_partitions(await read_body(request)), request[EXCHANGE].deadline
     try:
         async with services.partition_room.taken(count, path="$.count", deadline=deadline):

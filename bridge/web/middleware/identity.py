@@ -61,6 +61,7 @@ def identity(services: Services, rules: Rules) -> Identify:
         trace = trace_context(parents, headers.getall(_TRACESTATE, ())) if parents else None
         REQUEST_SCOPE.set((request_id, client, None if trace is None else trace.trace_id))
         return Exchange(
+            services,
             route,
             request.method,
             request.raw_path,

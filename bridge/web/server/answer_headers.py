@@ -6,7 +6,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import istr
 
-from bridge.web.keys import EXCHANGE, SERVICES, Exchange, Lifecycle
+from bridge.web.keys import EXCHANGE, Exchange, Lifecycle
 from bridge.web.server.json_answer import JsonAnswer
 
 #: Instead of the names and versions of Python and aiohttp, which tell a scanner what to try.
@@ -69,7 +69,7 @@ def stamp(exchange: Exchange, response: web.StreamResponse, lifecycle: Lifecycle
 
 async def send_head(request: web.Request, response: web.StreamResponse) -> None:
     """Send the head of an answer from inside its handler, stamped."""
-    stamp(request[EXCHANGE], response, request.app[SERVICES].lifecycle)
+    stamp(request[EXCHANGE], response, request[EXCHANGE].services.lifecycle)
     await response.prepare(request)
 
 

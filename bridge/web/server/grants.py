@@ -10,7 +10,7 @@ from bridge.clock import Deadline
 from bridge.errors import Outcome, Overloaded
 from bridge.limits import ADMISSION_WAIT_S, RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Grant
-from bridge.web.keys import EXCHANGE, SERVICES
+from bridge.web.keys import EXCHANGE
 from bridge.web.rules import RULES
 
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
@@ -18,7 +18,7 @@ _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 def overloaded(request: web.Request) -> Overloaded:
     """The refusal, counted; nothing of the request was done."""
-    services = request.app[SERVICES]
+    services = request[EXCHANGE].services
     services.metrics.http.overloaded.add()
     rest_s = request.app[RULES].admission.refusals.next_rest_s(services.clock.monotonic_s())
     return Overloaded(

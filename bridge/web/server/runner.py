@@ -190,7 +190,16 @@ class BridgeServer(web.Server):
             fields["RateLimit"] = state_header(verdict)
         lines = own_lines(given_id) + lines_of(fields)
         request[EXCHANGE] = Exchange(
-            UNMATCHED, request.method, request.raw_path, request.headers, given_id, client, None, lines, vary
+            self._services,
+            UNMATCHED,
+            request.method,
+            request.raw_path,
+            request.headers,
+            given_id,
+            client,
+            None,
+            lines,
+            vary,
         )
         error = _unparsed(exc) if status == web.HTTPBadRequest.status_code else InternalError()
         if isinstance(error, InternalError):

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from bridge.web.keys import Exchange
+from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Answered, Check, Failed, Gate, behind
 
 ANSWER = web.Response()
@@ -20,7 +20,9 @@ def a_request() -> web.Request:
 
 
 def identify(request: web.Request, route: str) -> Exchange:
-    return Exchange(route, "POST", "/", request.headers, "an id", "127.0.0.1", None, "", "")
+    return Exchange(
+        cast("Services", None), route, "POST", "/", request.headers, "an id", "127.0.0.1", None, "", ""
+    )
 
 
 class Journey:
