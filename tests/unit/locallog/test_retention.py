@@ -348,7 +348,11 @@ async def test_a_chunk_that_is_spoilt_holds_back_the_retention_of_its_topic_alon
     changed(tmp_path / "messages.db", f"{harm} where key = {chunk_key(2, 0)}")
     with capture_logs() as lines:
         await log.retain()
-    told = [(line["topic"], line["partition_id"]) for line in lines if "held back by damage" in line["event"]]
+    told = [
+        (line["topic"], line["partition_id"])
+        for line in lines
+        if line["event"] == "retention_held_back_by_damage"
+    ]
     assert told == [("kept", 0)]
     assert log.health().ready
     assert (await log.topic(KEPT, deadline=soon())).messages_count == 4
