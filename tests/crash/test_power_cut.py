@@ -19,7 +19,7 @@ import pytest
 
 from bridge.clock import SystemClock
 from bridge.config import LocalLogConfig
-from bridge.errors import PollError, StartupError, StreamNotFound, TopicNotFound
+from bridge.errors import LogError, StartupError, StreamNotFound, TopicNotFound
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import FromOffset, NewMessage, ToPartition, TopicRef
 from bridge.telemetry.metrics import LogMetrics
@@ -198,6 +198,6 @@ async def test_a_log_that_does_not_sync_is_found_out(tmp_path: Path, disk: Path)
             lay_down(disk, state, rng)
             try:
                 told.check(await found_in(disk))
-            except (AssertionError, StartupError, PollError):
+            except (AssertionError, StartupError, LogError):
                 lost += 1
     assert lost > 10
