@@ -16,6 +16,8 @@ _ENTERED = re.compile(r"^(?P<name>\w+)\((?P<arguments>.*?)(?: <unfinished \.\.\.
 _RESUMED = re.compile(r"^<\.\.\. (?P<name>\w+) resumed>.*\) += (?P<result>.*)$")
 _OPENED = re.compile(r"^\d+<(?P<path>[^>]*)>")
 _FD = re.compile(r"^\d+<(?P<path>[^>]*)>")
+# Of a call that the end of its process met.
+_CUT_OFF = "?"
 _DATA = re.compile(r'"(?P<data>(?:\\x[0-9a-f]{2})*)"')
 
 
@@ -90,6 +92,9 @@ def _calls(lines: Iterator[str], directory: str) -> Iterator[Call]:
 
 
 def _ended(call: Call, result: str) -> Iterator[Call]:
+    if result == _CUT_OFF:
+        # Done or not: it is not synced, so a power cut has it both ways.
+        return
     if call.name == "write":
         # A short one would have left something else behind than what was recorded.
         assert int(result) == len(call.data), result
