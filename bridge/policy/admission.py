@@ -2,7 +2,7 @@
 
 Requests taken in beyond what the event loop gets through make all others wait, probes too. How late the loop is says which
 it is: the bound goes down when it is late, and up again when it is not and somebody found no place. Who finds none waits in
-line for a moment, as with HAProxy's `timeout queue`: to refuse costs nearly what the work does, and to wait a twentieth.
+line for a moment, as with HAProxy's `timeout queue`: to refuse costs nearly what the work does.
 """
 
 from collections import OrderedDict
