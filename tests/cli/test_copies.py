@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -100,6 +101,56 @@ async def test_a_copy_that_was_killed_goes_on_with_nothing_lost_and_nothing_twic
     told = json.loads(done.stdout)
     assert (told["messages"], told["found"]) == (3_500, 1_000)
     assert await asyncio.to_thread(messages, cli, target) == await asyncio.to_thread(messages, cli, topic)
+
+
+def test_a_copy_that_was_done_goes_on_with_what_came_since(cli: Cli, source: str) -> None:
+    target = source.replace("/", "-copy/")
+    assert cli.json("copy", source, target, "--add")["messages"] == 11
+    again = cli("copy", source, target, "-o", "json")
+    assert (again.returncode, json.loads(again.stdout)["messages"]) == (0, 0)
+    assert "going on behind what was copied at 20" in again.stderr
+    cli.json("pub", "-t", source, "one more", "--partition", "1")
+    assert cli.json("copy", source, target)["messages"] == 1
+    assert messages(cli, target) == messages(cli, source)
+    assert cli.json("copy", source, target, "--restart")["messages"] == 12
+    assert len(messages(cli, target)) == 24
+
+
+def test_a_copy_into_a_topic_that_lost_what_was_copied_says_so(cli: Cli, source: str) -> None:
+    target = f"{source}-copy"
+    assert cli.json("copy", source, target, "--add")["messages"] == 11
+    assert cli("topics", "purge", target, "--yes").returncode == 0
+    refused = cli("copy", source, target)
+    assert (refused.returncode, "--restart" in refused.stderr) == (2, True)
+    assert cli.json("copy", source, target, "--restart")["messages"] == 11
+    assert messages(cli, target) == messages(cli, source)
+
+
+async def test_an_import_of_ids_in_upper_case_goes_on_with_nothing_lost_and_nothing_twice(
+    cli: Cli, topic: str, tmp_path: Path
+) -> None:
+    ids = [str(UUID(int=number)) for number in range(10 << 100, (10 << 100) + 1_500)]
+    path = tmp_path / "lines.ndjson"
+    path.write_text(
+        "".join(
+            f'{{"id":"{id_.upper()}","text":"{number}"}}\n'
+            if number % 2
+            else f'{{"event":{{"id":"{id_.upper()}","n":"{number}"}}}}\n'
+            for number, id_ in enumerate(ids)
+        )
+    )
+    async with fault_proxy(cli.url.removeprefix("http://")) as proxy:
+        through = Cli(f"http://{proxy.address}", tmp_path)
+        proxy.lose_reply_to = b'"text":"1001"'
+        importing = await through.started("import", str(path), topic)
+        await asyncio.wait_for(proxy.swallowed.wait(), ENOUGH_S)
+        importing.kill()
+        await importing.wait()
+        proxy.lose_reply_to = None
+        done = await asyncio.to_thread(through, "import", str(path), topic, "-o", "json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["found"] == 500
+    assert [each["id"] for each in await asyncio.to_thread(messages, cli, topic)] == ids
 
 
 def test_a_check_finds_what_was_not_sent(cli: Cli, source: str, topic: str, tmp_path: Path) -> None:

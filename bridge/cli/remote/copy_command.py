@@ -1,7 +1,7 @@
 """`bridge copy` (shell): the messages of a topic into another, of this bridge or of another."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,7 +17,7 @@ from bridge.cli.remote.partition_reading import Span, read_span, spans_of
 from bridge.cli.remote.progress import ShowProgress, bar
 from bridge.cli.remote.rendering import Column, count_text, size_text
 from bridge.cli.remote.tallies import Tally, check
-from bridge.cli.remote.transfer_state import TransferState
+from bridge.cli.remote.transfer_state import TransferState, told_now
 
 if TYPE_CHECKING:
     from bridge.cli.client.bridge_client import BridgeClient
@@ -62,7 +62,8 @@ async def _copy(
 ) -> None:
     """Copy what a topic holds now into another, each message to the same partition with its id and headers.
 
-    The same command goes on after a cut, with nothing lost and nothing twice. At the end all is read and compared.
+    The same command goes on after a cut, with nothing lost and nothing twice, and after its end with what came since. At the
+    end all is read and compared.
     """
     from bridge.cli.client.bridge_client import BridgeClient  # noqa: PLC0415 (it takes half a second)
 
@@ -76,13 +77,13 @@ async def _copy(
     )
     async with BridgeClient(other) as to:
         found = await call.client.get(topic_path(source))
-        await _prepare(to, target, found, add=add, spread=spread)
+        there = await _prepare(to, target, found, add=add, spread=spread)
         names = {"from": call.client.target.url, "source": source, "to": other.url, "target": target}
         state = TransferState({"what": "copy", **names, "spread": spread}, os.environ)
         if restart:
             state.clear()
         await _Copy(call, to, topic_path(source), topic_path(target), state, spread=spread).run(
-            spans_of(found), checks=not no_check
+            _left(call, state.ended(), found, there), checks=not no_check
         )
 
 
@@ -92,9 +93,10 @@ _WITHOUT_KEY: Final[dict[str, str]] = {}
 
 async def _prepare(
     to: "BridgeClient", target: str, source: dict[str, Any], *, add: bool, spread: bool
-) -> None:
+) -> dict[str, Any]:
+    """Make the target where it is to be added, and tell what it holds."""
     try:
-        found = await to.get(topic_path(target))
+        found: dict[str, Any] = await to.get(topic_path(target))
     except CommandFailed as failure:
         if failure.code is not ExitCode.NOT_FOUND or not add:
             failure.hint = failure.hint or "Add it with --add."
@@ -116,6 +118,35 @@ async def _prepare(
             ExitCode.USAGE,
             hint="Add partitions to it, or copy into any of them with --spread.",
         )
+    return found
+
+
+def _left(
+    call: Call, ended: Mapping[str, Any] | None, source: dict[str, Any], target: dict[str, Any]
+) -> list[Span]:
+    """What of *source* came since the copy that *ended*: all of it where there was none.
+
+    Raises:
+        CommandFailed: if one of the two does not reach as far as it did then.
+    """
+    spans = spans_of(source)
+    if ended is None:
+        return spans
+    if not (_reaches(source, ended["source"]) and _reaches(target, ended["target"])):
+        raise CommandFailed(
+            f"The source or the target began anew since the copy of {ended['at']}.",
+            ExitCode.USAGE,
+            hint="Copy all of it once more with --restart.",
+        )
+    call.out.note(f"bridge: going on behind what was copied at {ended['at']}.")
+    copied = dict(ended["source"])
+    return [span._replace(begin=copied.get(span.partition_id, 0)) for span in spans]
+
+
+def _reaches(topic: dict[str, Any], ends: Iterable[tuple[int, int]]) -> bool:
+    # Not by what is in there: retention takes that, and leaves the offsets.
+    reached = {each["id"]: each["current_offset"] + 1 for each in topic["partitions"]}
+    return all(reached.get(partition_id, 0) >= end for partition_id, end in ends)
 
 
 class _Copy:
@@ -146,7 +177,7 @@ class _Copy:
         else:
             self._call.out.note(f"bridge: going on behind {Tally.of(kept['tally']).messages:,} messages.")
         whole = [Span(*each) for each in kept["spans"]]
-        total = sum(each.end - each.begin for each in whole)
+        total = sum(max(0, each.end - each.begin) for each in whole)
         with bar("Copying", total) as shown:
             while kept["at"] < len(whole):
                 span = whole[kept["at"]]
@@ -155,7 +186,9 @@ class _Copy:
         tally = Tally.of(kept["tally"])
         if checks:
             await check(self._to, self._target, kept["start"], tally)
-        self._state.clear()
+        ends = {"source": whole, "target": spans_of(await self._to.get(self._target))}
+        pairs = {name: [(each.partition_id, each.end) for each in spans] for name, spans in ends.items()}
+        self._state.end({**pairs, "at": told_now()})
         self._call.out.one(
             {
                 "messages": tally.messages,

@@ -3,7 +3,6 @@
 import os
 from collections import defaultdict
 from contextlib import aclosing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
@@ -22,7 +21,7 @@ from bridge.cli.remote.partition_reading import Span, read_span, spans_of
 from bridge.cli.remote.progress import bar
 from bridge.cli.remote.tallies import Tally, check
 from bridge.cli.remote.topic_commands import TopicName
-from bridge.cli.remote.transfer_state import TransferState
+from bridge.cli.remote.transfer_state import TransferState, told_now
 
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="Of lines (NDJSON).")]
 _TOLD_EVERY: Final = 1_000
@@ -149,7 +148,7 @@ async def _import(
     The same command goes on after a cut, with nothing lost and nothing twice, also where a line that was refused was mended
     meanwhile. At the end all is read and compared.
     """
-    from bridge.cli.remote.sending import BlockSender, Outgoing  # noqa: PLC0415 (the client takes half a second)
+    from bridge.cli.remote.sending import BlockSender, Outgoing, plain_id  # noqa: PLC0415 (the client takes half a second)
 
     def outgoing(line: bytes, id_: str) -> Outgoing:
         try:
@@ -159,8 +158,9 @@ async def _import(
             return Outgoing(id_, line)
         partition_id = None if spread else told.partition_id
         if not isinstance(told.id, UnsetType):
-            return Outgoing(told.id, line, partition_id, told.size)
-        id_ = str((told.event or {}).get("id", id_))
+            return Outgoing(plain_id(told.id) or told.id, line, partition_id, told.size)
+        named = (told.event or {}).get("id", id_)
+        id_ = plain_id(named) or str(named)
         return Outgoing(id_, b'{"id":%b,%b' % (orjson.dumps(id_), line.lstrip()[1:]), partition_id, told.size)
 
     path = topic_path(topic)
@@ -176,7 +176,7 @@ async def _import(
         sent = await send_lines(call, source, BlockSender(call.client, path), outgoing)
         if not no_check:
             await check(call.client, path, sent.start, sent.tally)
-    state.end({**looks, "at": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"})
+    state.end({**looks, "at": told_now()})
     call.out.one(
         {
             "messages": sent.tally.messages,

@@ -59,7 +59,8 @@ class Outgoing(NamedTuple):
             value = orjson.loads(payload)
         except orjson.JSONDecodeError:
             return cls(id_, b'{"id":"%b","text":%b}' % (id_.encode(), orjson.dumps(text)))
-        id_ = _event_id(value) or id_
+        is_event = isinstance(value, dict) and "event_type" in value
+        id_ = (is_event and plain_id(value.get("id"))) or id_
         return cls(id_, b'{"id":"%b","payload":%b}' % (id_.encode(), payload.replace(b"\n", b" ")))
 
 
@@ -172,11 +173,9 @@ def _fault_told(run: Sequence[Outgoing], failure: CommandFailed, *, alone: bool)
     return f"That is {run[int(number) - 1].place}; {before}."
 
 
-def _event_id(value: Any) -> str:
-    """The id of what says of itself to be an event, or nothing."""
-    if not isinstance(value, dict) or "event_type" not in value:
-        return ""
+def plain_id(told: object) -> str:
+    """The id that *told* spells, as bridges give it back: in lower case. Nothing where it spells none."""
     try:
-        return str(UUID(value["id"]))
-    except (KeyError, ValueError, TypeError, AttributeError):
+        return str(UUID(told)) if isinstance(told, str) else ""
+    except ValueError:
         return ""

@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,11 @@ _LOCK_PLACES: Final = 2**62
 _ENDED: Final = ".ended"
 #: Who runs the same command again does so soon; a file each is not kept for good.
 _ENDED_KEPT_S: Final = 30 * 24 * 3600
+
+
+def told_now() -> str:
+    """This moment, as people are told when a transfer ended."""
+    return f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 class TransferState:
