@@ -25,6 +25,7 @@ from bridge.web.middleware.protocol import protocol
 from bridge.web.middleware.rate_limit import rate_limit
 from bridge.web.middleware.tracing import tracing
 from bridge.web.rules import RULES, Rules
+from bridge.web.server.routing import ROUTER, Router
 from bridge.web.wire.heavy_pages import judged
 
 MiddlewareFactory: TypeAlias = Callable[[Services, Rules], Gate | None]
@@ -86,12 +87,9 @@ def build_app(
     services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
+    app[ROUTER] = router = Router()
     for row in routes:
-        handler = put_behind(row.handler, check_of(row) or nothing_more, row.path)
-        if row.method == "GET":
-            app.router.add_get(row.path, handler, allow_head=True)
-        else:
-            app.router.add_route(row.method, row.path, handler)
+        router.add(row.method, row.path, put_behind(row.handler, check_of(row) or nothing_more, row.path))
     return app
 
 

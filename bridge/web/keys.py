@@ -3,6 +3,7 @@
 import asyncio
 import math
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -34,6 +35,7 @@ from bridge.telemetry.tracing import RequestSpan, Tracing
 from bridge.web.live.heartbeats import Heartbeats
 from bridge.web.live.lifetimes import Lifetimes
 from bridge.web.live.streams import LiveStreams
+from bridge.web.rules import Rules
 from bridge.web.server.backstops import Backstops
 from bridge.web.server.bounded import Bounded
 from bridge.web.server.outflow import Outflow
@@ -159,8 +161,9 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     nothing that it holds when the request has ended may lead back to the request.
 
     Attributes:
-        services: that it is answered with.
+        services, rules: that it is answered with, and judged by.
         route: its template, such as `/streams/{stream}`, or `UNMATCHED`.
+        names: what its path holds in the places of its template, by their names.
         method, target: as they stood in the request line.
         headers: of the request, as `web.Request.headers`.
         request_id: the caller's, or the one made for it.
@@ -180,7 +183,9 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     """
 
     services: Services
+    rules: Rules
     route: str
+    names: Mapping[str, str]
     method: str
     target: str
     headers: CIMultiDictProxy[str]

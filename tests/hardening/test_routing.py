@@ -11,7 +11,8 @@ from tests.support.raw_http import RawConnection, ask, request_bytes
 
 
 async def told(request: web.Request) -> web.StreamResponse:
-    return web.json_response([request[EXCHANGE].route, dict(request.match_info)])
+    exchange = request[EXCHANGE]
+    return web.json_response([exchange.route, dict(exchange.names)])
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from bridge.telemetry.metrics import Metrics
 from bridge.web.app import build_app
 from bridge.web.bodies.whole import read_body
 from bridge.web.handlers.access import ANYONE, Access, Route
-from bridge.web.keys import Services
+from bridge.web.keys import EXCHANGE, Services
 from bridge.web.openapi.service import HEALTH
 from bridge.web.server.runner import BridgeRunner, make_runner
 
@@ -34,7 +34,7 @@ class Door(NamedTuple):
     """A running server.
 
     Attributes:
-        seen: `match_info` and body of every request that reached a handler.
+        seen: what the path named and body of every request that reached a handler.
     """
 
     port: int
@@ -78,11 +78,11 @@ async def open_door(
     seen: list[tuple[dict[str, str], bytes]] = []
 
     async def show(request: web.Request) -> web.StreamResponse:
-        seen.append((dict(request.match_info), b""))
+        seen.append((dict(request[EXCHANGE].names), b""))
         return web.json_response({"ok": True})
 
     async def take(request: web.Request) -> web.StreamResponse:
-        seen.append((dict(request.match_info), await read_body(request)))
+        seen.append((dict(request[EXCHANGE].names), await read_body(request)))
         return web.json_response({"ok": True}, status=201)
 
     routes = (

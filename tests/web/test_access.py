@@ -13,6 +13,7 @@ from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.access import Access, Resource, Route, check_of
 from bridge.web.handlers.routes import ROUTES
 from bridge.web.keys import Exchange, Services
+from bridge.web.rules import Rules
 from tests.support.callers import STREAM, TOPIC, CalledBridge, asked, called_bridge, somebody
 from tests.support.described import DOCUMENT
 
@@ -158,7 +159,9 @@ def test_where_nobody_has_found_out_who_calls_nothing_is_done(route: Route) -> N
             request,
             Exchange(
                 cast("Services", None),
+                cast("Rules", None),
                 route.path,
+                {},
                 route.method,
                 route.path,
                 request.headers,

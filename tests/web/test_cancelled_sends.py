@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bridge.flow.appending.batching import BatchingAppender
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import Balanced, ByKey, First, NewMessage, Placement, ToPartition, TopicRef
 from bridge.telemetry.metrics import Metrics
-from bridge.web.app import build_app
+from bridge.web.server.routing import RoutedHandler, Router
 from tests.support.bridge_app import BridgeApp, bridge_app, local_log
 from tests.support.events import generic_event
 from tests.support.log_backends import soon
@@ -98,21 +98,17 @@ def cancel_at(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The wait at which the next request to each path is cancelled, whatever of the application it is in."""
     at: dict[str, int] = {}
 
-    @web.middleware
-    async def cancelling(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        async def handled() -> web.StreamResponse:
-            return await handler(request)
+    class Cancelling(Router):
+        def add(self, method: str, path: str, handler: RoutedHandler) -> None:
+            async def cancelling(request: web.Request, names: Mapping[str, str]) -> web.StreamResponse:
+                async def handled() -> web.StreamResponse:
+                    return await handler(request, names)
 
-        return await CancelledAt(handled(), at.pop(request.path, 0))
+                return await CancelledAt(handled(), at.pop(request.path, 0))
 
-    def built(services: Any) -> web.Application:
-        app = build_app(services)
-        app.middlewares.insert(0, cancelling)
-        return app
+            super().add(method, path, cancelling)
 
-    monkeypatch.setattr("tests.support.bridge_app.build_app", built)
+    monkeypatch.setattr("bridge.web.app.Router", Cancelling)
     return at
 
 

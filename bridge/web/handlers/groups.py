@@ -179,4 +179,5 @@ async def seek(request: web.Request) -> web.StreamResponse:
 
 def _named(request: web.Request) -> tuple[Groups, TopicRef, str]:
     """All groups, and the topic and the group that the path names."""
-    return request[EXCHANGE].services.groups, topic_of(request), request.match_info[_GROUP]
+    exchange = request[EXCHANGE]
+    return exchange.services.groups, topic_of(request), exchange.names[_GROUP]

@@ -37,7 +37,7 @@ def stream_of(request: web.Request) -> str:
         BadRequest: if none may be called so.
         Forbidden: if it is the bridge's own.
     """
-    stream = check_name(request.match_info["stream"], kind="stream")
+    stream = check_name(request[EXCHANGE].names["stream"], kind="stream")
     refuse_own(request[EXCHANGE].services, stream, path="stream")
     return stream
 
@@ -50,9 +50,8 @@ def topic_of(request: web.Request) -> TopicRef:
         Forbidden: if it is the bridge's own.
     """
     exchange = request[EXCHANGE]
-    # Not by what the path holds: that is 2,500 instructions away.
-    if "{topic}" in exchange.route:
-        return TopicRef(stream_of(request), check_name(request.match_info["topic"], kind="topic"))
+    if "topic" in exchange.names:
+        return TopicRef(stream_of(request), check_name(exchange.names["topic"], kind="topic"))
     return exchange.services.default_topic
 
 
@@ -86,7 +85,7 @@ def consumer_of(request: web.Request) -> ConsumerKey:
     Raises:
         BadRequest: if none may be called so.
     """
-    text = request.match_info["consumer"]
+    text = request[EXCHANGE].names["consumer"]
     if not _is_number(text):
         return check_name(text, kind="consumer")
     return _number(text, kind="consumer", minimum=1, maximum=CONSUMER_ID_MAX)
@@ -98,7 +97,9 @@ def partition_of(request: web.Request) -> int:
     Raises:
         BadRequest: if it is no number.
     """
-    return _number(request.match_info["partition"], kind="partition", minimum=0, maximum=PARTITION_ID_MAX)
+    return _number(
+        request[EXCHANGE].names["partition"], kind="partition", minimum=0, maximum=PARTITION_ID_MAX
+    )
 
 
 def _is_number(text: str) -> bool:

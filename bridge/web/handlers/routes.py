@@ -37,8 +37,6 @@ _SEE_TOPIC: Final = Access(None, Resource.TOPIC)
 _KEEP_STREAM: Final = Access(Scope.ADMIN, Resource.STREAM)
 _KEEP_TOPIC: Final = Access(Scope.ADMIN, Resource.TOPIC)
 
-#: The methods of one path follow each other, else the router makes two resources of it and asks one after the other; and
-#: of what begins alike the busiest comes first.
 ROUTES: Final[tuple[Route, ...]] = (
     Route("GET", "/health", health.health, service.HEALTH, ANYONE),
     Route("GET", "/ready", health.ready, service.READY, ANYONE),

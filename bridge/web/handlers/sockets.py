@@ -16,7 +16,6 @@ from bridge.policy.admission import Grant
 from bridge.web.handlers.access import current_principal, principal_of
 from bridge.web.keys import EXCHANGE
 from bridge.web.live.streams import LiveKind
-from bridge.web.rules import RULES
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.grants import give_back
@@ -35,7 +34,8 @@ _KEY_BYTES: Final = 16
 
 async def socket(request: web.Request) -> web.StreamResponse:
     """`GET /ws`: a WebSocket that speaks `bridge.v1`, until the client leaves or the process drains."""
-    services, rules = request[EXCHANGE].services, request.app[RULES]
+    exchange = request[EXCHANGE]
+    services, rules = exchange.services, exchange.rules
     response = _upgraded(request)
     if services.lifecycle.draining:
         raise Overloaded("The bridge is shutting down.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)
@@ -46,7 +46,7 @@ async def socket(request: web.Request) -> web.StreamResponse:
         protocol,
         transport,
         clock=services.clock,
-        grant=Grant(rules.admission, request[EXCHANGE].client),
+        grant=Grant(rules.admission, exchange.client),
         message_bytes_max=message_bytes_max(services),
     )
     session = Session(

@@ -7,7 +7,6 @@ from bridge.policy.access import ANONYMOUS
 from bridge.web.bodies.whole import refuse_body
 from bridge.web.handlers.access import principal_of
 from bridge.web.keys import EXCHANGE
-from bridge.web.rules import RULES
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.wire.answers import ticket_json
 
@@ -15,7 +14,7 @@ from bridge.web.wire.answers import ticket_json
 async def issue(request: web.Request) -> JsonAnswer:
     """`POST /tickets`: one for whoever asks, who may with it what they may without."""
     await refuse_body(request)
-    rules, principal = request.app[RULES], principal_of(request)
+    rules, principal = request[EXCHANGE].rules, principal_of(request)
     if principal is ANONYMOUS and not rules.credentials.is_open:
         # Where AUTH_BYPASS_PATHS lets everybody in here, nobody gets what they could take elsewhere.
         raise Unauthorized

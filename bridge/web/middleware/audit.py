@@ -67,7 +67,7 @@ def audit(services: Services, _: Rules) -> Gate | None:
         return None
     defaults, all_of_them = services.log_config, services.audits_all
 
-    def answered(request: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
+    def answered(_: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
         route = exchange.route
         # Of an address that is locked out the refusals before that are told, and no flood of those after.
         if not (all_of_them or exchange.refused or is_change(exchange.method, route)):
@@ -75,7 +75,7 @@ def audit(services: Services, _: Rules) -> Gate | None:
         if route.startswith("/messages"):
             named: Mapping[str, str | None] = {"stream": defaults.stream, "topic": defaults.topic}
         else:
-            named = {name: request.match_info.get(name) for name in _NAMED}
+            named = {name: exchange.names.get(name) for name in _NAMED}
         trail.write(
             record_of(
                 exchange,

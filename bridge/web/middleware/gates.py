@@ -1,6 +1,6 @@
 """Rules that a request passes on its way in, and its answer on its way out (shell)."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from operator import length_hint
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -9,9 +9,10 @@ from aiohttp.typedefs import Handler
 
 from bridge.errors import let_go
 from bridge.web.keys import EXCHANGE, UNMATCHED, Exchange
+from bridge.web.server.routing import RoutedHandler
 
-#: Makes what is known of a request, by its route.
-Identify: TypeAlias = Callable[[web.Request, str], Exchange]
+#: Makes what is known of a request, by its route and what its path names.
+Identify: TypeAlias = Callable[[web.Request, str, Mapping[str, str]], Exchange]
 #: Lets the request pass with None, answers in its place, or raises; also later, where it must ask somebody first.
 Check: TypeAlias = Callable[
     [web.Request, Exchange], web.StreamResponse | Awaitable[web.StreamResponse | None] | None
@@ -77,7 +78,7 @@ class PutBehind(Protocol):
 
     def __call__(
         self, handler: Handler, last: LastCheck = nothing_more, route: str = UNMATCHED
-    ) -> Handler: ...
+    ) -> RoutedHandler: ...
 
 
 #: What puts a handler behind the gates of its application.
@@ -94,9 +95,9 @@ def behind(gates: Sequence[Gate], identify: Identify) -> PutBehind:
     way = _Way.through(gates)
     checks, _, all_answered, further_out = way
 
-    def put(handler: Handler, last: LastCheck = nothing_more, route: str = UNMATCHED) -> Handler:
-        async def pass_gates(request: web.Request) -> web.StreamResponse:
-            exchange = request[EXCHANGE] = identify(request, route)
+    def put(handler: Handler, last: LastCheck = nothing_more, route: str = UNMATCHED) -> RoutedHandler:
+        async def pass_gates(request: web.Request, names: Mapping[str, str]) -> web.StreamResponse:
+            exchange = request[EXCHANGE] = identify(request, route, names)
             ahead, passed_all = iter(checks), False
             try:
                 for check in ahead:

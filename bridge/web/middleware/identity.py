@@ -1,6 +1,7 @@
 """Who asks, and under which id (shell over `policy.requests` and `policy.client_address`)."""
 
 import os
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -51,7 +52,7 @@ def identity(services: Services, rules: Rules) -> Identify:
 
     of_none = of_origin(None)
 
-    def identify(request: web.Request, route: str) -> Exchange:
+    def identify(request: web.Request, route: str, names: Mapping[str, str]) -> Exchange:
         headers = request.headers
         request_id = id_of(headers.get(X_REQUEST_ID))
         client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
@@ -62,7 +63,9 @@ def identity(services: Services, rules: Rules) -> Identify:
         REQUEST_SCOPE.set((request_id, client, None if trace is None else trace.trace_id))
         return Exchange(
             services,
+            rules,
             route,
+            names,
             request.method,
             request.raw_path,
             headers,

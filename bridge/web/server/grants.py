@@ -11,16 +11,16 @@ from bridge.errors import Outcome, Overloaded
 from bridge.limits import ADMISSION_WAIT_S, RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Grant
 from bridge.web.keys import EXCHANGE
-from bridge.web.rules import RULES
 
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
 def overloaded(request: web.Request) -> Overloaded:
     """The refusal, counted; nothing of the request was done."""
-    services = request[EXCHANGE].services
+    exchange = request[EXCHANGE]
+    services = exchange.services
     services.metrics.http.overloaded.add()
-    rest_s = request.app[RULES].admission.refusals.next_rest_s(services.clock.monotonic_s())
+    rest_s = exchange.rules.admission.refusals.next_rest_s(services.clock.monotonic_s())
     return Overloaded(
         outcome=None if request.method in _READS else Outcome.NOT_WRITTEN,
         retry_after_ms=max(RETRY_AFTER_DEFAULT_MS, round(rest_s * 1000)),

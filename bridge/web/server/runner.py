@@ -3,13 +3,11 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable
 from typing import Final, cast
 
 import structlog
 from aiohttp import hdrs, http_exceptions, http_parser, web
 from aiohttp.http import HttpRequestParser
-from aiohttp.typedefs import Handler
 
 from bridge import limits
 from bridge.errors import (
@@ -24,7 +22,7 @@ from bridge.errors import (
 from bridge.policy.client_address import limit_key
 from bridge.policy.requests import RequestIds
 from bridge.web.keys import EXCHANGE, UNMATCHED, Exchange, Services
-from bridge.web.middleware.gates import BEHIND_GATES
+from bridge.web.middleware.gates import BEHIND_GATES, PutBehind
 from bridge.web.middleware.rate_limit import policy_header, state_header
 from bridge.web.rules import RULES, Rules
 from bridge.web.server.answer_headers import lines_of, own_lines
@@ -32,6 +30,7 @@ from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.server.problem_answer import problem_answer
 from bridge.web.server.requests import request_factory
+from bridge.web.server.routing import NOTHING_NAMED, ROUTER, Router
 
 # What stands for the method where the request line could not be read; one label in the figures.
 _NO_METHOD: Final = "UNKNOWN"
@@ -67,14 +66,15 @@ class BridgeServer(web.Server):
         *,
         rules: Rules,
         services: Services,
-        behind_gates: Callable[[Handler], Handler],
+        behind_gates: PutBehind,
+        router: Router,
     ) -> None:
         """Args:
         stock: the server that aiohttp makes for the application.
-        behind_gates: puts a handler behind the gates; the application's own are.
+        behind_gates: puts a handler behind the gates; those of *router* are.
         """
         super().__init__(self._answer, request_factory=request_factory(stock.request_factory))
-        self._application = stock.request_handler
+        self._router = router
         self._behind_gates = behind_gates
         self._protocol_options: Final = {
             "keepalive_timeout": services.http.keepalive_timeout_s,
@@ -102,10 +102,11 @@ class BridgeServer(web.Server):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            return await self._application(request)
-        except web.HTTPException as error:
-            # Of the router, which found no handler.
-            return await self._unrouted(request, error)
+            try:
+                handler, names = self._router.find(request)
+            except web.HTTPException as error:
+                return await self._unrouted(request, error)
+            return await handler(cast("web.Request", request), names)
         except ConnectionError as error:
             # The client has left, or its answer cannot go on. Let out, it would be garbage only the collector finds:
             # aiohttp's loop holds the task that holds the error that holds the loop's frame.
@@ -119,7 +120,7 @@ class BridgeServer(web.Server):
         async def refuse(_: web.Request) -> web.StreamResponse:
             raise error
 
-        return await self._behind_gates(refuse)(cast("web.Request", request))
+        return await self._behind_gates(refuse)(cast("web.Request", request), NOTHING_NAMED)
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
@@ -191,7 +192,9 @@ class BridgeServer(web.Server):
         lines = own_lines(given_id) + lines_of(fields)
         request[EXCHANGE] = Exchange(
             self._services,
+            rules,
             UNMATCHED,
+            NOTHING_NAMED,
             request.method,
             request.raw_path,
             request.headers,
@@ -290,7 +293,9 @@ async def make_runner(
     if stock is None:
         raise RuntimeError("aiohttp made no server")
     grace_s = services.http.shutdown_grace_s if shutdown_timeout_s is None else shutdown_timeout_s
-    server = BridgeServer(stock, rules=app[RULES], services=services, behind_gates=app[BEHIND_GATES])
+    server = BridgeServer(
+        stock, rules=app[RULES], services=services, behind_gates=app[BEHIND_GATES], router=app[ROUTER]
+    )
     runner = BridgeRunner(app_runner, server, shutdown_timeout_s=grace_s)
     await runner.setup()
     return runner

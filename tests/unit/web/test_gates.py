@@ -1,7 +1,7 @@
 """Claims about the rules that a request passes on its way in and its answer on its way out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -10,6 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Answered, Check, Failed, Gate, behind
+from bridge.web.rules import Rules
 
 ANSWER = web.Response()
 OTHER = web.Response(status=204)
@@ -19,9 +20,20 @@ def a_request() -> web.Request:
     return make_mocked_request("POST", "/")
 
 
-def identify(request: web.Request, route: str) -> Exchange:
+def identify(request: web.Request, route: str, names: Mapping[str, str]) -> Exchange:
     return Exchange(
-        cast("Services", None), route, "POST", "/", request.headers, "an id", "127.0.0.1", None, "", ""
+        cast("Services", None),
+        cast("Rules", None),
+        route,
+        names,
+        "POST",
+        "/",
+        request.headers,
+        "an id",
+        "127.0.0.1",
+        None,
+        "",
+        "",
     )
 
 
@@ -72,7 +84,7 @@ class Journey:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
         request: web.Request | None = None,
     ) -> web.StreamResponse:
-        return await behind(gates, identify)(handler or self.handle)(request or a_request())
+        return await behind(gates, identify)(handler or self.handle)(request or a_request(), {})
 
 
 @pytest.fixture
