@@ -163,6 +163,7 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
     finally:
         for name, close in (("tails", tails.close), *opened.closers, *callers.closers):
             await bounded_step(name, close, timeout_s=_close_timeout_s(config), stop=stop)
+        stop.ignore()
 
 
 async def _services(

@@ -65,6 +65,16 @@ class Stop:
             if hung_up_early() and reload is None:
                 self.signalled(_HANGUP.name)
 
+    def ignore(self) -> None:
+        """Pass over signals from now on: nothing is left to end, and the exit code is known.
+
+        The loop, when it is closed, would leave them to their defaults, which end a process that did all well as killed.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (*_SIGNALS, *(() if _HANGUP is None else (_HANGUP,))):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+
     def reload(self) -> None:
         """As a SIGHUP where there is something to reload; else nothing."""
         if self._reload is not None:

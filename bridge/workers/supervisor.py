@@ -152,6 +152,7 @@ class _Supervisor:
             for process in self._living.values():
                 process.kill()
             self._close_ports()
+            self._stop.ignore()
         return worst(self._codes)
 
     async def _keep(self, slot: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bridge_process import BridgeProcess, connected, get
+from tests.support.bridge_process import SIGNALLED_AT_EXIT, BridgeProcess, connected, get
 from tests.support.keys import owned_key, write_keys
 
 
@@ -130,5 +130,12 @@ def test_a_hangup_before_anything_is_begun_ends_it_where_nothing_is_reloaded(tmp
     keys = {"KEYS_FILE": str(write_keys(tmp_path / "keys.json", [owned_key(1)]))}
     with BridgeProcess(tmp_path / "data", keys, code=EARLY.format(name="SIGHUP")) as bridge:
         bridge.until("ready")
+        bridge.signal()
+        assert bridge.ended() == 0
+
+
+def test_a_signal_when_everything_has_ended_changes_no_exit_code(tmp_path: Path) -> None:
+    with BridgeProcess(tmp_path, code=SIGNALLED_AT_EXIT) as bridge:
+        bridge.started()
         bridge.signal()
         assert bridge.ended() == 0

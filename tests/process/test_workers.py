@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bridge_process import BridgeProcess, get, run_bridge
+from tests.support.bridge_process import SIGNALLED_AT_EXIT, BridgeProcess, get, run_bridge
 from tests.support.checker import Account, Stored
 from tests.support.events import generic_event
 from tests.support.iggy_server import IggyServer, running_server
@@ -29,14 +29,14 @@ def iggy() -> Iterator[IggyServer]:
         yield server
 
 
-def bridge_of(directory: Path, iggy: IggyServer, **environ: str) -> BridgeProcess:
+def bridge_of(directory: Path, iggy: IggyServer, *, code: str | None = None, **environ: str) -> BridgeProcess:
     settings = {
         "WORKERS": "2",
         "IGGY_CONNECTION_STRING": iggy.connection_string,
         "RATE_LIMIT_RPS": "0",
         **environ,
     }
-    return BridgeProcess(directory, settings)
+    return BridgeProcess(directory, settings, code=code)
 
 
 def pids(bridge: BridgeProcess) -> dict[int, int]:
@@ -186,6 +186,13 @@ def test_a_drain_reaches_every_worker_and_finishes_what_they_serve(tmp_path: Pat
         for client in clients:
             assert client.makefile("rb").readline() == b"HTTP/1.1 201 Created\r\n"
             client.close()
+        assert bridge.ended() == 0
+
+
+def test_a_signal_when_all_workers_have_ended_changes_no_exit_code(tmp_path: Path, iggy: IggyServer) -> None:
+    with bridge_of(tmp_path, iggy, code=SIGNALLED_AT_EXIT) as bridge:
+        all_ready(bridge)
+        bridge.signal()
         assert bridge.ended() == 0
 
 

@@ -48,6 +48,15 @@ def run_bridge(
     )
 
 
+#: A bridge that gets each signal once more when all that it does has ended.
+SIGNALLED_AT_EXIT = """
+import atexit, os, signal
+atexit.register(lambda: [os.kill(os.getpid(), each) for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)])
+from bridge.__main__ import main
+main()
+"""
+
+
 class BridgeProcess:
     """
     `bridge serve` on port 0; a thread reads its output, so that it never waits for the test.
