@@ -1,6 +1,7 @@
 """What is promised while more comes than can be done: a quick no with all that belongs to an answer, and probes."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -201,17 +202,31 @@ async def test_a_place_that_comes_free_for_who_was_just_cancelled_is_free_for_th
     assert (admission.in_flight, admission.waiting) == (1, 0)
 
 
+def crowded_with_refusals(door: Door) -> None:
+    """From now on who is refused rests for some three seconds."""
+    pace = door.runner.app[RULES].admission.refusals
+    now_s = door.services.clock.monotonic_s()
+    while pace.next_rest_s(now_s) < 2.5:
+        pace.rest_s(now_s)
+
+
 async def test_a_refusal_says_when_its_connection_is_read_again(opened: Opened) -> None:
     gate = Gate()
     async with open_door(row("GET", "/gate", gate.handle), http=TWO_PLACES) as door:
         await filled(door, gate, opened)
-        pace = door.runner.app[RULES].admission.refusals
-        now_s = door.services.clock.monotonic_s()
-        while pace.next_rest_s(now_s) < 2.5:
-            pace.rest_s(now_s)
+        crowded_with_refusals(door)
         answer = await ask(door.port, request_bytes("GET", "/things/a"))
         assert answer.header("Retry-After") == "3"
         gate.go.set()
+
+
+async def test_who_is_refused_by_the_rate_limit_is_told_when_the_connection_is_read_again() -> None:
+    async with open_door(http=HttpConfig(rate_limit_rps=1, rate_limit_burst=1)) as door:
+        assert (await ask(door.port, request_bytes("GET", "/things/a"))).status == 200
+        crowded_with_refusals(door)
+        answer = await ask(door.port, request_bytes("GET", "/things/a"))
+        assert (answer.status, answer.header("Retry-After")) == (429, "3")
+        assert 2000 < json.loads(answer.body)["retry_after_ms"] <= 3000
 
 
 async def test_probes_pass_while_everything_else_is_refused(opened: Opened) -> None:

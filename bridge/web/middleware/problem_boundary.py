@@ -1,5 +1,6 @@
 """Where errors become answers (shell over `web.problems`)."""
 
+from math import ceil
 from typing import Final
 from urllib.parse import quote
 
@@ -67,6 +68,7 @@ def _answer(
     if request.writer.output_size > 0:
         # Part of another answer is out already: an end in the middle is the only thing left that says "failed".
         raise ConnectionResetError("the answer had begun") from error
+    rest_s = exchange.rules.admission.refusals.next_rest_s(exchange.services.clock.monotonic_s())
     route, given_id, trace = exchange.route, exchange.request_id, exchange.trace
     instance = f"urn:bridge:request:{quote(given_id)}" if route == UNMATCHED else route
     return problem_answer(
@@ -75,4 +77,5 @@ def _answer(
         instance=instance,
         trace_id=None if trace is None else trace.trace_id,
         fields=fields,
+        rest_ms=ceil(rest_s * 1000),
     )

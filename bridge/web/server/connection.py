@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 import structlog
 from aiohttp import web
@@ -14,9 +14,7 @@ from bridge.policy.client_certificates import ClientCertificate, client_certific
 from bridge.policy.slow_clients import MinimumRate
 from bridge.web.server.framed_protocol import FramedProtocol
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
-
-# "Not now": whoever asks again at once gets nothing but the same answer.
-_REFUSALS: Final = frozenset({429, 503})
+from bridge.web.wire.problems import REFUSALS
 
 _log = structlog.get_logger("bridge.web")
 
@@ -284,7 +282,7 @@ class BridgeProtocol(FramedProtocol):
             if request.content.exception() is not None:
                 await self._see_off()
                 gone = True
-            elif response.status in _REFUSALS:
+            elif response.status in REFUSALS:
                 await self._owner.rest()
         self._serving = None
         if self.half_closed:

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from bridge.clock import Deadline
 from bridge.errors import Outcome, Overloaded
-from bridge.limits import ADMISSION_WAIT_S, RETRY_AFTER_DEFAULT_MS
+from bridge.limits import ADMISSION_WAIT_S
 from bridge.policy.admission import Grant
 from bridge.web.keys import EXCHANGE
 
@@ -17,14 +17,8 @@ _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 def overloaded(request: web.Request) -> Overloaded:
     """The refusal, counted; nothing of the request was done."""
-    exchange = request[EXCHANGE]
-    services = exchange.services
-    services.metrics.http.overloaded.add()
-    rest_s = exchange.rules.admission.refusals.next_rest_s(services.clock.monotonic_s())
-    return Overloaded(
-        outcome=None if request.method in _READS else Outcome.NOT_WRITTEN,
-        retry_after_ms=max(RETRY_AFTER_DEFAULT_MS, round(rest_s * 1000)),
-    )
+    request[EXCHANGE].services.metrics.http.overloaded.add()
+    return Overloaded(outcome=None if request.method in _READS else Outcome.NOT_WRITTEN)
 
 
 def hold_body(request: web.Request, count: int) -> None:

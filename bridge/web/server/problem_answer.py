@@ -23,6 +23,7 @@ def problem_answer(
     instance: str,
     trace_id: str | None = None,
     fields: Mapping[str, str] | None = None,
+    rest_ms: int = 0,
 ) -> JsonAnswer:
     """The answer to *error*: `application/problem+json` (RFC 9457) with the members of the HTTP contract.
 
@@ -31,13 +32,14 @@ def problem_answer(
     Args:
         instance: the route's template, or a URN with the request id where there is no route; never raw input.
         fields: what the status asks for besides, such as `Allow`.
+        rest_ms: as of `retry_after_ms_of`.
     """
     row = row_of(type(error))
-    body = problem_object(error, request_id=request_id, instance=instance, trace_id=trace_id)
+    body = problem_object(error, request_id=request_id, instance=instance, trace_id=trace_id, rest_ms=rest_ms)
     answer = JsonAnswer(orjson.dumps(body), status=row.status, content_type=CONTENT_TYPE)
     for name, value in (fields or {}).items():
         answer.add_field(name, value)
-    retry_after_ms = retry_after_ms_of(error, row.status)
+    retry_after_ms = retry_after_ms_of(error, row.status, rest_ms)
     if retry_after_ms is not None:
         answer.add_field("Retry-After", str(max(1, ceil(retry_after_ms / 1000))))
     if row.status == HTTPStatus.UNAUTHORIZED:

@@ -12,6 +12,8 @@ from bridge.errors import BridgeError, LogError, Outcome, RateLimited, RequestEr
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 
 CONTENT_TYPE: Final = "application/problem+json"
+#: "Not now": whoever asks again at once gets nothing but the same answer.
+REFUSALS: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 class Row(NamedTuple):
@@ -152,9 +154,13 @@ def row_of(error: type[BridgeError]) -> Row:
 
 
 def problem_object(
-    error: BridgeError, *, request_id: str, instance: str, trace_id: str | None = None
+    error: BridgeError, *, request_id: str, instance: str, trace_id: str | None = None, rest_ms: int = 0
 ) -> dict[str, object]:
-    """The members alone, where the problem is told inside of something else."""
+    """The members alone, where the problem is told inside of something else.
+
+    Args:
+        rest_ms: as of `retry_after_ms_of`.
+    """
     row = row_of(type(error))
     detail = error.detail if row.tells_detail else f"{row.title}."
     body: dict[str, object] = {
@@ -170,7 +176,7 @@ def problem_object(
     }
     if trace_id is not None:
         body["trace_id"] = trace_id
-    retry_after_ms = retry_after_ms_of(error, row.status)
+    retry_after_ms = retry_after_ms_of(error, row.status, rest_ms)
     if retry_after_ms is not None:
         body["retry_after_ms"] = retry_after_ms
     if isinstance(error, LogError) and error.outcome is not None:
@@ -184,9 +190,13 @@ def problem_object(
     return body
 
 
-def retry_after_ms_of(error: BridgeError, status: int) -> int | None:
-    """When the same request may be sent again; None where that is not known, or makes no sense."""
+def retry_after_ms_of(error: BridgeError, status: int, rest_ms: int) -> int | None:
+    """When the same request may be sent again; None where that is not known, or makes no sense.
+
+    Args:
+        rest_ms: for so long nothing more is read from a connection that gets one of `REFUSALS`.
+    """
     known = error.retry_after_ms if isinstance(error, RateLimited | LogError) else None
     if known is None and status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return RETRY_AFTER_DEFAULT_MS
-    return known
+        known = RETRY_AFTER_DEFAULT_MS
+    return known if known is None or status not in REFUSALS else max(known, rest_ms)
