@@ -13,6 +13,7 @@ from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.middleware.rate_limit import PROBES
 from bridge.web.rules import Rules
+from bridge.web.server.requests import connection_of
 
 _FETCH_SITE: Final = istr("Sec-Fetch-Site")
 _API_KEY: Final = istr("X-API-Key")
@@ -54,7 +55,7 @@ def _gate(rules: Rules, hosts: AllowedHosts | None, *, keyed: bool) -> Gate:
 
     def forwarding(request: web.Request) -> Forwarding:
         """What the peer says, if it is believed."""
-        if not addresses.proxied or not addresses.is_trusted(addresses.peer(request.remote or "")):
+        if not addresses.proxied or not addresses.is_trusted(connection_of(request).address):
             return _NOTHING
         headers = request.headers
         return Forwarding(

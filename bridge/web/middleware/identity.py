@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
-from multidict import istr
+from multidict import CIMultiDictProxy, istr
 
 from bridge.limits import FORWARDED_TOLD_INTERVAL_S, FORWARDED_TOLD_PEERS_MAX
 from bridge.policy.requests import Reminders, RequestIds
@@ -16,6 +16,7 @@ from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Identify
 from bridge.web.rules import Rules
 from bridge.web.server.answer_headers import X_REQUEST_ID, lines_of, own_lines
+from bridge.web.server.requests import connection_of
 
 _TRACEPARENT: Final = istr(TRACEPARENT)
 _TRACESTATE: Final = istr(TRACESTATE)
@@ -29,9 +30,7 @@ def identity(services: Services, rules: Rules) -> Identify:
     log = structlog.get_logger("bridge.web")
     reminders = Reminders(interval_s=FORWARDED_TOLD_INTERVAL_S, keys_max=FORWARDED_TOLD_PEERS_MAX)
 
-    def forwarded(request: web.Request) -> str:
-        peer = request.remote or ""
-        headers = request.headers
+    def forwarded(peer: str, headers: CIMultiDictProxy[str]) -> str:
         client, unread = addresses.client(
             peer,
             headers.getall("X-Forwarded-For", ()),
@@ -40,9 +39,7 @@ def identity(services: Services, rules: Rules) -> Identify:
         )
         if unread is not None and reminders.is_due(peer, clock.monotonic_s()):
             # What was written stays out of it: it came from outside.
-            log.warning(
-                "forwarded_client_not_read", proxy=addresses.peer(peer), why=unread.value, counted_as=client
-            )
+            log.warning("forwarded_client_not_read", proxy=peer, why=unread.value, counted_as=client)
         return client
 
     def of_origin(origin: str | None) -> tuple[str, str]:
@@ -53,9 +50,14 @@ def identity(services: Services, rules: Rules) -> Identify:
     of_none = of_origin(None)
 
     def identify(request: web.Request, route: str, names: Mapping[str, str]) -> Exchange:
-        headers = request.headers
+        connection = connection_of(request)
+        message, client = connection.message, connection.address
+        if message is None:
+            raise RuntimeError("a request of a connection that serves none")
+        headers = message.headers
         request_id = id_of(headers.get(X_REQUEST_ID))
-        client = forwarded(request) if addresses.proxied else addresses.peer(request.remote or "")
+        if addresses.proxied:
+            client = forwarded(client, headers)
         origin = headers.get(hdrs.ORIGIN)
         lines, vary = of_none if origin is None else of_origin(origin)
         parents = headers.getall(_TRACEPARENT, ()) if is_traced else ()
@@ -66,8 +68,8 @@ def identity(services: Services, rules: Rules) -> Identify:
             rules,
             route,
             names,
-            request.method,
-            request.raw_path,
+            message.method,
+            message.path,
             headers,
             request_id,
             client,

@@ -7,6 +7,7 @@ from typing import Any, Protocol, cast
 
 import structlog
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from bridge import limits
 from bridge.errors import let_go
@@ -25,6 +26,7 @@ class ConnectionOwner(Protocol):
     #: Is told when the connection is full.
     outflow: Outflow
 
+    def address(self, peer: str) -> str: ...
     def admit(self, peer: str) -> str | None: ...
     def release(self, counted_as: str) -> None: ...
     async def rest(self) -> None: ...
@@ -41,6 +43,9 @@ class BridgeProtocol(FramedProtocol):
         on_lost: called once when the connection has ended, or its client may have left; set by `departures` while a
             request waits for long.
         on_writable: called when a connection that was full takes something again; set by a WebSocket.
+        address: of the other end, in its normal form.
+        message: the head of the request that is being answered: aiohttp's request takes 600 instructions to tell each part
+            of it for the first time, and not all.
         client_certificate: of a client whose certificate was verified.
         also_held_bytes: as of an `Outlet`; set by who writes page after page.
     """
@@ -59,9 +64,11 @@ class BridgeProtocol(FramedProtocol):
         "_room",
         "_serving",
         "_sink",
+        "address",
         "also_held_bytes",
         "client_certificate",
         "half_closed",
+        "message",
         "on_lost",
         "on_writable",
     )
@@ -94,6 +101,8 @@ class BridgeProtocol(FramedProtocol):
         self._sink: asyncio.Transport | None = None
         self._pace: MinimumRate | None = None
         self._is_encrypted = False
+        self.address = ""
+        self.message: RawRequestMessage | None = None
         self.client_certificate: ClientCertificate | None = None
         self.half_closed = False
         self.also_held_bytes = 0
@@ -103,15 +112,17 @@ class BridgeProtocol(FramedProtocol):
     # --- in -----------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peername = transport.get_extra_info("peername")
+        peer = str(peername[0]) if peername else ""
         if self._counted_as is None:
-            peername = transport.get_extra_info("peername")
-            self._counted_as = self._owner.admit(str(peername[0]) if peername else "")
+            self._counted_as = self._owner.admit(peer)
         if self._counted_as is None:
             # No answer: whoever opens too many connections reads none, and writing one could block. Nobody asks what
             # kind of transport it is: uvloop's are none of asyncio's classes.
             cast("asyncio.WriteTransport", transport).abort()
             return
         super().connection_made(transport)
+        self.address = self._owner.address(peer)
         self._sink = self.transport
         self._is_encrypted = transport.get_extra_info("sslcontext") is not None
         verified = transport.get_extra_info("peercert")
@@ -137,9 +148,9 @@ class BridgeProtocol(FramedProtocol):
     def heard(self) -> None:
         self._heard = self._serving is None
 
-    def request_begun(self, request: web.BaseRequest) -> None:
+    def request_begun(self, request: web.BaseRequest, message: RawRequestMessage) -> None:
         """*request*, whose head is whole, is to be answered; called by who makes requests."""
-        self._serving = request
+        self._serving, self.message = request, message
         self._begun += 1
         self._heard = False
 
@@ -284,7 +295,7 @@ class BridgeProtocol(FramedProtocol):
                 gone = True
             elif response.status in REFUSALS:
                 await self._owner.rest()
-        self._serving = None
+        self._serving = self.message = None
         if self.half_closed:
             self._end_once_answered()
         return response, gone

@@ -19,8 +19,6 @@ EXPECTS_CONTINUE = web.RequestKey("expects_continue", bool)
 UNSPOKEN_VERSION = web.RequestKey("unspoken_version", bool)
 #: Whose certificate was verified in the handshake; not there where the client showed none.
 CLIENT_CERTIFICATE = web.RequestKey("client_certificate", ClientCertificate)
-#: What was parsed; only of requests with chunks or an upgrade, of which aiohttp's request does not tell all.
-MESSAGE = web.RequestKey("message", RawRequestMessage)
 
 _SPOKEN: Final = frozenset({HttpVersion10, HttpVersion11})
 
@@ -45,17 +43,16 @@ def request_factory(stock: RequestFactory) -> RequestFactory:
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
-        unspoken = message.version not in _SPOKEN
+        # One of the two the parser has made once; to look it up takes 300 instructions.
+        unspoken = message.version is not HttpVersion11 and message.version not in _SPOKEN
         expectation = message.headers.get(hdrs.EXPECT)
         if unspoken or expectation is not None or message.upgrade:
             message = _put_right(message, unspoken=unspoken)
         request = stock(message, payload, protocol, writer, task)
         if isinstance(protocol, BridgeProtocol):
-            protocol.request_begun(request)
+            protocol.request_begun(request, message)
             if protocol.client_certificate is not None:
                 request[CLIENT_CERTIFICATE] = protocol.client_certificate
-        if message.upgrade or message.chunked:
-            request[MESSAGE] = message
         if unspoken:
             request[UNSPOKEN_VERSION] = True
         if expectation is not None and expectation.lower() == "100-continue":
@@ -85,3 +82,10 @@ def _put_right(message: RawRequestMessage, *, unspoken: bool) -> RawRequestMessa
         message.chunked,
         message.url,
     )
+
+
+def connection_of(request: web.BaseRequest) -> BridgeProtocol:
+    """The connection that *request* came on."""
+    # Not asked: no other makes requests here.
+    connection: BridgeProtocol = request.protocol  # type: ignore[assignment]
+    return connection

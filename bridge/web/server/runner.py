@@ -29,7 +29,7 @@ from bridge.web.server.answer_headers import lines_of, own_lines
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.server.problem_answer import problem_answer
-from bridge.web.server.requests import request_factory
+from bridge.web.server.requests import connection_of, request_factory
 from bridge.web.server.routing import NOTHING_NAMED, ROUTER, Router
 
 # What stands for the method where the request line could not be read; one label in the figures.
@@ -139,6 +139,10 @@ class BridgeServer(web.Server):
             else None
         )
 
+    def address(self, peer: str) -> str:
+        """*peer*, the other end of a connection, in its normal form."""
+        return self._rules.addresses.peer(peer)
+
     def admit(self, peer: str) -> str | None:
         """Count a new connection.
 
@@ -149,7 +153,7 @@ class BridgeServer(web.Server):
             What it is counted as, for `release`; None where there may be no other: in all, or from its address.
             A trusted proxy stands for many clients, so only the total holds for it.
         """
-        peer = self._rules.addresses.peer(peer)
+        peer = self.address(peer)
         counted_as = "" if self._rules.addresses.is_trusted(peer) else limit_key(peer)
         if self._open_count >= limits.CONNECTIONS_MAX or (
             counted_as and self._by_address[counted_as] >= limits.CONNECTIONS_PER_ADDRESS_MAX
@@ -180,7 +184,7 @@ class BridgeServer(web.Server):
         """
         rules, metrics = self._rules, self._services.metrics.http
         given_id = request[EXCHANGE].request_id if EXCHANGE in request else self._ids.id_of(None)
-        client = rules.addresses.peer(request.remote or "")
+        client = connection_of(request).address
         fields = dict(rules.origins.answer_headers(None))
         vary = fields.pop(hdrs.VARY, "")
         fields["X-Effective-Timeout"] = str(rules.timeout_ms)
