@@ -1,6 +1,7 @@
 """What a log line may show of a value (pure): short, on one line, without secrets."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -56,6 +57,16 @@ def clean_text(text: str) -> str:
     if len(text) > LOG_FIELD_CHARS_MAX:
         text = text[:LOG_FIELD_CHARS_MAX] + "…"
     return text if text.isprintable() else _UNSAFE.sub(_escaped, text)
+
+
+def are_clean(texts: Sequence[str]) -> bool:
+    """Whether `clean_text` leaves each of *texts*, at least one, as it is; False says nothing."""
+    joined = "".join(texts)
+    return (
+        joined.isprintable()
+        and not ("=" in joined or "_" in joined or "/" in joined)
+        and len(max(texts, key=len)) <= LOG_FIELD_CHARS_MAX
+    )
 
 
 def clean_traceback(text: str) -> str:

@@ -1,11 +1,18 @@
 """Claims of `telemetry.log_fields`: one line, short, no secrets."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.limits import LOG_FIELD_CHARS_MAX, LOG_TRACEBACK_CHARS_MAX
-from bridge.telemetry.log_fields import HIDDEN, clean_field, clean_text, clean_traceback, is_secret_name
+from bridge.telemetry.log_fields import (
+    HIDDEN,
+    are_clean,
+    clean_field,
+    clean_text,
+    clean_traceback,
+    is_secret_name,
+)
 
 
 @given(st.text(st.characters()))
@@ -35,6 +42,20 @@ def test_a_text_at_the_bound_is_whole_and_one_beyond_is_cut_with_a_mark() -> Non
     assert clean_text("x" * LOG_FIELD_CHARS_MAX) == "x" * LOG_FIELD_CHARS_MAX
     assert clean_text("x" * (LOG_FIELD_CHARS_MAX + 1)) == "x" * LOG_FIELD_CHARS_MAX + "…"
     assert len(clean_text("x" * 1_000_000)) == LOG_FIELD_CHARS_MAX + 1
+
+
+@given(st.lists(st.text(st.characters(), max_size=LOG_FIELD_CHARS_MAX + 2), min_size=1, max_size=4))
+@example(["x" * LOG_FIELD_CHARS_MAX, "0"])
+@example(["0", "x" * (LOG_FIELD_CHARS_MAX + 1)])
+@example(["0", "brk_aaaaaaaa_secret"])
+@example(["a\n"])
+def test_texts_that_are_clean_together_are_each_shown_as_they_are(texts: list[str]) -> None:
+    if are_clean(texts):
+        assert [clean_text(text) for text in texts] == texts
+
+
+def test_ids_of_requests_are_clean_together() -> None:
+    assert are_clean(["7f2c1a52-6c1f-4d0e-9a3b-0f5a3c0d9e11", "a" * LOG_FIELD_CHARS_MAX, "-.:"])
 
 
 @pytest.mark.parametrize(
