@@ -7,6 +7,7 @@ asking once more repeats nothing.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar, cast
 
 from bridge.clock import Deadline
@@ -147,13 +148,9 @@ class KeptAppender:
         try:
             return await self._appender.append(topic, placement, messages, deadline=deadline)
         except _MISSING as error:
-            return await kept.recovered(
-                topic,
-                lambda: self._appender.append(topic, placement, messages, deadline=deadline),
-                error,
-                deadline,
-                Outcome.NOT_WRITTEN,
-            )
+            # No lambda: what it would know is kept in cells by all, 600 instructions.
+            again = partial(self._appender.append, topic, placement, messages, deadline=deadline)
+            return await kept.recovered(topic, again, error, deadline, Outcome.NOT_WRITTEN)
 
 
 class KeptLog:

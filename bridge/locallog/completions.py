@@ -10,10 +10,13 @@ class Completions:
 
     A wake-up is a write to a pipe and a turn of the loop; with many results a second they would cost more than the
     results.
+
+    Attributes:
+        loop: theirs.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._waiting: deque[Callable[[], None]] = deque()
         self._woken = False
 
@@ -22,7 +25,7 @@ class Completions:
         self._waiting.append(callback)
         if not self._woken:
             self._woken = True
-            self._loop.call_soon_threadsafe(self._drain)
+            self.loop.call_soon_threadsafe(self._drain)
 
     def _drain(self) -> None:
         # Cleared first: a thread that still saw it set has already put its callback into the queue.

@@ -103,8 +103,7 @@ class Writer:
             BridgeError: what the change itself refuses.
         """
         self._admit(change)
-        loop = asyncio.get_running_loop()
-        change.future = loop.create_future()
+        change.future = self._completions.loop.create_future()
         change.deadline = deadline
         self._waiting[change] = None
         self._waiting_bytes += change.size_bytes

@@ -77,6 +77,8 @@ class BatchingAppender:
         self._queues: dict[QueueKey, PartitionQueue] = {}
         self._backlog = Backlog()
         self._closed = False
+        # Of all that append.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._emptied = asyncio.Event()
         self._alarm = DeadlineAlarm(self._look_at_deadlines)
 
@@ -131,7 +133,10 @@ class BatchingAppender:
             queue is None and len(self._queues) >= limits.GATHER_LANES_MAX
         ):
             raise Overloaded(outcome=Outcome.NOT_WRITTEN, retry_after_ms=1000)
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            # Once: to ask which loop is running asks the system which process this is.
+            loop = self._loop = asyncio.get_running_loop()
         if queue is None:
             queue = self._queues[key] = PartitionQueue(key, self._backlog)
             # It begins after whoever else is ready in this turn of the loop.
