@@ -267,11 +267,14 @@ class BridgeProtocol(FramedProtocol):
         message: str | None = None,  # noqa: ARG002 (it quotes the input)
     ) -> web.StreamResponse:
         """Called by aiohttp for what the parser refused, and for errors outside of every middleware."""
+        if isinstance(exc, ConnectionError):
+            # The client has left, and that was logged and counted, or its answer cannot go on. Let out, it would be garbage
+            # only the collector finds: aiohttp's loop holds the task that holds the error that holds the loop's frame.
+            let_go(exc)
+            self.force_close()
+            return web.Response()
         if request.writer.output_size > 0:
             raise ConnectionResetError("the answer had begun") from exc
-        if isinstance(exc, ConnectionError):
-            # The client has left, and that was logged and counted; nobody is there who could be answered.
-            raise exc
         return self._owner.refusal(request, status, exc)
 
     def log_exception(self, *args: Any, **kw: Any) -> None:  # noqa: ARG002 (they quote the input)
