@@ -57,8 +57,12 @@ KEPT_HEADERS_BYTES: Final = 232
 KEPT_HEADER_BYTES: Final = 100
 # Payloads whose form (event, JSON, text, bytes) is remembered, so that a message is judged once and not at every read.
 KNOWN_PAYLOADS_BYTES_MAX: Final = 32 * 1024 * 1024
-# What a payload remembered weighs beside its bytes.
-KNOWN_PAYLOAD_OVERHEAD_BYTES: Final = 160
+# What one of them weighs: a hash, its place, its form (65 to 125 bytes, measured).
+KNOWN_PAYLOAD_BYTES: Final = 128
+# A longer one is judged at each read: to hash it takes a millisecond and more, in one go.
+KNOWN_PAYLOAD_LENGTH_MAX: Final = 1024 * 1024
+# What a payload that was checked at the door, and not yet hashed, weighs beside its bytes.
+NOTED_PAYLOAD_OVERHEAD_BYTES: Final = 160
 
 # --- the embedded log -------------------------------------------------------------------------------------------
 # Chunks that are read again and again, taken apart: some 170,000 small messages. Any page can be cut from them, so they get

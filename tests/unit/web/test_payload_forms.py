@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bridge.events import is_event, known_ids
+from bridge.events import is_event, known_ids, result_of
+from bridge.limits import KNOWN_PAYLOAD_BYTES, KNOWN_PAYLOAD_LENGTH_MAX
 from bridge.web.wire.payload_forms import Form, PayloadForms, form_of
 from tests.support.events import generic_event, order_event, user_event
 
@@ -92,7 +93,7 @@ def test_what_is_remembered_is_bounded() -> None:
         forms.note_events([payload], size_bytes=90)
         forms.forms_of([b"%d" % number])
     held = forms._young | forms._older
-    assert 0 < len(held) * 160 < 60_000
+    assert 0 < len(held) * KNOWN_PAYLOAD_BYTES < 60_000
     assert len(forms._noted) * 250 < 60_000
 
 
@@ -103,10 +104,20 @@ def test_what_is_noted_and_never_read_is_bounded() -> None:
     assert len(forms._noted) < 20
 
 
-def test_a_large_payload_is_judged_and_not_kept() -> None:
-    forms = PayloadForms(6_000)
-    assert forms.forms_of([b"x" * 1000]) == [Form.TEXT]
-    assert not forms._young
+def test_a_long_payload_is_judged_in_steps_and_not_remembered_while_those_beside_it_are() -> None:
+    forms = PayloadForms()
+    payloads = [EVENTS[0], b"x" * (KNOWN_PAYLOAD_LENGTH_MAX + 1), b"1"]
+    for _ in range(2):
+        assert result_of(forms.form_steps(payloads)) == [Form.EVENT, Form.TEXT, Form.JSON]
+        assert sorted(map(str, forms._young.values())) == ["Form.EVENT", "Form.JSON"]
+
+
+def test_whoever_does_not_know_the_key_cannot_tell_what_is_remembered() -> None:
+    one, other = PayloadForms(), PayloadForms()
+    for forms in (one, other):
+        assert forms.forms_of(EVENTS) == [Form.EVENT] * len(EVENTS)
+    assert not one._young.keys() & other._young.keys()
+    assert not one._young.keys() & set(map(hash, EVENTS))
 
 
 def test_what_was_new_before_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
