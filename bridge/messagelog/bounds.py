@@ -34,7 +34,9 @@ def check_append(messages: Sequence[NewMessage]) -> int:
         PayloadTooLarge: if one payload or all together are too large; its `limit` says which bound.
     """
     records = NewRecords.of(messages)
-    payloads, payload_bytes = records.payloads, records.payload_bytes
+    payloads = records.payloads
+    # Not the property, which costs four times as much for one message.
+    payload_bytes = sum(map(len, payloads))
     if not payloads:
         raise BadRequest("An append needs at least one message.")
     if not all(payloads) or (

@@ -14,6 +14,7 @@ from bridge.limits import INFLATE_MEMBERS_PER_TURN
 from bridge.web.bodies import codings, whole
 from bridge.web.bodies.codings import Inflater, inflater_of
 from bridge.web.bodies.whole import read_any
+from bridge.web.keys import EXCHANGE
 from tests.support.clock import FakeClock
 from tests.support.door import Door, open_door, row
 from tests.support.raw_http import ask, request_bytes
@@ -46,7 +47,7 @@ async def unpacking(others: Others, **options: object) -> AsyncIterator[Door]:
     async def take(request: web.Request) -> web.StreamResponse:
         running = asyncio.create_task(others.run())
         try:
-            body = await read_any(request)
+            body = await read_any(request, request[EXCHANGE])
         finally:
             running.cancel()
         return web.json_response({"bytes": len(body)}, status=201)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, cast
 
 import pytest
+from aiohttp.http import RawRequestMessage
 from aiohttp.test_utils import make_mocked_request
 
 from bridge.errors import Unauthorized
@@ -162,6 +163,7 @@ def test_where_nobody_has_found_out_who_calls_nothing_is_done(route: Route) -> N
                 cast("Rules", None),
                 route.path,
                 {},
+                cast("RawRequestMessage", None),
                 route.method,
                 route.path,
                 request.headers,

@@ -18,7 +18,7 @@ from bridge.limits import (
 )
 from bridge.policy.body_kinds import Coding, coding_of, is_json, is_plain_encoding
 from bridge.web.bodies.codings import inflater_of
-from bridge.web.keys import EXCHANGE
+from bridge.web.keys import EXCHANGE, Exchange
 from bridge.web.server.framing import TooMuchOverhead
 from bridge.web.server.grants import hold_body, take_place
 from bridge.web.server.requests import EXPECTS_CONTINUE
@@ -108,7 +108,7 @@ def check_coding(request: web.Request) -> Coding:
     return coding
 
 
-def read_any(request: web.Request) -> Awaitable[bytes]:
+def read_any(request: web.Request, exchange: Exchange) -> Awaitable[bytes]:
     """The whole body, whatever its type, at most `MAX_REQUEST_BODY_SIZE` bytes before and after decompression.
 
     Raises:
@@ -116,7 +116,7 @@ def read_any(request: web.Request) -> Awaitable[bytes]:
         PayloadTooLarge, RequestBodyTimeout, BadRequest, Overloaded: as `read_body`, and as `codings.Inflater`.
         DeadlineExceeded: if the request's time is up before all of it is decompressed.
     """
-    return _read_coded(request) if hdrs.CONTENT_ENCODING in request.headers else _read_whole(request)
+    return _read_coded(request) if hdrs.CONTENT_ENCODING in exchange.headers else _read_whole(request)
 
 
 async def _read_coded(request: web.Request) -> bytes:

@@ -40,7 +40,7 @@ async def send_raw(request: web.Request, topic: TopicRef, kind: BodyKind) -> web
     accepted_us = services.clock.now_us()
     query = read_send_query(request.query.items(), lines=False)
     headers = _headers(request)
-    body = await read_any(request)
+    body = await read_any(request, request[EXCHANGE])
     if not body:
         raise BadRequest("The body is empty; a message has at least one byte.", path="body", limit=1)
     if kind is BodyKind.TEXT:

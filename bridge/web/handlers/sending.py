@@ -31,7 +31,7 @@ async def send(request: web.Request) -> web.StreamResponse:
     if kind is not _JSON:
         return await _send_otherwise(request, topic, kind)
     refuse_query(request, exchange)
-    body = await read_any(request)
+    body = await read_any(request, exchange)
     deadline, headers = exchange.deadline, headers_with(exchange.trace, NO_HEADERS)
     submission = plain_message(body, headers)
     if submission is None:
@@ -59,12 +59,12 @@ async def _send_otherwise(request: web.Request, topic: TopicRef, kind: BodyKind 
 
 async def send_batch(request: web.Request) -> web.StreamResponse:
     """`POST .../messages/batch`: all events or none, in order, into one partition."""
-    services = request[EXCHANGE].services
+    exchange = request[EXCHANGE]
+    services = exchange.services
     accepted_us = services.clock.now_us()
     topic = topic_of(request)
     check_json_type(request)
-    body = await read_any(request)
-    exchange = request[EXCHANGE]
+    body = await read_any(request, exchange)
     steps = batch_steps(
         body, headers_with(exchange.trace, NO_HEADERS), messages_max=services.http.batch_messages_max
     )

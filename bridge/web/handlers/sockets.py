@@ -19,7 +19,6 @@ from bridge.web.live.streams import LiveKind
 from bridge.web.server.answer_headers import send_head
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.server.grants import give_back
-from bridge.web.server.requests import connection_of
 from bridge.web.sockets.answers import SUBPROTOCOL
 from bridge.web.sockets.session import Session, message_bytes_max
 from bridge.web.sockets.socket import Socket
@@ -108,7 +107,7 @@ def _upgraded(request: web.Request) -> web.StreamResponse:
 
 def _asks(request: web.Request) -> bool:
     """Whether it asks to be upgraded, and aiohttp has understood it so: what follows it is not parsed as HTTP."""
-    named, message = request.headers.getall(hdrs.UPGRADE, ()), connection_of(request).message
+    named, message = request.headers.getall(hdrs.UPGRADE, ()), request[EXCHANGE].message
     return (
         len(named) == 1
         and named[0].strip().lower() == "websocket"

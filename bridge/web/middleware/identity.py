@@ -52,8 +52,6 @@ def identity(services: Services, rules: Rules) -> Identify:
     def identify(request: web.Request, route: str, names: Mapping[str, str]) -> Exchange:
         connection = connection_of(request)
         message, client = connection.message, connection.address
-        if message is None:
-            raise RuntimeError("a request of a connection that serves none")
         headers = message.headers
         request_id = id_of(headers.get(X_REQUEST_ID))
         if addresses.proxied:
@@ -68,6 +66,7 @@ def identity(services: Services, rules: Rules) -> Identify:
             rules,
             route,
             names,
+            message,
             message.method,
             message.path,
             headers,

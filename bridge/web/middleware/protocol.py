@@ -10,7 +10,7 @@ from bridge.policy.requests import check_target
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.requests import UNSPOKEN_VERSION, connection_of
+from bridge.web.server.requests import UNSPOKEN_VERSION
 
 # TRACE echoes what proxies added, CONNECT asks for a tunnel: no route may ever take them by accident.
 _NEVER: Final = frozenset({hdrs.METH_TRACE, hdrs.METH_CONNECT})
@@ -22,12 +22,12 @@ def protocol(_: Services, __: Rules) -> Gate:
 
     def check_protocol(request: web.Request, exchange: Exchange) -> None:
         # A request in another version never keeps its connection (`requests`); the look-up costs, so it comes second.
-        if not request.keep_alive and UNSPOKEN_VERSION in request:
+        if exchange.message.should_close and UNSPOKEN_VERSION in request:
             raise HttpVersionNotSupported
         if exchange.method in _NEVER:
             raise web.HTTPMethodNotAllowed(exchange.method, _EVER)
         headers = exchange.headers
-        message = connection_of(request).message if hdrs.TRANSFER_ENCODING in headers else None
+        message = exchange.message if hdrs.TRANSFER_ENCODING in headers else None
         if message is not None and message.chunked and _is_coded(message):
             exchange.closes = True
             raise BadRequest("The only transfer coding is chunked, in HTTP/1.1.", path="Transfer-Encoding")

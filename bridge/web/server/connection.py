@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import structlog
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
+from aiohttp.http import HttpVersion11, RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from bridge import limits
 from bridge.errors import let_go
@@ -16,6 +18,11 @@ from bridge.policy.slow_clients import MinimumRate
 from bridge.web.server.framed_protocol import FramedProtocol
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
 from bridge.web.wire.problems import REFUSALS
+
+# Of a connection that answers none.
+_NO_MESSAGE: Final = RawRequestMessage(
+    "", "", HttpVersion11, CIMultiDictProxy(CIMultiDict()), (), True, None, False, False, URL()
+)
 
 _log = structlog.get_logger("bridge.web")
 
@@ -44,8 +51,7 @@ class BridgeProtocol(FramedProtocol):
             request waits for long.
         on_writable: called when a connection that was full takes something again; set by a WebSocket.
         address: of the other end, in its normal form.
-        message: the head of the request that is being answered: aiohttp's request takes 600 instructions to tell each part
-            of it for the first time, and not all.
+        message: the head of the request that is being answered.
         client_certificate: of a client whose certificate was verified.
         also_held_bytes: as of an `Outlet`; set by who writes page after page.
     """
@@ -102,7 +108,7 @@ class BridgeProtocol(FramedProtocol):
         self._pace: MinimumRate | None = None
         self._is_encrypted = False
         self.address = ""
-        self.message: RawRequestMessage | None = None
+        self.message = _NO_MESSAGE
         self.client_certificate: ClientCertificate | None = None
         self.half_closed = False
         self.also_held_bytes = 0
@@ -298,7 +304,7 @@ class BridgeProtocol(FramedProtocol):
                 gone = True
             elif response.status in REFUSALS:
                 await self._owner.rest()
-        self._serving = self.message = None
+        self._serving, self.message = None, _NO_MESSAGE
         if self.half_closed:
             self._end_once_answered()
         return response, gone

@@ -58,12 +58,12 @@ class JsonAnswer(web.StreamResponse):
         if self.prepared:
             return None
         self.prepared = True
-        if self.keep_alive is None:
-            self.keep_alive = request.keep_alive
-        spoken, connection = "1.1", "" if self.keep_alive else _CLOSE
-        if request.version == HttpVersion10:
-            spoken, connection = "1.0", _KEEP_ALIVE if self.keep_alive else ""
         exchange, writer = request[EXCHANGE], request.writer
+        if self.keep_alive is None:
+            self.keep_alive = not exchange.message.should_close
+        spoken, connection = "1.1", "" if self.keep_alive else _CLOSE
+        if exchange.message.version == HttpVersion10:
+            spoken, connection = "1.0", _KEEP_ALIVE if self.keep_alive else ""
         # Who takes nothing of it holds what was written: a copy of it here was nearly as much again, and in no bound.
         body, self.body = self.body, b""
         vary = f"Vary: {exchange.vary}\r\n" if exchange.vary else ""

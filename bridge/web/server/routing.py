@@ -66,16 +66,18 @@ class Router:
                 raise ValueError(f"two handlers for {each} {path}")
             place.handlers[each] = handler
 
-    def find(self, request: web.BaseRequest) -> tuple[RoutedHandler, Mapping[str, str]]:
+    def find(self, method: str, path: str) -> tuple[RoutedHandler, Mapping[str, str]]:
         """The handler, and what the path names, which has one character at least, and no brace.
+
+        Args:
+            path: decoded but for "/" and "%", which divide nothing where they are encoded.
 
         Raises:
             HTTPNotFound: if there is no such path.
             HTTPMethodNotAllowed: if it takes other methods.
         """
         place, names = self._root, NOTHING_NAMED
-        # Decoded but for "/" and "%", which divide nothing where they are encoded.
-        for part in request.rel_url.path_safe.split("/"):
+        for part in path.split("/"):
             spelled = place.parts.get(part)
             if spelled is not None:
                 place = spelled
@@ -86,10 +88,10 @@ class Router:
             if "%" in part:
                 part = part.replace("%2F", "/").replace("%25", "%")  # noqa: PLW2901 (the same part, decoded)
             names = {**names, name: part}
-        handler = place.handlers.get(request.method)
+        handler = place.handlers.get(method)
         if handler is None:
             if place.handlers:
-                raise web.HTTPMethodNotAllowed(request.method, place.handlers)
+                raise web.HTTPMethodNotAllowed(method, place.handlers)
             raise web.HTTPNotFound
         return handler, names
 

@@ -105,7 +105,8 @@ class BridgeServer(web.Server):
     def _answer(self, request: web.Request) -> Awaitable[web.StreamResponse]:
         """Called by aiohttp. No coroutine: each around the handler takes 1,500 instructions."""
         try:
-            handler, names = self._router.find(request)
+            message = connection_of(request).message
+            handler, names = self._router.find(message.method, message.url.path_safe)
         except web.HTTPException as error:
             handler, names = self._behind_gates(_refusing(error)), NOTHING_NAMED
         return handler(request, names)
@@ -172,7 +173,8 @@ class BridgeServer(web.Server):
         """
         rules, metrics = self._rules, self._services.metrics.http
         given_id = request[EXCHANGE].request_id if EXCHANGE in request else self._ids.id_of(None)
-        client = connection_of(request).address
+        connection = connection_of(request)
+        message, client = connection.message, connection.address
         fields = dict(rules.origins.answer_headers(None))
         vary = fields.pop(hdrs.VARY, "")
         fields["X-Effective-Timeout"] = str(rules.timeout_ms)
@@ -187,6 +189,7 @@ class BridgeServer(web.Server):
             rules,
             UNMATCHED,
             NOTHING_NAMED,
+            message,
             request.method,
             request.raw_path,
             request.headers,

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.test_utils import make_mocked_request
 
 from bridge.web.keys import Exchange, Services
@@ -26,6 +27,7 @@ def identify(request: web.Request, route: str, names: Mapping[str, str]) -> Exch
         cast("Rules", None),
         route,
         names,
+        cast("RawRequestMessage", None),
         "POST",
         "/",
         request.headers,
