@@ -4,14 +4,18 @@ import enum
 from typing import Final, NamedTuple
 
 __all__ = (
+    "AUDITED",
     "BARE",
     "BEFORE",
     "CASES",
     "EMBEDDED",
     "IGGY",
     "IGGY_HTTP",
+    "PROTECTED",
+    "PROTECTIONS",
     "READ_TARGETS",
     "SDK",
+    "UNPROTECTED",
     "Case",
     "Dialect",
     "Kind",
@@ -22,6 +26,9 @@ __all__ = (
 #: Names that targets have in every table.
 BARE: Final = "bare handler"
 EMBEDDED: Final = "embedded log"
+#: The embedded log behind nothing that guards it, and behind what an operator would put there; in the end all of it is audited.
+UNPROTECTED, PROTECTED, AUDITED = (f"{EMBEDDED}, {how}" for how in ("unprotected", "protected", "audited"))
+PROTECTIONS: Final = (UNPROTECTED, PROTECTED, AUDITED)
 IGGY: Final = {"replicated": "Iggy, replicated", "persisted": "Iggy, persisted"}
 SDK: Final = {"replicated": "SDK straight", "persisted": "SDK straight, persisted"}
 IGGY_HTTP: Final = "Iggy's HTTP API"
@@ -82,7 +89,7 @@ _FAN_OUT: Final = (BARE, EMBEDDED, IGGY["replicated"])
 
 _CLIENTS: Final = (
     Case("post-1", "POST one event, 1 connection", Kind.SEND, 1, 1, _ALL),
-    Case("post-64", "POST one event, 64 connections", Kind.SEND, 64, 1, _ALL),
+    Case("post-64", "POST one event, 64 connections", Kind.SEND, 64, 1, (*_ALL, *PROTECTIONS)),
     Case("batch-100", "POST batch of 100, 4 connections", Kind.SEND, 4, 100, _ALL),
     Case("batch-1000", "POST batch of 1000, 4 connections", Kind.SEND, 4, 1000, _ALL),
     # A page that was served a moment ago may be kept; no cache holds every page that the next one asks for.

@@ -21,7 +21,7 @@ from typing import Final
 
 from tests.bench import tables
 from tests.bench.caller import Caller
-from tests.bench.cases import BARE, BEFORE, CASES, EMBEDDED, IGGY, Case, Kind, case_named
+from tests.bench.cases import BARE, BEFORE, CASES, EMBEDDED, IGGY, PROTECTIONS, Case, Kind, case_named
 from tests.bench.machine import changes
 from tests.bench.report import INSTRUCTIONS
 from tests.bench.targets import PYTHON, ROOT, Target, all_targets
@@ -128,7 +128,8 @@ def main() -> None:
     )
     keys = [case.key for case in CASES if case.kind in {Kind.SEND, Kind.READ}]
     parser.add_argument("--case", action="append", choices=keys, help="again for more")
-    parser.add_argument("--on", action="append", choices=(EMBEDDED, *IGGY.values()), help="again for more")
+    bridges = (EMBEDDED, *PROTECTIONS, *IGGY.values())
+    parser.add_argument("--on", action="append", choices=bridges, help="again for more")
     parser.add_argument("--against", type=Path, help="another checkout with its own .venv")
     parser.add_argument("--write", action="store_true", help="keep the figures for docs/performance.md")
     arguments = parser.parse_args()

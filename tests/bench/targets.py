@@ -13,7 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from tests.bench.cases import BARE, BEFORE, EMBEDDED, IGGY, IGGY_HTTP, READ_TARGETS, SDK, Dialect
+from tests.bench.cases import (
+    BARE,
+    BEFORE,
+    EMBEDDED,
+    IGGY,
+    IGGY_HTTP,
+    PROTECTIONS,
+    READ_TARGETS,
+    SDK,
+    Dialect,
+)
+from tests.bench.guards import key_and_settings
 from tests.bench.requests import FILLED, PARTITIONS, STREAM, filling
 from tests.support.iggy_server import BinaryServer
 
@@ -25,12 +36,8 @@ START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
 #: Nothing of the caller's settings may leak into what is measured.
 KEPT: Final = ("PATH", "HOME", "LANG")
-API_KEY: Final = "bench-8f14e45fceea167a5a36dedd4bea2543"
 #: Every middleware has work to do, and none refuses any of it.
 BRIDGE_SETTINGS: Final = {
-    "API_KEY": API_KEY,
-    "RATE_LIMIT_RPS": "1000000",
-    "RATE_LIMIT_BURST": "1000000",
     "CORS_ALLOWED_ORIGINS": "https://bench.example",
     "LOG_FORMAT": "json",
     "LOG_LEVEL": "info",
@@ -170,9 +177,12 @@ class _Start:
         return self._stack.enter_context(_running(target, command, {}))
 
     def bridge(self, name: str, tree: Path, settings: dict[str, str], *behind: int) -> Target:
-        target = Target(name, Dialect.BRIDGE, 0, (), {"X-API-Key": API_KEY}, self._directory)
+        data = self._directory / f"data-{name.replace(', ', '-').replace(' ', '-')}"
+        key, guards = key_and_settings(name.removesuffix(BEFORE), data)
+        target = Target(name, Dialect.BRIDGE, 0, (), {"X-API-Key": key}, self._directory)
         command = [*self._around, "-m", "bridge", "serve"]
-        context = _running(target, command, {**BRIDGE_SETTINGS, **settings}, *behind, tree=tree)
+        environ = {**BRIDGE_SETTINGS, **guards, "DATA_DIR": str(data), **settings}
+        context = _running(target, command, environ, *behind, tree=tree)
         running = self._stack.enter_context(context)
         if self._filled and name.removesuffix(BEFORE) in READ_TARGETS:
             _fill(running, self._filled)
@@ -182,9 +192,9 @@ class _Start:
         self, wanted: Callable[[str], bool], iggy: BinaryServer | None, tree: Path
     ) -> Iterator[Target]:
         before = "" if tree == ROOT else BEFORE
-        if wanted(EMBEDDED + before):
-            data = self._directory / f"data{before.replace(', ', '-')}"
-            yield self.bridge(EMBEDDED + before, tree, {"DATA_DIR": str(data)})
+        for name in (EMBEDDED, *PROTECTIONS):
+            if wanted(name + before):
+                yield self.bridge(name + before, tree, {})
         for durability, name in IGGY.items() if iggy else ():
             topic = durability + before.replace(", ", "-")
             if iggy and wanted(name + before):
