@@ -66,8 +66,6 @@ RSA_KEY_BITS_MIN: Final = 2_048
 PERMISSIONS_REMEMBERED_MAX: Final = 32_768
 # What was found of the addresses of callers that stay, so that parsing them costs nothing: a table for each question.
 ADDRESSES_REMEMBERED_MAX: Final = 4_096
-# What a request takes of the limits of a key, the same for each request: of the keys that are in use.
-KEY_DRAWS_REMEMBERED_MAX: Final = 1_024
 # Callers use a few names in `Host`, and each of them again and again.
 HOSTS_REMEMBERED_MAX: Final = 256
 # What callers accept: a program says the same with each request, and each GET asks twice. One has no more bytes than a head.

@@ -5,58 +5,71 @@ there: nobody waits in its middle. The key is then behind, and may send again on
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
-from bridge.limits import KEY_DEBT_S_MAX, KEY_DRAWS_REMEMBERED_MAX
-from bridge.policy.key_ring import KeyLimits, KeyRing
-from bridge.policy.rate_limits import ACKNOWLEDGING, BucketDraw
+import msgspec
+
+from bridge.limits import KEY_DEBT_S_MAX
+from bridge.policy.rate_limits import ACKNOWLEDGING, BucketDraw, policy_of
 
 #: The names of these limits, in headers.
 REQUESTS: Final = "key"
 BYTES: Final = "key-bytes"
+#: A second is what a full bucket may be short of.
+_DEBT_S_MAX: Final = 1 + KEY_DEBT_S_MAX
 
 
-class KeyLimiter:
-    """What requests ask of the buckets of keys, by the limits that the ring has now."""
+class KeyLimits(msgspec.Struct, frozen=True, gc=False):
+    """What the holders of a key may take together, all of them, wherever they are; made once, with the key.
 
-    def __init__(self, ring: KeyRing) -> None:
-        self._ring = ring
+    Attributes:
+        requests, acknowledgements: what one more takes; empty for no limit. Acks, nacks and extensions have a bucket of their
+            own, of the same size.
+        bytes_per_s: 0 for no limit.
+    """
 
-    def request(
-        self, key_id: str, bytes_count: int = 0, *, acknowledges: bool = False
-    ) -> Sequence[BucketDraw]:
-        """Of one more request with this key, and *bytes_count* of its body; nothing where it has no limits.
+    requests: tuple[BucketDraw, ...] = ()
+    acknowledgements: tuple[BucketDraw, ...] = ()
+    bytes_per_s: int = 0
+    bytes_key: str = ""
+    bytes_policy: str = ""
+
+    @classmethod
+    def of(cls, key_id: str, requests_per_s: int | None, burst: int, bytes_per_s: int | None) -> "KeyLimits":
+        """What a file of keys says of one.
 
         Args:
-            acknowledges: acks, nacks and extensions have a bucket of their own, of the same size.
+            requests_per_s, bytes_per_s: None for no limit.
+            burst: requests at once.
         """
-        limits = self._limits(key_id)
-        if limits is None:
+        if requests_per_s is None and bytes_per_s is None:
+            return NO_LIMITS
+        draws = [
+            BucketDraw(
+                name,
+                f"{name} {key_id}",
+                1 / requests_per_s,
+                burst,
+                policy=policy_of(name, burst, 1 / requests_per_s),
+            )
+            for name in (REQUESTS, f"{REQUESTS}-{ACKNOWLEDGING}")
+            if requests_per_s is not None
+        ]
+        policy = f'{policy_of(BYTES, bytes_per_s, 1 / bytes_per_s)};qu="content-bytes"' if bytes_per_s else ""
+        return cls(tuple(draws[:1]), tuple(draws[1:]), bytes_per_s or 0, f"{BYTES} {key_id}", policy)
+
+    def request(self, bytes_count: int = 0, *, acknowledges: bool = False) -> Sequence[BucketDraw]:
+        """What one more request takes, and *bytes_count* of its body."""
+        draws = self.acknowledgements if acknowledges else self.requests
+        return (*draws, *self.bytes(bytes_count)) if self.bytes_per_s else draws
+
+    def bytes(self, count: int) -> Sequence[BucketDraw]:
+        """What *count* bytes take, that came or are about to."""
+        per_s = self.bytes_per_s
+        if not per_s:
             return ()
-        of_bytes = _of_bytes(key_id, limits, bytes_count)
-        if limits.requests_per_s is None:
-            return of_bytes
-        return (_of_a_request(key_id, limits, acknowledges), *of_bytes)
-
-    def bytes(self, key_id: str, count: int) -> Sequence[BucketDraw]:
-        """Of *count* bytes with this key, that came or are about to; nothing where it has no limit of them."""
-        limits = self._limits(key_id)
-        return () if limits is None else _of_bytes(key_id, limits, count)
-
-    def _limits(self, key_id: str) -> KeyLimits | None:
-        key = self._ring.key(key_id)
-        return None if key is None else key.limits
+        return (BucketDraw(BYTES, self.bytes_key, 1 / per_s, per_s, count, _DEBT_S_MAX, self.bytes_policy),)
 
 
-@lru_cache(KEY_DRAWS_REMEMBERED_MAX)
-def _of_a_request(key_id: str, limits: KeyLimits, acknowledges: bool) -> BucketDraw:
-    name = f"{REQUESTS}-{ACKNOWLEDGING}" if acknowledges else REQUESTS
-    return BucketDraw(name, f"{name} {key_id}", 1 / (limits.requests_per_s or 1), limits.burst)
-
-
-def _of_bytes(key_id: str, limits: KeyLimits, count: int) -> tuple[BucketDraw, ...]:
-    per_s = limits.bytes_per_s
-    if per_s is None:
-        return ()
-    return (BucketDraw(BYTES, f"{BYTES} {key_id}", 1 / per_s, per_s, count, 1 + KEY_DEBT_S_MAX),)
+#: Of a key that has none.
+NO_LIMITS: Final = KeyLimits()

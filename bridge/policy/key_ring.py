@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -13,16 +13,8 @@ from bridge.limits import ADDRESSES_REMEMBERED_MAX
 from bridge.policy.access import HOLDER_OF_API_KEY, Principal
 from bridge.policy.api_keys import KeyVerdict
 from bridge.policy.client_address import parsed_address
+from bridge.policy.key_limits import NO_LIMITS, KeyLimits
 from bridge.policy.key_texts import claimed_id, passing_digest, peppered_digest, plain_digest
-
-
-class KeyLimits(NamedTuple):
-    """What its holders may take together, all of them, wherever they are; None for no limit of its own."""
-
-    requests_per_s: int | None = None
-    #: Requests at once.
-    burst: int = 0
-    bytes_per_s: int | None = None
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +32,7 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     certificate: str | None = None
     is_revoked: bool = False
     networks: tuple[IPv4Network | IPv6Network, ...] = ()
-    limits: KeyLimits = KeyLimits()
+    limits: KeyLimits = NO_LIMITS
 
     def is_in_force(self, now_s: float) -> bool:
         """Whether it may be used, by who is where they should be."""
@@ -139,6 +131,11 @@ class KeyRing:
     def key(self, key_id: str | None) -> Key | None:
         """The key of this id, revoked or not; None where there is none, or no more."""
         return self._keys.get(key_id or "")
+
+    def limits(self, key_id: str) -> KeyLimits:
+        """What the holders of the key of this id may take by now; nothing is limited where it is gone."""
+        key = self._keys.get(key_id)
+        return NO_LIMITS if key is None else key.limits
 
     def judge(self, text: str, client: str, now_s: float) -> Principal | KeyVerdict:
         """Who shows *text*, or why it is refused to *client*, an address; *now_s* is seconds since 1970.
@@ -242,7 +239,7 @@ class Credentials:
             now_s: seconds since 1970.
         """
         offered = header or bearer or query
-        if not any(offered):
+        if not (offered and (offered[0] or any(offered))):
             return _MISSING
         if len(offered) > 1 or (header and bearer and header != bearer):
             return _WRONG

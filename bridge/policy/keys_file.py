@@ -21,7 +21,8 @@ from bridge.limits import (
 )
 from bridge.policy.access import Principal, parse_permission, parse_permissions
 from bridge.policy.client_certificates import CERTIFICATE_NAME
-from bridge.policy.key_ring import NO_TEXT, Key, KeyLimits
+from bridge.policy.key_limits import KeyLimits
+from bridge.policy.key_ring import NO_TEXT, Key
 from bridge.policy.key_texts import KEY_ID
 
 KEY_NAME: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._@-]{{0,{KEY_NAME_CHARS_MAX - 1}}}", re.ASCII)
@@ -212,9 +213,7 @@ def _key(stored: StoredKey) -> Key:
         certificate=stored.certificate,
         is_revoked=stored.revoked_at is not None,
         networks=tuple(map(ip_network, stored.networks)),
-        limits=KeyLimits(
-            requests_per_s=stored.requests_per_s,
-            burst=stored.burst or stored.requests_per_s or 0,
-            bytes_per_s=stored.bytes_per_s,
+        limits=KeyLimits.of(
+            stored.id, stored.requests_per_s, stored.burst or stored.requests_per_s or 0, stored.bytes_per_s
         ),
     )

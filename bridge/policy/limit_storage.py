@@ -56,25 +56,28 @@ class BoundedMemoryStorage(_Table):
         self._full_at_s: OrderedDict[str, float] = OrderedDict()
         self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
+    def acquire_tokens(
+        self, key: str, interval_s: float, burst: int, cost: int, debt_s_max: float = 0.0
+    ) -> RateVerdict:
+        buckets = self._full_at_s
         full_at_s, verdict = take(
-            self._full_at_s.get(key, 0.0), self._clock.monotonic_s(), interval_s, burst, cost
+            buckets.get(key, 0.0), self._clock.monotonic_s(), interval_s, burst, cost, debt_s_max
         )
         if cost:
             # Also where it is refused: whoever keeps trying must not be the one that is forgotten.
-            self._keep(key, full_at_s)
+            buckets[key] = full_at_s
+            buckets.move_to_end(key)
+            if len(buckets) > self._keys_max:
+                buckets.popitem(last=False)
         return verdict
 
     def spend_tokens(self, key: str, interval_s: float, cost: int, *, debt_s_max: float) -> None:
         full_at_s, now_s = self._full_at_s.get(key, 0.0), self._clock.monotonic_s()
-        self._keep(key, spend(full_at_s, now_s, interval_s=interval_s, cost=cost, debt_s_max=debt_s_max))
-
-    def _keep(self, key: str, full_at_s: float) -> None:
-        buckets = self._full_at_s
-        buckets[key] = full_at_s
-        buckets.move_to_end(key)
-        if len(buckets) > self._keys_max:
-            buckets.popitem(last=False)
+        full_at_s = spend(full_at_s, now_s, interval_s=interval_s, cost=cost, debt_s_max=debt_s_max)
+        self._full_at_s[key] = full_at_s
+        self._full_at_s.move_to_end(key)
+        if len(self._full_at_s) > self._keys_max:
+            self._full_at_s.popitem(last=False)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Count *amount*; a window of *expiry* seconds begins with its first count."""
@@ -161,16 +164,17 @@ class SharedStorage(_Table):
         self._secret = secret
         self._sets = len(memory) // _SET.size
 
-    def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
+    def acquire_tokens(
+        self, key: str, interval_s: float, burst: int, cost: int, debt_s_max: float = 0.0
+    ) -> RateVerdict:
         digest, index = self._place(key)
         if not cost:
             row = self._find(digest, index)
-            return take(row.time_s, self._clock.monotonic_s(), interval_s=interval_s, burst=burst, cost=0)[1]
+            return take(row.time_s, self._clock.monotonic_s(), interval_s, burst, cost=0)[1]
         with self._locked(index):
             row = self._find(digest, index)
-            full_at_s, verdict = take(
-                row.time_s, self._clock.monotonic_s(), interval_s=interval_s, burst=burst, cost=cost
-            )
+            now_s = self._clock.monotonic_s()
+            full_at_s, verdict = take(row.time_s, now_s, interval_s, burst, cost, debt_s_max)
             _ROW.pack_into(self._memory, row.at, digest, full_at_s, 0.0)
         return verdict
 

@@ -6,8 +6,8 @@ extensions of groups are counted apart, so that receiving does not starve them.
 
 import re
 from collections.abc import Iterable
-from math import ceil
-from typing import Final, NamedTuple, Protocol, cast, runtime_checkable
+from math import ceil, floor
+from typing import Final, Protocol, cast, runtime_checkable
 
 import msgspec
 from limits.storage import Storage
@@ -34,7 +34,7 @@ ACKNOWLEDGING: Final = "settling"
 
 
 def take(
-    full_at_s: float, now_s: float, interval_s: float, burst: int, cost: int = 1
+    full_at_s: float, now_s: float, interval_s: float, burst: int, cost: int = 1, debt_s_max: float = 0.0
 ) -> tuple[float, RateVerdict]:
     """Take *cost* tokens if they are there.
 
@@ -43,22 +43,24 @@ def take(
         interval_s: seconds in which one token comes back.
         burst: tokens of a full bucket.
         cost: 0 only looks.
+        debt_s_max: with more than 0 it is enough that the bucket is not behind, and *cost* is spent, as by `spend`.
 
     Returns:
         When the bucket is full after this, and the verdict.
     """
     missing_s = full_at_s - now_s if full_at_s > now_s else 0.0
-    taken_s = missing_s + cost * interval_s
+    spent_s = missing_s + cost * interval_s
+    taken_s = missing_s if debt_s_max else spent_s
     capacity_s = burst * interval_s
     # A hundredth of a token: after a year of uptime floats are so coarse, and the last of a burst must still pass.
-    slack_s = interval_s * 1e-2
-    if taken_s > capacity_s + slack_s:
-        remaining = max(0, int((capacity_s - missing_s + slack_s) / interval_s))
+    left_s = capacity_s - taken_s + interval_s * 1e-2
+    if left_s < 0:
+        remaining = max(0, int((left_s + taken_s - missing_s) / interval_s))
         retry_after_ms = max(1, ceil((taken_s - capacity_s) * 1000))
         return full_at_s, RateVerdict(False, remaining, retry_after_ms, ceil(missing_s))
-    # Never negative here: what is taken fits the capacity and the slack.
-    remaining = int((capacity_s - taken_s + slack_s) / interval_s)
-    return now_s + taken_s, RateVerdict(True, remaining, 0, ceil(taken_s))
+    if 0 < debt_s_max < spent_s:
+        spent_s = debt_s_max
+    return now_s + spent_s, RateVerdict(True, floor(left_s / interval_s), 0, ceil(taken_s))
 
 
 def spend(full_at_s: float, now_s: float, *, interval_s: float, cost: int, debt_s_max: float) -> float:
@@ -74,7 +76,9 @@ def spend(full_at_s: float, now_s: float, *, interval_s: float, cost: int, debt_
 class TokenBucketSupport(Protocol):
     """What a storage of `limits` offers beside the library's own windows, of which none has a burst."""
 
-    def acquire_tokens(self, key: str, interval_s: float, burst: int, cost: int) -> RateVerdict:
+    def acquire_tokens(
+        self, key: str, interval_s: float, burst: int, cost: int, debt_s_max: float = 0.0
+    ) -> RateVerdict:
         """`take` on the bucket of *key* and keep the result, in one atomic step."""
         ...
 
@@ -83,7 +87,7 @@ class TokenBucketSupport(Protocol):
         ...
 
 
-class BucketDraw(NamedTuple):
+class BucketDraw(msgspec.Struct, frozen=True, gc=False):
     """What is asked of one bucket.
 
     Attributes:
@@ -91,6 +95,7 @@ class BucketDraw(NamedTuple):
         key: whose bucket it is.
         interval_s, burst: as of `take`.
         cost: tokens.
+        policy: what clients are told of the limit (draft-ietf-httpapi-ratelimit-headers); "" where they are not.
         debt_s_max: 0 where they must all be there; else it is enough that the bucket is not behind, and they are spent.
     """
 
@@ -100,36 +105,34 @@ class BucketDraw(NamedTuple):
     burst: int
     cost: int = 1
     debt_s_max: float = 0.0
-
-    @property
-    def window_s(self) -> int:
-        """Seconds that a full bucket takes, one at least."""
-        # Floats may make a little more than a whole second of it.
-        return max(1, ceil(self.burst * self.interval_s - 1e-6))
+    policy: str = ""
 
     def verdict_of(self, full_at_s: float, now_s: float) -> RateVerdict:
         """What is said to this where the bucket is full at *full_at_s*."""
-        cost = 0 if self.debt_s_max else self.cost
-        return take(full_at_s, now_s, interval_s=self.interval_s, burst=self.burst, cost=cost)[1]
+        return take(full_at_s, now_s, self.interval_s, self.burst, self.cost, self.debt_s_max)[1]
+
+
+def policy_of(name: str, burst: int, interval_s: float) -> str:
+    """What clients are told of a limit: *burst* in the *w* seconds, one at least, that a full bucket takes."""
+    # Floats may make a little more than a whole second of it.
+    return f'"{name}";q={burst};w={max(1, ceil(burst * interval_s - 1e-6))}'
 
 
 def drawn(buckets: TokenBucketSupport, draws: Iterable[BucketDraw]) -> list[RateVerdict]:
     """Draw on one bucket after the other, until one refuses: nothing is taken of those behind it."""
     verdicts = []
-    for _, key, interval_s, burst, cost, debt_s_max in draws:
-        verdict = buckets.acquire_tokens(key, interval_s, burst, 0 if debt_s_max else cost)
+    for each in draws:
+        verdict = buckets.acquire_tokens(each.key, each.interval_s, each.burst, each.cost, each.debt_s_max)
         verdicts.append(verdict)
         if not verdict.allowed:
             break
-        if debt_s_max and cost:
-            buckets.spend_tokens(key, interval_s, cost, debt_s_max=debt_s_max)
     return verdicts
 
 
 def spent(buckets: TokenBucketSupport, draws: Iterable[BucketDraw]) -> None:
     """Take what came already, whether it is there or not."""
-    for _, key, interval_s, _, cost, debt_s_max in draws:
-        buckets.spend_tokens(key, interval_s, cost, debt_s_max=debt_s_max)
+    for each in draws:
+        buckets.spend_tokens(each.key, each.interval_s, each.cost, debt_s_max=each.debt_s_max)
 
 
 def with_buckets(storage: Storage) -> TokenBucketSupport:

@@ -172,6 +172,7 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
         client: its address after `TRUSTED_PROXIES`, for limits and logs.
         trace: that the request belongs to, at the span that is to be the parent of what follows from it; None for no trace.
         lines: of the head of every answer, errors included, each with its end; nothing in them came from outside unchecked.
+        policies, left: of the limits that it counts in, as lists of `RateLimit-Policy` and `RateLimit`; "" for none.
         vary: the fields of the request that every answer depends on, "" for none.
         closes: whether the answer ends the connection.
         deadline: by when there must be an answer.
@@ -206,6 +207,15 @@ class Exchange(msgspec.Struct, gc=False, eq=False):
     refused: bool = False
     span: RequestSpan | None = None
     task: "asyncio.Task[object] | None" = None
+    policies: str = ""
+    left: str = ""
+
+    @property
+    def all_lines(self) -> str:
+        """With those that tell of limits: one field each (draft-ietf-httpapi-ratelimit-headers), whoever added to it."""
+        if not self.left:
+            return self.lines
+        return f"{self.lines}RateLimit-Policy: {self.policies}\r\nRateLimit: {self.left}\r\n"
 
     @property
     def key_id(self) -> str | None:

@@ -15,7 +15,6 @@ from bridge.limits import RATE_LIMIT_ADDRESSES_MAX, TICKET_LIFETIME_S
 from bridge.policy.admission import Admission
 from bridge.policy.api_keys import Lockout
 from bridge.policy.client_address import ClientAddresses
-from bridge.policy.key_limits import KeyLimiter
 from bridge.policy.key_ring import Credentials, KeyRing, TokenJudge
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
@@ -46,7 +45,6 @@ class Rules:
 
     Attributes:
         buckets: of addresses and keys, shared by the workers of a machine.
-        key_limiter: None where there is no file of keys.
         rate: None where the limit is off.
         timeout_ms: longest time for one request.
         hosts: None where any will do: whoever must show a key cannot be had by a name that leads astray.
@@ -59,7 +57,6 @@ class Rules:
     lockout: Lockout
     tickets: Tickets
     buckets: TokenBucketSupport
-    key_limiter: KeyLimiter | None
     rate: RateRule | None
     timeout_ms: int
     admission: Admission
@@ -102,7 +99,6 @@ class Rules:
             credentials=credentials,
             lockout=Lockout(tables.failures, clock),
             tickets=Tickets(ticket_key, key_ring, _spent_once(tables.failures), os.urandom),
-            key_limiter=None if key_ring is None else KeyLimiter(key_ring),
             buckets=with_buckets(tables.buckets),
             rate=rate,
             timeout_ms=round(config.operation_timeout_s * 1000),

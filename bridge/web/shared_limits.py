@@ -135,12 +135,12 @@ class SharedLimits:
 
     async def _missing_us(self, draws: Sequence[BucketDraw], *, regardless: bool = False) -> list[int]:
         args: list[float] = []
-        for _, _, interval_s, burst, cost, debt_s_max in draws:
-            most_s = debt_s_max or burst * interval_s
-            needed = 0 if debt_s_max else cost
+        for draw in draws:
+            most_s = draw.debt_s_max or draw.burst * draw.interval_s
+            needed = 0 if draw.debt_s_max else draw.cost
             # With the slack of `take`.
-            passes_s = most_s if regardless else (burst - needed + 1e-2) * interval_s
-            args += (passes_s * _US, cost * interval_s * _US, most_s * _US)
+            passes_s = most_s if regardless else (draw.burst - needed + 1e-2) * draw.interval_s
+            args += (passes_s * _US, draw.cost * draw.interval_s * _US, most_s * _US)
         keys = [f"{_PREFIX}:bucket:{draw.key}" for draw in draws]
         missing_us: list[int] = await self._draw(keys=keys, args=args)
         return missing_us

@@ -1,15 +1,20 @@
 """How much a key may take (shell over `policy.key_limits`)."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import lru_cache
 from typing import TypeAlias
 
 from aiohttp import hdrs, web
 
 from bridge.errors import RateLimited
-from bridge.limits import KEY_DRAWS_REMEMBERED_MAX
-from bridge.policy.key_limits import BYTES
-from bridge.policy.rate_limits import BucketDraw, RateVerdict, drawn, is_acknowledgement, spent
+from bridge.policy.key_limits import BYTES, NO_LIMITS
+from bridge.policy.rate_limits import (
+    GROUPS_MARK,
+    BucketDraw,
+    RateVerdict,
+    drawn,
+    is_acknowledgement,
+    spent,
+)
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
@@ -29,19 +34,24 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
 
     A body counts by its `Content-Length` before it is read, a chunked one by what was read of it, afterwards.
     """
-    limiter, buckets, shared = rules.key_limiter, rules.buckets, services.shared_limits
-    if limiter is None:
+    ring, buckets, shared = rules.credentials.ring, rules.buckets, services.shared_limits
+    if ring is None:
         return None
     judge = _judging(services)
 
     def limit(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
-        key_id = exchange.key_id
+        principal = exchange.principal
+        key_id = None if principal is None else principal.key_id
         if key_id is None:
             return None
-        acknowledges = is_acknowledgement(exchange.method, exchange.target)
-        draws = limiter.request(key_id, request.content_length or 0, acknowledges=acknowledges)
+        limits = ring.limits(key_id)
+        if limits is NO_LIMITS:
+            return None
+        target = exchange.target
+        acknowledges = GROUPS_MARK in target and is_acknowledgement(exchange.method, target)
+        draws = limits.request(request.content_length or 0, acknowledges=acknowledges)
         here = drawn(buckets, draws)
-        if shared is None or not here or not here[-1].allowed:
+        if shared is None or not here[-1].allowed:
             judge(exchange, key_id, draws, here)
             return None
         return limit_by_all(shared, exchange, key_id, draws, here)
@@ -58,7 +68,7 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
     def count(request: web.Request, exchange: Exchange, _: web.StreamResponse | BaseException) -> None:
         key_id = exchange.key_id
         if key_id is not None and hdrs.TRANSFER_ENCODING in exchange.headers:
-            draws = limiter.bytes(key_id, request.content.total_bytes)
+            draws = ring.limits(key_id).bytes(request.content.total_bytes)
             spent(buckets, draws)
             if shared is not None:
                 shared.spend(draws)
@@ -73,37 +83,21 @@ def _judging(services: Services) -> _Judge:
     def judge(
         exchange: Exchange, key_id: str, draws: Sequence[BucketDraw], verdicts: Sequence[RateVerdict]
     ) -> None:
-        for draw, verdict in zip(draws, verdicts, strict=False):
-            _tell(exchange, draw, verdict)
+        for draw, verdict in zip(draws, verdicts):  # noqa: B905 (those behind a refusal were not asked)
+            if verdict.allowed and draw.debt_s_max:
+                # Of bytes nobody plans by what is left.
+                continue
+            policy, left = draw.policy, f'"{draw.name}";r={verdict.remaining};t={verdict.reset_s}'
+            if exchange.left:
+                # The address has begun both lists.
+                policy, left = f"{policy}, {exchange.policies}", f"{left}, {exchange.left}"
+            exchange.policies, exchange.left = policy, left
             if not verdict.allowed:
+                exchange.lines += (
+                    f"X-RateLimit-Limit: {draw.burst}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
+                )
                 metrics.rate_limited.add()
                 keys.limited(key_id)
                 raise refusal_of(draw.name, verdict)
 
     return judge
-
-
-def _tell(exchange: Exchange, draw: BucketDraw, verdict: RateVerdict) -> None:
-    name, quota = draw.name, draw.burst
-    if name == BYTES and verdict.allowed:
-        # Nobody plans by what is left of them.
-        return
-    _add(exchange, "RateLimit-Policy: ", _policy(draw))
-    _add(exchange, "RateLimit: ", f'"{name}";r={verdict.remaining};t={verdict.reset_s}')
-    if not verdict.allowed:
-        exchange.lines += f"X-RateLimit-Limit: {quota}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
-
-
-@lru_cache(KEY_DRAWS_REMEMBERED_MAX)
-def _policy(draw: BucketDraw) -> str:
-    unit = ';qu="content-bytes"' if draw.name == BYTES else ""
-    return f'"{draw.name}";q={draw.burst};w={draw.window_s}{unit}'
-
-
-def _add(exchange: Exchange, field: str, item: str) -> None:
-    """One more item of the list in this field, which the address may have begun."""
-    lines = exchange.lines
-    if field in lines:
-        exchange.lines = lines.replace(field, f"{field}{item}, ", 1)
-    else:
-        exchange.lines = f"{lines}{field}{item}\r\n"

@@ -1,7 +1,6 @@
 """How many requests an address may make (shell over `policy.rate_limits`)."""
 
 from collections.abc import Awaitable, Callable
-from math import ceil
 from typing import Final
 
 from aiohttp import web
@@ -15,6 +14,7 @@ from bridge.policy.rate_limits import (
     RateVerdict,
     acknowledgement_key,
     is_acknowledgement,
+    policy_of,
 )
 from bridge.telemetry.metrics import HttpMetrics
 from bridge.web.keys import Exchange, Services
@@ -30,13 +30,8 @@ PROBES: Final = frozenset({("GET", "/health"), ("GET", "/ready")})
 _PROBED: Final = frozenset(target for _, target in PROBES)
 
 
-def policy_header(rate: RateRule, name: str = ADDRESS) -> str:
-    """`RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers): *q* requests in the *w* seconds a full bucket takes."""
-    return f'"{name}";q={rate.burst};w={max(1, ceil(rate.burst / rate.per_s))}'
-
-
 def state_header(verdict: RateVerdict, name: str = ADDRESS) -> str:
-    """`RateLimit` (same draft): *r* requests left, all of them back after *t* seconds."""
+    """`RateLimit` (draft-ietf-httpapi-ratelimit-headers): *r* requests left, all of them back after *t* seconds."""
     return f'"{name}";r={verdict.remaining};t={verdict.reset_s}'
 
 
@@ -75,13 +70,11 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
 
 def _judging(metrics: HttpMetrics, rate: RateRule) -> Callable[[Exchange, str, RateVerdict], None]:
     """What tells the client what is left, and refuses what is not."""
-    begun = {
-        name: f'RateLimit-Policy: {policy_header(rate, name)}\r\nRateLimit: "{name}"'
-        for name in (ADDRESS, ACKNOWLEDGING)
-    }
+    policies = {name: policy_of(name, rate.burst, 1 / rate.per_s) for name in (ADDRESS, ACKNOWLEDGING)}
 
     def judge(exchange: Exchange, name: str, verdict: RateVerdict) -> None:
-        exchange.lines += f"{begun[name]};r={verdict.remaining};t={verdict.reset_s}\r\n"
+        exchange.policies = policies[name]
+        exchange.left = f'"{name}";r={verdict.remaining};t={verdict.reset_s}'
         if verdict.allowed:
             return
         exchange.lines += f"X-RateLimit-Limit: {rate.burst}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"

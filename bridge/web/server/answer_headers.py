@@ -58,7 +58,7 @@ def stamp(exchange: Exchange, response: web.StreamResponse, lifecycle: Lifecycle
         return
     own = response.headers
     vary = _both(own.get(hdrs.VARY, ""), exchange.vary)
-    own.update(fields_of(exchange.lines))
+    own.update(fields_of(exchange.all_lines))
     if vary:
         own[hdrs.VARY] = vary
     if exchange.closes:

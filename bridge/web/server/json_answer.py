@@ -68,7 +68,7 @@ class JsonAnswer(web.StreamResponse):
         body, self.body = self.body, b""
         vary = f"Vary: {exchange.vary}\r\n" if exchange.vary else ""
         head = (
-            f"HTTP/{spoken} {_STATUS[self.status]}\r\n{self.lines}{exchange.lines}{vary}{connection}"
+            f"HTTP/{spoken} {_STATUS[self.status]}\r\n{self.lines}{exchange.all_lines}{vary}{connection}"
             f"Content-Length: {len(body)}\r\nDate: {_date(int(time.time()))}\r\n\r\n"
         ).encode()
         if exchange.method == hdrs.METH_HEAD:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Sequence
 
 from bridge.errors import RateLimited
+from bridge.policy.key_limits import NO_LIMITS
 from bridge.policy.rate_limits import (
     ACKNOWLEDGING,
     ADDRESS,
@@ -31,7 +32,7 @@ class SocketLimits:
         self._shared = services.shared_limits
         self._buckets = rules.buckets
         self._rate = rules.rate
-        self._keys = None if key_id is None else rules.key_limiter
+        self._ring = None if key_id is None else rules.credentials.ring
         self._address = address
         self._key_id = key_id or ""
 
@@ -48,16 +49,17 @@ class SocketLimits:
         return None if self._shared is None else self._take_of_all(self._shared, draws)
 
     def _draws(self, operation: SocketOperation, bytes_count: int) -> Sequence[BucketDraw]:
-        keys, key_id, rate = self._keys, self._key_id, self._rate
+        rate = self._rate
+        of_key = NO_LIMITS if self._ring is None else self._ring.limits(self._key_id)
         acknowledges = isinstance(operation, Ack | Nack | Extend)
         if not (acknowledges or isinstance(operation, Publish | Subscribe)):
-            return [] if keys is None else keys.bytes(key_id, bytes_count)
-        of_key = [] if keys is None else keys.request(key_id, bytes_count, acknowledges=acknowledges)
+            return of_key.bytes(bytes_count)
+        draws = of_key.request(bytes_count, acknowledges=acknowledges)
         if rate is None:
-            return of_key
+            return draws
         if acknowledges:
-            return [rate.draw(ACKNOWLEDGING, acknowledgement_key(self._address)), *of_key]
-        return [rate.draw(ADDRESS, self._address), *of_key]
+            return [rate.draw(ACKNOWLEDGING, acknowledgement_key(self._address)), *draws]
+        return [rate.draw(ADDRESS, self._address), *draws]
 
     async def _take_of_all(self, shared: SharedLimits, draws: Sequence[BucketDraw]) -> None:
         self._judge(draws, await shared.take(draws) or ())

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from limits.storage import Storage
 
 from bridge.limits import KEY_DEBT_S_MAX
-from bridge.policy.key_limits import KeyLimiter
 from bridge.policy.limit_storage import BoundedMemoryStorage, SharedStorage, table_bytes
 from bridge.policy.rate_limits import RateVerdict, drawn, spent, with_buckets
 from tests.support.clock import FakeClock
@@ -44,15 +43,14 @@ class Caller:
 
     def __init__(self, storage: Storage) -> None:
         self.buckets = with_buckets(storage)
-        self.limits = KeyLimiter(ring_of(FREE, BOUND))
-        self.id = BOUND.stored.id
+        self.limits = ring_of(FREE, BOUND).limits(BOUND.stored.id)
 
     def asks(self, *, acknowledges: bool = False) -> RateVerdict:
-        (verdict,) = drawn(self.buckets, self.limits.request(self.id, acknowledges=acknowledges)[:1])
+        (verdict,) = drawn(self.buckets, self.limits.request(acknowledges=acknowledges)[:1])
         return verdict
 
     def sends(self, bytes_count: int) -> RateVerdict:
-        (verdict,) = drawn(self.buckets, self.limits.bytes(self.id, bytes_count))
+        (verdict,) = drawn(self.buckets, self.limits.bytes(bytes_count))
         return verdict
 
 
@@ -65,8 +63,13 @@ def test_requests_pass_up_to_the_burst_and_then_at_the_rate(table: Table) -> Non
     assert caller.asks(acknowledges=True).allowed
     clock.advance(0.5)
     assert [caller.asks().allowed for _ in range(2)] == [True, False]
-    draw = caller.limits.request(caller.id)[0]
-    assert (draw.name, draw.burst, draw.window_s, caller.asks().retry_after_ms) == ("key", 4, 2, 500)
+    draw = caller.limits.request()[0]
+    assert (draw.name, draw.burst, draw.policy, caller.asks().retry_after_ms) == (
+        "key",
+        4,
+        '"key";q=4;w=2',
+        500,
+    )
 
 
 @TABLES
@@ -83,7 +86,7 @@ def test_a_body_is_taken_whole_and_must_be_caught_up_with(table: Table) -> None:
 @TABLES
 def test_of_a_request_that_is_refused_no_bytes_are_taken(table: Table) -> None:
     caller = Caller(table(FakeClock()))
-    counts = [len(drawn(caller.buckets, caller.limits.request(caller.id, 100))) for _ in range(5)]
+    counts = [len(drawn(caller.buckets, caller.limits.request(100))) for _ in range(5)]
     assert counts == [2] * 4 + [1]
     assert caller.sends(0).remaining == 1000 - 400
 
@@ -92,7 +95,7 @@ def test_of_a_request_that_is_refused_no_bytes_are_taken(table: Table) -> None:
 def test_what_came_already_counts_also_where_it_was_too_much(table: Table) -> None:
     caller = Caller(table(FakeClock()))
     for _ in range(3):
-        spent(caller.buckets, caller.limits.bytes(caller.id, 1000))
+        spent(caller.buckets, caller.limits.bytes(1000))
     assert caller.sends(1).retry_after_ms == 2000
 
 
@@ -106,16 +109,16 @@ def test_nobody_is_behind_for_longer_than_the_bound(table: Table) -> None:
 
 
 def test_a_key_without_limits_and_one_that_is_gone_have_none() -> None:
-    limits = KeyLimiter(ring_of(FREE, BOUND))
-    for key_id in (FREE.stored.id, "gone"):
-        assert limits.request(key_id, 2**60) == limits.bytes(key_id, 2**60) == ()
+    ring = ring_of(FREE, BOUND)
+    for limits in map(ring.limits, (FREE.stored.id, "gone")):
+        assert limits.request(2**60) == limits.bytes(2**60) == ()
 
 
 @given(st.lists(st.integers(min_value=1, max_value=100), max_size=20))
 def test_what_one_key_takes_another_keeps(sizes: list[int]) -> None:
     other = owned_key(3, bytes_per_s=1000)
-    limits, buckets = KeyLimiter(ring_of(BOUND, other)), with_buckets(in_memory(FakeClock()))
+    ring, buckets = ring_of(BOUND, other), with_buckets(in_memory(FakeClock()))
     for size in sizes:
-        drawn(buckets, limits.bytes(BOUND.stored.id, size))
-    (verdict,) = drawn(buckets, limits.bytes(other.stored.id, 0))
+        drawn(buckets, ring.limits(BOUND.stored.id).bytes(size))
+    (verdict,) = drawn(buckets, ring.limits(other.stored.id).bytes(0))
     assert verdict.remaining == 1000
