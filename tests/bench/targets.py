@@ -5,7 +5,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from tests.bench.cases import (
 from tests.bench.guards import key_and_settings
 from tests.bench.requests import FILLED, PARTITIONS, STREAM, filling
 from tests.support.iggy_server import BinaryServer
+from tests.support.ports import held_port
 
 __all__ = ("ROOT", "Target", "all_targets", "iggy_binary")
 
@@ -72,12 +72,6 @@ class Target(NamedTuple):
     behind: str = ""
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port
-
-
 def _ask(target: Target, method: str, path: str, body: bytes = b"") -> tuple[int, bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", target.port, timeout=10)
     with contextlib.closing(connection):
@@ -102,30 +96,32 @@ def _wait_until_ready(target: Target, process: subprocess.Popen[bytes]) -> None:
 def _running(
     target: Target, command: list[str], environ: dict[str, str], *behind: int, tree: Path = ROOT
 ) -> Iterator[Target]:
-    port = _free_port()
-    given = {key: os.environ[key] for key in KEPT if key in os.environ}
-    # Another tree has a Python of its own, with that tree in it.
-    python = sys.executable if tree == ROOT else str(tree / ".venv/bin/python")
-    named = {"PORT": str(port), PYTHON: python}
-    with (target.directory / f"{target.name.replace(' ', '-').replace(',', '')}.log").open("wb") as output:
-        process = subprocess.Popen(
-            [named.get(part, part) for part in command],
-            env={**given, **environ, "PORT": str(port), "PYTHONHASHSEED": "0"},
-            cwd=tree,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        running = target._replace(port=port, pids=(process.pid, *behind))
-        _wait_until_ready(running, process)
-        yield running
-    finally:
-        process.terminate()
+    with held_port() as port:
+        given = {key: os.environ[key] for key in KEPT if key in os.environ}
+        # Another tree has a Python of its own, with that tree in it.
+        python = sys.executable if tree == ROOT else str(tree / ".venv/bin/python")
+        named = {"PORT": str(port), PYTHON: python}
+        with (target.directory / f"{target.name.replace(' ', '-').replace(',', '')}.log").open(
+            "wb"
+        ) as output:
+            process = subprocess.Popen(
+                [named.get(part, part) for part in command],
+                env={**given, **environ, "PORT": str(port), "PYTHONHASHSEED": "0"},
+                cwd=tree,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
         try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            running = target._replace(port=port, pids=(process.pid, *behind))
+            _wait_until_ready(running, process)
+            yield running
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _fill(target: Target, messages: int) -> None:
@@ -226,7 +222,7 @@ def all_targets(
         targets = [start.bare()] if wanted(BARE) else []
         binary = iggy_binary()
         on_iggy = [*IGGY.values(), *(name + BEFORE for name in IGGY.values()), *SDK.values(), IGGY_HTTP]
-        iggy, http_port = None, _free_port()
+        iggy, http_port = None, stack.enter_context(held_port())
         if binary and any(map(wanted, on_iggy)):
             iggy = stack.enter_context(_iggy(binary, http_port))
         for tree in (ROOT, against) if against else (ROOT,):

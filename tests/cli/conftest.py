@@ -17,7 +17,8 @@ def no_blocking_calls() -> None:
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with BridgeProcess(tmp_path_factory.mktemp("data")) as bridge:
+    """Of a bridge that refuses nobody for coming often: a helper that asks until something is so would be refused in between."""
+    with BridgeProcess(tmp_path_factory.mktemp("data"), {"RATE_LIMIT_RPS": "0"}) as bridge:
         yield bridge.started()
 
 
@@ -28,7 +29,7 @@ def cli(port: int, tmp_path: Path) -> Cli:
 
 @pytest.fixture
 def topic(cli: Cli) -> str:
-    """A topic of one partition for one test alone; where a load before it took all that the rate limit gives, it waits."""
+    """A topic of one partition for one test alone."""
     name = f"t-{uuid.uuid4().hex[:12]}"
     assert cli("streams", "add", name).returncode == 0
     assert cli("topics", "add", f"{name}/events").returncode == 0

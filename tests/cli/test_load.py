@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +11,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bridge.cli.remote.figures import between, look
 from tests.support.bridge_cli import Cli
+from tests.support.bridge_process import BridgeProcess
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Of a bridge with its rate limit, which a load meets."""
+    with BridgeProcess(tmp_path_factory.mktemp("data")) as bridge:
+        yield bridge.started()
 
 
 def test_a_load_tells_how_much_it_stored_and_how_long_it_took(cli: Cli, topic: str) -> None:

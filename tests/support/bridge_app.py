@@ -44,7 +44,8 @@ AnyLog = LocalMessageLog | IggyMessageLog
 CURSOR_KEY = b"a key of tests, and of no use"
 
 #: Off, so that a test of a route says nothing of limits.
-UNLIMITED = HttpConfig(rate_limit_rps=0)
+#: Whoever asks for much of Iggy on a machine that does much else, as a topic of many partitions, is not cut for it.
+UNLIMITED = HttpConfig(rate_limit_rps=0, operation_timeout_s=200.0)
 
 
 @dataclass(frozen=True, slots=True)
