@@ -66,3 +66,8 @@ def test_every_name_without_separators_passes_when_quoted(name: str) -> None:
     if name in {".", ".."} or "�" in unquote(target):
         return
     check_target(target, "x")
+
+
+def test_a_scheme_alone_names_no_host_also_where_no_host_is_named() -> None:
+    with pytest.raises(MisdirectedRequest):
+        check_target("http", "")

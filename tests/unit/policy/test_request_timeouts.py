@@ -1,12 +1,14 @@
 """How long one request may take."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bridge.policy.requests import effective_timeout_ms
 
 
+@example(100, 300_000)
+@example(299_999, 300_000)
 @given(st.integers(100, 300_000), st.integers(100, 300_000))
 def test_a_request_shortens_its_time_and_never_extends_it(asked_ms: int, configured_ms: int) -> None:
     assert effective_timeout_ms(str(asked_ms), configured_ms) == min(asked_ms, configured_ms)

@@ -87,3 +87,9 @@ def test_what_is_said_of_a_bucket_elsewhere_is_what_would_be_said_of_it_here(
         elif not owes:
             full_at_s, _ = take(full_at_s, now_s, interval_s=interval_s, burst=burst, cost=cost)
         clock.advance(1 / 16)
+
+
+def test_a_bucket_that_owes_more_than_it_holds_has_nothing_left() -> None:
+    full_at_s = spend(0.0, 1000.0, interval_s=1.0, cost=9, debt_s_max=60.0)
+    _, verdict = take(full_at_s, 1000.0, interval_s=1.0, burst=4)
+    assert verdict == RateVerdict(allowed=False, remaining=0, retry_after_ms=6000, reset_s=9)

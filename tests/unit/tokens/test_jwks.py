@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bridge.errors import SigningKeysUnavailable
-from bridge.limits import JWKS_ASKED_INTERVAL_S, JWKS_BYTES_MAX, JWKS_STALE_S_MAX
+from bridge.limits import JWKS_ASKED_INTERVAL_S, JWKS_BYTES_MAX, JWKS_INTERVAL_S, JWKS_STALE_S_MAX
 from bridge.tokens import JwksSource, SigningKeys
 from tests.support.clock import FakeClock
 from tests.support.provider import Provider, SigningKey
@@ -48,6 +48,24 @@ async def test_the_keys_come_from_the_provider_and_again_when_asked(scene: Scene
     await scene.source.step()
     assert scene.sets[-1].find("a", "ES256") is None
     assert scene.sets[-1].find("b", "ES256") is not None
+
+
+async def test_a_look_fetches_keys_that_are_not_there_or_old_and_no_others(
+    scene: Scene, provider: Provider
+) -> None:
+    await scene.source.look()
+    scene.clock.advance(JWKS_INTERVAL_S - 1)
+    await scene.source.look()
+    assert provider.asked == 1
+    scene.clock.advance(1)
+    await scene.source.look()
+    assert provider.asked == 2
+
+
+async def test_a_set_as_long_as_it_may_be_is_taken(scene: Scene, provider: Provider) -> None:
+    provider.body = provider.body.ljust(JWKS_BYTES_MAX)
+    await scene.source.step()
+    assert len(scene.sets[-1]) == 1
 
 
 async def test_who_asks_while_they_are_fetched_waits_for_the_same_answer(

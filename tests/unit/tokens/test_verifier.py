@@ -101,6 +101,12 @@ def test_a_token_for_others_or_of_others_is_worth_nothing(claims: dict[str, Any]
     assert _verdict(KEY.token(claims)) is KeyVerdict.WRONG
 
 
+def test_a_token_may_say_as_much_as_there_is_room_for() -> None:
+    words = [f"produce:s/t{number}" for number in range(PERMISSIONS_MAX)]
+    principal = _accepted(KEY.token({"scope": words, "sub": "x" * TOKEN_SUBJECT_CHARS_MAX}))
+    assert len(principal.permissions) == PERMISSIONS_MAX
+
+
 def test_a_token_ends_with_its_time_and_the_difference_of_clocks() -> None:
     assert _verdict(KEY.token(lifetime_s=-TOKEN_LEEWAY_S - 5)) is KeyVerdict.EXPIRED
     assert isinstance(_verdict(KEY.token(lifetime_s=-TOKEN_LEEWAY_S + 10)), Principal)
