@@ -177,6 +177,20 @@ async def test_a_client_that_leaves_in_its_body_is_counted_once_and_is_no_error(
     assert 'status="499"' in counted[0] or "499" in counted[0] or "4xx" in counted[0], counted
 
 
+async def test_a_client_that_ends_its_side_behind_a_broken_body_is_told_so() -> None:
+    async def read(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=await read_body(request))
+
+    head = request_bytes("POST", "/read", JSON, "Transfer-Encoding: chunked")
+    async with open_door(row("POST", "/read", read)) as door:
+        for chunks in (b"3 \r\n{ }\r\n0\r\n\r\n", b"z\r\n", b"1\r\n{}"):
+            connection = await RawConnection.open(door.port)
+            await connection.send(head + chunks)
+            connection.end_sending()
+            assert (await connection.answer()).status == 400
+            connection.close()
+
+
 async def test_a_head_has_its_time_however_long_a_connection_may_be_idle(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -188,7 +188,9 @@ class BridgeProtocol(FramedProtocol):
         return True
 
     def _is_body_unfinished(self) -> bool:
-        return self._serving is not None and not self._serving.content.is_eof()
+        # One that is broken has its answer coming.
+        content = None if self._serving is None else self._serving.content
+        return content is not None and not content.is_eof() and content.exception() is None
 
     def _end_once_answered(self) -> None:
         # Not before aiohttp's loop, which is woken in this turn of the event loop, has begun the next that is here.
