@@ -80,6 +80,24 @@ async def test_a_dead_letter_of_a_covered_topic_is_encrypted_where_it_goes(scene
     assert [each.payload for each in await _read(scene.log, CLEAR)] == [b"secret", b"open", b"open"]
 
 
+async def test_a_dead_letter_of_a_covered_topic_is_encrypted_among_whatever_goes_with_it(
+    scene: Scene,
+) -> None:
+    letters = [NewMessage(b"open"), NewMessage(b"secret", 5, {DEAD_LETTER_TOPIC: "covered"})]
+    await scene.append(CLEAR, *letters, NewMessage(b"open", 6, {DEAD_LETTER_TOPIC: "clear"}))
+    assert b"secret" not in [each.payload for each in await _read(scene.bare, CLEAR)]
+    assert [each.payload for each in await _read(scene.log, CLEAR)] == [b"open", b"secret", b"open"]
+
+
+async def test_each_topic_and_reason_is_told_once(scene: Scene) -> None:
+    log = scene.reading("b")
+    with capture_logs() as lines:
+        for topic in (COVERED, CLEAR, COVERED, CLEAR):
+            log.tell(topic, 0, {0: Unopened.DAMAGED, 1: Unopened.UNKNOWN_KEY})
+    told = [(line["topic"], line["reason"]) for line in lines]
+    assert len(told) == len(set(told)) == 4
+
+
 async def test_what_cannot_be_opened_is_given_counted_and_told_once(scene: Scene) -> None:
     await scene.append(COVERED, NewMessage(b"one"), NewMessage(b"two"))
     log = scene.reading("b")

@@ -46,6 +46,13 @@ def test_what_is_no_list_of_keys_is_refused_and_never_shown(text: str) -> None:
     assert not any(part in str(caught.value) for part in text.replace(",", " ").split() if len(part) > 8)
 
 
+def test_the_entry_at_fault_is_named_by_its_place() -> None:
+    with pytest.raises(ValueError, match="entry 1 "):
+        parse_keys("no-colon " + _entry("a", 1))
+    with pytest.raises(ValueError, match="entry 2 "):
+        parse_keys(_entry("a", 1) + "," + _entry("a", 2))
+
+
 @given(st.text(max_size=80))
 def test_no_text_does_more_than_parse_or_be_refused(text: str) -> None:
     try:
