@@ -325,6 +325,22 @@ async def test_a_transaction_takes_no_more_than_its_bound(
     await log.close()
 
 
+async def test_what_must_be_alone_is_done_once_between_what_came_before_and_behind_it(tmp_path: Path) -> None:
+    disk = Disk()
+    log = await open_topic(tmp_path, tuning=disk.tuning())
+    gate = Gate(disk, asyncio.get_running_loop())
+    work = [append(log), append(log), log.create_stream("alone", deadline=soon()), append(log)]
+    tasks = [asyncio.create_task(work[0])]
+    await gate.reached.wait()
+    disk.statements.clear()
+    tasks += [asyncio.create_task(each) for each in work[1:]]
+    await asyncio.sleep(0)
+    gate.open.set()
+    assert [each for each in await asyncio.gather(*tasks) if isinstance(each, int)] == [0, 1, 2]
+    assert disk.statements.count("commit") == 3
+    await log.close()
+
+
 async def test_a_closed_log_refuses_everything_and_closes_once(tmp_path: Path) -> None:
     log = await open_topic(tmp_path)
     accepted = asyncio.create_task(append(log, b"accepted"))
