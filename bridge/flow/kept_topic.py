@@ -6,16 +6,16 @@ asking once more repeats nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar, cast
 
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, Outcome, StreamNotFound, TopicNotFound, TopicNotReady
 from bridge.limits import DEFAULT_TOPIC_TRIES_MAX, RETRY_AFTER_DEFAULT_MS
-from bridge.messagelog import Appender, MessageLog, NewMessage, Page, Placement, Receipt, TopicRef
+from bridge.messagelog import MessageLog, Page, TopicRef
 
-_MISSING: Final = (StreamNotFound, TopicNotFound)
+#: What tells that it may be missing.
+MISSING: Final = (StreamNotFound, TopicNotFound)
 _T = TypeVar("_T")
 _Call = TypeVar("_Call", bound=Callable[..., Awaitable[Any]])
 
@@ -89,7 +89,7 @@ class KeptTopic:
         async def guarded(place: Any, *args: Any, deadline: Deadline, **options: Any) -> Any:
             try:
                 return await call(place, *args, deadline=deadline, **options)
-            except _MISSING as error:
+            except MISSING as error:
                 return await self.recovered(
                     place.stream if makes_it else place,
                     lambda: call(place, *args, deadline=deadline, **options),
@@ -114,43 +114,39 @@ class KeptTopic:
             BridgeError: *missing*, if *place* is another one.
             TopicNotReady: with *outcome*, if it is not there in time, or is missing again and again.
         """
-        if place not in (self.topic, self.topic.stream):
-            raise missing
-        for _ in range(DEFAULT_TOPIC_TRIES_MAX):
-            self.missed()
-            await self.until_there(deadline, outcome)
+        times = 0
+        while True:
+            await self.until_made(place, missing, deadline, outcome, times=times)
             try:
                 return await call()
-            except _MISSING as error:
-                missing = error
-        raise _not_ready(outcome) from missing
+            except MISSING as error:
+                missing, times = error, times + 1
+
+    async def until_made(
+        self,
+        place: TopicRef | str,
+        missing: BridgeError,
+        deadline: Deadline,
+        outcome: Outcome | None,
+        *,
+        times: int,
+    ) -> None:
+        """Return once the default topic is there again, which was *missing*, and was so many *times* before.
+
+        Raises:
+            BridgeError: *missing*, if *place* is another one.
+            TopicNotReady: with *outcome*, if it is not there in time, or was missing too often.
+        """
+        if place not in (self.topic, self.topic.stream):
+            raise missing
+        if times >= DEFAULT_TOPIC_TRIES_MAX:
+            raise _not_ready(outcome) from missing
+        self.missed()
+        await self.until_there(deadline, outcome)
 
 
 def _not_ready(outcome: Outcome | None) -> TopicNotReady:
     return TopicNotReady(outcome=outcome, retry_after_ms=RETRY_AFTER_DEFAULT_MS)
-
-
-class KeptAppender:
-    """The write half of a `MessageLog` in which the default topic is never missing."""
-
-    def __init__(self, appender: Appender, kept: KeptTopic) -> None:
-        self._appender = appender
-        self._kept = kept
-
-    async def append(
-        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
-    ) -> Receipt:
-        """As `MessageLog.append`; what was sent to the default topic while it was missing keeps its order."""
-        kept = self._kept
-        if kept.waiting and topic == kept.topic:
-            await kept.until_there(deadline, Outcome.NOT_WRITTEN)
-        # Not `guarding`, whose call within a call took 1 % of a POST.
-        try:
-            return await self._appender.append(topic, placement, messages, deadline=deadline)
-        except _MISSING as error:
-            # No lambda: what it would know is kept in cells by all, 600 instructions.
-            again = partial(self._appender.append, topic, placement, messages, deadline=deadline)
-            return await kept.recovered(topic, again, error, deadline, Outcome.NOT_WRITTEN)
 
 
 class KeptLog:

@@ -10,7 +10,7 @@ from bridge.clock import Clock
 from bridge.config import Config
 from bridge.errors import ConfigError
 from bridge.flow.appending.batching import BatchingAppender
-from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
+from bridge.flow.kept_topic import KeptLog, KeptTopic
 from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.process.encryption import encrypted
 from bridge.process.reloads import Reloads
@@ -77,8 +77,8 @@ async def open_log(
     # A tracer of an SDK that is switched off makes spans without ids.
     if not config.observe.exports_spans or os.environ.get(_SDK_DISABLED, "").strip().lower() == "true":
         tracing = Tracing(is_on=config.observe.tracing != "off")
-        batching = BatchingAppender(bare, probe=bare, news=own_news)
-        appender: Appender = KeptAppender(batching, kept_topic)
+        batching = BatchingAppender(bare, probe=bare, news=own_news, kept=kept_topic)
+        appender: Appender = batching
     else:
         # Some 3 MB that nobody else needs.
         from bridge.tracing import TracedAppender, TracedBatches, open_export  # noqa: PLC0415
@@ -91,8 +91,8 @@ async def open_log(
             raise
         metrics.log.on_read = spans.read
         tracing, more = Tracing(spans=spans), (("spans", close),)
-        batching = BatchingAppender(TracedBatches(bare, spans), probe=bare, news=own_news)
-        appender = TracedAppender(KeptAppender(batching, kept_topic), spans)
+        batching = BatchingAppender(TracedBatches(bare, spans), probe=bare, news=own_news, kept=kept_topic)
+        appender = TracedAppender(batching, spans)
     metrics.log.is_traced = tracing.is_on
     read = None
     if config.encryption.keys is not None:

@@ -28,6 +28,7 @@ from bridge.errors import (
     SendError,
 )
 from bridge.flow.appending.queues import Backlog, PartitionQueue, PendingAppend, QueueKey, fail, receipts
+from bridge.flow.kept_topic import MISSING, KeptTopic
 from bridge.messagelog import (
     ByKey,
     HealthProbe,
@@ -68,12 +69,21 @@ class BatchingAppender:
 
     Args:
         news: told of every batch that was acknowledged; for a log that does not tell by itself.
+        kept: the default topic, which is never missing here; what was sent to it while it was keeps its order.
     """
 
-    def __init__(self, log: BatchLog, *, probe: HealthProbe, news: StoredNews | None = None) -> None:
+    def __init__(
+        self,
+        log: BatchLog,
+        *,
+        probe: HealthProbe,
+        news: StoredNews | None = None,
+        kept: KeptTopic | None = None,
+    ) -> None:
         self._log = log
         self._news = news or StoredNews()
         self._probe = probe
+        self._kept = kept
         self._queues: dict[QueueKey, PartitionQueue] = {}
         self._backlog = Backlog()
         self._closed = False
@@ -90,27 +100,35 @@ class BatchingAppender:
         size_bytes = check_append(records)
         check_placement(placement)
         partition_id = placement.partition_id if isinstance(placement, ToPartition) else None
-        # One coroutine for all of it: each more took 1,000 instructions of every POST.
-        looks_left = 2
+        # One coroutine for all of it: each more took 1,500 instructions of every POST.
+        looks_left, kept, times_missing = 2, self._kept, 0
+        if kept is not None and kept.waiting and topic == kept.topic:
+            await kept.until_there(deadline, Outcome.NOT_WRITTEN)
         while True:
-            if isinstance(placement, ByKey):
-                looks_left -= 1
-                try:
-                    count = await self._log.partitions_count(topic, deadline=deadline)
-                except LogError as error:
-                    error.outcome = Outcome.NOT_WRITTEN
-                    raise
-                partition_id = partition_of_key(placement.key, count)
-            append = self._accept((topic, partition_id), records, size_bytes, deadline)
             try:
-                return await append.receipt
-            except asyncio.CancelledError:
-                _leave(append)
-                raise
+                if isinstance(placement, ByKey):
+                    looks_left -= 1
+                    try:
+                        count = await self._log.partitions_count(topic, deadline=deadline)
+                    except LogError as error:
+                        error.outcome = Outcome.NOT_WRITTEN
+                        raise
+                    partition_id = partition_of_key(placement.key, count)
+                append = self._accept((topic, partition_id), records, size_bytes, deadline)
+                try:
+                    return await append.receipt
+                except asyncio.CancelledError:
+                    _leave(append)
+                    raise
             except PartitionNotFound:
                 # Partitions were taken away since their number was last looked at; nothing was written.
                 if not isinstance(placement, ByKey) or not looks_left:
                     raise
+            except MISSING as error:
+                if kept is None:
+                    raise
+                await kept.until_made(topic, error, deadline, Outcome.NOT_WRITTEN, times=times_missing)
+                looks_left, times_missing = 2, times_missing + 1
 
     async def close(self) -> None:
         """Refuse new appends, and end when those accepted have their answer."""

@@ -1,26 +1,31 @@
 """Who meets a default topic that is missing waits until it is there, in his turn and in his time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
 
 from bridge.clock import Deadline, SystemClock
 from bridge.errors import BridgeError, Outcome, StreamNotFound, TopicNotFound, TopicNotReady
-from bridge.flow.kept_topic import KeptAppender, KeptLog, KeptTopic
+from bridge.flow.appending.batching import BatchingAppender
+from bridge.flow.kept_topic import KeptLog, KeptTopic
 from bridge.limits import DEFAULT_TOPIC_TRIES_MAX
 from bridge.messagelog import (
     Balanced,
     Durability,
     First,
+    HealthProbe,
     MessageLog,
+    Messages,
     NewMessage,
     Placement,
     Receipt,
     Retention,
     TopicRef,
 )
+from bridge.messagelog.port import sealed
+from tests.support.clock import FakeClock
 
 TOPIC = TopicRef("s", "t")
 OTHER = TopicRef("s", "other")
@@ -56,20 +61,24 @@ class FakeLog:
         return call
 
     async def append(
-        self, topic: TopicRef, placement: Placement, messages: Sequence[NewMessage], *, deadline: Deadline
+        self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
     ) -> Receipt:
         del topic, placement, deadline
         self.calls.append("append")
-        missing = self.missing
+        missing, first = self.missing, len(self.stored)
         if missing is None:
-            self.stored += [each.payload for each in messages]
+            self.stored += sealed(messages).payloads
         await asyncio.sleep(0)
         if missing is not None:
             raise missing
-        return Receipt(0, len(self.stored) - 1, 1, Durability.PERSISTED)
+        return Receipt(0, first, len(self.stored) - first, Durability.PERSISTED)
 
 
-async def append(appender: KeptAppender, payload: bytes, deadline: Deadline | None = None) -> Receipt:
+def appending_to(log: FakeLog, kept: KeptTopic | None) -> BatchingAppender:
+    return BatchingAppender(cast("MessageLog", log), probe=cast("HealthProbe", log), kept=kept)
+
+
+async def append(appender: BatchingAppender, payload: bytes, deadline: Deadline | None = None) -> Receipt:
     return await appender.append(TOPIC, Balanced(), (NewMessage(payload),), deadline=deadline or soon())
 
 
@@ -130,9 +139,14 @@ async def test_a_topic_beside_the_default_one_is_missing_to_whom_asks_for_it() -
 
 
 async def test_a_write_whose_time_is_up_before_was_not_written_and_says_when_to_come_again() -> None:
-    bare = FakeLog(TopicNotFound())
+    bare, clock = FakeLog(TopicNotFound()), FakeClock()
+    asking = asyncio.ensure_future(
+        append(appending_to(bare, KeptTopic(TOPIC)), b"1", Deadline.after(60.0, clock))
+    )
+    await turns(1)
+    clock.advance(60.0)
     with pytest.raises(TopicNotReady) as caught:
-        await append(KeptAppender(bare, KeptTopic(TOPIC)), b"1", soon(0.0))
+        await asking
     assert caught.value.outcome is Outcome.NOT_WRITTEN
     assert caught.value.retry_after_ms
     assert caught.value.retryable
@@ -144,7 +158,7 @@ async def test_a_write_whose_time_is_up_before_was_not_written_and_says_when_to_
 
 async def test_what_was_sent_while_it_was_missing_is_stored_in_the_order_of_sending() -> None:
     bare, kept = FakeLog(TopicNotFound()), KeptTopic(TOPIC)
-    appender = KeptAppender(bare, kept)
+    appender = appending_to(bare, kept)
     sent = [asyncio.ensure_future(append(appender, b"%d" % number)) for number in range(3)]
     await turns()
     bare.missing = None
@@ -171,7 +185,7 @@ async def test_a_topic_that_is_missing_again_and_again_is_asked_for_so_often_and
 
     making = asyncio.create_task(make_in_vain())
     with pytest.raises(TopicNotReady):
-        await append(KeptAppender(bare, kept), b"1")
+        await append(appending_to(bare, kept), b"1")
     making.cancel()
     assert bare.calls == ["append"] * (1 + DEFAULT_TOPIC_TRIES_MAX)
 
@@ -211,7 +225,7 @@ async def test_only_the_first_who_misses_it_wakes_who_makes_it() -> None:
 
 async def test_a_waiter_who_leaves_is_counted_no_more() -> None:
     kept = KeptTopic(TOPIC)
-    asking = asyncio.create_task(append(KeptAppender(FakeLog(TopicNotFound()), kept), b"1"))
+    asking = asyncio.create_task(append(appending_to(FakeLog(TopicNotFound()), kept), b"1"))
     await turns()
     assert kept.waiting == 1
     asking.cancel()
