@@ -58,6 +58,7 @@ class HttpMetrics:
             "bridge_http_request_duration_seconds", "Time to the answer", "method", "route", bounds=_REQUEST_S
         )
         self.in_flight = Gauge("bridge_http_requests_in_flight", "Requests being served")
+        self.waiting = Gauge("bridge_http_requests_waiting", "Requests that wait for a place")
         self.rate_limited = Counter("bridge_rate_limited", "Requests refused by the rate limit")
         self.overloaded = Counter("bridge_overloaded", "Requests refused because too much was in flight")
         self.accept_failures = Counter(

@@ -83,7 +83,7 @@ def build_app(
     put_behind = behind(gates, identity(services, rules))
     app = web.Application(client_max_size=services.http.request_body_bytes_max)
     app[BEHIND_GATES] = put_behind
-    services.metrics.live.ask = partial(_count_live, services)
+    services.metrics.live.ask = partial(_count_live, services, rules)
     services.tails.made_ready = partial(judged, services.pages)
     services.outflow.on_cut = services.metrics.http.slow_clients_cut.add
     app[RULES] = rules
@@ -93,9 +93,10 @@ def build_app(
     return app
 
 
-def _count_live(services: Services) -> None:
+def _count_live(services: Services, rules: Rules) -> None:
     """Set the gauges of who waits and follows; costs nothing until a scrape asks."""
     live = services.metrics.live
+    services.metrics.http.waiting.set(rules.admission.waiting)
     for kind in LiveKind:
         live.streams.set(services.live_streams.count(kind), kind)
     live.long_polls.set(len(services.long_polls))

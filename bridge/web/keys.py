@@ -40,6 +40,7 @@ from bridge.web.rules import Rules
 from bridge.web.server.backstops import Backstops
 from bridge.web.server.bounded import Bounded
 from bridge.web.server.outflow import Outflow
+from bridge.web.server.turns_in_line import Turns
 from bridge.web.shared_limits import SharedLimits
 from bridge.web.sockets.publishing import InFlight
 from bridge.web.wire.pages import PageEncoder
@@ -54,12 +55,14 @@ class Lifecycle:
     Attributes:
         ending: no request may go on; each is answered with what is known of it.
         backstops: what ends each request in flight, kept by the deadline middleware.
+        turns: of the requests that wait for a place.
     """
 
     started: bool = False
     draining: bool = False
     ending: bool = False
     backstops: Backstops = field(default_factory=Backstops)
+    turns: Turns = field(default_factory=Turns)
 
     def end_requests(self) -> None:
         """End every request in flight now; each still gets its answer."""

@@ -12,10 +12,10 @@ from bridge.clock import Deadline, SystemClock
 from bridge.config import HttpConfig
 from bridge.policy.admission import Admission, Grant
 from bridge.web.rules import RULES
-from bridge.web.server.grants import place_in_turn
+from bridge.web.server.turns_in_line import Turns
 from tests.support.clock import FakeClock
 from tests.support.door import Door, open_door, row
-from tests.support.figures import total
+from tests.support.figures import figure, total
 from tests.support.raw_http import RawConnection, ask, request_bytes
 
 TWO_PLACES = HttpConfig(rate_limit_rps=1000, rate_limit_burst=1000, in_flight_requests_max=2)
@@ -132,6 +132,8 @@ async def test_who_finds_no_place_waits_for_one(opened: Opened, monkeypatch: pyt
         await asked[1].send(whole[:-3])
         await asked[1].send(whole[-3:])
         await waiting(door, 2)
+        door.services.metrics.live.ask()
+        assert figure(door.services.metrics, "bridge_http_requests_waiting") == 2
         gate.go.set()
         assert [(await connection.answer()).status for connection in asked] == [200, 201]
         assert total(door.services.metrics.http.overloaded) == 0
@@ -142,7 +144,7 @@ async def test_who_finds_no_place_waits_for_one(opened: Opened, monkeypatch: pyt
 async def test_who_has_waited_for_long_enough_is_refused(
     split: int, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.web.server.grants.ADMISSION_WAIT_S", 0.01)
+    monkeypatch.setattr("bridge.web.server.turns_in_line.ADMISSION_WAIT_S", 0.01)
     gate = Gate()
     async with two_at_a_time(gate, monkeypatch) as door:
         await filled(door, gate, opened)
@@ -156,6 +158,21 @@ async def test_who_has_waited_for_long_enough_is_refused(
         assert (answer.status, told["error"], told["outcome"]) == (503, "overloaded", "not_written")
         assert door.runner.app[RULES].admission.waiting == 0
         assert not [info for info, _ in door.seen if "name" in info]
+
+
+async def test_each_of_those_who_wait_is_refused_when_its_own_time_is_up(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.web.server.turns_in_line.ADMISSION_WAIT_S", 0.05)
+    gate = Gate()
+    async with two_at_a_time(gate, monkeypatch) as door:
+        await filled(door, gate, opened)
+        asked = [await opened(door) for _ in range(3)]
+        for count, connection in enumerate(asked, 1):
+            await connection.send(request_bytes("GET", "/things/a"))
+            await waiting(door, count)
+        assert [(await connection.answer()).status for connection in asked] == [503] * 3
+        assert door.runner.app[RULES].admission.waiting == 0
 
 
 async def test_who_has_no_time_to_wait_is_refused_at_once(
@@ -188,8 +205,9 @@ async def test_a_place_that_comes_free_for_who_was_just_cancelled_is_free_for_th
     admission = Admission(requests_max=10, bytes_max=1)
     admission.bound = 1
     assert admission.enter()
+    line = Turns()
     turns = [
-        asyncio.ensure_future(place_in_turn(Grant(admission), Deadline.after(30, SystemClock())))
+        asyncio.ensure_future(line.place(Grant(admission), Deadline.after(30, SystemClock())))
         for _ in range(2)
     ]
     await asyncio.sleep(0)

@@ -8,6 +8,7 @@ ADVICE: Final = {
     "bridge_http_requests_total": "Rate, and errors by `status`, for each route. `5xx` is the bridge or its log: look at `bridge_connection_state` and `bridge_append_failures_total` next. `4xx` is the client: its answer says what is wrong.",
     "bridge_http_request_duration_seconds": "Latency of each route. Reads that wait, event streams and sockets last as long as their client wants, so judge `POST` routes. If `bridge_append_duration_seconds` is slow too, it is the log; if `bridge_event_loop_lag_seconds` is high, the process lacks CPU.",
     "bridge_http_requests_in_flight": "Compare with `MAX_IN_FLIGHT_REQUESTS`. If it stays near that: add replicas or workers, or find what is slow.",
+    "bridge_http_requests_waiting": "More come than are served, and each waits up to a second. If it stays above 0, add workers or replicas; refusals follow, see `bridge_overloaded_total`.",
     "bridge_rate_limited_total": "Clients got 429. If they are legitimate, raise `RATE_LIMIT_RPS`; behind a proxy first set `TRUSTED_PROXIES`, else all of them are one address.",
     "bridge_overloaded_total": "Clients got 503 `overloaded`. Add replicas or workers; look at the loop lag and the log's durations for the reason.",
     "bridge_accept_failures_total": "The process ran out of what a connection needs. `EMFILE`: raise the limit of open files. `ENOMEM`, `ENOBUFS`: give it memory.",

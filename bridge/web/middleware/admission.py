@@ -13,7 +13,7 @@ from bridge.policy.admission import Admission, Grant
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
-from bridge.web.server.grants import overloaded, place_in_turn
+from bridge.web.server.grants import overloaded
 
 # As for the rate limit, and the figures by which an operator sees what is going on. None of them waits for anything.
 _EXEMPT: Final = frozenset(
@@ -28,10 +28,10 @@ def admission(services: Services, rules: Rules) -> Gate:
     A request takes its place when its body is there: who sends a body slowly must not keep others out.
     """
     rule = rules.admission
-    watch, refusals = _LoopWatch(services, rule), _Refusals(services, rule)
+    watch, refusals, turns = _LoopWatch(services, rule), _Refusals(services, rule), services.lifecycle.turns
 
     async def admit_in_turn(request: web.Request, exchange: Exchange, grant: Grant) -> None:
-        if not await place_in_turn(grant, exchange.deadline):
+        if not await turns.place(grant, exchange.deadline):
             raise refusals.of(request)
 
     def admit(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:

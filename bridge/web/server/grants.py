@@ -1,15 +1,10 @@
 """What a request has taken of the room there is, and what is said where there is none (shell over `policy.admission`)."""
 
-import asyncio
-from functools import partial
 from typing import Final
 
 from aiohttp import hdrs, web
 
-from bridge.clock import Deadline
 from bridge.errors import Outcome, Overloaded
-from bridge.limits import ADMISSION_WAIT_S
-from bridge.policy.admission import Grant
 from bridge.web.keys import EXCHANGE
 
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
@@ -40,34 +35,10 @@ async def take_place(request: web.Request) -> None:
     """
     exchange = request[EXCHANGE]
     grant = exchange.grant
-    if grant is not None and not (grant.take_place() or await place_in_turn(grant, exchange.deadline)):
+    if grant is not None and not (
+        grant.take_place() or await exchange.services.lifecycle.turns.place(grant, exchange.deadline)
+    ):
         raise overloaded(request)
-
-
-async def place_in_turn(grant: Grant, deadline: Deadline) -> bool:
-    """Wait for a place, `ADMISSION_WAIT_S` at most; whether there is one.
-
-    There is none where too many wait already, and where the deadline is too near to wait for it.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[bool] = loop.create_future()
-
-    def tell(placed: bool) -> None:
-        # It is done as well where the request was cancelled, which it does not know yet.
-        if not future.done():
-            future.set_result(placed)
-
-    if deadline.remaining_s() <= ADMISSION_WAIT_S or not grant.wait(partial(tell, True)):
-        return False
-    timer = loop.call_later(ADMISSION_WAIT_S, tell, False)
-    placed = False
-    try:
-        placed = await future
-    finally:
-        timer.cancel()
-        if not placed:
-            grant.close()
-    return placed
 
 
 def give_back(request: web.Request) -> None:
