@@ -31,6 +31,19 @@ class Pair:
         return paths
 
 
+_SIGNS_CERTIFICATES: Final = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 class Authority:
     """Signs certificates."""
 
@@ -38,6 +51,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         now = dt.datetime.now(dt.UTC)
+        self._key_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         self._certificate = (
             x509.CertificateBuilder()
             .subject_name(self._name)
@@ -47,6 +61,8 @@ class Authority:
             .not_valid_before(now - dt.timedelta(days=400))
             .not_valid_after(now + dt.timedelta(days=400))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .add_extension(_SIGNS_CERTIFICATES, critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
         self.pem = self._certificate.public_bytes(serialization.Encoding.PEM)
@@ -96,6 +112,8 @@ class Authority:
             .not_valid_before(ends - dt.timedelta(days=365))
             .not_valid_after(ends)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+            # From Python 3.13 on no certificate is believed without it (RFC 5280, section 4.2.1.1).
+            .add_extension(self._key_id, critical=False)
         )
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not subject)
         certificate = builder.sign(self._key, hashes.SHA256())

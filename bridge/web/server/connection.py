@@ -306,6 +306,9 @@ class BridgeProtocol(FramedProtocol):
                 gone = True
             elif response.status in REFUSALS:
                 await self._owner.rest()
+            elif self.another_waits:
+                # From Python 3.12 on aiohttp goes on with the next at once: one connection could keep the event loop.
+                await asyncio.sleep(0)
         self._serving, self.message = None, _NO_MESSAGE
         if self.half_closed:
             self._end_once_answered()

@@ -38,6 +38,11 @@ class FramedProtocol(web.RequestHandler):
         super().__init__(server, loop=loop, **options)
         self.framing = Framing()
 
+    @property
+    def another_waits(self) -> bool:
+        """Whether a request that came with the last is to be answered; also where the names of this file are not there."""
+        return not INTERNALS_ARE_KNOWN or bool(self._messages)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)
         self.framing.forget()
