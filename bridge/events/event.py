@@ -23,6 +23,7 @@ from bridge.events.json_rules import (
     Steps,
     are_surely_safe,
     comma_steps,
+    count_by_leaps,
     is_surely_safe,
     json_steps,
     result_of,
@@ -135,7 +136,7 @@ def known_ids(payloads: Sequence[bytes]) -> EventIds | None:
     # As they are encoded together: where each is written so, as most are, one comparison tells it.
     joined = b"[%b]" % b",".join(payloads)
     events = plain_events(payloads, joined)
-    return sure_ids(events) if events and is_all_of(events, joined) else None
+    return sure_ids(events, joined, whole=events, commas_around=len(events) - 1) if events else None
 
 
 def plain_events(payloads: Sequence[bytes], body: bytes) -> list[Event] | None:
@@ -148,17 +149,22 @@ def plain_events(payloads: Sequence[bytes], body: bytes) -> list[Event] | None:
         return None
 
 
-def sure_ids(events: Sequence[Event]) -> EventIds | None:
-    """The ids of events, known to be all of a body in UTF-8 (`is_all_of`), where each surely keeps every other rule; else None.
+def sure_ids(events: Sequence[Event], body: bytes, *, whole: object, commas_around: int) -> EventIds | None:
+    """The ids of *events*, where *body* surely holds nothing else and each surely keeps every other rule; else None.
 
     Args:
-        events: at least one.
+        events: as `plain_events` gives them.
+        whole: what is written as *body*, with these events in it (`is_all_of`).
+        commas_around: commas of *whole* that stand outside of all events.
     """
     payloads = [event.payload for event in events]
     data = [payload.data for payload in payloads if type(payload) is GenericPayload]
     if data and not are_surely_safe(data, levels_around=_LEVELS_AROUND_DATA):
         return None
-    if len(data) < len(payloads):
+    mixed = len(data) < len(payloads)
+    if (mixed or not _are_all_of(events, data, body, commas_around)) and not is_all_of(whole, body):
+        return None
+    if mixed:
         orders = [payload.data for payload in payloads if type(payload.data) is OrderCreated]
         items = list(chain.from_iterable([order.items for order in orders]))
         if orders and not _are_plain_items(items, [order.total_amount for order in orders]):
@@ -166,6 +172,20 @@ def sure_ids(events: Sequence[Event]) -> EventIds | None:
     if _CONTROL.search("".join({event.event_type for event in events})) is not None:
         return None
     return _ids([event.id for event in events])
+
+
+def _are_all_of(
+    events: Sequence[Event], data: Sequence[msgspec.Raw], body: bytes, commas_around: int
+) -> bool:
+    """`is_all_of` of events with generic *data*, without writing them again (3,000 instructions each instead of 6,000).
+
+    Whatever the decoder dropped has a comma beside it, and so has a comma in a text: nothing makes up for one too many.
+    """
+    missing = [event.correlation_id for event in events].count(UNSET)
+    missing += [event.source for event in events].count(UNSET)
+    # One less than an event has members, and one in its payload.
+    commas = len(Event.__struct_fields__) * len(events) - missing
+    return count_by_leaps(body, b",") == commas + count_by_leaps(b"".join(data), b",") + commas_around
 
 
 def _are_plain_items(written: Sequence[msgspec.Raw], totals: Sequence[msgspec.Raw] = ()) -> bool:

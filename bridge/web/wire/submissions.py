@@ -13,7 +13,6 @@ from bridge.events import (
     Steps,
     comma_steps,
     event_steps,
-    is_all_of,
     is_well_formed,
     known_ids,
     plain_events,
@@ -167,9 +166,11 @@ def _plain_batch(body: bytes) -> tuple[list[bytes], EventIds, str | UnsetType | 
         return None
     payloads, partition_key = divided
     events = plain_events(payloads, body)
-    if events is None or not is_all_of(BatchBody(events, partition_key), body):
+    if events is None:
         return None
-    ids = sure_ids(events)
+    # Between the events, and before the key.
+    commas = len(events) - (partition_key is UNSET)
+    ids = sure_ids(events, body, whole=BatchBody(events, partition_key), commas_around=commas)
     return None if ids is None else (payloads, ids, partition_key)
 
 

@@ -28,9 +28,10 @@ _VALUES = st.recursive(
 def _sure(*events: bytes) -> EventIds | None:
     ids = known_ids(events)
     if len(events) == 1:
-        # What is made for one says the same.
+        # What is made for one says the same, or leaves it to a closer look.
         event = whole_value(events[0], _EVENT)
-        assert ids == (None if event is None else sure_id(event))
+        one = None if event is None else sure_id(event)
+        assert ids == one or (one is None and _is_taken(events[0]))
     return ids
 
 
@@ -92,6 +93,15 @@ def test_brackets_are_counted_for_each_event_and_not_for_all_together() -> None:
         assert _sure(*events) is None
 
 
+def test_a_mark_of_json_spelled_as_a_number_is_seen_through_where_nothing_is_too_many() -> None:
+    text = json.dumps(generic_event(1, source="s"))
+    for escape in ('"\\u0022"', '"\\u002c"', '"\\u002c\\u002C"'):
+        event = text.replace('"s"', escape).encode()
+        assert _sure(event, event) is not None
+        assert _sure(event[:-1] + b',"more":1}', event) is None
+        assert _sure(event[:-1] + b',"source":""}', event) is None
+
+
 _ID = "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f11"
 _DEEP = "[" * (JSON_DEPTH_MAX - 3) + "]" * (JSON_DEPTH_MAX - 3)
 
@@ -101,7 +111,6 @@ _DEEP = "[" * (JSON_DEPTH_MAX - 3) + "]" * (JSON_DEPTH_MAX - 3)
     [
         ('{"id"', f'{{"id": "{_ID}", "id"'),
         ('{"id"', f'{{"\\u0069d": "{_ID}", "id"'),
-        ('"s"', '"\\u0022"'),
         ('"s"', '"\\u0022\\u0022", "id": "0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f12"'),
         ('"payload"', '"more": 1, "payload"'),
         ('"DATA"', "1e400"),

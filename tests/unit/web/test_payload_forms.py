@@ -34,6 +34,9 @@ OTHERS = [
     _stored(user_event() | {"event_type": "a\nb"}),
     _stored(user_event() | {"timestamp": "now"}),
     EVENTS[0][:-1] + b',"id":"0b6a4a0e-4a7b-4c43-9d6f-0a0f6a3e8f11"}',
+    # A member too many, and a comma that is none where it is written.
+    EVENTS[2].replace(b'"event_type":"', b'"event_type":"\\u002c')[:-1] + b',"source":"a","source":"b"}',
+    EVENTS[2].replace(b'"event_type":"', b'"event_type":"\\u002c', 1)[:-1] + b',"payload":null}',
     b'"text"', b'{"a":1}', b"\xff", b"plain", _stored(generic_event([])).replace(b"[]", b"1e999"),
     _stored(generic_event("x")).replace(b'"x"', b'"\xff"'),
     _stored(generic_event("x")).replace(b'"x"', b"[" * 70 + b"]" * 70),
