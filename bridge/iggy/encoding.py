@@ -175,7 +175,7 @@ def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPa
     timestamps_us: list[int] = []
     ids: list[bytes] = []
     payloads: list[bytes] = []
-    headers: dict[int, dict[str, HeaderValue]] = {}
+    blocks: dict[int, bytes] = {}
     unpack = _FRAME.unpack_from
     record_bytes = 0
     cut = False
@@ -199,7 +199,7 @@ def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPa
                 cut = True
                 break
             if headers_size:
-                headers[len(offsets)] = _headers(reply[headers_at:next_at])
+                blocks[len(offsets)] = reply[headers_at:next_at]
             offsets.append(base_offset + offset_delta)
             ids.append(message_id)
             payloads.append(reply[payload_at:headers_at])
@@ -209,6 +209,9 @@ def parse_page(reply: bytes, *, count_max: int, page_bytes_max: int) -> PolledPa
         record_bytes += at - begin
         timestamps_us += [timestamp_us] * (len(offsets) - len(timestamps_us))
     ids.reverse()
+    # Those of a batch mostly have the very same, which are taken apart once: a trace takes 0.7 us.
+    taken_apart = {block: _headers(block) for block in set(blocks.values())}
+    headers = {index: taken_apart[block] for index, block in blocks.items()}
     # Iggy's ids are little endian: backwards as a whole, their order and the bytes of each are both put right.
     records = Records(offsets, timestamps_us, b"".join(ids)[::-1], payloads, headers)
     return PolledPage(partition_id, current_offset, records, record_bytes, cut)

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 from bridge.clock import rfc3339
 from bridge.events import Event, Steps
 from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES
-from bridge.messagelog import Headers, HeaderValue, Page, Records
+from bridge.messagelog import NO_HEADERS, Headers, HeaderValue, Page, Records
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
 from bridge.web.wire.times import Time
@@ -220,8 +220,13 @@ def _events(records: Records) -> Sequence[bytes]:
     if not records.headers:
         return records.payloads
     events = list(records.payloads)
+    before: Headers = NO_HEADERS
+    written = b""
     for index, headers in records.headers.items():
-        events[index] += b',"headers":' + _headers_json(headers)
+        # Those of a batch are the very same object, from most logs.
+        if headers is not before:
+            before, written = headers, b',"headers":' + _headers_json(headers)
+        events[index] += written
     return events
 
 

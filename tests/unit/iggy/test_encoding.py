@@ -102,6 +102,13 @@ def test_headers_stay_with_their_message_wherever_the_page_is_cut() -> None:
         assert found.record_bytes == sum(map(len, frames[:count]))
 
 
+def test_headers_that_messages_share_are_taken_apart_once() -> None:
+    frames = [_frame(n, b"", _header(b"n", b"%d" % (n == 2))) for n in range(4)]
+    found = encoding.parse_page(_reply(_batch(0, *frames)), count_max=9, page_bytes_max=10**6).records
+    assert [found.headers[index] for index in range(4)] == [{"n": "0"}, {"n": "0"}, {"n": "1"}, {"n": "0"}]
+    assert found.headers[0] is found.headers[1] is found.headers[3]
+
+
 def test_a_message_that_reaches_into_the_next_batch_is_refused() -> None:
     short = _batch(0, _frame(0, b"a"), _frame(1, b"bcd")[:-1])
     with pytest.raises(encoding.WireError):
