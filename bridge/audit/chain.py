@@ -39,9 +39,10 @@ class Chain:
 
     def record(self, members: Mapping[str, Any]) -> bytes:
         """The next record, of *members*, as a line with its end; they hold texts, numbers and None, and none of our names."""
-        own = {"seq": self.seq + 1, "prev": self.head}
-        open_line = orjson.dumps({**own, **members, **own})[:-1]
-        self.seq, self.head = self.seq + 1, sha256(open_line).hexdigest()
+        self.seq += 1
+        own, rest = b'{"seq":%d,"prev":"%b"' % (self.seq, self.head.encode()), orjson.dumps(members)[1:-1]
+        open_line = own + b"," + rest if rest else own
+        self.head = sha256(open_line).hexdigest()
         return b'%b,"hash":"%b"}\n' % (open_line, self.head.encode())
 
 

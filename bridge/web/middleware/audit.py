@@ -33,7 +33,7 @@ def record_of(
     principal: Principal | None,
     *,
     action: str,
-    named: Mapping[str, str | None],
+    named: Mapping[str, str],
     made: str | None = None,
     status: int,
     error: str | None,
@@ -42,7 +42,7 @@ def record_of(
     """The members of a record.
 
     Args:
-        named: what the caller names, as it came, by its kind.
+        named: what the caller names, by its kind, as of `shown`.
         trace: None for that of the request.
     """
     trace = trace or exchange.trace
@@ -53,7 +53,7 @@ def record_of(
         "principal": None if principal is None else principal.name,
         "key_id": None if principal is None else principal.key_id,
         "action": action,
-        **{name: text for name, text in named.items() if text and _showable(name, text)},
+        **named,
         "made": made,
         "status": status,
         "error": error,
@@ -65,23 +65,21 @@ def audit(services: Services, _: Rules) -> Gate | None:
     trail = services.audit
     if trail is None:
         return None
-    defaults, all_of_them = services.log_config, services.audits_all
+    all_of_them = services.audits_all
+    default = shown({"stream": services.log_config.stream, "topic": services.log_config.topic})
 
     def answered(_: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:
         route = exchange.route
         # Of an address that is locked out the refusals before that are told, and no flood of those after.
         if not (all_of_them or exchange.refused or is_change(exchange.method, route)):
             return
-        if route.startswith("/messages"):
-            named: Mapping[str, str | None] = {"stream": defaults.stream, "topic": defaults.topic}
-        else:
-            named = {name: exchange.names.get(name) for name in _NAMED}
+        of_default = route.startswith("/messages")
         trail.write(
             record_of(
                 exchange,
                 exchange.principal,
                 action=f"{exchange.method} {route}",
-                named=named,
+                named=default if of_default else shown({name: exchange.names.get(name) for name in _NAMED}),
                 made=answer.location if isinstance(answer, JsonAnswer) else None,
                 status=answer.status,
                 error=exchange.error_code,
@@ -102,6 +100,11 @@ def audit_first(services: Services, _: Rules) -> Gate | None:
             raise AuditUnavailable
 
     return Gate(refuse_changes)
+
+
+def shown(named: Mapping[str, str | None]) -> Mapping[str, str]:
+    """Of what a caller names, as it came, what may stand in a record."""
+    return {name: text for name, text in named.items() if text and _showable(name, text)}
 
 
 def _showable(name: str, text: str) -> bool:

@@ -10,7 +10,7 @@ from bridge.errors import BridgeError, RateLimited, RequestError
 from bridge.limits import WS_FAULTS_BURST
 from bridge.policy.rate_limits import take
 from bridge.web.keys import Exchange, Services
-from bridge.web.middleware.audit import record_of
+from bridge.web.middleware.audit import record_of, shown
 from bridge.web.sockets.answers import INSTANCE, error_json
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.operations import OperationContext
@@ -92,7 +92,7 @@ class Outcomes:
             self._exchange,
             self._exchange.principal,
             action=f"{asked.name or 'message'} {INSTANCE}",
-            named={"stream": stream, "topic": topic, "group": asked.group},
+            named=shown({"stream": stream, "topic": topic, "group": asked.group}),
             status=status,
             error=None if error is None else error.code,
             trace=asked.trace,
