@@ -12,6 +12,7 @@ from bridge.policy.cursors import Cursor, Cursors
 from tests.support.bridge_app import BridgeApp
 from tests.support.event_reader import EventReader, datas, offsets
 from tests.support.events import generic_event, user_event
+from tests.support.raw_http import RawConnection, request_bytes
 
 STREAM = "/messages/stream"
 
@@ -206,6 +207,21 @@ async def test_a_topic_that_is_deleted_ends_its_streams(bridge: BridgeApp) -> No
         (bye,) = await reader.rest()
         told = json.loads(bye.data)
         assert (bye.type, told["reason"], told["problem"]["error"]) == ("bye", "gone", "not_found")
+
+
+async def test_the_connection_of_a_stream_that_has_ended_takes_the_next_request(bridge: BridgeApp) -> None:
+    connection = await RawConnection.open(int(bridge.base.rpartition(":")[2]))
+    await connection.send(request_bytes("GET", "/messages/stream"))
+    while b"retry: " not in await connection.line():
+        pass
+    await bridge.log.delete_topic(bridge.topic, deadline=bridge.deadline())
+    bridge.services.tails.suspect(bridge.topic)
+    while await connection.line() != b"0\r\n":
+        pass
+    await connection.line()
+    await connection.send(request_bytes("GET", "/health"))
+    assert (await connection.answer()).status == 200
+    connection.close()
 
 
 async def test_a_partition_that_is_added_is_followed_from_its_first_message(bridge: BridgeApp) -> None:

@@ -218,8 +218,10 @@ class PartitionTail:
         return future
 
     def forget(self, future: "asyncio.Future[bool]") -> None:
-        """Nobody waits for it any more."""
+        """Nobody waits for it any more, nor asks what came of it."""
         self._waits.forget(future)
+        if future.done() and not future.cancelled():
+            future.exception()
 
     def end_waits(self) -> None:
         """Whoever waits hears False now."""

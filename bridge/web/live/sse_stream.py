@@ -75,7 +75,6 @@ class SseStream:
         bye = sse.bye_block(position, retry_ms=self._retry_ms, reason=self._reason, problem=self._problem)
         self._write(sse.chunk(bye))
         self._request.writer.output_size += self._bytes
-        self._response.force_close()
         await self._response.write_eof()
 
     async def _deliver(self, follower: Follower, form: EventForm) -> None:

@@ -1,6 +1,7 @@
 """Claims of those who wait."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -66,6 +67,21 @@ async def test_a_place_that_goes_ends_the_wait_by_saying_so(bench: Bench) -> Non
     await bench.timers.pass_s(1)
     with pytest.raises(TopicNotFound):
         await coming
+
+
+async def test_a_place_that_goes_with_several_partitions_at_once_is_told_once(bench: Bench) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    bench.log.fault = TopicNotFound()
+    _, coming = _until(bench, {0: 0, 1: 0, 2: 0})
+    await bench.timers.pass_s(1)
+    with pytest.raises(TopicNotFound):
+        await coming
+    # With the error, which knows where it was raised, go the futures, which complain of what nobody asked them.
+    del coming
+    bench.log.fault = None
+    gc.collect()
+    assert told == []
 
 
 @pytest.mark.parametrize("before", [True, False])
