@@ -1,6 +1,6 @@
 """Claims of `policy.client_certificates`: names have their kind, and what leads astray is no name."""
 
-from bridge.limits import CLIENT_CERTIFICATE_NAMES_MAX
+from bridge.limits import CLIENT_CERTIFICATE_NAME_CHARS_MAX, CLIENT_CERTIFICATE_NAMES_MAX
 from bridge.policy.client_certificates import ClientCertificate, client_certificate
 
 
@@ -26,6 +26,11 @@ def test_a_common_name_that_looks_like_another_kind_stays_a_common_name() -> Non
 def test_names_that_do_not_print_are_empty_or_too_long_are_none() -> None:
     names = (("DNS", ""), ("DNS", "a\nb"), ("DNS", "x" * 2049), ("URI", "spiffe://\u202ea"))
     assert client_certificate({"subject": (), "subjectAltName": names}) is None
+    assert client_certificate({"subject": ((("commonName", "a\nb"),), (("commonName", ""),))}) is None
+    longest = "x" * CLIENT_CERTIFICATE_NAME_CHARS_MAX
+    assert client_certificate({"subjectAltName": (("DNS", longest),)}) == ClientCertificate(
+        (f"dns:{longest}",)
+    )
     assert client_certificate({}) is None
 
 

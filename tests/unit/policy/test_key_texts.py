@@ -5,6 +5,7 @@ import string
 from binascii import crc32
 from secrets import randbelow
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,6 +39,34 @@ def test_two_new_keys_differ_in_id_and_secret() -> None:
     one, other = new_key(randbelow), new_key(randbelow)
     assert one.id != other.id
     assert one.text[13:] != other.text[13:]
+
+
+def test_a_secret_has_256_bits_and_loses_none_of_them() -> None:
+    asked: list[int] = []
+
+    def largest(below: int) -> int:
+        asked.append(below)
+        return below - 1
+
+    made = new_key(largest)
+    assert asked == [36**8, 2**256]
+    secret = 0
+    for digit in made.text[13:56]:
+        secret = secret * 62 + DIGITS.index(digit)
+    assert (made.id, secret) == ("z" * 8, 2**256 - 1)
+
+
+@pytest.mark.parametrize(
+    "text, claimed",
+    [
+        ("brk_abcdefgh_", "abcdefgh"),
+        ("brk_abcdefgh", None),
+        ("brk_abcdefghi", None),
+        ("xrk_abcdefgh_", None),
+    ],
+)
+def test_an_id_is_what_stands_between_the_prefix_and_its_mark(text: str, claimed: str | None) -> None:
+    assert claimed_id(text) == claimed
 
 
 @given(NUMBERS, st.integers(min_value=0, max_value=62), st.characters(categories=("Lu", "Ll", "Nd")))
