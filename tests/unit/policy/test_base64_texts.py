@@ -7,9 +7,16 @@ import pytest
 
 from bridge.policy.base64_texts import bytes_of
 
+_LENGTHS = [range(length) for length in range(1, 40)]
 
-def test_every_one_and_two_bytes_are_read_from_their_spelling() -> None:
-    for data in (*product(range(256)), *product(range(256), range(256))):
+
+def test_every_last_character_and_length_is_read_from_its_spelling() -> None:
+    for data in (
+        *product(range(256)),
+        *product((0,), range(256)),
+        *product((0,), (0,), range(256)),
+        *_LENGTHS,
+    ):
         assert bytes_of(urlsafe_b64encode(bytes(data)).rstrip(b"=").decode()) == bytes(data)
 
 
