@@ -24,7 +24,8 @@ _EVENT: Final = b'"event":%b}'
 #: Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means the same.
 ONE_LINE: Final = bytes.maketrans(b"\n\r", b"  ")
 _FIELDS: Final = {Form.JSON: b"payload", Form.TEXT: b"text", Form.BYTES: b"payload_base64"}
-_PAGE: Final = b'{"messages":[%b],"count":%d,"partition_id":%d,"current_offset":%d}'
+_PAGE_BEGIN: Final = b'{"messages":['
+_PAGE_END: Final = b'],"count":%d,"partition_id":%d,"current_offset":%d}'
 
 
 class ShownMessage(msgspec.Struct, kw_only=True):
@@ -86,12 +87,12 @@ class PageEncoder:
 
     def page_json(self, page: Page) -> bytes:
         """`{"messages": [...], "count", "partition_id", "current_offset"}`, see `lines`."""
-        return _PAGE % (
-            self._page(page.messages),
-            len(page.messages),
-            page.partition_id,
-            current_offset(page.end_offset),
-        )
+        records = page.messages
+        end = _PAGE_END % (len(records), page.partition_id, current_offset(page.end_offset))
+        if records.kept:
+            return b"".join((_PAGE_BEGIN, self._kept(records), end))
+        # What is around is written with it: afterwards all of it would be copied.
+        return self.joined(records, around=(_PAGE_BEGIN, end))
 
     def lines(self, records: Records, *, lead: bytes = b"{", once: bool = False) -> list[bytes]:
         """Each message as JSON: `offset`, `timestamp`, `id` (UUID text of all 128 bits), `size` (bytes of payload), `event`.
@@ -106,13 +107,21 @@ class PageEncoder:
         """
         return _lines(records, lead + _HEAD, self._forms(records, once=once))
 
-    def joined(self, records: Records, *, lead: bytes = b"{", end: bytes = b"", once: bool = False) -> bytes:
-        """`lines` as one, each with *end* behind it, or with commas between them."""
+    def joined(
+        self,
+        records: Records,
+        *,
+        lead: bytes = b"{",
+        end: bytes = b"",
+        around: tuple[bytes, bytes] = (b"", b""),
+        once: bool = False,
+    ) -> bytes:
+        """`lines` as one between the two of *around*, each with *end* behind it, or with commas between them."""
         forms = self._forms(records, once=once)
         if forms is not None:
             lines = _lines(records, lead + _HEAD, forms)
-            return b"".join([line + end for line in lines]) if end else b",".join(lines)
-        return _whole(records, lead, end) if records else b""
+            return (b"".join([line + end for line in lines]) if end else b",".join(lines)).join(around)
+        return _whole(records, lead, end, around) if records else b"".join(around)
 
     def shown_steps(self, records: Records, *, once: bool = False, spelled: bool = True) -> Steps[None]:
         """Find out what takes long of *records*, and leave it with them, so that to encode them is only to put it together.
@@ -161,11 +170,11 @@ class PageEncoder:
         forms = self.forms_of(records, remember=not once)
         return None if forms.count(Form.EVENT) == len(forms) else forms
 
-    def _page(self, records: Records) -> bytes:
+    def _kept(self, records: Records) -> bytes:
         if records.page_json is not None:
             return records.page_json
         joined = self.joined(records)
-        if records.kept and len(joined) <= records.weight_bytes:
+        if len(joined) <= records.weight_bytes:
             records.page_json = joined
         return joined
 
@@ -187,8 +196,8 @@ def _lines(records: Records, head: bytes, forms: Sequence[Form] | None) -> list[
     ]
 
 
-def _whole(records: Records, lead: bytes, end: bytes) -> bytes:
-    """What `_lines` gives for nothing but events, as one; at least one of them."""
+def _whole(records: Records, lead: bytes, end: bytes, around: tuple[bytes, bytes]) -> bytes:
+    """What `_lines` gives for nothing but events, as one between the two of *around*; at least one of them."""
     # Nearly every page, and all of it at once: 0.25 us a message, 0.43 us with one format for all of them, 0.6 us one
     # by one (measured).
     begin = lead + b'"offset":'
@@ -198,13 +207,13 @@ def _whole(records: Records, lead: bytes, end: bytes) -> bytes:
         for time_us in set(records.timestamps_us)
     }
     pieces = [b'","size":'] * (6 * len(offsets) + 2)
-    pieces[0] = begin
+    pieces[0] = around[0] + begin
     pieces[1:-1:6] = offsets
     pieces[2:-1:6] = map(times.__getitem__, records.timestamps_us)
     pieces[3:-1:6] = _id_texts(records.ids)
     pieces[5:-1:6] = _numbers(map(len, records.payloads), after=b',"event":')
     pieces[6:-1:6] = _events(records)
-    pieces[-1] = b"}" + end
+    pieces[-1] = b"}" + end + around[1]
     return b"".join(pieces)
 
 
