@@ -3,7 +3,7 @@
 import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from io import BytesIO
 from types import TracebackType
@@ -16,7 +16,7 @@ from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
 import bridge
 from bridge.cli.client.failures import CommandFailed, ExitCode, wait_before_again
-from bridge.cli.client.messages import LINE_BYTES_MAX
+from bridge.cli.client.messages import LINE_BYTES_MAX, SeenMessage, seen_message
 from bridge.cli.client.requests import JSON_HEADERS, NDJSON, Request, as_curl
 from bridge.cli.client.target import KEY_VARIABLE, Target
 from bridge.cli.client.tls import CA_VARIABLE
@@ -27,6 +27,7 @@ _WHOLE_S: Final = 330.0
 _ATTEMPTS: Final = 6
 _WAIT_MAX_S: Final = 3.0
 _TOO_MANY: Final = "429"
+_GAP: Final = b'{"gap"'
 _WORTH_TELLING_S: Final = 1.0
 _CODES: Final[dict[int, ExitCode]] = {
     HTTPStatus.UNAUTHORIZED: ExitCode.AUTH,
@@ -135,21 +136,28 @@ class BridgeClient:
             raw = await response.read()
             return orjson.loads(raw) if raw else None
 
-    def messages(
+    @asynccontextmanager
+    async def messages(
         self, path: str, query: tuple[tuple[str, str], ...]
-    ) -> AbstractAsyncContextManager[tuple[AsyncIterator[bytes], "dict[str, str]"]]:
-        """As `lines`, of a GET that gives a message a line."""
-        return self.lines(Request("GET", path, query, None, {"Accept": NDJSON}, again=True))
+    ) -> AsyncGenerator[AsyncIterator[tuple[SeenMessage, bytes]]]:
+        """The messages of the topic at *path*, each with its line; what is told of gaps is left out.
+
+        Raises:
+            CommandFailed: as `lines`.
+        """
+        request = Request("GET", f"{path}/messages", query, None, {"Accept": NDJSON}, again=True)
+        async with self.lines(request) as lines:
+            yield ((seen_message(line), line) async for line in lines if not line.startswith(_GAP))
 
     @asynccontextmanager
-    async def lines(self, request: Request) -> AsyncGenerator[tuple[AsyncIterator[bytes], "dict[str, str]"]]:
-        """The lines of an answer that streams, without their line feeds, and the fields of its head.
+    async def lines(self, request: Request) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """The lines of an answer that streams, without their line feeds.
 
         Raises:
             CommandFailed: if there is no answer of success, or it breaks off.
         """
         async with self._answer(request, streams=True) as response:
-            yield _lines(response.content), dict(response.headers)
+            yield _lines(response.content)
 
     @asynccontextmanager
     async def _answer(

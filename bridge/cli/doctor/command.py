@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -22,7 +22,10 @@ from bridge.cli.remote.calling import (
     local,
 )
 from bridge.cli.remote.rendering import Output, OutputFormat
-from bridge.cli.settings import ConfigPath
+from bridge.cli.settings import ConfigPath, read_settings
+
+if TYPE_CHECKING:
+    from bridge.config import Config
 
 _PORT_MAX: Final = 65_535
 _NOWHERE: Final = "http://127.0.0.1"
@@ -84,8 +87,10 @@ async def _found(
     from bridge.cli.client.target import target_of  # noqa: PLC0415
     from bridge.cli.doctor.serving_bridge import answers, serving  # noqa: PLC0415 (the client takes half a second)
 
+    config = None
     if url is None:
-        for finding in _settings(config_path):
+        findings, config = _settings(config_path)
+        for finding in findings:
             yield finding
     asked = url or _own_url()
     if url is None and tls.or_of(os.environ) == AS_USUAL:
@@ -98,8 +103,8 @@ async def _found(
         elif url is not None:
             told = f"No bridge answers at {client.target.url}."
             yield Finding("bridge", Level.FAIL, told, "Start it (`bridge serve`), or open the way to it.")
-    if url is None:
-        for finding in _machine(config_path, serves=health is not None):
+    if config is not None:
+        for finding in _machine(config, serves=health is not None):
             yield finding
 
 
@@ -115,30 +120,26 @@ def _own_tls() -> TlsFiles:
     return TlsFiles(ca=path, is_own=True) if path and os.access(path, os.R_OK) else AS_USUAL
 
 
-def _settings(config_path: str | None) -> Iterable[Finding]:
-    from bridge.cli.settings import read_settings  # noqa: PLC0415
+def _settings(config_path: str | None) -> tuple[list[Finding], "Config | None"]:
+    """What is said of the settings, and these, where they can be used."""
     from bridge.errors import ConfigError  # noqa: PLC0415
 
     try:
         effective = read_settings({}, config_path)
     except ConfigError as error:
         cure = "`bridge serve --help` lists every setting."
-        return [Finding("configuration", Level.FAIL, fault, cure) for fault in error.faults]
+        return [Finding("configuration", Level.FAIL, fault, cure) for fault in error.faults], None
     if effective.warnings:
         cure = "docs/configuration.md"
-        return [Finding("configuration", Level.WARN, warning, cure) for warning in effective.warnings]
-    return [Finding("configuration", Level.OK, "Every setting can be used.")]
+        found = [Finding("configuration", Level.WARN, warning, cure) for warning in effective.warnings]
+    else:
+        found = [Finding("configuration", Level.OK, "Every setting can be used.")]
+    return found, effective.config
 
 
-def _machine(config_path: str | None, *, serves: bool) -> Iterable[Finding]:
+def _machine(config: "Config", *, serves: bool) -> Iterable[Finding]:
     from bridge.cli.doctor import machine  # noqa: PLC0415
-    from bridge.cli.settings import read_settings  # noqa: PLC0415
-    from bridge.errors import ConfigError  # noqa: PLC0415
 
-    try:
-        config = read_settings({}, config_path).config
-    except ConfigError:
-        return
     if not serves:
         yield machine.port(config)
     if config.tls.cert_file is not None:

@@ -11,7 +11,7 @@ import orjson
 import typer
 
 from bridge.cli.client.failures import CommandFailed, ExitCode
-from bridge.cli.client.messages import SeenMessage, line_of, messages_of, seen_message
+from bridge.cli.client.messages import SeenMessage, line_of, messages_of
 from bridge.cli.client.requests import JSON_HEADERS, Request, path_of
 from bridge.cli.remote.calling import Call, Yes, add_group, confirm, remote
 from bridge.cli.remote.completing import groups_like
@@ -63,8 +63,8 @@ async def _list(call: Call, topic: TopicName, group: _Group) -> None:
     rows: list[dict[str, Any]] = []
     for partition_id in await partition_ids(call.client, path):
         query = (("partition_id", str(partition_id)), ("offset", str(begin.get(partition_id, -1) + 1)))
-        async with call.client.messages(f"{path}/messages", query) as (lines, _):
-            rows += [_row(seen_message(line)) | {"message": orjson.loads(line)} async for line in lines]
+        async with call.client.messages(path, query) as letters:
+            rows += [_row(letter) | {"message": orjson.loads(line)} async for letter, line in letters]
     call.out.rows(_LETTERS, rows)
 
 
@@ -121,9 +121,8 @@ async def _sent_before(call: Call, path: str, letters: Sequence[SeenMessage]) ->
     for partition_id, some in wanted.items():
         ids = {letter.id for letter in some}
         query = (("partition_id", str(partition_id)), ("from", min(letter.timestamp for letter in some)))
-        async with call.client.messages(f"{path}/messages", query) as (lines, _):
-            async for line in lines:
-                there |= ids & {seen_message(line).id}
+        async with call.client.messages(path, query) as messages:
+            there |= ids & {message.id async for message, _ in messages}
     return there
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from bridge.cli.client.failures import CommandFailed, ExitCode
-from bridge.cli.client.messages import SeenMessage, seen_message
+from bridge.cli.client.messages import SeenMessage
 from bridge.cli.client.requests import Request
 from bridge.cli.remote.rendering import Output
 
@@ -79,7 +79,7 @@ async def follow(client: "BridgeClient", path: str, start: ReadStart, out: Outpu
     last_id, wait_s, began, told = "", _RETRY_S, False, False
     while True:
         try:
-            async with client.lines(start.request(path, last_id)) as (lines, _):
+            async with client.lines(start.request(path, last_id)) as lines:
                 if told:
                     out.note("bridge: connected again.")
                 began, told, wait_s = True, False, _RETRY_S
@@ -122,7 +122,7 @@ async def topic_told(client: "BridgeClient", path: str) -> dict[str, Any]:
     """
     if not path:
         request = ReadStart((("from", "last"),)).request("", "")
-        async with client.lines(request) as (lines, _):
+        async with client.lines(request) as lines:
             async for event in server_events(lines):
                 named = orjson.loads(event.data)
                 path = f"/streams/{named['stream']}/topics/{named['topic']}"
@@ -149,7 +149,7 @@ async def newest(client: "BridgeClient", path: str, count: int) -> list[tuple[Se
     found: list[tuple[SeenMessage, bytes]] = []
     for partition_id in await partition_ids(client, path):
         query = (("partition_id", str(partition_id)), ("from", "last"), ("count", str(count)))
-        async with client.messages(f"{path}/messages", query) as (lines, _):
-            found += [(seen_message(line), line) async for line in lines]
+        async with client.messages(path, query) as messages:
+            found += [each async for each in messages]
     found.sort(key=lambda each: (each[0].timestamp, each[0].partition_id, each[0].offset))
     return found[-count:]

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from bridge.cli.client.messages import SeenMessage, seen_message
+from bridge.cli.client.messages import SeenMessage
 from bridge.cli.client.tries import transfer_tries
 from bridge.cli.remote.following import topic_told
 from bridge.cli.remote.partition_reading import Span, spans_of
@@ -83,9 +83,8 @@ class _Partition:
         self._ahead.clear()
         query = (("partition_id", str(self._span.partition_id)), self._place, ("until", str(self._span.end)))
         held_bytes = 0
-        async with self._client.messages(f"{self._path}/messages", query) as (lines, _):
-            async for line in lines:
-                message = seen_message(line)
+        async with self._client.messages(self._path, query) as messages:
+            async for message, line in messages:
                 self._ahead.append((message, line))
                 held_bytes += len(line)
                 if held_bytes >= self._ahead_bytes:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from bridge.cli.client.messages import SeenMessage, seen_message
+from bridge.cli.client.messages import SeenMessage
 from bridge.cli.client.tries import transfer_tries
 
 if TYPE_CHECKING:
@@ -56,9 +56,8 @@ async def read_span(
                     ("offset", str(offset)),
                     ("until", str(span.end)),
                 )
-                async with client.messages(f"{path}/messages", query) as (lines, _):
-                    async for line in lines:
-                        message = seen_message(line)
+                async with client.messages(path, query) as messages:
+                    async for message, line in messages:
                         offset = message.offset + 1
                         yield message, line
         if offset == begin:

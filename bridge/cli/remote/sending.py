@@ -12,7 +12,7 @@ from uuid import UUID
 import orjson
 
 from bridge.cli.client.failures import CommandFailed
-from bridge.cli.client.messages import packed, seen_message
+from bridge.cli.client.messages import packed
 from bridge.cli.client.requests import Request
 from bridge.cli.client.tries import transfer_tries
 from bridge.cli.remote.partition_reading import end_of
@@ -89,13 +89,13 @@ class BlockSender:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self._client = client
-        self._topic, self._path = path, f"{path}/messages"
+        self._path = path
         self._query = query
         self._headers = {f"Message-Header-{name}": value for name, value in (headers or {}).items()}
 
     async def place(self) -> str:
         """As `end_of` this topic."""
-        return await end_of(self._client, self._topic)
+        return await end_of(self._client, self._path)
 
     async def missing(self, block: Sequence[Outgoing], cursor: str) -> list[Outgoing]:
         """Those of *block* that are not stored behind *cursor*.
@@ -103,14 +103,12 @@ class BlockSender:
         Raises:
             CommandFailed: if that cannot be read.
         """
-        wanted = Counter(each.id for each in block)
+        wanted = {each.id for each in block}
         found: Counter[str] = Counter()
-        async with self._client.messages(self._path, (("cursor", cursor),)) as (lines, _):
-            async for line in lines:
-                if not line.startswith(b'{"gap"'):
-                    id_ = seen_message(line).id
-                    if id_ in wanted:
-                        found[id_] += 1
+        async with self._client.messages(self._path, (("cursor", cursor),)) as messages:
+            async for message, _ in messages:
+                if message.id in wanted:
+                    found[message.id] += 1
         left = []
         for each in block:
             if found[each.id]:
@@ -151,7 +149,7 @@ class BlockSender:
             query = (("partition_id", str(partition_id)), *query)
         body = b"\n".join([packed(each.line) for each in run])
         answer = await self._client.ask_once(
-            Request("POST", self._path, query, body, {**_LINES, **self._headers})
+            Request("POST", f"{self._path}/messages", query, body, {**_LINES, **self._headers})
         )
         return Stored(answer["partitions"], answer["durability"])
 

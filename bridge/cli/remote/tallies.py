@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from uuid import UUID
 
 from bridge.cli.client.failures import CommandFailed
-from bridge.cli.client.messages import SeenMessage, seen_message
 
 if TYPE_CHECKING:
     from bridge.cli.client.bridge_client import BridgeClient
@@ -52,11 +51,9 @@ async def check(client: "BridgeClient", path: str, cursor: str, sent: Tally) -> 
         CommandFailed: if other messages are there than were sent.
     """
     found = Tally()
-    async with client.messages(f"{path}/messages", (("cursor", cursor),)) as (lines, _):
-        async for line in lines:
-            if not line.startswith(b'{"gap"'):
-                message: SeenMessage = seen_message(line)
-                found = found.plus(message.id, message.size)
+    async with client.messages(path, (("cursor", cursor),)) as messages:
+        async for message, _ in messages:
+            found = found.plus(message.id, message.size)
     if sent.size_bytes < 0:
         found = found._replace(size_bytes=-1)
     if found == sent:
