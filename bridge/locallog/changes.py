@@ -19,13 +19,15 @@ _DELETE_PLACES: Final = tuple(
 )
 
 
-class CreateStream(Change):
+class StreamChange(Change):
     _stream: StreamState
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self._name = name
 
+
+class CreateStream(StreamChange):
     def apply(self, transaction: Transaction) -> StreamInfo:
         streams = transaction.catalog.streams
         if self._name in streams:
@@ -45,13 +47,8 @@ class CreateStream(Change):
         catalog.streams = {**catalog.streams, self._name: self._stream}
 
 
-class DeleteStream(Change):
+class DeleteStream(StreamChange):
     frees: ClassVar[bool] = True
-    _stream: StreamState
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = name
 
     def apply(self, transaction: Transaction) -> None:
         self._stream = transaction.catalog.stream(self._name)

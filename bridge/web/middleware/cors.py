@@ -1,4 +1,4 @@
-"""What browsers ask before they call (shell over `policy.origins`); `web.answer_headers` does the rest."""
+"""What browsers ask before they call (shell over `policy.origins`); `identity` puts the fields of the answers in."""
 
 from aiohttp import hdrs, web
 

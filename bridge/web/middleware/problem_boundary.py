@@ -1,4 +1,4 @@
-"""Where errors become answers (shell over `web.problems`)."""
+"""Where errors become answers (shell over `web.wire.problems`)."""
 
 from math import ceil
 from typing import Final

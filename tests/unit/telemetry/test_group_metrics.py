@@ -1,4 +1,4 @@
-"""Claims of `telemetry.metrics.GroupMetrics`: no series rather than a wrong one."""
+"""Claims of `telemetry.group_metrics`: no series rather than a wrong one."""
 
 from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
 from bridge.telemetry.metrics import Metrics
