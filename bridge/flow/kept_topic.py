@@ -90,8 +90,12 @@ class KeptTopic:
             try:
                 return await call(place, *args, deadline=deadline, **options)
             except MISSING as error:
+                kept = place.stream if makes_it else place
+                if kept not in (self.topic, self.topic.stream):
+                    # Here: raised further in it would be in a frame of its own traceback, which nobody frees at once.
+                    raise
                 return await self.recovered(
-                    place.stream if makes_it else place,
+                    kept,
                     lambda: call(place, *args, deadline=deadline, **options),
                     error,
                     deadline,

@@ -2,14 +2,15 @@
 
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from bridge.clock import Clock
 from bridge.config import Config
 from bridge.errors import ConfigError
 from bridge.flow.appending.batching import BatchingAppender
+from bridge.flow.following.tails import Tails
 from bridge.flow.kept_topic import KeptLog, KeptTopic
 from bridge.messagelog import Appender, Durability, HealthProbe, MessageLog, StatsSource, StoredNews, TopicRef
 from bridge.process.encryption import encrypted
@@ -17,7 +18,7 @@ from bridge.process.reloads import Reloads
 from bridge.telemetry.metrics import LogMetrics, Metrics
 from bridge.telemetry.tracing import Tracing
 
-_Work: TypeAlias = Callable[[], Awaitable[None]]
+_Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 # As the specification of OpenTelemetry has it.
 _SDK_DISABLED: Final = "OTEL_SDK_DISABLED"
 
@@ -38,7 +39,7 @@ class OpenLog:
         bare_log: in which it may be.
         kept_topic: whether it is there; who makes it says so.
         tracing: what becomes of the traces that requests belong to.
-        tells_all: nobody can append without the news being told.
+        tails: of `log`, told of every append; on Iggy of those of this process.
         run: the adapter's background part; ends only by cancellation or by raising.
         closers: what to close, first to last, each with a name for the log.
     """
@@ -48,24 +49,21 @@ class OpenLog:
     bare_log: BareLog
     kept_topic: KeptTopic
     tracing: Tracing
-    tells_all: bool
+    tails: Tails
     run: _Work
     closers: tuple[tuple[str, _Work], ...]
 
 
-async def open_log(
-    config: Config, *, clock: Clock, metrics: Metrics, news: StoredNews, reloads: Reloads
-) -> OpenLog:
+async def open_log(config: Config, *, clock: Clock, metrics: Metrics, reloads: Reloads) -> OpenLog:
     """Open the configured log.
-
-    Args:
-        news: told of every append, on Iggy of those of this process.
 
     Raises:
         StartupError: if the directory of the embedded log cannot be taken.
         ConfigError: if the connection string, what says where spans go, or a file of encryption keys cannot be used.
     """
     is_local = config.iggy.connection_string is None
+    news = StoredNews()
+    metrics.log.own_stream = config.groups.stream
     if is_local:
         bare, run = await _open_local(config, clock, metrics.log, news)
     else:
@@ -101,15 +99,18 @@ async def open_log(
         except ConfigError:
             await bare.close()
             raise
+    log = KeptLog(bare, kept_topic, read=read)
+    tails = Tails(log, clock=clock, pushes=is_local)
+    news.listen(tails.stored)
     return OpenLog(
-        log=KeptLog(bare, kept_topic, read=read),
+        log=log,
         appender=appender,
         tracing=tracing,
         bare_log=bare,
         kept_topic=kept_topic,
-        tells_all=is_local,
+        tails=tails,
         run=run,
-        closers=(("appender", batching.close), ("log", bare.close), *more),
+        closers=(("tails", tails.close), ("appender", batching.close), ("log", bare.close), *more),
     )
 
 

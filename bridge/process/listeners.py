@@ -76,6 +76,7 @@ class Listeners:
     Attributes:
         port: the port taken, 0 before.
         metrics_port: likewise; None without one of its own.
+        runners: of the main port, and of the other one.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Listeners:
         self._context = context
         self._shutdown_timeout_s = shutdown_timeout_s
         self._tls = tls
-        self._runners: list[BridgeRunner] = []
+        self.runners: list[BridgeRunner] = []
 
     async def open(self) -> None:
         """Take the ports and serve on them.
@@ -103,7 +104,7 @@ class Listeners:
             StartupError: if a port is taken, not allowed, or the host is none of this machine.
         """
         metrics_port = self._observe.metrics_port
-        here = replace(self._services, metrics_here=metrics_port is None)
+        here = self._services
         handshakes = None
         if self._tls is not None:
             failed = here.metrics.tls.handshake_failures.add
@@ -125,7 +126,7 @@ class Listeners:
         handshakes: Handshakes | None = None,
     ) -> int:
         runner = await make_runner(app, services, shutdown_timeout_s=self._shutdown_timeout_s)
-        self._runners.append(runner)
+        self.runners.append(runner)
         if sockets is None:
             (sockets,) = await asyncio.to_thread(take_ports, services.http.host, port, 1)
         for each in sockets:
@@ -135,7 +136,7 @@ class Listeners:
 
     async def stop_accepting(self) -> None:
         """Close the ports; connections that are open go on."""
-        for runner in self._runners:
+        for runner in self.runners:
             for site in tuple(runner.sites):
                 await site.stop()
 
@@ -150,5 +151,5 @@ class Listeners:
 
     async def close(self) -> None:
         """Close the ports and all connections; what is still in flight is cancelled after the shutdown timeout."""
-        while self._runners:
-            await self._runners.pop().cleanup()
+        while self.runners:
+            await self.runners.pop().cleanup()

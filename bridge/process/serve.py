@@ -25,23 +25,16 @@ from typing import Any, Final
 import structlog
 
 import bridge
-from bridge.background.canary import Canary
-from bridge.background.stats_refresh import StatsCache
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
 from bridge.errors import ConfigError
-from bridge.flow.following.follow import Feeds
-from bridge.flow.following.tails import Tails
-from bridge.groups.engine import Groups
 from bridge.limits import CLOSE_TIMEOUT_S
-from bridge.messagelog import StoredNews
-from bridge.policy.cursors import Cursors
-from bridge.process.adapters import OpenLog, open_log
+from bridge.process.adapters import open_log
 from bridge.process.callers import Callers
-from bridge.process.files import cursor_key_of
 from bridge.process.listeners import Listeners, ProcessContext
 from bridge.process.memory import freeze_start, keep_freed_blocks
 from bridge.process.reloads import Reloads, reloadable_files
+from bridge.process.services import build_services
 from bridge.process.shutdown import (
     EXIT_OK,
     EXIT_SOFTWARE,
@@ -129,13 +122,9 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
         await tls.load()
         reloads.add("tls", tls.load)
     callers = await Callers.open(config, context, clock, reloads)
-    metrics.log.own_stream = config.groups.stream
-    news = StoredNews()
-    opened = await open_log(config, clock=clock, metrics=metrics, news=news, reloads=reloads)
-    tails = Tails(opened.log, clock=clock, pushes=opened.tells_all)
-    news.listen(tails.stored)
+    opened = await open_log(config, clock=clock, metrics=metrics, reloads=reloads)
     try:
-        services = await _services(config, context, opened, tails, clock, callers)
+        services = await build_services(config, context, opened, callers, clock)
         listeners = Listeners(
             services,
             config.observe,
@@ -161,51 +150,9 @@ async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog
             services.lifecycle.draining = True
             await bounded_step("connections", listeners.close, timeout_s=_cut_timeout_s(config), stop=stop)
     finally:
-        for name, close in (("tails", tails.close), *opened.closers, *callers.closers):
+        for name, close in (*opened.closers, *callers.closers):
             await bounded_step(name, close, timeout_s=_close_timeout_s(config), stop=stop)
         stop.ignore()
-
-
-async def _services(
-    config: Config,
-    context: ProcessContext,
-    opened: OpenLog,
-    tails: Tails,
-    clock: SystemClock,
-    callers: Callers,
-) -> Services:
-    cursor_key = (await asyncio.to_thread(cursor_key_of, config)).encode()
-    return Services(
-        http=config.http,
-        log_config=config.log,
-        log=opened.log,
-        appender=opened.appender,
-        probe=opened.bare_log,
-        stats=StatsCache(clock, config.log.stats_cache_ttl_s),
-        canary=Canary(opened.bare_log, config.groups.stream, clock=clock, metrics=context.metrics.canary),
-        metrics=context.metrics,
-        clock=clock,
-        cursors=Cursors(cursor_key),
-        ticket_key=cursor_key,
-        tails=tails,
-        feeds=Feeds(tails),
-        groups=Groups(
-            opened.log,
-            opened.appender,
-            tails,
-            config=config.groups,
-            clock=clock,
-            observer=context.metrics.groups,
-        ),
-        kept_topic=opened.kept_topic,
-        limit_tables=context.limit_tables,
-        shared_limits=callers.shared_limits,
-        tracing=opened.tracing,
-        key_ring=callers.keys,
-        tokens=callers.tokens,
-        audit=callers.audit,
-        audits_all=config.observe.audit_requests == "all",
-    )
 
 
 async def _until_stopped(

@@ -7,10 +7,10 @@ OTEL_RESOURCE_ATTRIBUTES, OTEL_TRACES_SAMPLER, OTEL_BSP_*.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from threading import Thread
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -62,7 +62,7 @@ class CountedExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def open_export(*, system: str, failures: Counter) -> tuple[Spans, Callable[[], Awaitable[None]]]:
+def open_export(*, system: str, failures: Counter) -> tuple[Spans, Callable[[], Coroutine[Any, Any, None]]]:
     """Spans that are exported, and what sends the last of them and ends it.
 
     Args:

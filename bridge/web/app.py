@@ -7,6 +7,7 @@ from typing import Final, TypeAlias
 from aiohttp import web
 
 from bridge.web.handlers.access import Route, check_of
+from bridge.web.handlers.routes import ROUTES
 from bridge.web.keys import Services
 from bridge.web.live.streams import LiveKind
 from bridge.web.middleware.access_log import access_log
@@ -54,23 +55,15 @@ def build_app(
     services: Services,
     *,
     middlewares: Sequence[MiddlewareFactory] = MIDDLEWARES,
-    routes: Sequence[Route] | None = None,
+    routes: Sequence[Route] = ROUTES,
 ) -> web.Application:
     """The application over *services*.
 
     `GET` routes answer `HEAD` too; a method that a path has no row for gets 405 with `Allow`.
 
-    Args:
-        routes: None takes those of the bridge.
-
     Raises:
         ValueError: if the configuration names a proxy that is no network.
     """
-    if routes is None:
-        # Late: tests of single steps bring small routes of their own.
-        from bridge.web.handlers.routes import ROUTES  # noqa: PLC0415
-
-        routes = ROUTES
     rules = Rules.of(
         services.http,
         services.clock,

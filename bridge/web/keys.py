@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -92,9 +91,15 @@ class Services:
     feeds: Feeds
     #: Who was given what, agreed with other replicas.
     groups: Groups
+    #: Whether the default topic is there.
+    kept_topic: KeptTopic
+    #: Signs tickets of pages; whoever has the same takes each other's.
+    ticket_key: bytes
+    #: What becomes of the traces that requests belong to.
+    tracing: Tracing
+    #: Whether `/metrics` is served here; False where `METRICS_PORT` moved it or switched it off.
+    metrics_here: bool
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    #: Whether the default topic is there; None where nobody sees to that.
-    kept_topic: KeptTopic | None = None
     #: Makes the answers to reads; knows the payloads that were checked at the door.
     pages: PageEncoder = field(default_factory=PageEncoder)
     #: The streams being read.
@@ -123,8 +128,6 @@ class Services:
     limit_tables: LimitTables | None = None
     #: The keys of a file; None where none is configured.
     key_ring: KeyRing | None = None
-    #: Signs tickets of pages; whoever has the same takes each other's.
-    ticket_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     #: Where it is written down who did what; None where nobody asks for that.
     audit: AuditTrail | None = None
     audits_all: bool = False
@@ -132,10 +135,6 @@ class Services:
     tokens: TokenJudge | None = None
     #: What replicas count together; None where each counts by itself.
     shared_limits: SharedLimits | None = None
-    #: What becomes of the traces that requests belong to.
-    tracing: Tracing = field(default_factory=Tracing)
-    #: Whether `/metrics` is served here; False once `METRICS_PORT` moved it or switched it off.
-    metrics_here: bool = True
     #: What ends with the credentials that it was opened with.
     lifetimes: Lifetimes = field(init=False)
     #: What topics over HTTP may have more of.

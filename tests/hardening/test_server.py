@@ -65,7 +65,7 @@ def test_without_extensions_the_bridge_does_not_start(monkeypatch: pytest.Monkey
 
 async def test_with_the_python_parser_the_bridge_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HttpRequestParser", http_parser.HttpRequestParserPy)
-    services = services_for(HttpConfig())
+    services = await services_for(HttpConfig())
     with pytest.raises(StartupError, match="C parser"):
         await make_runner(build_app(services, routes=()), services)
 

@@ -11,10 +11,8 @@ from typing import Final
 import pytest
 import uvloop
 
-from bridge.clock import SystemClock
-from bridge.telemetry.metrics import Metrics
-from bridge.web.server.outflow import Outflow
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from bridge.policy.slow_clients import SlowReaders
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.turns import until
 
 _MESSAGE_BYTES: Final = 1_000_000
@@ -34,12 +32,8 @@ _ASKS: Final = {
 
 @asynccontextmanager
 async def _bridge(directory: Path, *, bytes_max: int) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
-    outflow = Outflow(SystemClock(), bytes_max=bytes_max)
-    async with (
-        local_log(directory, metrics) as log,
-        bridge_app(log, metrics, outflow=outflow) as app,
-    ):
+    async with bridge_app(directory) as app:
+        app.services.outflow._readers = SlowReaders(bytes_max)
         for _ in range(_MESSAGES):
             stored = await app.call(
                 "POST",
@@ -61,7 +55,7 @@ def _client() -> Iterator[socket.socket]:
 
 async def _ask(app: BridgeApp, client: socket.socket, ask: bytes) -> None:
     loop = asyncio.get_running_loop()
-    await loop.sock_connect(client, app.runner.addresses[0])
+    await loop.sock_connect(client, ("127.0.0.1", app.port))
     await loop.sock_sendall(client, ask)
 
 

@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 import pytest
 import uvloop
 
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.garbage import Left, left_by
 from tests.support.turns import until
 
@@ -123,8 +122,7 @@ def test_a_request_without_a_route_leaves_no_more_than_two_objects(
 
 
 async def _left_by(case: Case, directory: Path) -> Left:
-    metrics = Metrics()
-    async with local_log(directory, metrics) as log, bridge_app(log, metrics) as app:
+    async with bridge_app(directory) as app:
         for _ in range(_MESSAGES):
             stored = await app.call(
                 "POST",
@@ -146,7 +144,7 @@ async def _come_and_leave(app: BridgeApp, case: Case) -> None:
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
-        await loop.sock_connect(client, app.runner.addresses[0])
+        await loop.sock_connect(client, ("127.0.0.1", app.port))
         await loop.sock_sendall(client, case.sent + case.body)
         match case.waits_for:
             case "head":

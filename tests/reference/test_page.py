@@ -11,9 +11,8 @@ import pytest
 from aiohttp import web
 
 from bridge.config import HttpConfig
-from bridge.telemetry.metrics import Metrics
 from bridge.web.handlers.routes import ROUTES
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.chromium import CHROMIUM, opened_page
 from tests.support.described import DOCUMENT
 
@@ -25,8 +24,7 @@ SHOWN = "document.querySelectorAll('.opblock').length"
 
 @pytest.fixture
 async def bridge(tmp_path: Path) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
-    async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics) as app:
+    async with bridge_app(tmp_path) as app:
         yield app
 
 
@@ -53,8 +51,8 @@ async def test_the_policy_lets_run_what_is_in_the_page_and_nothing_else(bridge: 
 
 
 async def test_where_a_key_is_set_the_page_and_the_document_take_it(tmp_path: Path) -> None:
-    metrics, http = Metrics(), HttpConfig(api_key=KEY, rate_limit_rps=0)
-    async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics, http=http) as app:
+    http = HttpConfig(api_key=KEY, rate_limit_rps=0)
+    async with bridge_app(tmp_path, http=http) as app:
         for path in ("/docs", "/openapi.json"):
             assert (await app.call("GET", path)).status == 401
             assert (await app.call("GET", path, headers={"X-API-Key": KEY})).status == 200
@@ -63,8 +61,8 @@ async def test_where_a_key_is_set_the_page_and_the_document_take_it(tmp_path: Pa
 
 async def test_an_operator_may_let_both_in_without_a_key(tmp_path: Path) -> None:
     paths = ("/docs", "/openapi.json")
-    metrics, http = Metrics(), HttpConfig(api_key=KEY, rate_limit_rps=0, auth_bypass_paths=paths)
-    async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics, http=http) as app:
+    http = HttpConfig(api_key=KEY, rate_limit_rps=0, auth_bypass_paths=paths)
+    async with bridge_app(tmp_path, http=http) as app:
         assert [(await app.call("GET", path)).status for path in paths] == [200, 200]
 
 

@@ -3,45 +3,45 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 from yarl import URL
 
-from bridge.background.canary import Canary
-from bridge.background.stats_refresh import StatsCache, refresh_stats
+import bridge.iggy.message_log  # noqa: F401 (here: no file may be read while a loop runs)
+from bridge.background.stats_refresh import refresh_stats
 from bridge.clock import Deadline, SystemClock
-from bridge.config import GroupsConfig, HttpConfig, IggyConfig, LocalLogConfig, LogConfig
-from bridge.errors import AlreadyExists
-from bridge.flow.appending.batching import BatchingAppender
-from bridge.flow.following.follow import Feeds
-from bridge.flow.following.tails import Tails
-from bridge.groups.engine import Groups
-from bridge.iggy.message_log import IggyMessageLog
-from bridge.locallog import LocalMessageLog
-from bridge.messagelog import Durability, StoredNews, TopicRef
-from bridge.policy.cursors import Cursors
+from bridge.config import (
+    Config,
+    GroupsConfig,
+    HttpConfig,
+    IggyConfig,
+    LocalLogConfig,
+    LogConfig,
+    ObserveConfig,
+)
+from bridge.messagelog import MessageLog, TopicRef
 from bridge.policy.key_ring import KeyRing
 from bridge.policy.limit_storage import LimitTables
-from bridge.telemetry.metrics import Metrics
-from bridge.telemetry.tracing import Tracing
-from bridge.tracing import Spans, TracedAppender, TracedBatches
-from bridge.web.app import build_app
+from bridge.process.adapters import BareLog, open_log
+from bridge.process.callers import Callers
+from bridge.process.listeners import Listeners, ProcessContext
+from bridge.process.ports import take_ports
+from bridge.process.reloads import Reloads
+from bridge.process.services import build_services
+from bridge.process.tasks import background_tasks
 from bridge.web.keys import Services
-from bridge.web.server.outflow import Outflow
-from bridge.web.server.runner import BridgeRunner, make_runner
+from bridge.web.server.runner import BridgeRunner
 from tests.support.described import check_described
+from tests.support.turns import until
 
-__all__ = ("CURSOR_KEY", "Answer", "AnyLog", "BridgeApp", "bridge_app", "iggy_log", "local_log")
-
-AnyLog = LocalMessageLog | IggyMessageLog
+__all__ = ("CURSOR_KEY", "Answer", "BridgeApp", "bridge_app")
 
 #: Of every application of a test, so that one reads the cursors of the other.
-CURSOR_KEY = b"a key of tests, and of no use"
+CURSOR_KEY = "a key of tests, and of no use"
 
 #: Off, so that a test of a route says nothing of limits.
 #: Whoever asks for much of Iggy on a machine that does much else, as a topic of many partitions, is not cut for it.
@@ -61,14 +61,17 @@ class BridgeApp:
     """A running bridge.
 
     Attributes:
+        log: as handlers see it.
+        bare_log: the adapter.
         topic: the default one; it exists.
         runner: of the server, for what a test cannot see from outside.
     """
 
     services: Services
-    log: AnyLog
+    log: MessageLog
+    bare_log: BareLog
     topic: TopicRef
-    base: str
+    port: int
     session: aiohttp.ClientSession
     runner: BridgeRunner
 
@@ -91,14 +94,19 @@ class BridgeApp:
                 await response.json(content_type=None) if is_json else None,
             )
 
+    @property
+    def base(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
     def deadline(self) -> Deadline:
         return Deadline.after(60, self.services.clock)
 
     async def refresh_stats(self) -> None:
         """What the background does every few seconds."""
         await refresh_stats(
-            self.log,
-            self.log,
+            self.bare_log,
+            self.bare_log,
             self.services.stats,
             own_stream=GroupsConfig().stream,
             clock=self.services.clock,
@@ -107,111 +115,60 @@ class BridgeApp:
 
 
 @asynccontextmanager
-async def local_log(directory: Path, metrics: Metrics) -> AsyncIterator[LocalMessageLog]:
-    log = await LocalMessageLog.open(
-        LocalLogConfig(data_dir=str(directory)), clock=SystemClock(), observer=metrics.log
-    )
-    try:
-        yield log
-    finally:
-        await log.close()
-
-
-@asynccontextmanager
-async def iggy_log(connection_string: str, metrics: Metrics) -> AsyncIterator[IggyMessageLog]:
-    log = IggyMessageLog(
-        IggyConfig(connection_string=connection_string),
-        durability=Durability.PERSISTED,
-        clock=SystemClock(),
-        observer=metrics.log,
-    )
-    await log.start(Deadline.after(10, SystemClock()))
-    background = asyncio.create_task(log.run())
-    try:
-        yield log
-    finally:
-        background.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await background
-        await log.close()
-
-
-async def _make(log: AnyLog, topic: TopicRef, partitions: int, clock: SystemClock) -> None:
-    # A log that was opened again has them.
-    with contextlib.suppress(AlreadyExists):
-        await log.create_stream(topic.stream, deadline=Deadline.after(60, clock))
-    with contextlib.suppress(AlreadyExists):
-        await log.create_topic(topic, partitions_count=partitions, deadline=Deadline.after(60, clock))
-
-
-@asynccontextmanager
 async def bridge_app(
-    log: AnyLog,
-    metrics: Metrics,
+    where: Path | str,
     *,
     http: HttpConfig = UNLIMITED,
     defaults: LogConfig | None = None,
-    metrics_here: bool = True,
-    outflow: Outflow | None = None,
+    observe: ObserveConfig | None = None,
     limit_tables: LimitTables | None = None,
-    tracing: Tracing | None = None,
-    spans: Spans | None = None,
     key_ring: KeyRing | None = None,
 ) -> AsyncIterator[BridgeApp]:
-    """The application over *log*, with its default stream and topic made; gone at the end, the log left open."""
+    """The application as the process builds it, over a log of its own, with its default stream and topic made.
+
+    Args:
+        where: the directory of the embedded log, or the connection string of Iggy.
+        key_ring: in the place of the one that a file makes.
+    """
     clock = SystemClock()
-    defaults = defaults or LogConfig()
-    topic = TopicRef(defaults.stream, defaults.topic)
-    await _make(log, topic, defaults.partitions, clock)
-    news = StoredNews()
-    batching = BatchingAppender(log if spans is None else TracedBatches(log, spans), probe=log, news=news)
-    appender = batching if spans is None else TracedAppender(batching, spans)
-    tails = Tails(log, clock=clock, pushes=False)  # as on Iggy: others may append past this appender
-    news.listen(tails.stored)
-    metrics.log.own_stream = GroupsConfig().stream
-    metrics.log.on_read = None if spans is None else spans.read
-    groups = Groups(log, appender, tails, config=GroupsConfig(), clock=clock, observer=metrics.groups)
-    groups_running = asyncio.create_task(groups.run())
-    services = Services(
-        http=http,
-        log_config=defaults,
-        log=log,
-        appender=appender,
-        probe=log,
-        stats=StatsCache(clock, ttl_s=5.0),
-        canary=Canary(log, GroupsConfig().stream, clock=clock, metrics=metrics.canary),
-        metrics=metrics,
-        clock=clock,
-        cursors=Cursors(CURSOR_KEY),
-        tails=tails,
-        feeds=Feeds(tails),
-        groups=groups,
-        metrics_here=metrics_here,
-        outflow=Outflow(SystemClock()) if outflow is None else outflow,
-        limit_tables=limit_tables,
-        key_ring=key_ring,
-        tracing=tracing or Tracing(spans=spans),
+    config = Config(
+        http=http if http.cursor_key else replace(http, cursor_key=CURSOR_KEY),
+        log=defaults or LogConfig(),
+        local=LocalLogConfig(data_dir=str(where)),
+        iggy=IggyConfig(connection_string=where if isinstance(where, str) else None),
+        observe=observe or ObserveConfig(),
     )
-    services.lifecycle.started = True
-    try:
-        async with _served(services) as (base, session, runner):
-            yield BridgeApp(services, log, topic, base, session, runner)
-    finally:
-        await groups.release()
-        groups_running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await groups_running
-        await tails.close()
-        await batching.close()
+    (port_sockets,) = take_ports("127.0.0.1", 0, 1)
+    context = ProcessContext(port_sockets=port_sockets, limit_tables=limit_tables)
+    opened = await open_log(
+        config, clock=clock, metrics=context.metrics, reloads=Reloads({}, context.metrics.reloads)
+    )
+    callers = Callers(keys=key_ring, tokens=None, audit=None, shared_limits=None)
+    services = await build_services(config, context, opened, callers, clock)
+    listeners = Listeners(services, config.observe, context, shutdown_timeout_s=1)
+    async with AsyncExitStack() as ends:
+        for _, close in reversed(opened.closers):
+            ends.push_async_callback(close)
+        ends.push_async_callback(listeners.close)
+        await listeners.open()
+        for name, work in background_tasks(config, services, opened, callers.look_at_signing_keys):
+            ends.push_async_callback(_ended, asyncio.create_task(work, name=name))
+        ends.push_async_callback(services.groups.release)
+        await until(lambda: services.lifecycle.started)
+        session = await ends.enter_async_context(aiohttp.ClientSession())
+        yield BridgeApp(
+            services,
+            services.log,
+            opened.bare_log,
+            services.default_topic,
+            listeners.port,
+            session,
+            listeners.runners[0],
+        )
 
 
-@asynccontextmanager
-async def _served(services: Services) -> AsyncIterator[tuple[str, aiohttp.ClientSession, BridgeRunner]]:
-    """Under which address, and a client of it."""
-    runner = await make_runner(build_app(services), services, shutdown_timeout_s=1)
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        async with aiohttp.ClientSession() as session:
-            yield f"http://127.0.0.1:{runner.addresses[0][1]}", session, runner
-    finally:
-        await runner.cleanup()
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    # A log that a test has closed ends its part by itself.
+    with contextlib.suppress(asyncio.CancelledError, RuntimeError):
+        await task

@@ -14,9 +14,8 @@ from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, parse_permissions
 from bridge.policy.key_ring import Key, KeyRing
 from bridge.policy.key_texts import plain_digest
-from bridge.telemetry.metrics import Metrics
 from bridge.web.handlers.access import Route
-from tests.support.bridge_app import Answer, BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import Answer, BridgeApp, bridge_app
 from tests.support.described import DOCUMENT, resolved
 from tests.support.keys import numbered_key
 from tests.support.ws_client import SocketClient, open_socket
@@ -141,12 +140,9 @@ class CalledBridge:
 @asynccontextmanager
 async def called_bridge(directory: Path) -> AsyncIterator[CalledBridge]:
     """Over an embedded log, with `make_anew` done; its owner calls."""
-    metrics, ring = Metrics(), KeyRing()
+    ring = KeyRing()
     defaults, http = LogConfig(stream=STREAM, topic=TOPIC), HttpConfig(rate_limit_rps=0, api_key=_API_KEY)
-    async with (
-        local_log(directory, metrics) as log,
-        bridge_app(log, metrics, http=http, defaults=defaults, key_ring=ring) as app,
-    ):
+    async with bridge_app(directory, http=http, defaults=defaults, key_ring=ring) as app:
         called = CalledBridge(app, ring)
         await called.make_anew()
         yield called

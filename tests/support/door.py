@@ -2,27 +2,30 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from bridge.background.stats_refresh import StatsCache
 from bridge.clock import Clock, SystemClock
-from bridge.config import GroupsConfig, HttpConfig, LogConfig
-from bridge.flow.following.follow import Feeds
+from bridge.config import Config, HttpConfig
 from bridge.flow.following.tails import Tails
-from bridge.groups.engine import Groups
-from bridge.policy.cursors import Cursors
+from bridge.flow.kept_topic import KeptTopic
+from bridge.messagelog import TopicRef
 from bridge.policy.key_ring import KeyRing
-from bridge.telemetry.group_metrics import GroupMetrics
-from bridge.telemetry.metrics import Metrics
+from bridge.process.adapters import OpenLog
+from bridge.process.callers import Callers
+from bridge.process.listeners import ProcessContext
+from bridge.process.services import build_services
+from bridge.telemetry.tracing import Tracing
 from bridge.web.app import build_app
 from bridge.web.bodies.whole import read_body
 from bridge.web.handlers.access import ANYONE, Access, Route
 from bridge.web.keys import EXCHANGE, Services
 from bridge.web.openapi.service import HEALTH
 from bridge.web.server.runner import BridgeRunner, make_runner
+from tests.support.bridge_app import CURSOR_KEY
 
 
 def row(method: str, path: str, handler: Handler, access: Access = ANYONE) -> Route:
@@ -43,26 +46,24 @@ class Door(NamedTuple):
     seen: list[tuple[dict[str, str], bytes]]
 
 
-def services_for(http: HttpConfig, clock: Clock | None = None, key_ring: KeyRing | None = None) -> Services:
-    clock = clock or SystemClock()
-    nobody = cast("Any", None)
-    tails = Tails(nobody, clock=clock, pushes=True)
-    return Services(
-        http=http,
-        log_config=LogConfig(),
+async def services_for(
+    http: HttpConfig, clock: Clock | None = None, key_ring: KeyRing | None = None
+) -> Services:
+    """As the process builds them, but for a log."""
+    clock, nobody = clock or SystemClock(), cast("Any", None)
+    config = Config(http=replace(http, cursor_key=CURSOR_KEY))
+    opened = OpenLog(
         log=nobody,
         appender=nobody,
-        probe=nobody,
-        stats=StatsCache(clock, ttl_s=5.0),
-        canary=nobody,
-        metrics=Metrics(),
-        key_ring=key_ring,
-        clock=clock,
-        cursors=Cursors(b"key of a test"),
-        tails=tails,
-        feeds=Feeds(tails),
-        groups=Groups(nobody, nobody, tails, config=GroupsConfig(), clock=clock, observer=GroupMetrics()),
+        bare_log=nobody,
+        kept_topic=KeptTopic(TopicRef(config.log.stream, config.log.topic)),
+        tracing=Tracing(),
+        tails=Tails(nobody, clock=clock, pushes=True),
+        run=nobody,
+        closers=(),
     )
+    callers = Callers(keys=key_ring, tokens=None, audit=None, shared_limits=None)
+    return await build_services(config, ProcessContext(), opened, callers, clock)
 
 
 @asynccontextmanager
@@ -74,7 +75,7 @@ async def open_door(
     middlewares: Sequence[Any] | None = None,
 ) -> AsyncIterator[Door]:
     """Serves `GET /health`, `GET /ready`, `GET|POST /things/{name}` and *rows* on 127.0.0.1."""
-    services = services_for(http or HttpConfig(rate_limit_rps=0), clock, key_ring)
+    services = await services_for(http or HttpConfig(rate_limit_rps=0), clock, key_ring)
     seen: list[tuple[dict[str, str], bytes]] = []
 
     async def show(request: web.Request) -> web.StreamResponse:

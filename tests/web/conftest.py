@@ -1,6 +1,5 @@
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,7 @@ from structlog.testing import capture_logs
 
 from bridge import limits
 from bridge.config import LogConfig
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import AnyLog, BridgeApp, bridge_app, iggy_log, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.iggy_server import IggyServer, running_server
 
 
@@ -33,15 +31,17 @@ def iggy_server() -> Iterator[IggyServer]:
 
 
 @pytest.fixture(params=["local", pytest.param("iggy", marks=pytest.mark.iggy)])
-async def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BridgeApp]:
-    """The application over each log; the stream of the test is its own, on Iggy others may be there."""
-    metrics = Metrics()
-    defaults = LogConfig(stream=f"s-{uuid.uuid4()}", topic="events")
-    opened: AbstractAsyncContextManager[AnyLog]
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Of each log, as `bridge_app` takes it."""
     if request.param == "local":
-        opened = local_log(tmp_path, metrics)
-    else:
-        server: IggyServer = request.getfixturevalue("iggy_server")
-        opened = iggy_log(server.connection_string, metrics)
-    async with opened as log, bridge_app(log, metrics, defaults=defaults) as app:
+        return tmp_path
+    server: IggyServer = request.getfixturevalue("iggy_server")
+    return server.connection_string
+
+
+@pytest.fixture
+async def bridge(where: Path | str) -> AsyncIterator[BridgeApp]:
+    """The application over each log; the stream of the test is its own, on Iggy others may be there."""
+    defaults = LogConfig(stream=f"s-{uuid.uuid4()}", topic="events")
+    async with bridge_app(where, defaults=defaults) as app:
         yield app

@@ -338,7 +338,7 @@ async def test_a_client_that_takes_nothing_is_cut_and_the_log_is_not_read_for_it
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(client, ("127.0.0.1", int(bridge.base.rpartition(":")[2])))
+        await loop.sock_connect(client, ("127.0.0.1", bridge.port))
         await loop.sock_sendall(
             client,
             b"GET /messages?from=first HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/x-ndjson\r\n\r\n",

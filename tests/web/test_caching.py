@@ -8,8 +8,7 @@ import pytest
 from bridge.config import HttpConfig, LogConfig, ObserveConfig
 from bridge.process.listeners import Listeners, ProcessContext
 from bridge.process.ports import take_ports
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.events import generic_event
 from tests.support.raw_http import Answer, RawConnection, ask, request_bytes
 
@@ -54,18 +53,11 @@ PLAIN = {
 
 @pytest.fixture
 async def bridge(tmp_path: Path) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
     http = HttpConfig(rate_limit_rps=0, cors_allowed_origins=("https://app.example",))
-    async with (
-        local_log(tmp_path, metrics) as log,
-        bridge_app(log, metrics, http=http, defaults=LogConfig(stream="s", topic="t", partitions=2)) as app,
-    ):
+    defaults = LogConfig(stream="s", topic="t", partitions=2)
+    async with bridge_app(tmp_path, http=http, defaults=defaults) as app:
         await app.call("POST", "/messages", {"event": generic_event(1)})
         yield app
-
-
-def port_of(bridge: BridgeApp) -> int:
-    return int(bridge.base.rpartition(":")[2])
 
 
 def varies(answer: Answer) -> set[str]:
@@ -77,7 +69,7 @@ def varies(answer: Answer) -> set[str]:
 async def test_what_depends_on_accept_says_so_and_is_not_kept(
     bridge: BridgeApp, method: str, target: str, status: int, accept: str
 ) -> None:
-    connection = await RawConnection.open(port_of(bridge))
+    connection = await RawConnection.open(bridge.port)
     await connection.send(request_bytes(method, target, accept))
     # Events would go on for ever.
     answer = await connection.answer(head_only=method == "HEAD" or "event-stream" in accept)
@@ -96,7 +88,7 @@ async def test_nothing_else_is_kept_either(bridge: BridgeApp, method: str, targe
         lines, body = [JSON, "Content-Type: application/octet-stream"], b"x"
     elif method == "POST":
         body = b""
-    answer = await ask(port_of(bridge), request_bytes(method, target, *lines, body=body))
+    answer = await ask(bridge.port, request_bytes(method, target, *lines, body=body))
 
     assert answer.status == status
     assert answer.headers["cache-control"] == ["no-store"]
@@ -105,7 +97,7 @@ async def test_nothing_else_is_kept_either(bridge: BridgeApp, method: str, targe
 
 async def test_lines_depend_on_their_coding_too(bridge: BridgeApp) -> None:
     lines = ("Accept: application/x-ndjson", "Accept-Encoding: gzip", "Origin: https://app.example")
-    answer = await ask(port_of(bridge), request_bytes("GET", "/messages?from=first", *lines))
+    answer = await ask(bridge.port, request_bytes("GET", "/messages?from=first", *lines))
 
     assert answer.headers["vary"] == ["Accept, Accept-Encoding, Origin"]
 
@@ -114,7 +106,7 @@ async def test_lines_depend_on_their_coding_too(bridge: BridgeApp) -> None:
 async def test_a_head_that_is_known_is_answered_with_the_same(
     bridge: BridgeApp, target: str, status: int
 ) -> None:
-    connection = await RawConnection.open(port_of(bridge))
+    connection = await RawConnection.open(bridge.port)
     for _ in range(5):
         await connection.send(request_bytes("GET", target, JSON))
         answer = await connection.answer()
@@ -125,8 +117,8 @@ async def test_a_head_that_is_known_is_answered_with_the_same(
 
 async def test_a_bridge_that_is_not_ready_and_one_that_cannot_parse_are_not_kept(bridge: BridgeApp) -> None:
     bridge.services.lifecycle.started = False
-    unready = await ask(port_of(bridge), request_bytes("GET", "/ready"))
-    rubbish = await ask(port_of(bridge), b"rubbish\r\n\r\n")
+    unready = await ask(bridge.port, request_bytes("GET", "/ready"))
+    rubbish = await ask(bridge.port, b"rubbish\r\n\r\n")
 
     assert (unready.status, rubbish.status) == (503, 400)
     assert unready.headers["cache-control"] == rubbish.headers["cache-control"] == ["no-store"]

@@ -14,11 +14,10 @@ from bridge.errors import BridgeError
 from bridge.flow.appending.batching import BatchingAppender
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import Balanced, ByKey, First, NewMessage, Placement, ToPartition, TopicRef
-from bridge.telemetry.metrics import Metrics
 from bridge.web.server.routing import RoutedHandler, Router
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.events import generic_event
-from tests.support.log_backends import soon
+from tests.support.local_logs import open_log, soon
 from tests.support.suspensions import CancelledAt
 
 TOPIC = TopicRef("stream", "topic")
@@ -29,8 +28,9 @@ WAITS_MAX = 200
 
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[LocalMessageLog]:
-    async with local_log(tmp_path, Metrics()) as log:
-        yield log
+    log = await open_log(tmp_path)
+    yield log
+    await log.close()
 
 
 async def payloads(log: LocalMessageLog, topic: TopicRef, partitions: int = PARTITIONS) -> list[bytes]:
@@ -123,10 +123,12 @@ SENDS: dict[str, tuple[str, str, str]] = {
 
 @pytest.mark.parametrize("send", SENDS.values(), ids=SENDS.keys())
 async def test_a_request_cancelled_at_any_wait_leaves_nothing_in_flight(
-    log: LocalMessageLog, cancel_at: dict[str, int], send: tuple[str, str, str]
+    tmp_path: Path, cancel_at: dict[str, int], send: tuple[str, str, str]
 ) -> None:
     path, kind, body = send
-    async with bridge_app(log, Metrics()) as bridge:
+    async with bridge_app(tmp_path) as bridge:
+        log = bridge.bare_log
+        assert isinstance(log, LocalMessageLog)
         before = len(asyncio.all_tasks())
         for at in range(1, WAITS_MAX):
             cancel_at[path] = at

@@ -9,8 +9,7 @@ import pytest
 
 from bridge.config import HttpConfig
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.clock import FakeClock
 from tests.support.event_reader import EventReader, datas
 from tests.support.events import generic_event
@@ -25,12 +24,8 @@ T = "/streams/sample-stream/topics/events"
 
 @pytest.fixture
 async def bridge(tmp_path: Path) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
     http = HttpConfig(rate_limit_rps=0, keys_file="keys.json")
-    async with (
-        local_log(tmp_path, metrics) as log,
-        bridge_app(log, metrics, http=http, key_ring=ring_of(KEY, OTHER)) as app,
-    ):
+    async with bridge_app(tmp_path, http=http, key_ring=ring_of(KEY, OTHER)) as app:
         yield app
 
 
@@ -105,20 +100,12 @@ async def test_an_upload_that_is_cut_off_says_how_far_it_came(bridge: BridgeApp)
 
 
 async def test_what_comes_over_a_socket_counts_by_its_key(tmp_path: Path) -> None:
-    metrics, http = Metrics(), HttpConfig(rate_limit_rps=0, keys_file="keys.json")
+    http = HttpConfig(rate_limit_rps=0, keys_file="keys.json")
     slow, small = owned_key(3, requests_per_s=1, burst=2), owned_key(4, bytes_per_s=10)
     # Its clock stands still: nothing comes back by itself.
     table = BoundedMemoryStorage(FakeClock(), keys_max=100)
-    async with (
-        local_log(tmp_path, metrics) as log,
-        bridge_app(
-            log,
-            metrics,
-            http=http,
-            key_ring=ring_of(slow, small),
-            limit_tables=LimitTables(table, table),
-        ) as app,
-    ):
+    tables, ring = LimitTables(table, table), ring_of(slow, small)
+    async with bridge_app(tmp_path, http=http, key_ring=ring, limit_tables=tables) as app:
         async with open_socket(app.session, app.base, headers={"X-API-Key": slow.text}) as client:
             await client.ask("publish", "receipt", id="1", event=generic_event("a"))
             told = await client.refused(op="publish", id="2", event=generic_event("b"))

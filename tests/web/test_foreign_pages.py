@@ -12,9 +12,8 @@ import pytest
 from bridge.config import HttpConfig, LogConfig, ObserveConfig
 from bridge.process.listeners import Listeners, ProcessContext
 from bridge.process.ports import take_ports
-from bridge.telemetry.metrics import Metrics
 from bridge.web.handlers.routes import ROUTES
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.events import generic_event
 from tests.support.raw_http import Answer, RawConnection, ask, request_bytes
 
@@ -49,11 +48,8 @@ HARM = {
 
 @asynccontextmanager
 async def running(directory: Path, http: HttpConfig) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
-    async with (
-        local_log(directory, metrics) as log,
-        bridge_app(log, metrics, http=http, defaults=LogConfig(stream="s", topic="t", partitions=1)) as app,
-    ):
+    defaults = LogConfig(stream="s", topic="t", partitions=1)
+    async with bridge_app(directory, http=http, defaults=defaults) as app:
         headers = {"X-API-Key": http.api_key} if http.api_key else {}
         stored = await app.call("POST", "/messages", {"event": generic_event(1)}, headers=headers)
         assert stored.status == 201
@@ -64,10 +60,6 @@ async def running(directory: Path, http: HttpConfig) -> AsyncIterator[BridgeApp]
 async def bridge(tmp_path: Path) -> AsyncIterator[BridgeApp]:
     async with running(tmp_path, OPEN) as app:
         yield app
-
-
-def port_of(bridge: BridgeApp) -> int:
-    return int(bridge.base.rpartition(":")[2])
 
 
 def named(data: bytes, host: str) -> bytes:
@@ -123,7 +115,7 @@ async def test_without_a_key_a_foreign_page_does_no_harm(
 ) -> None:
     before = await state(bridge)
     data = named(request_bytes(method, target, *lines, *more, body=body), host)
-    answer = await head_of(port_of(bridge), data)
+    answer = await head_of(bridge.port, data)
 
     assert answer.status == status
     assert await state(bridge) == before
@@ -134,7 +126,7 @@ async def test_without_a_key_a_foreign_page_does_no_harm(
 async def test_every_route_is_closed_to_foreign_pages_and_names_except_for_probes(
     bridge: BridgeApp, method: str, target: str
 ) -> None:
-    port, before = port_of(bridge), await state(bridge)
+    port, before = bridge.port, await state(bridge)
     data = request_bytes(method, target, FOREIGN, body=b"" if method in ("POST", "PUT", "PATCH") else None)
     page, name = await ask(port, data), await ask(port, named(data, "evil.example"))
     if (method, target) in PROBES:
@@ -155,7 +147,7 @@ async def test_with_a_key_a_foreign_page_that_has_it_in_the_url_does_no_harm_eit
         before = await state(bridge)
         keyed = f"{target}{'&' if '?' in target else '?'}api_key={KEYED.api_key}"
         for line in (FOREIGN, "Sec-Fetch-Site: cross-site"):
-            answer = await head_of(port_of(bridge), request_bytes(method, keyed, line, *more, body=body))
+            answer = await head_of(bridge.port, request_bytes(method, keyed, line, *more, body=body))
             assert answer.status == 403
         assert await state(bridge) == before
 
@@ -164,8 +156,8 @@ async def test_a_foreign_page_that_guesses_keys_locks_nobody_out(tmp_path: Path)
     async with running(tmp_path, KEYED) as bridge:
         for _ in range(20):
             guess = request_bytes("GET", "/messages?api_key=wrong", FOREIGN)
-            assert (await ask(port_of(bridge), guess)).status == 403
-        assert (await ask(port_of(bridge), request_bytes("GET", "/messages?api_key=wrong"))).status == 401
+            assert (await ask(bridge.port, guess)).status == 403
+        assert (await ask(bridge.port, request_bytes("GET", "/messages?api_key=wrong"))).status == 401
 
 
 @pytest.mark.parametrize(
@@ -177,7 +169,7 @@ async def test_a_key_in_its_header_opens_to_any_name_and_origin_since_no_page_ca
 ) -> None:
     async with running(tmp_path, KEYED) as bridge:
         data = named(request_bytes("GET", "/messages", key, FOREIGN), host)
-        assert (await ask(port_of(bridge), data)).status == 200
+        assert (await ask(bridge.port, data)).status == 200
         # Who may not ask is not told to go on.
         preflight = request_bytes(
             "OPTIONS",
@@ -186,13 +178,11 @@ async def test_a_key_in_its_header_opens_to_any_name_and_origin_since_no_page_ca
             "Access-Control-Request-Method: GET",
             "Access-Control-Request-Headers: authorization, x-api-key",
         )
-        refused = await ask(port_of(bridge), preflight)
+        refused = await ask(bridge.port, preflight)
         assert refused.status == 403
         assert "access-control-allow-headers" not in refused.headers
         # A handshake has no preflight, and a page's own headers neither.
-        assert (
-            await head_of(port_of(bridge), request_bytes("GET", "/ws", key, FOREIGN, *UPGRADE))
-        ).status == 403
+        assert (await head_of(bridge.port, request_bytes("GET", "/ws", key, FOREIGN, *UPGRADE))).status == 403
 
 
 @pytest.mark.parametrize("lines", [(), ("Sec-Fetch-Site: none",), ("Sec-Fetch-Site: same-origin",)])
@@ -204,7 +194,7 @@ async def test_programs_and_their_users_are_served_under_every_name_of_this_mach
 ) -> None:
     for method, target, more, body in HARM.values():
         data = named(request_bytes(method, target, *lines, *more, body=body), host)
-        assert (await head_of(port_of(bridge), data)).status in (101, 200, 201, 204, 404)
+        assert (await head_of(bridge.port, data)).status in (101, 200, 201, 204, 404)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +212,9 @@ async def test_pages_that_cors_allows_may_do_all_that_the_others_may_not(
 ) -> None:
     async with running(tmp_path, replace(OPEN, cors_allowed_origins=allowed)) as bridge:
         lines = (f"Origin: {origin}", "Sec-Fetch-Site: cross-site")
-        read = await ask(port_of(bridge), request_bytes("GET", "/messages", *lines))
-        purge = await ask(port_of(bridge), request_bytes("POST", f"{T}/purge", *lines, body=b""))
-        opened = await head_of(port_of(bridge), request_bytes("GET", "/ws", *lines, *UPGRADE))
+        read = await ask(bridge.port, request_bytes("GET", "/messages", *lines))
+        purge = await ask(bridge.port, request_bytes("POST", f"{T}/purge", *lines, body=b""))
+        opened = await head_of(bridge.port, request_bytes("GET", "/ws", *lines, *UPGRADE))
         assert read.status == status
         assert (purge.status, opened.status) == ((204, 101) if status == 200 else (403, 403))
         assert ("access-control-allow-origin" in read.headers) is (status == 200)
@@ -237,7 +227,7 @@ async def test_a_head_that_is_known_is_judged_as_one_that_is_not(bridge: BridgeA
         (request_bytes("GET", "/messages", FOREIGN), 403),
         (named(own, "evil"), 421),
     ):
-        connection = await RawConnection.open(port_of(bridge))
+        connection = await RawConnection.open(bridge.port)
         for _ in range(6):
             await connection.send(data)
             assert (await connection.answer()).status == status
@@ -259,7 +249,7 @@ async def test_names_that_are_listed_are_served_with_a_key_or_without(
     for http in (OPEN, KEYED):
         async with running(tmp_path / str(http.api_key), replace(http, allowed_hosts=allowed)) as bridge:
             key = f"X-API-Key: {http.api_key}"
-            answer = await ask(port_of(bridge), named(request_bytes("GET", "/messages", key), host))
+            answer = await ask(bridge.port, named(request_bytes("GET", "/messages", key), host))
             assert answer.status == status
 
 
@@ -271,9 +261,7 @@ async def test_where_others_reach_it_any_address_will_do_and_no_name(tmp_path: P
             ("bridge", 421),
             ("evil.example", 421),
         ):
-            assert (
-                await ask(port_of(bridge), named(request_bytes("GET", "/messages"), host))
-            ).status == status
+            assert (await ask(bridge.port, named(request_bytes("GET", "/messages"), host))).status == status
 
 
 @pytest.mark.parametrize(
@@ -311,9 +299,9 @@ async def test_behind_a_proxy_an_origin_is_compared_with_what_it_forwards(
 ) -> None:
     http = replace(OPEN, trusted_proxies=("127.0.0.1",), allowed_hosts=("x.example", "inner"))
     async with running(tmp_path, http) as bridge:
-        answer = await ask(port_of(bridge), named(request_bytes("GET", "/messages", *lines), host))
+        answer = await ask(bridge.port, named(request_bytes("GET", "/messages", *lines), host))
         assert answer.status == status
-        opened = await head_of(port_of(bridge), named(request_bytes("GET", "/ws", *lines, *UPGRADE), host))
+        opened = await head_of(bridge.port, named(request_bytes("GET", "/ws", *lines, *UPGRADE), host))
         assert opened.status == (101 if status == 200 else status)
 
 
@@ -324,9 +312,7 @@ async def test_what_is_forwarded_counts_only_from_a_proxy_that_is_trusted_also_w
     lines = ("Origin: https://x.example", "X-Forwarded-Host: x.example")
     async with running(tmp_path, http) as bridge:
         for address, status in (("127.0.0.2", 200), ("127.0.0.1", 403), ("127.0.0.2", 200)):
-            reader, writer = await asyncio.open_connection(
-                "127.0.0.1", port_of(bridge), local_addr=(address, 0)
-            )
+            reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port, local_addr=(address, 0))
             connection = RawConnection(reader, writer)
             for _ in range(5):
                 await connection.send(request_bytes("GET", "/messages", *lines))

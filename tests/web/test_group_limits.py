@@ -8,8 +8,7 @@ import pytest
 
 from bridge.config import HttpConfig
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.clock import FakeClock
 from tests.support.group_calls import fill, tokens
 from tests.support.ws_client import open_socket
@@ -27,12 +26,8 @@ def clock() -> FakeClock:
 @pytest.fixture
 async def bridge(tmp_path: Path, clock: FakeClock) -> AsyncIterator[BridgeApp]:
     """With the limits that it has where nothing is configured."""
-    metrics = Metrics()
     table = BoundedMemoryStorage(clock, keys_max=100)
-    async with (
-        local_log(tmp_path, metrics) as log,
-        bridge_app(log, metrics, http=HttpConfig(), limit_tables=LimitTables(table, table)) as app,
-    ):
+    async with bridge_app(tmp_path, http=HttpConfig(), limit_tables=LimitTables(table, table)) as app:
         yield app
 
 

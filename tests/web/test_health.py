@@ -3,8 +3,8 @@ from datetime import datetime
 import pytest
 
 import bridge as package
+from bridge.background.stats_refresh import StatsCache
 from bridge.errors import PollError
-from bridge.flow.kept_topic import KeptTopic
 from tests.support.bridge_app import BridgeApp
 from tests.support.events import user_event
 
@@ -56,12 +56,15 @@ async def test_a_bridge_that_starts_or_drains_is_not_ready(bridge: BridgeApp) ->
     assert int(draining.headers["Retry-After"]) >= 1
 
 
-async def test_a_bridge_whose_default_topic_is_missing_is_not_ready(bridge: BridgeApp) -> None:
-    kept = KeptTopic(bridge.topic)
-    kept.made()
-    object.__setattr__(bridge.services, "kept_topic", kept)
+async def test_a_bridge_whose_default_topic_is_missing_is_not_ready(
+    bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise PollError
+
+    monkeypatch.setattr(bridge.bare_log, "topic", fails)
     assert (await bridge.call("GET", "/ready")).status == 200
-    kept.missed()
+    bridge.services.kept_topic.missed()
     answer = await bridge.call("GET", "/ready")
     assert (answer.status, answer.json["checks"]["default_topic"]["ok"]) == (503, False)
     assert "default topic" in answer.json["checks"]["default_topic"]["detail"]
@@ -74,6 +77,7 @@ async def test_probes_may_come_as_head(bridge: BridgeApp) -> None:
 
 
 async def test_stats_are_zero_and_stale_before_the_first_count(bridge: BridgeApp) -> None:
+    object.__setattr__(bridge.services, "stats", StatsCache(bridge.services.clock, ttl_s=5))
     answer = await bridge.call("GET", "/stats")
     assert answer.status == 200
     assert answer.json["cache_stale"] is True
@@ -117,7 +121,7 @@ async def test_a_deep_probe_that_fails_is_not_ready(
     async def fails(*_: object, **__: object) -> None:
         raise PollError
 
-    monkeypatch.setattr(bridge.log, "read", fails)
+    monkeypatch.setattr(bridge.bare_log, "read", fails)
     answer = await bridge.call("GET", "/ready?deep=1")
     assert answer.status == 503
     assert not answer.json["checks"]["round_trip"]["ok"]

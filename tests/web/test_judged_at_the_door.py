@@ -29,7 +29,7 @@ async def _send(bridge: BridgeApp, path: str, body: bytes, kind: str = "applicat
 
 @pytest.mark.parametrize("bridge", ["local"], indirect=True)
 async def test_the_embedded_log_remembers_what_was_checked_and_only_that(bridge: BridgeApp) -> None:
-    assert isinstance(bridge.log, LocalMessageLog)
+    assert isinstance(bridge.bare_log, LocalMessageLog)
     plain = {"event": order_event(), "partition_key": "a"}
     # A field nobody knows: looked at by itself, not among the plain ones.
     odd = {"event": {**user_event(), "more": 1}, "partition_key": "a"}

@@ -201,9 +201,12 @@ async def test_a_purge_is_told_as_a_gap_and_the_stream_goes_on(bridge: BridgeApp
 
 
 async def test_a_topic_that_is_deleted_ends_its_streams(bridge: BridgeApp) -> None:
-    async with _reader(bridge) as reader:
-        await bridge.log.delete_topic(bridge.topic, deadline=bridge.deadline())
-        bridge.services.tails.suspect(bridge.topic)
+    # The default one would be made again.
+    topic = TopicRef(bridge.topic.stream, "other")
+    await bridge.log.create_topic(topic, partitions_count=1, deadline=bridge.deadline())
+    async with _reader(bridge, path=f"/streams/{topic.stream}/topics/{topic.topic}{STREAM}") as reader:
+        await bridge.log.delete_topic(topic, deadline=bridge.deadline())
+        bridge.services.tails.suspect(topic)
         (bye,) = await reader.rest()
         told = json.loads(bye.data)
         assert (bye.type, told["reason"], told["problem"]["error"]) == ("bye", "gone", "not_found")

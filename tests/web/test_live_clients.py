@@ -13,8 +13,7 @@ import uvloop
 from bridge.config import HttpConfig
 from bridge.messagelog import NewMessage, ToPartition
 from bridge.policy.cursors import Cursor
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.event_reader import EventReader, offsets
 from tests.support.events import generic_event
 from tests.support.sse_clients import CLIENTS, SseClient, Told
@@ -30,9 +29,8 @@ def _run(test: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def _bridge(directory: Path) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
     http = HttpConfig(rate_limit_rps=0, cors_allowed_origins=(ORIGIN,))
-    async with local_log(directory, metrics) as log, bridge_app(log, metrics, http=http) as app:
+    async with bridge_app(directory, http=http) as app:
         yield app
 
 
@@ -47,9 +45,8 @@ class Stream:
 
     @classmethod
     async def opened(cls, bridge: BridgeApp, client: SseClient, query: str, last_event_id: str = "") -> Self:
-        port = int(bridge.base.rpartition(":")[2])
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(client.request(port, PATH, query, last_event_id))
+        reader, writer = await asyncio.open_connection("127.0.0.1", bridge.port)
+        writer.write(client.request(bridge.port, PATH, query, last_event_id))
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 "), head + await reader.read(2000)
         assert b"Content-Type: text/event-stream\r\n" in head

@@ -16,10 +16,9 @@ from bridge.errors import ConnectionFailed
 from bridge.limits import FEED_CATCH_UPS
 from bridge.messagelog import NewMessage, Page, ToPartition
 from bridge.policy.cursors import Cursor
-from bridge.telemetry.metrics import Metrics
 from bridge.web.live.sse_stream import SseStream
 from bridge.web.server.departures import on_departure
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.event_reader import EventReader, datas, offsets
 from tests.support.event_source import EventStream
 from tests.support.raw_http import dechunked
@@ -32,11 +31,7 @@ COUNT = 150
 
 @asynccontextmanager
 async def _bridge(directory: Path, http: HttpConfig | None = None) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
-    async with (
-        local_log(directory, metrics) as log,
-        bridge_app(log, metrics, http=http or HttpConfig(rate_limit_rps=0)) as app,
-    ):
+    async with bridge_app(directory, http=http or HttpConfig(rate_limit_rps=0)) as app:
         yield app
 
 

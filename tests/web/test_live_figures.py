@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bridge.config import LogConfig
 from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.event_reader import EventReader
 from tests.support.long_polls import told_long_polls
 from tests.support.ws_client import open_socket, store
@@ -25,8 +25,8 @@ async def _until_closed(bridge: BridgeApp) -> None:
 
 
 async def test_gauges_tell_who_waits_and_follows_and_nobody_once_they_have_left(tmp_path: Path) -> None:
-    metrics = Metrics()
-    async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics=metrics) as bridge:
+    async with bridge_app(tmp_path) as bridge:
+        metrics = bridge.services.metrics
         assert set(_shown(metrics).values()) == {0}
         polls = told_long_polls(bridge)
         poll = asyncio.create_task(bridge.call("GET", "/messages?offset=0&partition_id=1&wait_ms=20000"))

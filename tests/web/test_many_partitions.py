@@ -11,8 +11,7 @@ from bridge.limits import END_CURSOR_CHARS_MAX, HEADER_FIELD_BYTES_MAX, PARTITIO
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import NewMessage, ToPartition, TopicRef
 from bridge.policy.cursors import Cursor
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.event_reader import EventReader, datas
 from tests.support.ws_client import open_socket
 
@@ -75,14 +74,13 @@ async def _made(bridge: BridgeApp, partitions_count: int, grown: int = PARTITION
 @pytest.fixture
 async def growing(bridge: BridgeApp) -> Wide:
     """Iggy opens files for each partition, and takes a minute to take leave of thousands."""
-    is_local = isinstance(bridge.log, LocalMessageLog)
+    is_local = isinstance(bridge.bare_log, LocalMessageLog)
     return await _made(bridge, BEFORE, PARTITIONS_MAX if is_local else BEFORE + 50)
 
 
 @pytest.fixture
 async def whole(tmp_path: Path) -> AsyncIterator[Wide]:
-    metrics = Metrics()
-    async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics) as bridge:
+    async with bridge_app(tmp_path) as bridge:
         yield await _made(bridge, PARTITIONS_MAX)
 
 

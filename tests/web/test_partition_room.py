@@ -3,35 +3,24 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from bridge.config import LogConfig
 from bridge.messagelog import TopicRef
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import AnyLog, BridgeApp, bridge_app, iggy_log, local_log
-from tests.support.iggy_server import IggyServer
+from tests.support.bridge_app import BridgeApp, bridge_app
 
 
-@pytest.fixture(params=["local", pytest.param("iggy", marks=pytest.mark.iggy)])
-async def bridge(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[BridgeApp]:
+@pytest.fixture
+async def bridge(where: Path | str) -> AsyncIterator[BridgeApp]:
     """With room for ten partitions beyond those that others have, three of them taken."""
-    metrics = Metrics()
-    opened: AbstractAsyncContextManager[AnyLog]
-    if request.param == "local":
-        opened = local_log(tmp_path, metrics)
-    else:
-        server: IggyServer = request.getfixturevalue("iggy_server")
-        opened = iggy_log(server.connection_string, metrics)
-    async with opened as log:
-        defaults = LogConfig(stream=f"s-{uuid.uuid4()}", partitions_max=10**6)
-        async with bridge_app(log, metrics, defaults=defaults) as app:
-            room = app.services.partition_room
-            there = await room._counted(app.deadline())
-            room._partitions_max = there + 7
-            yield app
+    defaults = LogConfig(stream=f"s-{uuid.uuid4()}", partitions_max=10**6)
+    async with bridge_app(where, defaults=defaults) as app:
+        room = app.services.partition_room
+        there = await room._counted(app.deadline())
+        room._partitions_max = there + 7
+        yield app
 
 
 def base(bridge: BridgeApp) -> str:

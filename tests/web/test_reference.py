@@ -58,9 +58,8 @@ async def test_what_is_no_document_is_kept_by_nobody(bridge: BridgeApp) -> None:
 async def asked(
     bridge: BridgeApp, path: str, coding: str, *lines: str, method: str = "GET"
 ) -> raw_http.Answer:
-    port = int(bridge.base.rpartition(":")[2])
     request = raw_http.request_bytes(method, path, f"Accept-Encoding: {coding}", *lines)
-    return await raw_http.ask(port, request)
+    return await raw_http.ask(bridge.port, request)
 
 
 async def test_a_query_is_refused(bridge: BridgeApp) -> None:

@@ -5,25 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from bridge.config import HttpConfig, LogConfig
+from bridge.config import HttpConfig, LogConfig, ObserveConfig
 from bridge.errors import PollError
 from bridge.messagelog import Page, StoredOffset
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.events import generic_event, user_event
 
 
 @pytest.fixture
 async def small(tmp_path: Path) -> AsyncIterator[BridgeApp]:
-    metrics = Metrics()
     http = HttpConfig(
         rate_limit_rps=0, batch_messages_max=2, poll_messages_max=3, request_body_bytes_max=1024
     )
     defaults = LogConfig(stream="other", topic="place", partitions=1)
-    async with (
-        local_log(tmp_path, metrics) as log,
-        bridge_app(log, metrics, http=http, defaults=defaults, metrics_here=False) as app,
-    ):
+    observe = ObserveConfig(metrics_port=0)
+    async with bridge_app(tmp_path, http=http, defaults=defaults, observe=observe) as app:
         yield app
 
 

@@ -20,7 +20,7 @@ from bridge.web.server.runner import make_runner
 from bridge.web.sockets import socket as ws_socket
 from bridge.web.sockets.session import Session
 from tests.support.alive import alive_since_now
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.raw_ws import Dial
 from tests.support.turns import until
 from tests.support.ws_client import open_socket
@@ -40,15 +40,11 @@ def session_of(bridge: BridgeApp) -> Session:
     return session
 
 
-def port_of(bridge: BridgeApp) -> int:
-    return int(bridge.base.rpartition(":")[2])
-
-
 async def test_a_reader_that_takes_nothing_holds_no_more_than_its_socket_and_misses_nothing(
     bridge: BridgeApp,
 ) -> None:
     payload, batches = b'"%s"' % (b"x" * 10_000), alive_since_now(RecordBatch)
-    async with Dial(port_of(bridge)) as dial:
+    async with Dial(bridge.port) as dial:
         socket = await dial.open()
         await socket.say("subscribe", id="s", permits=100_000, **{"from": "first"})
         assert (await socket.frame()).told["op"] == "subscribed"
@@ -70,7 +66,7 @@ async def test_a_reader_that_takes_nothing_holds_no_more_than_its_socket_and_mis
 
 
 async def test_a_reader_that_takes_nothing_does_not_slow_another(bridge: BridgeApp) -> None:
-    async with Dial(port_of(bridge)) as dial, open_socket(bridge.session, bridge.base) as other:
+    async with Dial(bridge.port) as dial, open_socket(bridge.session, bridge.base) as other:
         deaf = await dial.open()
         await deaf.say("subscribe", id="s", permits=100_000)
         await deaf.frame()
@@ -87,7 +83,7 @@ async def test_a_socket_that_takes_nothing_for_long_is_cut_off(
     monkeypatch.setattr(ws_socket, "LOOK_S", 0.002)
     monkeypatch.setattr(ws_socket, "LIVE_WRITE_TIMEOUT_S", 0.05)
     await store(bridge, [b"x" * 1_000_000] * 30)
-    async with Dial(port_of(bridge)) as dial:
+    async with Dial(bridge.port) as dial:
         socket = await dial.open()
         await socket.say("subscribe", id="s", permits=100, **{"from": "first"})
         await socket.frame()
@@ -100,7 +96,7 @@ async def test_a_socket_that_takes_nothing_does_not_hold_up_the_end(
 ) -> None:
     monkeypatch.setattr(ws_socket, "WS_CLOSE_TIMEOUT_S", 0.01)
     await store(bridge, [b"x" * 1_000_000] * 30)
-    async with Dial(port_of(bridge)) as dial:
+    async with Dial(bridge.port) as dial:
         socket = await dial.open()
         await socket.say("subscribe", id="s", permits=100, **{"from": "first"})
         session = session_of(bridge)
@@ -133,7 +129,7 @@ def metrics() -> Metrics:
 
 @asynccontextmanager
 async def limited(directory: Path, metrics: Metrics, http: HttpConfig) -> AsyncIterator[BridgeApp]:
-    async with local_log(directory, metrics) as log, bridge_app(log, metrics, http=http) as app:
+    async with bridge_app(directory, http=http) as app:
         yield app
 
 
@@ -181,7 +177,7 @@ async def stuck(bridge: BridgeApp) -> AsyncIterator[tuple[Stuck, BridgeApp]]:
     runner = await make_runner(build_app(services), services, shutdown_timeout_s=1)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield appender, replace(bridge, services=services, base=f"http://127.0.0.1:{runner.addresses[0][1]}")
+        yield appender, replace(bridge, services=services, port=runner.addresses[0][1])
     finally:
         await runner.cleanup()
 

@@ -9,11 +9,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from bridge.config import ObserveConfig
 from bridge.errors import SendError
-from bridge.telemetry.metrics import Metrics
-from bridge.telemetry.tracing import Tracing
 from bridge.tracing import Spans
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.events import user_event
 from tests.support.turns import until
 from tests.support.ws_client import open_socket
@@ -28,11 +27,18 @@ def exported() -> InMemorySpanExporter:
 
 
 @pytest.fixture
-async def bridge(tmp_path: Path, exported: InMemorySpanExporter) -> AsyncIterator[BridgeApp]:
-    provider, metrics = TracerProvider(shutdown_on_exit=False), Metrics()
+async def bridge(
+    tmp_path: Path, exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[BridgeApp]:
+    provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exported))
     spans = Spans(provider.get_tracer("tests"), system="local")
-    async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics, spans=spans) as app:
+
+    async def ended() -> None:
+        provider.shutdown()
+
+    monkeypatch.setattr("bridge.tracing.open_export", lambda **_: (spans, ended))
+    async with bridge_app(tmp_path, observe=ObserveConfig(tracing="otlp")) as app:
         yield app
         assert spans.sealed_ns == {}, "nothing is kept of an append that has ended"
 
@@ -144,7 +150,7 @@ async def test_a_failed_append_and_its_request_say_so(
     async def fails(*_: object, **__: object) -> None:
         raise SendError
 
-    monkeypatch.setattr(bridge.services.log, "append", fails)
+    monkeypatch.setattr(bridge.bare_log, "append", fails)
     answer = await bridge.call("POST", "/messages", {"event": user_event(), "partition_key": "k"})
     assert answer.status == 500
     spans = exported.get_finished_spans()
@@ -211,7 +217,7 @@ async def test_a_publication_that_is_refused_or_fails_says_so_in_its_span(
 
     async with open_socket(bridge.session, bridge.base) as client:
         await client.refused(op="publish", id="1", payload_base64="", **CALLER)
-        monkeypatch.setattr(bridge.services.log, "append", fails)
+        monkeypatch.setattr(bridge.bare_log, "append", fails)
         await client.refused(op="publish", id="2", payload=1, partition_id=0, **CALLER)
     refused, failed = (span for span in exported.get_finished_spans() if span.name == "publish /ws")
     assert (refused.attributes or {})["error.type"] == "bad_request"
@@ -221,8 +227,7 @@ async def test_a_publication_that_is_refused_or_fails_says_so_in_its_span(
 
 
 async def test_where_tracing_is_off_no_trace_is_read(tmp_path: Path) -> None:
-    metrics, off = Metrics(), Tracing(is_on=False)
-    async with local_log(tmp_path, metrics) as log, bridge_app(log, metrics, tracing=off) as app:
+    async with bridge_app(tmp_path, observe=ObserveConfig(tracing="off")) as app:
         sent = await app.call(
             "POST", "/messages", {"event": user_event(), "partition_key": "k"}, headers=CALLER
         )

@@ -6,12 +6,11 @@ from typing import Any
 import pytest
 
 from bridge.background.watches import tidy_figures
-from bridge.config import HttpConfig, LogConfig
+from bridge.config import HttpConfig
 from bridge.flow.following.batches import RecordBatch
 from bridge.flow.following.fan_out import Sink
 from bridge.messagelog import First, NewMessage, ToPartition, TopicRef, partition_of_key
-from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import BridgeApp, bridge_app, local_log
+from tests.support.bridge_app import BridgeApp, bridge_app
 from tests.support.events import user_event
 
 GIB = 2**30
@@ -196,12 +195,8 @@ async def test_a_live_reader_goes_on_through_a_purge_and_added_partitions(
 
 
 async def test_pages_of_other_origins_may_put_and_patch(tmp_path: Any) -> None:
-    metrics = Metrics()
     http = HttpConfig(rate_limit_rps=0, cors_allowed_origins=("https://a.example",))
-    async with (
-        local_log(tmp_path, metrics) as log,
-        bridge_app(log, metrics, http=http, defaults=LogConfig()) as bridge,
-    ):
+    async with bridge_app(tmp_path, http=http) as bridge:
         answer = await bridge.call(
             "OPTIONS",
             f"/streams/{bridge.topic.stream}/topics/{bridge.topic.topic}",

@@ -30,7 +30,7 @@ async def ready(request: web.Request) -> web.StreamResponse:
     is_ready, body = ready_json(
         services.probe.health(),
         started=services.lifecycle.started,
-        topic_there=services.kept_topic is None or services.kept_topic.is_there,
+        topic_there=services.kept_topic.is_there,
         draining=services.lifecycle.draining,
         now_us=services.clock.now_us(),
         round_trip=await services.canary.look() if deep else None,

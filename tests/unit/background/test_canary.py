@@ -13,8 +13,8 @@ from bridge.errors import ConnectionFailed, PollError
 from bridge.locallog import LocalMessageLog
 from bridge.messagelog import NO_RECORDS, Last, TopicRef
 from bridge.telemetry.metrics import Metrics
-from tests.support.bridge_app import local_log
 from tests.support.clock import FakeClock
+from tests.support.local_logs import open_log
 
 TOPIC = TopicRef("own", "canary")
 
@@ -26,8 +26,9 @@ def metrics() -> Metrics:
 
 @pytest.fixture
 async def log(tmp_path: Path, metrics: Metrics) -> AsyncIterator[LocalMessageLog]:
-    async with local_log(tmp_path, metrics) as opened:
-        yield opened
+    log = await open_log(tmp_path, observer=metrics.log)
+    yield log
+    await log.close()
 
 
 def _canary(log: Any, metrics: Metrics, clock: FakeClock | None = None) -> Canary:
