@@ -13,7 +13,7 @@ import msgspec
 from bridge.limits import LOCAL_CHUNK_BYTES_MAX, LOCAL_CHUNK_MESSAGES_MAX
 from bridge.locallog.schema import offset_of
 from bridge.messagelog import Headers, NewRecords, Records
-from bridge.messagelog.bounds import sizes_of_headers
+from bridge.messagelog.bounds import size_of_headers, sizes_of_headers
 from bridge.messagelog.header_runs import HeaderRuns
 
 # Values of headers: text, bytes, bool, int or float, each as its own kind of msgpack.
@@ -69,19 +69,15 @@ def split(records: NewRecords, *, size_bytes: int) -> Iterator[NewRecords]:
     Args:
         size_bytes: what `check_append` gave for them, in one append or several.
     """
-    if len(records) <= LOCAL_CHUNK_MESSAGES_MAX and size_bytes <= LOCAL_CHUNK_BYTES_MAX:
-        yield records
-        return
-    sizes = map(len, records.payloads)
-    if records.headers:
-        sizes = map(add, sizes, sizes_of_headers(records))
-    ends = list(accumulate(sizes, initial=0))
     start, count = 0, len(records)
     while start < count:
-        fitting = bisect_right(ends, ends[start] + LOCAL_CHUNK_BYTES_MAX) - 1
-        stop = min(max(fitting, start + 1), start + LOCAL_CHUNK_MESSAGES_MAX)
-        yield records.part(start, stop)
-        start = stop
+        run = records.part(start, start + LOCAL_CHUNK_MESSAGES_MAX)
+        run_bytes = size_bytes if run is records else run.payload_bytes + size_of_headers(run)
+        if run_bytes > LOCAL_CHUNK_BYTES_MAX:
+            ends = accumulate(map(add, map(len, run.payloads), sizes_of_headers(run)))
+            run = run.part(0, max(bisect_right(list(ends), LOCAL_CHUNK_BYTES_MAX), 1))
+        yield run
+        start += len(run)
 
 
 def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int) -> Chunk:
@@ -104,10 +100,10 @@ def _in_runs(headers: HeaderRuns) -> msgspec.Raw:
     for count, each in headers.runs:
         if each:
             member = b"\0%b" % _ENCODER.encode(each)
-            members = bytearray(member * count)
+            begin = len(written)
+            written += member * count
             # An index is less than 128, so it is written as the one byte that it is.
-            members[:: len(member)] = bytes(range(first, first + count))
-            written += members
+            written[begin :: len(member)] = bytes(range(first, first + count))
         first += count
     return msgspec.Raw(written)
 

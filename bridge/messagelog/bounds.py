@@ -48,7 +48,7 @@ def check_append(messages: Sequence[NewMessage]) -> int:
         raise _refused(payloads[index], index)
     total_bytes = payload_bytes + len(payloads) * APPEND_MESSAGE_OVERHEAD_BYTES
     if records.headers:
-        total_bytes += sum(sizes_of_headers(records))
+        total_bytes += size_of_headers(records)
     if total_bytes > APPEND_BYTES_MAX:
         raise PayloadTooLarge(
             f"The messages of one append are larger than {APPEND_BYTES_MAX} bytes together.",
@@ -118,6 +118,21 @@ def check_added_partitions(present: int, count: int) -> None:
             f"A topic has at most {PARTITIONS_MAX} partitions; this one has {present}.",
             limit=PARTITIONS_MAX - present,
         )
+
+
+def size_of_headers(records: NewRecords) -> int:
+    """Sum of `sizes_of_headers`; of those that came together one is looked at.
+
+    Raises:
+        BadRequest: as `headers_bytes`.
+    """
+    if type(records.headers) is not HeaderRuns:
+        return sum([headers_bytes(each, index) for index, each in records.headers.items()])
+    index = total_bytes = 0
+    for count, each in records.headers.runs:
+        total_bytes += count * headers_bytes(each, index)
+        index += count
+    return total_bytes
 
 
 def sizes_of_headers(records: NewRecords) -> list[int]:
