@@ -158,8 +158,9 @@ def are_surely_safe(values: Sequence[bytes | msgspec.Raw], *, levels_around: int
             part, depth_max
         ):
             return False
-    framed = b",".join((b"", *joined, b""))
-    return _has_plain_numbers(framed) or _is_strict_json(b"[%b]" % framed[1:-1])
+    # Of these, bytes are deleted in three quarters of the instructions that `bytes` takes.
+    framed = bytearray(b",").join((b"", *joined, b""))
+    return _has_plain_numbers(framed) or _is_strict_json(b"[%b]" % bytes(framed[1:-1]))
 
 
 def _has_deeper(values: Sequence[bytes | msgspec.Raw], depth_max: int) -> bool:
@@ -168,7 +169,7 @@ def _has_deeper(values: Sequence[bytes | msgspec.Raw], depth_max: int) -> bool:
     return b"[" * (depth_max + 1) in _MARK.join(values).translate(_OPENING, _NOT_OPENING)
 
 
-def _has_plain_numbers(framed: bytes) -> bool:
+def _has_plain_numbers(framed: bytes | bytearray) -> bool:
     """Whether no number of well-formed values, each between two of JSON's structure, has an exponent or more than 200 digits.
 
     False says nothing.
