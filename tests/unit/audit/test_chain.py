@@ -45,6 +45,12 @@ def test_no_record_can_be_taken_out_put_in_or_moved(order: tuple[int, ...]) -> N
         list(verify([lines[at] for at in order]))
 
 
+def test_a_record_that_is_missing_is_named() -> None:
+    lines = _lines({"a": 1}, {"a": 2}, {"a": 3})
+    with pytest.raises(Broken, match="line 2: record 2 should stand here"):
+        list(verify([lines[0], lines[2]]))
+
+
 def test_a_record_of_another_chain_does_not_follow() -> None:
     lines, others = _lines({"a": 1}, {"a": 2}), _lines({"b": 1}, {"a": 2})
     with pytest.raises(Broken, match="record 2 does not follow"):

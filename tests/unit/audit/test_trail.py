@@ -15,6 +15,7 @@ from bridge.audit import AuditTrail, verify
 from bridge.audit.trail import older_files
 from bridge.errors import StartupError
 
+ENOUGH_S = 30.0
 NOW = "2026-11-29T21:00:00.000000Z"
 
 
@@ -245,3 +246,29 @@ def test_no_text_breaks_a_line_or_the_chain(scene: Scene, text: str) -> None:
     (record,) = scene.records()
     assert len(record["name"]) <= 6 * 256
     assert (record["status"], record["key"]) == (200, None)
+
+
+def test_one_that_has_nothing_to_write_lets_go_of_its_file_when_it_is_closed(scene: Scene) -> None:
+    for _ in range(2):
+        scene.open().close(ENOUGH_S)
+
+
+def test_a_start_that_is_refused_lets_go_of_the_file(scene: Scene) -> None:
+    scene.path.write_bytes(b"no record\n")
+    for _ in range(2):
+        with pytest.raises(StartupError, match="no record"):
+            scene.open()
+
+
+def test_a_file_that_was_begun_is_in_its_directory_after_a_power_cut(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("bridge.audit.trail.sync_directory", synced.append)
+    trail = scene.open(file_bytes_max=1)
+    for number in (1, 2):
+        scene.observer.progress.clear()
+        trail.write({"n": number})
+        assert scene.observer.progress.wait(ENOUGH_S)
+    trail.close(ENOUGH_S)
+    assert synced == [scene.path.parent]
