@@ -15,7 +15,7 @@ from bridge import limits
 from bridge.errors import let_go
 from bridge.policy.client_certificates import ClientCertificate, client_certificate
 from bridge.policy.slow_clients import MinimumRate
-from bridge.web.server.framed_protocol import FramedProtocol
+from bridge.web.server.framed_protocol import INTERNALS_ARE_KNOWN, FramedProtocol
 from bridge.web.server.outflow import Outflow, bound_unsent, write_pace
 from bridge.web.wire.problems import REFUSALS
 
@@ -197,7 +197,9 @@ class BridgeProtocol(FramedProtocol):
         self._bridge_loop.call_soon(self._bridge_loop.call_soon, self._end_if_answered, self._begun)
 
     def _end_if_answered(self, begun: int) -> None:
-        idle = self._serving is None and self._begun == begun
+        # What came with the last may be begun only after this look, where others have their turn between the two.
+        waits = INTERNALS_ARE_KNOWN and self.another_waits
+        idle = self._serving is None and self._begun == begun and not waits
         if self.transport is not None and (idle or self._is_body_unfinished()):
             self.transport.close()
 
