@@ -228,7 +228,10 @@ def _ids(texts: list[str]) -> EventIds | None:
         joined[at::_PARTED_CHARS] != part * len(range(at, len(joined), _PARTED_CHARS)) for at, part in _PARTED
     ):
         return None
-    digits = joined.replace(b",", b"").replace(b"-", b"")
+    # From behind, so that each stands where it did; by `replace` it takes three times as long.
+    digits = bytearray(joined)
+    for turn, (at, _) in enumerate(reversed(_PARTED)):
+        del digits[at :: _PARTED_CHARS - turn]
     try:
         packed = unhexlify(digits)
     except ValueError:
