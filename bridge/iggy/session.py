@@ -27,6 +27,7 @@ from bridge.errors import (
     Overloaded,
 )
 from bridge.iggy.breaker import BreakerPermit, Refused
+from bridge.iggy.call_times import CallTime, CallTimes
 from bridge.iggy.client import Refusal
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation, Verdict, explain
@@ -65,7 +66,7 @@ class _Ending(Enum):
 class _Call:
     operation: Operation
     write: bool
-    deadline: Deadline
+    time: CallTime
     not_done: Callable[[], None] | None = None
     begun_s: float = 0.0
     phase: _Phase = _Phase.QUEUE
@@ -97,6 +98,7 @@ class IggySession:
         self.read_lane = connection.read_lane
         self.admin_lane = connection.admin_lane
         self._waiting = 0
+        self._times = CallTimes(self._begin_doubt)
         self._doubt: asyncio.Task[None] | None = None
 
     async def call(
@@ -121,13 +123,13 @@ class IggySession:
             BridgeError: what the SDK's text means, see `faults`; whatever *request* raises.
             CircuitOpen, Disconnected, ConnectionFailed, Overloaded, DeadlineExceeded: as `MessageLog` says.
         """
-        call = _Call(operation, write, deadline, not_done)
+        call = _Call(operation, write, CallTime(self._times, deadline), not_done)
         if not deadline.remaining_s():
             raise DeadlineExceeded(outcome=call.not_written)
         permit = self._admit(call)
         begun_s = self._connection.clock.monotonic_s()
         try:
-            async with asyncio.timeout(deadline.remaining_s()):
+            with call.time:
                 result = await self._until_answered(lane, request, call)
             call.ending = _Ending.ANSWERED
         except TimeoutError:
@@ -172,9 +174,9 @@ class IggySession:
         given_s = deadline.remaining_s()
         permit = self._connection.breaker.admit(self._connection.clock.monotonic_s())
         self._connection.tell_breaker()
-        call = _Call(Operation.STREAM, write=False, deadline=deadline)
+        call = _Call(Operation.STREAM, write=False, time=CallTime(self._times, deadline))
         try:
-            async with asyncio.timeout(deadline.remaining_s()):
+            with call.time:
                 await self._until_answered(self._connection.probe_lane, lambda client: client.ping(), call)
             call.ending = _Ending.ANSWERED
         except TimeoutError:
@@ -304,13 +306,13 @@ class IggySession:
         call.begun_s = connection.clock.monotonic_s()
         generation = connection.generation
         # Of a node that hangs a dial hears as little as a request.
-        doubt = asyncio.get_running_loop().call_later(limits.IGGY_SILENCE_S, self._begin_doubt)
+        call.time.ask(call.begun_s)
         try:
             client = await self._client(slot, call)
             if call.write and connection.clock.monotonic_s() - slot.used_at_s > limits.IGGY_IDLE_S:
                 await connection.calls.answer(client.ping(), slot)
             # The SDK writes at the call, not at the await; a timeout of 0 would strike only after it.
-            if not call.deadline.remaining_s():
+            if not call.time.deadline.remaining_s():
                 raise DeadlineExceeded(outcome=call.not_written)
             begun = request(client)
             call.phase = _Phase.HANDED_OVER
@@ -321,7 +323,7 @@ class IggySession:
         except (RuntimeError, ValueError, OverflowError) as error:
             raise self._failed(slot, generation, call, str(error)) from None
         finally:
-            doubt.cancel()
+            call.time.silent_at = None
         slot.used_at_s = connection.clock.monotonic_s()
         return result
 

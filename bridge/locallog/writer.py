@@ -24,12 +24,10 @@ from bridge.locallog.commits import Answer, CommitFailed, Commits
 from bridge.locallog.completions import Completions
 from bridge.locallog.faults import DiskFault, disk_full
 from bridge.locallog.transaction import Change
-from bridge.messagelog.deadline_alarm import LOOK_PAUSE_S, DeadlineAlarm
+from bridge.messagelog.deadline_alarm import LOOK_PAUSE_MIN_S, LOOK_PAUSE_S, DeadlineAlarm
 
 _LOG = structlog.get_logger("bridge.locallog")
 _BUSY_RETRY_MS: Final = 1_000
-# Timers are not finer.
-_LOOK_PAUSE_MIN_S: Final = 1e-3
 
 FULL_ADVICE: Final = (
     "There is no space left for the log: what is there can be read and deleted. Delete topics or messages, keep them for"
@@ -140,7 +138,7 @@ class Writer:
                 self._expire(change)
             elif first is None or change.deadline.at_s < first.at_s:
                 first = change.deadline
-        return first, max(_LOOK_PAUSE_MIN_S, len(self._waiting) * LOOK_PAUSE_S)
+        return first, max(LOOK_PAUSE_MIN_S, len(self._waiting) * LOOK_PAUSE_S)
 
     def _expire(self, change: Change) -> None:
         with self._claims:

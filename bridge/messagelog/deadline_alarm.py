@@ -9,6 +9,8 @@ from bridge.clock import Deadline
 
 #: A look at one deadline takes 0.2 us: so much is waited for each between two looks at all.
 LOOK_PAUSE_S: Final = 4e-6
+#: And so much at least, since timers are not finer: one that rings early would be set again and again until it is time.
+LOOK_PAUSE_MIN_S: Final = 1e-3
 
 
 class DeadlineAlarm:

@@ -353,3 +353,30 @@ def test_a_probe_that_only_waited_for_the_connection_does_not_end_it() -> None:
             await asyncio.gather(running, return_exceptions=True)
 
     run_in_virtual_time(main())
+
+
+def test_sends_that_nothing_answers_end_each_by_its_own_deadline_and_say_what_is_known_of_them() -> None:
+    async def main() -> None:
+        scene = Scene(cast("VirtualTimeLoop", asyncio.get_running_loop()))
+        seconds = (0.7, 1.4, 0.3, 1.0, 1.25)
+        ends: dict[float, tuple[float, Outcome | None]] = {}
+
+        async def send(given_s: float) -> None:
+            deadline = Deadline.after(given_s, scene.clock)
+            try:
+                await scene.log.append(TOPIC, ToPartition(0), [NewMessage(b"<<0>>")], deadline=deadline)
+            except LogError as error:
+                ends[given_s] = scene.loop.now_s - deadline.at_s, error.outcome
+
+        with dialled(scene):
+            await scene.log.start()
+            senders = [asyncio.create_task(send(given_s)) for given_s in seconds]
+            await pass_s(scene.loop, 1.5, step_s=0.01)
+            await asyncio.gather(*senders)
+            await scene.log.close()
+        assert all(0 <= late_s < 0.011 for late_s, _ in ends.values())
+        # Their lane has one client at a time: two of them came to it, and it was left behind with each.
+        unknown, not_written = Outcome.UNKNOWN, Outcome.NOT_WRITTEN
+        assert [ends[given_s][1] for given_s in seconds] == [unknown, unknown, *[not_written] * 3]
+
+    run_in_virtual_time(main())
