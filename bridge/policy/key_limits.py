@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from bridge.limits import KEY_DEBT_S_MAX
-from bridge.policy.rate_limits import ACKNOWLEDGING, BucketDraw, policy_of
+from bridge.policy.rate_limits import ACKNOWLEDGING, BucketDraw, RateLimit
 
 #: The names of these limits, in headers.
 REQUESTS: Final = "key"
@@ -25,14 +25,13 @@ class KeyLimits(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         requests, acknowledgements: what one more takes; empty for no limit. Acks, nacks and extensions have a bucket of their
             own, of the same size.
-        bytes_per_s: 0 for no limit.
+        body: of bytes; None for no limit.
     """
 
     requests: tuple[BucketDraw, ...] = ()
     acknowledgements: tuple[BucketDraw, ...] = ()
-    bytes_per_s: int = 0
-    bytes_key: str = ""
-    bytes_policy: str = ""
+    body: RateLimit | None = None
+    body_key: str = ""
 
     @classmethod
     def of(cls, key_id: str, requests_per_s: int | None, burst: int, bytes_per_s: int | None) -> "KeyLimits":
@@ -44,31 +43,27 @@ class KeyLimits(msgspec.Struct, frozen=True, gc=False):
         """
         if requests_per_s is None and bytes_per_s is None:
             return NO_LIMITS
-        draws = [
-            BucketDraw(
-                name,
-                f"{name} {key_id}",
-                1 / requests_per_s,
-                burst,
-                policy=policy_of(name, burst, 1 / requests_per_s),
-            )
+        requests, acknowledgements = (
+            ()
+            if requests_per_s is None
+            else (BucketDraw(RateLimit(name, 1 / requests_per_s, burst), f"{name} {key_id}"),)
             for name in (REQUESTS, f"{REQUESTS}-{ACKNOWLEDGING}")
-            if requests_per_s is not None
-        ]
-        policy = f'{policy_of(BYTES, bytes_per_s, 1 / bytes_per_s)};qu="content-bytes"' if bytes_per_s else ""
-        return cls(tuple(draws[:1]), tuple(draws[1:]), bytes_per_s or 0, f"{BYTES} {key_id}", policy)
+        )
+        body = None
+        if bytes_per_s is not None:
+            body = RateLimit(
+                BYTES, 1 / bytes_per_s, bytes_per_s, debt_s_max=_DEBT_S_MAX, unit="content-bytes"
+            )
+        return cls(requests, acknowledgements, body, f"{BYTES} {key_id}")
 
     def request(self, bytes_count: int = 0, *, acknowledges: bool = False) -> Sequence[BucketDraw]:
         """What one more request takes, and *bytes_count* of its body."""
         draws = self.acknowledgements if acknowledges else self.requests
-        return (*draws, *self.bytes(bytes_count)) if self.bytes_per_s else draws
+        return draws if self.body is None else (*draws, BucketDraw(self.body, self.body_key, bytes_count))
 
     def bytes(self, count: int) -> Sequence[BucketDraw]:
         """What *count* bytes take, that came or are about to."""
-        per_s = self.bytes_per_s
-        if not per_s:
-            return ()
-        return (BucketDraw(BYTES, self.bytes_key, 1 / per_s, per_s, count, _DEBT_S_MAX, self.bytes_policy),)
+        return () if self.body is None else (BucketDraw(self.body, self.body_key, count),)
 
 
 #: Of a key that has none.

@@ -14,7 +14,7 @@ from limits.storage import Storage
 
 from bridge.clock import Clock
 from bridge.limits import SHARED_TABLE_WAYS
-from bridge.policy.rate_limits import RateVerdict, spend, take
+from bridge.policy.rate_limits import RateLimit, RateVerdict
 
 
 class LimitTables(NamedTuple):
@@ -54,28 +54,24 @@ class BoundedMemoryStorage(_Table):
         super().__init__(clock)
         self._keys_max = keys_max
         self._full_at_s: OrderedDict[str, float] = OrderedDict()
+        # To find a method of this kind of dictionary takes as much as what it does.
+        self._found, self._used = self._full_at_s.get, self._full_at_s.move_to_end
         self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
-    def acquire_tokens(
-        self, key: str, interval_s: float, burst: int, cost: int, debt_s_max: float = 0.0
-    ) -> RateVerdict:
-        buckets = self._full_at_s
-        full_at_s, verdict = take(
-            buckets.get(key, 0.0), self._clock.monotonic_s(), interval_s, burst, cost, debt_s_max
-        )
+    def acquire_tokens(self, limit: RateLimit, key: str, cost: int = 1) -> RateVerdict:
+        full_at_s, verdict = limit.take(self._found(key, 0.0), self._clock.monotonic_s(), cost)
         if cost:
+            buckets = self._full_at_s
             # Also where it is refused: whoever keeps trying must not be the one that is forgotten.
             buckets[key] = full_at_s
-            buckets.move_to_end(key)
+            self._used(key)
             if len(buckets) > self._keys_max:
                 buckets.popitem(last=False)
         return verdict
 
-    def spend_tokens(self, key: str, interval_s: float, cost: int, *, debt_s_max: float) -> None:
-        full_at_s, now_s = self._full_at_s.get(key, 0.0), self._clock.monotonic_s()
-        full_at_s = spend(full_at_s, now_s, interval_s=interval_s, cost=cost, debt_s_max=debt_s_max)
-        self._full_at_s[key] = full_at_s
-        self._full_at_s.move_to_end(key)
+    def spend_tokens(self, limit: RateLimit, key: str, cost: int) -> None:
+        self._full_at_s[key] = limit.spend(self._found(key, 0.0), self._clock.monotonic_s(), cost)
+        self._used(key)
         if len(self._full_at_s) > self._keys_max:
             self._full_at_s.popitem(last=False)
 
@@ -164,27 +160,22 @@ class SharedStorage(_Table):
         self._secret = secret
         self._sets = len(memory) // _SET.size
 
-    def acquire_tokens(
-        self, key: str, interval_s: float, burst: int, cost: int, debt_s_max: float = 0.0
-    ) -> RateVerdict:
+    def acquire_tokens(self, limit: RateLimit, key: str, cost: int = 1) -> RateVerdict:
         digest, index = self._place(key)
         if not cost:
             row = self._find(digest, index)
-            return take(row.time_s, self._clock.monotonic_s(), interval_s, burst, cost=0)[1]
+            return limit.take(row.time_s, self._clock.monotonic_s(), cost=0)[1]
         with self._locked(index):
             row = self._find(digest, index)
-            now_s = self._clock.monotonic_s()
-            full_at_s, verdict = take(row.time_s, now_s, interval_s, burst, cost, debt_s_max)
+            full_at_s, verdict = limit.take(row.time_s, self._clock.monotonic_s(), cost)
             _ROW.pack_into(self._memory, row.at, digest, full_at_s, 0.0)
         return verdict
 
-    def spend_tokens(self, key: str, interval_s: float, cost: int, *, debt_s_max: float) -> None:
+    def spend_tokens(self, limit: RateLimit, key: str, cost: int) -> None:
         digest, index = self._place(key)
         with self._locked(index):
             row = self._find(digest, index)
-            full_at_s = spend(
-                row.time_s, self._clock.monotonic_s(), interval_s=interval_s, cost=cost, debt_s_max=debt_s_max
-            )
+            full_at_s = limit.spend(row.time_s, self._clock.monotonic_s(), cost)
             _ROW.pack_into(self._memory, row.at, digest, full_at_s, 0.0)
 
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:

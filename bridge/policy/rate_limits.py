@@ -28,101 +28,119 @@ class RateVerdict(msgspec.Struct, frozen=True, gc=False):
     reset_s: int
 
 
-#: The limit of an address, and the one that its acks, nacks and extensions draw on.
+#: The names of the limit of an address, and of the one that its acks, nacks and extensions draw on.
 ADDRESS: Final = "address"
 ACKNOWLEDGING: Final = "settling"
 
 
-def take(
-    full_at_s: float, now_s: float, interval_s: float, burst: int, cost: int = 1, debt_s_max: float = 0.0
-) -> tuple[float, RateVerdict]:
-    """Take *cost* tokens if they are there.
+class RateLimit:
+    """How large a bucket is, and how fast its tokens come back; made once for all who have a bucket of it.
 
     Args:
-        full_at_s: when the bucket is full again; in the past where it is full.
         interval_s: seconds in which one token comes back.
-        burst: tokens of a full bucket.
-        cost: 0 only looks.
-        debt_s_max: with more than 0 it is enough that the bucket is not behind, and *cost* is spent, as by `spend`.
+        burst: tokens of a full bucket, one at least.
+        debt_s_max: 0 where all tokens must be there; else it is enough that the bucket is not behind, and they are spent.
+        unit: what a token is (draft-ietf-httpapi-ratelimit-headers); "" for a request.
 
-    Returns:
-        When the bucket is full after this, and the verdict.
+    Attributes:
+        name: as clients are told it.
+        policy: what clients are told of the limit.
     """
-    missing_s = full_at_s - now_s if full_at_s > now_s else 0.0
-    spent_s = missing_s + cost * interval_s
-    taken_s = missing_s if debt_s_max else spent_s
-    capacity_s = burst * interval_s
-    # A hundredth of a token: after a year of uptime floats are so coarse, and the last of a burst must still pass.
-    left_s = capacity_s - taken_s + interval_s * 1e-2
-    if left_s < 0:
-        remaining = max(0, int((left_s + taken_s - missing_s) / interval_s))
-        retry_after_ms = max(1, ceil((taken_s - capacity_s) * 1000))
-        return full_at_s, RateVerdict(False, remaining, retry_after_ms, ceil(missing_s))
-    if 0 < debt_s_max < spent_s:
-        spent_s = debt_s_max
-    return now_s + spent_s, RateVerdict(True, floor(left_s / interval_s), 0, ceil(taken_s))
+
+    __slots__ = (
+        "_capacity_s",
+        "_full",
+        "_full_taken_s",
+        "_full_told",
+        "burst",
+        "debt_s_max",
+        "interval_s",
+        "name",
+        "policy",
+    )
+
+    def __init__(
+        self, name: str, interval_s: float, burst: int, *, debt_s_max: float = 0.0, unit: str = ""
+    ) -> None:
+        self.name, self.interval_s, self.burst, self.debt_s_max = name, interval_s, burst, debt_s_max
+        self._capacity_s = capacity_s = burst * interval_s
+        # Floats may make a little more than a whole second of it.
+        self.policy = f'"{name}";q={burst};w={max(1, ceil(capacity_s - 1e-6))}'
+        if unit:
+            self.policy += f';qu="{unit}"'
+        # Who is far from the limit finds a full bucket each time, and is told the same.
+        self._full_taken_s = -1.0
+        self._full = self.take(0.0, 0.0)[1]
+        self._full_told = _told(name, self._full)
+        self._full_taken_s = 0.0 if debt_s_max else interval_s
+
+    def take(self, full_at_s: float, now_s: float, cost: int = 1) -> tuple[float, RateVerdict]:
+        """Take *cost* tokens if they are there.
+
+        Args:
+            full_at_s: when the bucket is full again; in the past where it is full.
+            cost: 0 only looks.
+
+        Returns:
+            When the bucket is full after this, and the verdict.
+        """
+        interval_s, debt_s_max = self.interval_s, self.debt_s_max
+        missing_s = full_at_s - now_s if full_at_s > now_s else 0.0
+        spent_s = missing_s + cost * interval_s
+        taken_s = missing_s if debt_s_max else spent_s
+        if taken_s == self._full_taken_s:
+            verdict = self._full
+        else:
+            # A hundredth of a token: after a year of uptime floats are so coarse, and the last of a burst must still pass.
+            left_s = self._capacity_s - taken_s + interval_s * 1e-2
+            if left_s < 0:
+                remaining = max(0, int((left_s + taken_s - missing_s) / interval_s))
+                retry_after_ms = max(1, ceil((taken_s - self._capacity_s) * 1000))
+                return full_at_s, RateVerdict(False, remaining, retry_after_ms, ceil(missing_s))
+            verdict = RateVerdict(True, floor(left_s / interval_s), 0, ceil(taken_s))
+        if 0 < debt_s_max < spent_s:
+            spent_s = debt_s_max
+        return now_s + spent_s, verdict
+
+    def spend(self, full_at_s: float, now_s: float, cost: int) -> float:
+        """Take *cost* tokens, also where they are not there: the bucket is full so much later, within *debt_s_max*."""
+        return min(max(full_at_s, now_s) + cost * self.interval_s, now_s + self.debt_s_max)
+
+    def told(self, verdict: RateVerdict) -> str:
+        """`RateLimit` (draft-ietf-httpapi-ratelimit-headers): *r* tokens left, all of them back after *t* seconds."""
+        return self._full_told if verdict is self._full else _told(self.name, verdict)
 
 
-def spend(full_at_s: float, now_s: float, *, interval_s: float, cost: int, debt_s_max: float) -> float:
-    """Take *cost* tokens, also where they are not there: the bucket is full so much later.
-
-    Args:
-        debt_s_max: later than so many seconds from now it never is.
-    """
-    return min(max(full_at_s, now_s) + cost * interval_s, now_s + debt_s_max)
+def _told(name: str, verdict: RateVerdict) -> str:
+    return f'"{name}";r={verdict.remaining};t={verdict.reset_s}'
 
 
 @runtime_checkable
 class TokenBucketSupport(Protocol):
     """What a storage of `limits` offers beside the library's own windows, of which none has a burst."""
 
-    def acquire_tokens(
-        self, key: str, interval_s: float, burst: int, cost: int, debt_s_max: float = 0.0
-    ) -> RateVerdict:
-        """`take` on the bucket of *key* and keep the result, in one atomic step."""
+    def acquire_tokens(self, limit: RateLimit, key: str, cost: int = 1) -> RateVerdict:
+        """`RateLimit.take` on the bucket of *key* and keep the result, in one atomic step."""
         ...
 
-    def spend_tokens(self, key: str, interval_s: float, cost: int, *, debt_s_max: float) -> None:
-        """`spend` on the bucket of *key*, likewise."""
+    def spend_tokens(self, limit: RateLimit, key: str, cost: int) -> None:
+        """`RateLimit.spend` on the bucket of *key*, likewise."""
         ...
 
 
 class BucketDraw(msgspec.Struct, frozen=True, gc=False):
-    """What is asked of one bucket.
+    """What is asked of one bucket: *cost* tokens of that of *key*."""
 
-    Attributes:
-        name: of the limit, as clients are told it.
-        key: whose bucket it is.
-        interval_s, burst: as of `take`.
-        cost: tokens.
-        policy: what clients are told of the limit (draft-ietf-httpapi-ratelimit-headers); "" where they are not.
-        debt_s_max: 0 where they must all be there; else it is enough that the bucket is not behind, and they are spent.
-    """
-
-    name: str
+    limit: RateLimit
     key: str
-    interval_s: float
-    burst: int
     cost: int = 1
-    debt_s_max: float = 0.0
-    policy: str = ""
-
-    def verdict_of(self, full_at_s: float, now_s: float) -> RateVerdict:
-        """What is said to this where the bucket is full at *full_at_s*."""
-        return take(full_at_s, now_s, self.interval_s, self.burst, self.cost, self.debt_s_max)[1]
-
-
-def policy_of(name: str, burst: int, interval_s: float) -> str:
-    """What clients are told of a limit: *burst* in the *w* seconds, one at least, that a full bucket takes."""
-    # Floats may make a little more than a whole second of it.
-    return f'"{name}";q={burst};w={max(1, ceil(burst * interval_s - 1e-6))}'
 
 
 def drawn(buckets: TokenBucketSupport, draws: Iterable[BucketDraw]) -> list[RateVerdict]:
     """Draw on one bucket after the other, until one refuses: nothing is taken of those behind it."""
     verdicts = []
     for each in draws:
-        verdict = buckets.acquire_tokens(each.key, each.interval_s, each.burst, each.cost, each.debt_s_max)
+        verdict = buckets.acquire_tokens(each.limit, each.key, each.cost)
         verdicts.append(verdict)
         if not verdict.allowed:
             break
@@ -132,7 +150,7 @@ def drawn(buckets: TokenBucketSupport, draws: Iterable[BucketDraw]) -> list[Rate
 def spent(buckets: TokenBucketSupport, draws: Iterable[BucketDraw]) -> None:
     """Take what came already, whether it is there or not."""
     for each in draws:
-        buckets.spend_tokens(each.key, each.interval_s, each.cost, debt_s_max=each.debt_s_max)
+        buckets.spend_tokens(each.limit, each.key, each.cost)
 
 
 def with_buckets(storage: Storage) -> TokenBucketSupport:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from aiohttp import web
 from limits.storage import Storage
@@ -18,25 +19,19 @@ from bridge.policy.client_address import ClientAddresses
 from bridge.policy.key_ring import Credentials, KeyRing, TokenJudge
 from bridge.policy.limit_storage import BoundedMemoryStorage, LimitTables
 from bridge.policy.origins import AllowedHosts, Origins
-from bridge.policy.rate_limits import BucketDraw, TokenBucketSupport, with_buckets
+from bridge.policy.rate_limits import ACKNOWLEDGING, ADDRESS, RateLimit, TokenBucketSupport, with_buckets
 from bridge.policy.tickets import Tickets
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RateRule:
-    """The rate limit that is switched on.
+class RateRule(NamedTuple):
+    """The limit of an address that is switched on; acks, nacks and extensions have a bucket of their own, of the same size."""
 
-    Attributes:
-        per_s: requests a second.
-        burst: requests at once; acks, nacks and extensions have a bucket of their own, of the same size.
-    """
+    requests: RateLimit
+    acknowledgements: RateLimit
 
-    per_s: int
-    burst: int
-
-    def draw(self, name: str, key: str) -> BucketDraw:
-        """What one more request of *key* asks of its bucket, in the limit *name*."""
-        return BucketDraw(name, key, 1 / self.per_s, self.burst)
+    @classmethod
+    def of(cls, per_s: int, burst: int) -> "RateRule":
+        return cls(*(RateLimit(name, 1 / per_s, burst) for name in (ADDRESS, ACKNOWLEDGING)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +85,7 @@ class Rules:
             )
         rate = None
         if config.rate_limit_rps > 0:
-            rate = RateRule(per_s=config.rate_limit_rps, burst=config.rate_limit_burst)
+            rate = RateRule.of(config.rate_limit_rps, config.rate_limit_burst)
         credentials = Credentials(config.api_key, key_ring, tokens)
         return cls(
             addresses=ClientAddresses(config.trusted_proxies),

@@ -23,7 +23,7 @@ from bridge.limits import (
     TICKET_LIFETIME_S,
 )
 from bridge.policy.api_keys import FAILED_KEY_WINDOWS
-from bridge.policy.rate_limits import BucketDraw, RateVerdict
+from bridge.policy.rate_limits import BucketDraw, RateLimit, RateVerdict
 from bridge.telemetry.process_metrics import SharedLimitMetrics
 
 _T = TypeVar("_T")
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 _PREFIX: Final = "bridge:limits"
 #: Counted at each look, so that what wrong keys are counted by is known to work too.
 _PROBE: Final = RateLimitItemPerSecond(1_000_000)
-_PROBED: Final = BucketDraw("probe", "probe", 1e-6, 1_000_000)
+_PROBED: Final = BucketDraw(RateLimit("probe", 1e-6, 1_000_000), "probe")
 # `limits` has windows only, and a bucket's burst is none of theirs: `policy.rate_limits.drawn` again, in one step on the
 # server and by its clock, which is one for all replicas. Microseconds: whole, and exact in Lua's floats. Of each bucket: what may
 # be missing, what is taken, and what is missing at most after it.
@@ -119,7 +119,10 @@ class SharedLimits:
 
         async def ask() -> list[RateVerdict]:
             missing_us = await self._missing_us(draws)
-            return [draw.verdict_of(each / _US, 0.0) for draw, each in zip(draws, missing_us, strict=False)]
+            return [
+                draw.limit.take(each / _US, 0.0, draw.cost)[1]
+                for draw, each in zip(draws, missing_us, strict=False)
+            ]
 
         return await self._answered(ask)
 
@@ -136,11 +139,12 @@ class SharedLimits:
     async def _missing_us(self, draws: Sequence[BucketDraw], *, regardless: bool = False) -> list[int]:
         args: list[float] = []
         for draw in draws:
-            most_s = draw.debt_s_max or draw.burst * draw.interval_s
-            needed = 0 if draw.debt_s_max else draw.cost
+            limit = draw.limit
+            most_s = limit.debt_s_max or limit.burst * limit.interval_s
+            needed = 0 if limit.debt_s_max else draw.cost
             # With the slack of `take`.
-            passes_s = most_s if regardless else (draw.burst - needed + 1e-2) * draw.interval_s
-            args += (passes_s * _US, draw.cost * draw.interval_s * _US, most_s * _US)
+            passes_s = most_s if regardless else (limit.burst - needed + 1e-2) * limit.interval_s
+            args += (passes_s * _US, draw.cost * limit.interval_s * _US, most_s * _US)
         keys = [f"{_PREFIX}:bucket:{draw.key}" for draw in draws]
         missing_us: list[int] = await self._draw(keys=keys, args=args)
         return missing_us

@@ -22,6 +22,7 @@ from bridge.iggy.topics import TopicCache
 from bridge.messagelog import Durability, Retention, TopicInfo, TopicRef
 from bridge.messagelog.hot_pages import HotPages
 from bridge.policy.limit_storage import BoundedMemoryStorage
+from bridge.policy.rate_limits import RateLimit
 from bridge.policy.requests import Reminders
 from bridge.telemetry.group_metrics import GroupMetrics, GroupStats
 from bridge.telemetry.metrics import LogMetrics
@@ -40,7 +41,7 @@ def series(families: Iterable[Any]) -> int:
 def addresses_that_ask() -> int:
     storage = BoundedMemoryStorage(FakeClock(), keys_max=BOUND)
     for name in NAMES:
-        storage.acquire_tokens(name, 1.0, 5, 1)
+        storage.acquire_tokens(RateLimit("limit", 1.0, 5), name)
     return len(storage._full_at_s)
 
 

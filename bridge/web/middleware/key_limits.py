@@ -84,20 +84,21 @@ def _judging(services: Services) -> _Judge:
         exchange: Exchange, key_id: str, draws: Sequence[BucketDraw], verdicts: Sequence[RateVerdict]
     ) -> None:
         for draw, verdict in zip(draws, verdicts):  # noqa: B905 (those behind a refusal were not asked)
-            if verdict.allowed and draw.debt_s_max:
+            limit = draw.limit
+            if verdict.allowed and limit.debt_s_max:
                 # Of bytes nobody plans by what is left.
                 continue
-            policy, left = draw.policy, f'"{draw.name}";r={verdict.remaining};t={verdict.reset_s}'
+            policy, left = limit.policy, limit.told(verdict)
             if exchange.left:
                 # The address has begun both lists.
                 policy, left = f"{policy}, {exchange.policies}", f"{left}, {exchange.left}"
             exchange.policies, exchange.left = policy, left
             if not verdict.allowed:
                 exchange.lines += (
-                    f"X-RateLimit-Limit: {draw.burst}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
+                    f"X-RateLimit-Limit: {limit.burst}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
                 )
                 metrics.rate_limited.add()
                 keys.limited(key_id)
-                raise refusal_of(draw.name, verdict)
+                raise refusal_of(limit.name, verdict)
 
     return judge

@@ -22,11 +22,9 @@ from bridge.errors import (
     let_go,
 )
 from bridge.policy.client_address import limit_key
-from bridge.policy.rate_limits import ADDRESS, policy_of
 from bridge.policy.requests import RequestIds
 from bridge.web.keys import EXCHANGE, UNMATCHED, Exchange, Services
 from bridge.web.middleware.gates import BEHIND_GATES, PutBehind
-from bridge.web.middleware.rate_limit import state_header
 from bridge.web.rules import RULES, Rules
 from bridge.web.server.answer_headers import lines_of, own_lines
 from bridge.web.server.connection import BridgeProtocol
@@ -180,10 +178,9 @@ class BridgeServer(web.Server):
         vary = fields.pop(hdrs.VARY, "")
         fields["X-Effective-Timeout"] = str(rules.timeout_ms)
         if rules.rate is not None:
-            rate = rules.rate
-            verdict = rules.buckets.acquire_tokens(limit_key(client), 1 / rate.per_s, rate.burst, 1)
-            fields["RateLimit-Policy"] = policy_of(ADDRESS, rate.burst, 1 / rate.per_s)
-            fields["RateLimit"] = state_header(verdict)
+            limit = rules.rate.requests
+            verdict = rules.buckets.acquire_tokens(limit, limit_key(client))
+            fields["RateLimit-Policy"], fields["RateLimit"] = limit.policy, limit.told(verdict)
         lines = own_lines(given_id) + lines_of(fields)
         request[EXCHANGE] = Exchange(
             self._services,

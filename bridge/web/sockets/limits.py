@@ -58,8 +58,8 @@ class SocketLimits:
         if rate is None:
             return draws
         if acknowledges:
-            return [rate.draw(ACKNOWLEDGING, acknowledgement_key(self._address)), *draws]
-        return [rate.draw(ADDRESS, self._address), *draws]
+            return [BucketDraw(rate.acknowledgements, acknowledgement_key(self._address)), *draws]
+        return [BucketDraw(rate.requests, self._address), *draws]
 
     async def _take_of_all(self, shared: SharedLimits, draws: Sequence[BucketDraw]) -> None:
         self._judge(draws, await shared.take(draws) or ())
@@ -69,7 +69,7 @@ class SocketLimits:
             if verdict.allowed:
                 continue
             self._metrics.http.rate_limited.add()
-            if draw.name in (ADDRESS, ACKNOWLEDGING):
+            if draw.limit.name in (ADDRESS, ACKNOWLEDGING):
                 raise RateLimited(retry_after_ms=verdict.retry_after_ms)
             self._metrics.keys.limited(self._key_id)
-            raise refusal_of(draw.name, verdict)
+            raise refusal_of(draw.limit.name, verdict)

@@ -8,7 +8,7 @@ import structlog
 
 from bridge.errors import BridgeError, RateLimited, RequestError
 from bridge.limits import WS_FAULTS_BURST
-from bridge.policy.rate_limits import take
+from bridge.policy.rate_limits import RateLimit
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.audit import record_of, shown
 from bridge.web.sockets.answers import INSTANCE, error_json
@@ -21,7 +21,7 @@ _log = structlog.get_logger("bridge.web")
 _SERVER_ERROR: Final = 500
 #: Operations that the audit log counts as requests; of the others refusals alone are written down.
 _REQUESTS: Final = frozenset({"publish", "subscribe", "ack", "nack", "extend", None})
-_FAULTS_PER_S: Final = 1
+_FAULTS: Final = RateLimit("faults", 1.0, WS_FAULTS_BURST)
 # After a refusal by the rate limit the next message is looked at when it may pass, but no later than this.
 _REST_S_MAX: Final = 1.0
 
@@ -53,12 +53,7 @@ class Outcomes:
         if isinstance(error, RateLimited):
             self.rest_s = min(error.retry_after_ms / 1000, _REST_S_MAX)
         elif isinstance(error, RequestError):
-            self._faults_full_at_s, verdict = take(
-                self._faults_full_at_s,
-                self._clock.monotonic_s(),
-                interval_s=1 / _FAULTS_PER_S,
-                burst=WS_FAULTS_BURST,
-            )
+            self._faults_full_at_s, verdict = _FAULTS.take(self._faults_full_at_s, self._clock.monotonic_s())
             if not verdict.allowed:
                 self._socket.close(CloseCode.POLICY, "too many faults")
 

@@ -15,7 +15,7 @@ from bridge.limits import (
     WS_PINGS_BURST,
 )
 from bridge.policy.admission import Grant
-from bridge.policy.rate_limits import take
+from bridge.policy.rate_limits import RateLimit
 from bridge.policy.socket_life import Sign, SocketLife
 from bridge.web.server.connection import BridgeProtocol
 from bridge.web.sockets.framing import (
@@ -34,7 +34,7 @@ from bridge.web.sockets.framing import (
 LOOK_S: Final = 5.0
 # Messages of one read that are handed out in one turn of the loop: at 30 us each, half a millisecond.
 _MESSAGES_PER_TURN: Final = 16
-_CONTROLS_PER_S: Final = 1
+_CONTROLS: Final = RateLimit("controls", 1.0, WS_PINGS_BURST)
 # After which the other side's close frame is waited for; after the others what it sends is not believed any more.
 _PEACEFUL: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
 
@@ -153,9 +153,7 @@ class Socket:
             self._peer_code = frame.code or 0
             return
         now_s = self._clock.monotonic_s()
-        self._controls_full_at_s, verdict = take(
-            self._controls_full_at_s, now_s, interval_s=1 / _CONTROLS_PER_S, burst=WS_PINGS_BURST
-        )
+        self._controls_full_at_s, verdict = _CONTROLS.take(self._controls_full_at_s, now_s)
         if not verdict.allowed:
             self.close(CloseCode.POLICY, "too many pings or pongs")
         elif frame.opcode is Opcode.PING:

@@ -63,8 +63,8 @@ def test_requests_pass_up_to_the_burst_and_then_at_the_rate(table: Table) -> Non
     assert caller.asks(acknowledges=True).allowed
     clock.advance(0.5)
     assert [caller.asks().allowed for _ in range(2)] == [True, False]
-    draw = caller.limits.request()[0]
-    assert (draw.name, draw.burst, draw.policy, caller.asks().retry_after_ms) == (
+    limit = caller.limits.request()[0].limit
+    assert (limit.name, limit.burst, limit.policy, caller.asks().retry_after_ms) == (
         "key",
         4,
         '"key";q=4;w=2',

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.limits import KEYS_FILE_FAULTS_TOLD_MAX, KEYS_MAX
-from bridge.policy.key_limits import KeyLimits
 from bridge.policy.keys_file import KeysFileFaults, decode_keys, encode_keys, keys_of
 from tests.support.keys import MADE, owned_key
 
@@ -62,7 +61,10 @@ def test_a_key_in_force_knows_what_its_line_says() -> None:
     assert [each.text for each in key.principal.permissions] == ["consume:a/b"]
     assert key.principal.expires_at_s == ends.timestamp()
     assert not key.principal.unrestricted
-    assert key.limits == KeyLimits.of(key.principal.key_id or "", 10, 10, 7)
+    assert [(each.limit.policy, each.cost) for each in key.limits.request(5)] == [
+        ('"key";q=10;w=1', 1),
+        ('"key-bytes";q=7;w=1;qu="content-bytes"', 5),
+    ]
     assert (key.is_from("10.1.2.3"), key.is_from("11.1.2.3"), key.is_from("::1")) == (True, False, False)
     assert (key.is_from("::ffff:10.1.2.3"), key.is_from("no address")) == (True, False)
 

@@ -4,7 +4,10 @@ from limits import RateLimitItemPerSecond
 from limits.strategies import FixedWindowRateLimiter
 
 from bridge.policy.limit_storage import BoundedMemoryStorage
+from bridge.policy.rate_limits import RateLimit
 from tests.support.clock import FakeClock
+
+OF_ONE, OF_FIVE = (RateLimit("limit", 1.0, burst) for burst in (1, 5))
 
 
 def test_it_never_holds_more_keys_than_allowed_and_forgets_the_idle_ones() -> None:
@@ -12,22 +15,22 @@ def test_it_never_holds_more_keys_than_allowed_and_forgets_the_idle_ones() -> No
     for n in range(100):
         storage.incr(f"k{n}", 60)
         storage.incr("busy", 60)
-        storage.acquire_tokens(f"k{n}", 1.0, 5, 1)
-        storage.acquire_tokens("busy", 1.0, 5, 1)
+        storage.acquire_tokens(OF_FIVE, f"k{n}")
+        storage.acquire_tokens(OF_FIVE, "busy")
     assert storage.reset() == 6
 
 
 def test_whoever_keeps_trying_while_refused_is_not_forgotten() -> None:
     storage = BoundedMemoryStorage(FakeClock(), keys_max=3)
-    storage.acquire_tokens("guilty", 1.0, 1, 1)
+    storage.acquire_tokens(OF_ONE, "guilty")
     for n in range(10):
-        storage.acquire_tokens(f"k{n}", 1.0, 5, 1)
-        assert not storage.acquire_tokens("guilty", 1.0, 1, 1).allowed
+        storage.acquire_tokens(OF_FIVE, f"k{n}")
+        assert not storage.acquire_tokens(OF_ONE, "guilty").allowed
 
 
 def test_looking_remembers_nobody() -> None:
     storage = BoundedMemoryStorage(FakeClock(), keys_max=3)
-    assert storage.acquire_tokens("a", 1.0, 5, 0).remaining == 5
+    assert storage.acquire_tokens(OF_FIVE, "a", 0).remaining == 5
     assert storage.reset() == 0
 
 

@@ -12,9 +12,15 @@ from limits.strategies import FixedWindowRateLimiter
 from bridge.limits import SHARED_TABLE_WAYS
 from bridge.policy.api_keys import Lockout
 from bridge.policy.limit_storage import BoundedMemoryStorage, SharedStorage, table_bytes
+from bridge.policy.rate_limits import RateLimit
 from tests.support.clock import FakeClock
 
 SECRET = b"0123456789abcdef"
+OF_THREE = RateLimit("limit", 0.5, 3)
+
+
+def of(burst: int) -> RateLimit:
+    return RateLimit("limit", 1.0, burst)
 
 
 class Locks:
@@ -45,10 +51,10 @@ def memory(keys_max: int = 1000) -> memoryview:
 def test_a_burst_over_two_workers_is_one_burst() -> None:
     clock, table = FakeClock(), memory()
     workers = [shared(clock, table) for _ in range(2)]
-    allowed = [workers[number % 2].acquire_tokens("10.0.0.1", 1.0, 10, 1).allowed for number in range(40)]
+    allowed = [workers[number % 2].acquire_tokens(of(10), "10.0.0.1").allowed for number in range(40)]
     assert allowed == [True] * 10 + [False] * 30
     clock.advance(1)
-    assert [worker.acquire_tokens("10.0.0.1", 1.0, 10, 1).allowed for worker in workers] == [True, False]
+    assert [worker.acquire_tokens(of(10), "10.0.0.1").allowed for worker in workers] == [True, False]
 
 
 def test_wrong_keys_at_two_workers_count_together() -> None:
@@ -73,7 +79,9 @@ def test_it_answers_as_the_table_of_one_process_does(steps: list[tuple[str, str]
     for key, step in steps:
         if step in ("take", "look"):
             cost = int(step == "take")
-            assert bucket.acquire_tokens(key, 0.5, 3, cost) == plain_bucket.acquire_tokens(key, 0.5, 3, cost)
+            assert bucket.acquire_tokens(OF_THREE, key, cost) == plain_bucket.acquire_tokens(
+                OF_THREE, key, cost
+            )
         elif step == "incr":
             assert window.incr(key, 2) == plain_window.incr(key, 2)
         elif step == "get":
@@ -91,19 +99,19 @@ def test_a_full_set_forgets_the_one_that_is_nearest_to_a_full_bucket() -> None:
     storage = shared(clock, memory(SHARED_TABLE_WAYS))
     for number in range(SHARED_TABLE_WAYS):
         for _ in range(number + 1):
-            storage.acquire_tokens(f"k{number}", 1.0, 20, 1)
-    storage.acquire_tokens("new", 1.0, 20, 1)
-    assert storage.acquire_tokens("k0", 1.0, 20, 0).remaining == 20
-    assert storage.acquire_tokens(f"k{SHARED_TABLE_WAYS - 1}", 1.0, 20, 0).remaining == 12
+            storage.acquire_tokens(of(20), f"k{number}")
+    storage.acquire_tokens(of(20), "new")
+    assert storage.acquire_tokens(of(20), "k0", 0).remaining == 20
+    assert storage.acquire_tokens(of(20), f"k{SHARED_TABLE_WAYS - 1}", 0).remaining == 12
     assert storage.reset() == SHARED_TABLE_WAYS
-    assert storage.acquire_tokens("new", 1.0, 20, 0).remaining == 20
+    assert storage.acquire_tokens(of(20), "new", 0).remaining == 20
 
 
 def test_it_never_takes_more_memory_than_it_was_given() -> None:
     table = memory(100)
     storage = shared(FakeClock(), table)
     for number in range(5000):
-        storage.acquire_tokens(f"k{number}", 1.0, 5, 1)
+        storage.acquire_tokens(of(5), f"k{number}")
         storage.incr(f"c{number}", 60)
     assert storage.reset() <= len(table) // 24
 
@@ -111,21 +119,21 @@ def test_it_never_takes_more_memory_than_it_was_given() -> None:
 def test_looking_takes_no_lock_and_leaves_nothing() -> None:
     locks = Locks(free=False)
     storage = shared(FakeClock(), memory(), locks)
-    assert storage.acquire_tokens("a", 1.0, 5, 0).remaining == 5
+    assert storage.acquire_tokens(of(5), "a", 0).remaining == 5
     assert storage.get("a") == 0
     assert storage.reset() == 0
 
 
 def test_it_counts_on_without_a_lock_that_cannot_be_had() -> None:
     storage = shared(FakeClock(), memory(), Locks(free=False))
-    assert [storage.acquire_tokens("a", 1.0, 2, 1).allowed for _ in range(3)] == [True, True, False]
+    assert [storage.acquire_tokens(of(2), "a").allowed for _ in range(3)] == [True, True, False]
 
 
 def test_a_lock_is_given_back_also_where_counting_fails() -> None:
     locks = Locks()
     storage = shared(FakeClock(), memory(), locks)
-    with pytest.raises(ZeroDivisionError):
-        storage.acquire_tokens("a", 0.0, 1, 1)
+    with pytest.raises(OverflowError):
+        storage.acquire_tokens(of(1), "a", 10**400)
     assert not locks.held
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.errors import LimitsUnavailable
 from bridge.limits import FAILED_KEYS_BURST
-from bridge.policy.rate_limits import BucketDraw, RateVerdict
+from bridge.policy.rate_limits import BucketDraw, RateLimit, RateVerdict
 from bridge.telemetry.process_metrics import SharedLimitMetrics
 from bridge.web import shared_limits
 from bridge.web.shared_limits import SharedLimits
@@ -19,11 +19,11 @@ pytestmark = needs("redis-server")
 
 def one_of(address: str) -> BucketDraw:
     """One of three, and a token in a minute: none comes back while a test runs."""
-    return BucketDraw("address", address, 60.0, 3)
+    return BucketDraw(RateLimit("address", 60.0, 3), address)
 
 
 def of_bytes(count: int) -> BucketDraw:
-    return BucketDraw("key-bytes", "key-bytes k", 0.01, 100, count, 3600.0)
+    return BucketDraw(RateLimit("key-bytes", 0.01, 100, debt_s_max=3600.0), "key-bytes k", count)
 
 
 @pytest.fixture(scope="module")
