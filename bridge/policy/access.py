@@ -152,8 +152,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def may(self, scope: Scope, stream: str, topic: str) -> bool:
         """Whether *scope* holds for this topic."""
         # No generator: each request asks this.
-        for held, reach, _ in self.permissions:
-            if held is scope and reach.has(stream, topic):
+        for each in self.permissions:
+            if each.scope is scope and each.reach.has(stream, topic):
                 return True
         return self.unrestricted
 

@@ -39,7 +39,7 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
         return None
     judge = _judging(services)
 
-    def limit(request: web.Request, exchange: Exchange) -> Awaitable[None] | None:
+    def limit(_: web.Request, exchange: Exchange) -> Awaitable[None] | None:
         principal = exchange.principal
         key_id = None if principal is None else principal.key_id
         if key_id is None:
@@ -49,7 +49,7 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
             return None
         target = exchange.target
         acknowledges = GROUPS_MARK in target and is_acknowledgement(exchange.method, target)
-        draws = limits.request(request.content_length or 0, acknowledges=acknowledges)
+        draws = limits.request(int(exchange.headers.get(hdrs.CONTENT_LENGTH, 0)), acknowledges=acknowledges)
         here = drawn(buckets, draws)
         if shared is None or not here[-1].allowed:
             judge(exchange, key_id, draws, here)
@@ -66,8 +66,7 @@ def key_limits(services: Services, rules: Rules) -> Gate | None:
         judge(exchange, key_id, draws, await shared.take(draws) or here)
 
     def count(request: web.Request, exchange: Exchange, _: web.StreamResponse | BaseException) -> None:
-        key_id = exchange.key_id
-        if key_id is not None and hdrs.TRANSFER_ENCODING in exchange.headers:
+        if hdrs.TRANSFER_ENCODING in exchange.headers and (key_id := exchange.key_id) is not None:
             draws = ring.limits(key_id).bytes(request.content.total_bytes)
             spent(buckets, draws)
             if shared is not None:
