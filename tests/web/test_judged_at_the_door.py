@@ -27,7 +27,7 @@ async def _send(bridge: BridgeApp, path: str, body: bytes, kind: str = "applicat
     return answer
 
 
-@pytest.mark.parametrize("bridge", ["local"], indirect=True)
+@pytest.mark.parametrize("where", ["local"], indirect=True)
 async def test_the_embedded_log_remembers_what_was_checked_and_only_that(bridge: BridgeApp) -> None:
     assert isinstance(bridge.bare_log, LocalMessageLog)
     plain = {"event": order_event(), "partition_key": "a"}
