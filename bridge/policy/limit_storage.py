@@ -60,13 +60,15 @@ class BoundedMemoryStorage(_Table):
         self._counters: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def acquire_tokens(self, limit: RateLimit, key: str, cost: int = 1) -> RateVerdict:
-        full_at_s, verdict = limit.take(self._found(key, 0.0), self._now_s(), cost)
+        before_s = self._found(key)
+        full_at_s, verdict = limit.take(before_s or 0.0, self._now_s(), cost)
         if cost:
             buckets = self._full_at_s
             # Also where it is refused: whoever keeps trying must not be the one that is forgotten.
             buckets[key] = full_at_s
-            self._used(key)
-            if len(buckets) > self._keys_max:
+            if before_s is not None:
+                self._used(key)
+            elif len(buckets) > self._keys_max:
                 buckets.popitem(last=False)
         return verdict
 

@@ -10,7 +10,7 @@ from aiohttp.typedefs import Handler
 from bridge.errors import InsufficientScope, NotFound, StreamNotFound, TopicNotFound, Unauthorized
 from bridge.messagelog import TopicRef
 from bridge.policy.access import Principal, Scope
-from bridge.web.handlers.path_params import refuse_query, stream_of, topic_of
+from bridge.web.handlers.path_params import named_stream, named_topic, refuse_query
 from bridge.web.keys import EXCHANGE, Exchange
 from bridge.web.middleware.gates import LastCheck
 from bridge.web.openapi.operation import ApiOperation
@@ -84,7 +84,7 @@ class Route(NamedTuple):
     access: Access
 
 
-_Rule: TypeAlias = Callable[[web.Request, Principal, Scope | None], None]
+_Rule: TypeAlias = Callable[[Exchange, Principal, Scope | None], None]
 
 
 def check_of(route: Route) -> LastCheck | None:
@@ -113,7 +113,7 @@ def _access_check(access: Access) -> LastCheck | None:
         Unauthorized: if nobody has found out who calls.
         NotFound, StreamNotFound, TopicNotFound: if the caller may not see what the path names, whether it is there or not.
         InsufficientScope: if the caller sees it, and may not do this.
-        BadRequest, Forbidden: as `stream_of` and `topic_of`.
+        BadRequest, Forbidden: as `named_stream` and `named_topic`.
     """
     if access.target is Resource.NOTHING:
         return None
@@ -126,7 +126,7 @@ def _access_check(access: Access) -> LastCheck | None:
         if principal.unrestricted:
             return
         try:
-            rule(request, principal, scope)
+            rule(exchange, principal, scope)
         except NotFound:
             if access.negotiated:
                 # As of a topic that is not there.
@@ -195,27 +195,27 @@ def require_new_stream(principal: Principal, stream: str) -> None:
         raise InsufficientScope(scope=Scope.ADMIN)
 
 
-def _has_scope(_: web.Request, principal: Principal, scope: Scope | None) -> None:
+def _has_scope(_: Exchange, principal: Principal, scope: Scope | None) -> None:
     if scope is not None and not principal.has(scope):
         raise InsufficientScope(scope=scope)
 
 
-def _may_stream(request: web.Request, principal: Principal, scope: Scope | None) -> None:
-    stream = stream_of(request)
+def _may_stream(exchange: Exchange, principal: Principal, scope: Scope | None) -> None:
+    stream = named_stream(exchange)
     if not principal.sees_stream(stream):
         raise StreamNotFound.to_the_caller()
     if scope is not None and not principal.may_whole(scope, stream):
         raise InsufficientScope(scope=scope)
 
 
-def _may_topic(request: web.Request, principal: Principal, scope: Scope | None) -> None:
-    require_topic(principal, scope, topic_of(request))
+def _may_topic(exchange: Exchange, principal: Principal, scope: Scope | None) -> None:
+    require_topic(principal, scope, named_topic(exchange))
 
 
-def _may_new_topic(request: web.Request, principal: Principal, scope: Scope | None) -> None:
+def _may_new_topic(exchange: Exchange, principal: Principal, scope: Scope | None) -> None:
     # The rest is in the body, and up to the handler (`require_new_topic`).
-    _may_stream(request, principal, None)
-    _has_scope(request, principal, scope)
+    _may_stream(exchange, principal, None)
+    _has_scope(exchange, principal, scope)
 
 
 _RULES: Final[Mapping[Resource, _Rule]] = {

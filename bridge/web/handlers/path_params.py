@@ -31,27 +31,36 @@ PATH_SCHEMAS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 
 def stream_of(request: web.Request) -> str:
+    """As `named_stream`, of a request."""
+    return named_stream(request[EXCHANGE])
+
+
+def topic_of(request: web.Request) -> TopicRef:
+    """As `named_topic`, of a request."""
+    return named_topic(request[EXCHANGE])
+
+
+def named_stream(exchange: Exchange) -> str:
     """The stream named by the path.
 
     Raises:
         BadRequest: if none may be called so.
         Forbidden: if it is the bridge's own.
     """
-    stream = check_name(request[EXCHANGE].names["stream"], kind="stream")
-    refuse_own(request[EXCHANGE].services, stream, path="stream")
+    stream = check_name(exchange.names["stream"], kind="stream")
+    refuse_own(exchange.services, stream, path="stream")
     return stream
 
 
-def topic_of(request: web.Request) -> TopicRef:
+def named_topic(exchange: Exchange) -> TopicRef:
     """The topic named by the path, or the default one where the path names none.
 
     Raises:
-        BadRequest: if none may be called so.
-        Forbidden: if it is the bridge's own.
+        As `named_stream`.
     """
-    exchange = request[EXCHANGE]
-    if "topic" in exchange.names:
-        return TopicRef(stream_of(request), check_name(exchange.names["topic"], kind="topic"))
+    names = exchange.names
+    if "topic" in names:
+        return TopicRef(named_stream(exchange), check_name(names["topic"], kind="topic"))
     return exchange.services.default_topic
 
 
