@@ -308,7 +308,7 @@ class IggySession:
         # Of a node that hangs a dial hears as little as a request.
         call.time.ask(call.begun_s)
         try:
-            client = await self._client(slot, call)
+            client = slot.client or await self._new_client(slot, call)
             if call.write and connection.clock.monotonic_s() - slot.used_at_s > limits.IGGY_IDLE_S:
                 await connection.calls.answer(client.ping(), slot)
             # The SDK writes at the call, not at the await; a timeout of 0 would strike only after it.
@@ -344,9 +344,7 @@ class IggySession:
             return _Again(_with_outcome(fault.error, call), pause_s)
         return fault.error
 
-    async def _client(self, slot: Slot, call: _Call) -> IggyClient:
-        if slot.client is not None:
-            return slot.client
+    async def _new_client(self, slot: Slot, call: _Call) -> IggyClient:
         connection = self._connection
         if len(connection.calls) >= limits.IGGY_CALLS_ABANDONED_MAX:
             raise Overloaded(outcome=call.not_written, retry_after_ms=1000)
