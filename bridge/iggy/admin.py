@@ -11,7 +11,7 @@ from bridge.clock import Deadline
 from bridge.errors import AlreadyExists, BadRequest, DeadlineExceeded, NotFound, Outcome, TopicNotFound
 from bridge.iggy.catalogue import TopicCatalogue, check_names
 from bridge.iggy.encoding import GET_OFFSET, STORE_OFFSET, offset_request, store_offset_request
-from bridge.iggy.faults import Operation, telling
+from bridge.iggy.faults import Operation, Telling
 from bridge.iggy.session import IggySession
 from bridge.iggy.topics import retention_options, topic_options
 from bridge.messagelog import Durability, Retention, StreamInfo, TopicInfo, TopicRef
@@ -43,7 +43,7 @@ class IggyAdmin:
             await self._agreed(lambda: self._catalogue.stream(name, deadline=deadline))
             raise
         # Made it is, whatever becomes of the look.
-        with telling(Outcome.UNKNOWN):
+        with Telling(Outcome.UNKNOWN):
             return await self._catalogue.stream(name, deadline=deadline)
 
     async def delete_stream(self, name: str, *, deadline: Deadline) -> None:
@@ -89,11 +89,11 @@ class IggyAdmin:
         others. An empty partition takes no mark: it gets `IGGY_PURGE_SETTLE_S`. Of two purges of a topic at the same
         moment one may return when the other has emptied it.
         """
-        with telling(Outcome.NOT_WRITTEN):
+        with Telling(Outcome.NOT_WRITTEN):
             info = await self._catalogue.topic(topic, deadline=deadline)
             marked = await self._mark(info, topic, deadline)
         await self._write(lambda client: client.purge_topic(*topic), Operation.TOPIC, deadline)
-        with telling(Outcome.UNKNOWN):
+        with Telling(Outcome.UNKNOWN):
             await _each(marked, lambda partition_id: self._emptied(topic, partition_id, deadline))
             if len(marked) < info.partitions_count:
                 await _pause(limits.IGGY_PURGE_SETTLE_S, deadline)
@@ -102,7 +102,7 @@ class IggyAdmin:
         self, topic: TopicRef, retention: Retention, *, deadline: Deadline
     ) -> TopicInfo:
         check_names(*topic)
-        with telling(Outcome.NOT_WRITTEN):
+        with Telling(Outcome.NOT_WRITTEN):
             found = await self._session.look(
                 lambda client: client.get_topic(*topic), Operation.TOPIC, deadline
             )
@@ -116,7 +116,7 @@ class IggyAdmin:
         return await self._changed(topic, deadline)
 
     async def add_partitions(self, topic: TopicRef, count: int, *, deadline: Deadline) -> TopicInfo:
-        with telling(Outcome.NOT_WRITTEN):
+        with Telling(Outcome.NOT_WRITTEN):
             info = await self._catalogue.topic(topic, deadline=deadline)
         # Iggy bounds what is added, not what there is then.
         check_added_partitions(info.partitions_count, count)
@@ -131,7 +131,7 @@ class IggyAdmin:
 
     async def _changed(self, topic: TopicRef, deadline: Deadline) -> TopicInfo:
         """The topic after the change, which was made whatever becomes of the look."""
-        with telling(Outcome.UNKNOWN):
+        with Telling(Outcome.UNKNOWN):
             return await self._catalogue.topic(topic, deadline=deadline)
 
     async def _agreed(self, look: Callable[[], Awaitable[object]]) -> None:

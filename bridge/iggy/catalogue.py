@@ -8,7 +8,7 @@ import structlog
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest, NotFound, Outcome, PartitionNotFound, StreamNotFound, TopicNotFound
-from bridge.iggy.faults import Operation, telling
+from bridge.iggy.faults import Operation, Telling
 from bridge.iggy.session import IggySession
 from bridge.iggy.shared_reads import SharedReads
 from bridge.iggy.topics import KnownTopic, TopicCache, stream_info, topic_info
@@ -147,7 +147,7 @@ class TopicCatalogue:
         except NotFound as error:
             self.forget(topic)
             if type(error) is NotFound:
-                with telling(Outcome.NOT_WRITTEN if write else None):
+                with Telling(Outcome.NOT_WRITTEN if write else None):
                     await self.name_missing(topic, partition_id, deadline=deadline)
             raise
 

@@ -8,7 +8,7 @@ from apache_iggy import IggyClient
 from bridge.clock import Clock, Deadline
 from bridge.errors import DeadlineExceeded, LogError, NotFound, Outcome, SendError, TopicNotFound
 from bridge.iggy.catalogue import TopicCatalogue, check_names
-from bridge.iggy.faults import Operation, telling
+from bridge.iggy.faults import Operation, Telling
 from bridge.iggy.pool import Lane
 from bridge.iggy.send_requests import SEND, base_offset, send_request
 from bridge.iggy.session import IggySession
@@ -59,7 +59,7 @@ class Sender:
     async def _append(
         self, topic: TopicRef, placement: Placement, messages: Messages, deadline: Deadline
     ) -> Receipt:
-        with telling(Outcome.NOT_WRITTEN):
+        with Telling(Outcome.NOT_WRITTEN):
             known = await self._catalogue.known(topic, deadline=deadline)
         partition_id = _partition(placement, known)
         sent = NewRecords((), b"")
@@ -88,7 +88,7 @@ class Sender:
             self._catalogue.forget(topic)
             if type(error) is not NotFound:
                 raise
-            with telling(Outcome.NOT_WRITTEN):
+            with Telling(Outcome.NOT_WRITTEN):
                 await self._catalogue.name_missing(topic, partition_id, deadline=deadline)
             # It is there again: deleted and made anew in between.
             raise TopicNotFound from None
