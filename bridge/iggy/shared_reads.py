@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from bridge.clock import Deadline
 from bridge.errors import DeadlineExceeded, LogError, Overloaded
 from bridge.limits import IGGY_READS_SHARING_MAX
+from bridge.messagelog.deadline_alarm import LOOK_PAUSE_MIN_S, LOOK_PAUSE_S, DeadlineAlarm
 
 T = TypeVar("T")
 
@@ -32,6 +33,8 @@ class SharedReads(Generic[T]):
     An answer is given only to those who asked before its request was made, so everybody sees what was acknowledged
     to anybody before. Eight pollers of one page cost two requests instead of eight; a request costs 400 us of CPU
     in the SDK and its threads, and the rest of a poll 250 us (measured).
+    Who waits is told in the first look after his deadline: `LOOK_PAUSE_MIN_S` later at most, or `LOOK_PAUSE_S` for each who
+    waits (16 ms for all of `IGGY_READS_SHARING_MAX`).
 
     Args:
         too_late: makes the error of one whose time is up while another's request is waited for.
@@ -40,7 +43,8 @@ class SharedReads(Generic[T]):
     def __init__(self, too_late: Callable[[], LogError] = DeadlineExceeded) -> None:
         self._too_late = too_late
         self._turns: dict[Hashable, _Turn[T]] = {}
-        self._waiting = 0
+        self._waiting: dict[asyncio.Future[_Outcome[T]], Deadline] = {}
+        self._alarm = DeadlineAlarm(self._look)
 
     async def read(self, page: Hashable, ask: Callable[[], Awaitable[T]], *, deadline: Deadline) -> T:
         """What *ask* gives, asked by this caller or by one who wants the same *page*.
@@ -67,13 +71,12 @@ class SharedReads(Generic[T]):
         return answer[0]
 
     async def _wait(self, turn: _Turn[T], deadline: Deadline) -> "_Outcome[T]":
-        if self._waiting >= IGGY_READS_SHARING_MAX:
+        if len(self._waiting) >= IGGY_READS_SHARING_MAX:
             raise Overloaded(retry_after_ms=1000)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Outcome[T]] = loop.create_future()
+        future: asyncio.Future[_Outcome[T]] = asyncio.get_running_loop().create_future()
         turn.late.append(future)
-        timer = loop.call_later(deadline.remaining_s(), self._expire, future)
-        self._waiting += 1
+        self._waiting[future] = deadline
+        self._alarm.watch(deadline)
         try:
             return await future
         except asyncio.CancelledError:
@@ -84,8 +87,7 @@ class SharedReads(Generic[T]):
                     self._end(outcome, None)
             raise
         finally:
-            self._waiting -= 1
-            timer.cancel()
+            del self._waiting[future]
 
     def _end(self, turn: _Turn[T], answer: tuple[T] | None) -> None:
         if answer is None:
@@ -102,6 +104,13 @@ class SharedReads(Generic[T]):
         self._turns[turn.page] = following = _Turn(turn.page, waiting[1:])
         waiting[0].set_result(following)
 
-    def _expire(self, future: asyncio.Future[Any]) -> None:
-        if not future.done():
-            future.set_exception(self._too_late())
+    def _look(self) -> tuple[Deadline | None, float]:
+        first: Deadline | None = None
+        for future, deadline in self._waiting.items():
+            if future.done():
+                continue
+            if not deadline.remaining_s():
+                future.set_exception(self._too_late())
+            elif first is None or deadline.at_s < first.at_s:
+                first = deadline
+        return first, max(LOOK_PAUSE_MIN_S, len(self._waiting) * LOOK_PAUSE_S)

@@ -1,6 +1,7 @@
 """Who shares a request, who may not, and what becomes of those whose request fails."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
@@ -8,6 +9,7 @@ from bridge import limits
 from bridge.clock import Deadline, SystemClock
 from bridge.errors import DeadlineExceeded, Overloaded, PollError
 from bridge.iggy.shared_reads import SharedReads
+from tests.support.virtual_time import LoopClock, VirtualTimeLoop, pass_s, run_in_virtual_time
 
 
 class Log:
@@ -146,3 +148,33 @@ async def test_too_many_who_wait_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     await settled()
     readers.log.asked[1].set_result(None)
     assert await asyncio.gather(*reads) == [0, 0, 0]
+
+
+def test_each_who_waits_has_a_deadline_of_its_own() -> None:
+    async def main() -> None:
+        loop = cast("VirtualTimeLoop", asyncio.get_running_loop())
+        clock, readers = LoopClock(loop), Readers()
+        first = readers.read(deadline=Deadline.after(60, clock))
+        await settled()
+        begun_s, ends = loop.now_s, dict[float, float]()
+
+        async def wait(seconds: float) -> None:
+            with pytest.raises(DeadlineExceeded):
+                await readers.read(deadline=Deadline.after(seconds, clock))
+            ends[seconds] = loop.now_s - begun_s
+
+        late = [asyncio.create_task(wait(seconds)) for seconds in (0.7, 0.3, 1.4)]
+        stays = readers.read(deadline=Deadline.after(9, clock))
+        cancelled = readers.read(deadline=Deadline.after(0.5, clock))
+        await pass_s(loop, 0.1, step_s=0.01)
+        cancelled.cancel()
+        await pass_s(loop, 2, step_s=0.01)
+        assert all(task.done() for task in late)
+        assert all(seconds <= end_s < seconds + 0.02 for seconds, end_s in ends.items())
+        assert cancelled.cancelled()
+        readers.log.asked[0].set_result(None)
+        await settled()
+        readers.log.asked[1].set_result(None)
+        assert (await first, await stays) == (0, 0)
+
+    run_in_virtual_time(main())
