@@ -213,12 +213,15 @@ async def test_a_topic_that_is_deleted_ends_its_streams(bridge: BridgeApp) -> No
 
 
 async def test_the_connection_of_a_stream_that_has_ended_takes_the_next_request(bridge: BridgeApp) -> None:
+    # The default one would be made again.
+    topic = TopicRef(bridge.topic.stream, "other")
+    await bridge.log.create_topic(topic, partitions_count=1, deadline=bridge.deadline())
     connection = await RawConnection.open(int(bridge.base.rpartition(":")[2]))
-    await connection.send(request_bytes("GET", "/messages/stream"))
+    await connection.send(request_bytes("GET", f"/streams/{topic.stream}/topics/{topic.topic}{STREAM}"))
     while b"retry: " not in await connection.line():
         pass
-    await bridge.log.delete_topic(bridge.topic, deadline=bridge.deadline())
-    bridge.services.tails.suspect(bridge.topic)
+    await bridge.log.delete_topic(topic, deadline=bridge.deadline())
+    bridge.services.tails.suspect(topic)
     while await connection.line() != b"0\r\n":
         pass
     await connection.line()
