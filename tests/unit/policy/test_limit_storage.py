@@ -8,6 +8,7 @@ from bridge.policy.rate_limits import RateLimit
 from tests.support.clock import FakeClock
 
 OF_ONE, OF_FIVE = (RateLimit("limit", 1.0, burst) for burst in (1, 5))
+IN_DEBT = RateLimit("limit", 1.0, 5, debt_s_max=8.0)
 
 
 def test_it_never_holds_more_keys_than_allowed_and_forgets_the_idle_ones() -> None:
@@ -18,6 +19,15 @@ def test_it_never_holds_more_keys_than_allowed_and_forgets_the_idle_ones() -> No
         storage.acquire_tokens(OF_FIVE, f"k{n}")
         storage.acquire_tokens(OF_FIVE, "busy")
     assert storage.reset() == 6
+
+
+def test_what_is_spent_afterwards_keeps_the_bound_and_who_spends_is_not_forgotten() -> None:
+    storage = BoundedMemoryStorage(FakeClock(), keys_max=3)
+    for n in range(10):
+        storage.spend_tokens(IN_DEBT, f"k{n}", 1)
+        storage.spend_tokens(IN_DEBT, "busy", 1)
+    assert storage.acquire_tokens(IN_DEBT, "busy", 0).reset_s == 8
+    assert storage.reset() == 3
 
 
 def test_whoever_keeps_trying_while_refused_is_not_forgotten() -> None:
