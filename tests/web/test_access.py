@@ -3,20 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import pytest
-from aiohttp.http import RawRequestMessage
 from aiohttp.test_utils import make_mocked_request
 
 from bridge.errors import Unauthorized
 from bridge.policy.access import Principal, Scope
 from bridge.web.handlers.access import Access, Resource, Route, check_of
 from bridge.web.handlers.routes import ROUTES
-from bridge.web.keys import Exchange, Services
-from bridge.web.rules import Rules
 from tests.support.callers import STREAM, TOPIC, CalledBridge, asked, called_bridge, somebody
 from tests.support.described import DOCUMENT
+from tests.support.exchanges import exchange_of
 
 #: Where a permission holds: for the stream of the examples and all beside it, for another topic of it, elsewhere.
 HERE, BESIDE, ELSEWHERE = "shop*/*", f"{STREAM}/other", "elsewhere/*"
@@ -156,24 +154,7 @@ def test_where_nobody_has_found_out_who_calls_nothing_is_done(route: Route) -> N
     assert check is not None
     request = make_mocked_request(route.method, route.path)
     with pytest.raises(Unauthorized):
-        check(
-            request,
-            Exchange(
-                cast("Services", None),
-                cast("Rules", None),
-                route.path,
-                {},
-                cast("RawRequestMessage", None),
-                route.method,
-                route.path,
-                request.headers,
-                "an id",
-                "127.0.0.1",
-                None,
-                "",
-                "",
-            ),
-        )
+        check(request, exchange_of(request, route.path, {}))
 
 
 @each_route

@@ -1,17 +1,16 @@
 """Claims about the rules that a request passes on its way in and its answer on its way out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import pytest
 from aiohttp import web
-from aiohttp.http import RawRequestMessage
 from aiohttp.test_utils import make_mocked_request
 
-from bridge.web.keys import Exchange, Services
+from bridge.web.keys import Exchange
 from bridge.web.middleware.gates import Answered, Check, Failed, Gate, behind
-from bridge.web.rules import Rules
+from tests.support.exchanges import exchange_of
 
 ANSWER = web.Response()
 OTHER = web.Response(status=204)
@@ -19,24 +18,6 @@ OTHER = web.Response(status=204)
 
 def a_request() -> web.Request:
     return make_mocked_request("POST", "/")
-
-
-def identify(request: web.Request, route: str, names: Mapping[str, str]) -> Exchange:
-    return Exchange(
-        cast("Services", None),
-        cast("Rules", None),
-        route,
-        names,
-        cast("RawRequestMessage", None),
-        "POST",
-        "/",
-        request.headers,
-        "an id",
-        "127.0.0.1",
-        None,
-        "",
-        "",
-    )
 
 
 class Journey:
@@ -86,7 +67,7 @@ class Journey:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
         request: web.Request | None = None,
     ) -> web.StreamResponse:
-        return await behind(gates, identify)(handler or self.handle)(request or a_request(), {})
+        return await behind(gates, exchange_of)(handler or self.handle)(request or a_request(), {})
 
 
 @pytest.fixture
