@@ -6,7 +6,7 @@ from types import TracebackType
 
 from bridge.clock import Deadline
 from bridge.limits import IGGY_SILENCE_S
-from bridge.messagelog.deadline_alarm import LOOK_PAUSE_MIN_S, LOOK_PAUSE_S, DeadlineAlarm
+from bridge.messagelog.deadline_alarm import DeadlineAlarm
 
 
 class CallTimes:
@@ -24,7 +24,7 @@ class CallTimes:
         self.calls: set[CallTime] = set()
         self.alarm = DeadlineAlarm(self._look)
 
-    def _look(self) -> tuple[Deadline | None, float]:
+    def _look(self) -> tuple[Deadline | None, int]:
         first: Deadline | None = None
         for call in self.calls:
             silent_at = call.silent_at
@@ -41,7 +41,7 @@ class CallTimes:
                 due = silent_at
             if first is None or due.at_s < first.at_s:
                 first = due
-        return first, max(LOOK_PAUSE_MIN_S, len(self.calls) * LOOK_PAUSE_S)
+        return first, len(self.calls)
 
 
 class CallTime:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from bridge.clock import Deadline
 from bridge.errors import DeadlineExceeded, LogError, Overloaded
 from bridge.limits import IGGY_READS_SHARING_MAX
-from bridge.messagelog.deadline_alarm import LOOK_PAUSE_MIN_S, LOOK_PAUSE_S, DeadlineAlarm
+from bridge.messagelog.deadline_alarm import DeadlineAlarm
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ class SharedReads(Generic[T]):
         self._turns[turn.page] = following = _Turn(turn.page, waiting[1:])
         waiting[0].set_result(following)
 
-    def _look(self) -> tuple[Deadline | None, float]:
+    def _look(self) -> tuple[Deadline | None, int]:
         first: Deadline | None = None
         for future, deadline in self._waiting.items():
             if future.done():
@@ -113,4 +113,4 @@ class SharedReads(Generic[T]):
                 future.set_exception(self._too_late())
             elif first is None or deadline.at_s < first.at_s:
                 first = deadline
-        return first, max(LOOK_PAUSE_MIN_S, len(self._waiting) * LOOK_PAUSE_S)
+        return first, len(self._waiting)

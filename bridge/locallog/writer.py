@@ -24,7 +24,7 @@ from bridge.locallog.commits import Answer, CommitFailed, Commits
 from bridge.locallog.completions import Completions
 from bridge.locallog.faults import DiskFault, disk_full
 from bridge.locallog.transaction import Change
-from bridge.messagelog.deadline_alarm import LOOK_PAUSE_MIN_S, LOOK_PAUSE_S, DeadlineAlarm
+from bridge.messagelog.deadline_alarm import DeadlineAlarm
 
 _LOG = structlog.get_logger("bridge.locallog")
 _BUSY_RETRY_MS: Final = 1_000
@@ -128,7 +128,7 @@ class Writer:
                 "Too many writes are waiting.", outcome=Outcome.NOT_WRITTEN, retry_after_ms=_BUSY_RETRY_MS
             )
 
-    def _look_at_deadlines(self) -> tuple[Deadline | None, float]:
+    def _look_at_deadlines(self) -> tuple[Deadline | None, int]:
         first: Deadline | None = None
         for change in self._waiting:
             # Whoever was cancelled left it to the writer.
@@ -138,7 +138,7 @@ class Writer:
                 self._expire(change)
             elif first is None or change.deadline.at_s < first.at_s:
                 first = change.deadline
-        return first, max(LOOK_PAUSE_MIN_S, len(self._waiting) * LOOK_PAUSE_S)
+        return first, len(self._waiting)
 
     def _expire(self, change: Change) -> None:
         with self._claims:

@@ -19,11 +19,11 @@ class DeadlineAlarm:
     One timer for all: one for each takes 1.5 us with uvloop, 6,000 instructions (measured).
 
     Args:
-        look: ends what is late, and gives the first deadline of what waits on, None where nothing does, with the seconds that
-            the next look is put off at least.
+        look: ends what is late, and gives the first deadline of what waits on, None where nothing does, with how many it looked
+            at. The next is `LOOK_PAUSE_MIN_S` later at least, and `LOOK_PAUSE_S` for each of them.
     """
 
-    def __init__(self, look: Callable[[], tuple[Deadline | None, float]]) -> None:
+    def __init__(self, look: Callable[[], tuple[Deadline | None, int]]) -> None:
         self._look = look
         self._timer: asyncio.TimerHandle | None = None
         self._at_s = math.inf
@@ -45,6 +45,6 @@ class DeadlineAlarm:
 
     def _ring(self) -> None:
         self._timer, self._at_s = None, math.inf
-        first, pause_s = self._look()
+        first, count = self._look()
         if first is not None:
-            self._set(first, max(first.remaining_s(), pause_s))
+            self._set(first, max(first.remaining_s(), LOOK_PAUSE_MIN_S, count * LOOK_PAUSE_S))

@@ -43,7 +43,7 @@ from bridge.messagelog import (
     partition_of_key,
 )
 from bridge.messagelog.bounds import check_append, check_placement
-from bridge.messagelog.deadline_alarm import LOOK_PAUSE_S, DeadlineAlarm
+from bridge.messagelog.deadline_alarm import DeadlineAlarm
 
 _log = structlog.get_logger("bridge.flow")
 
@@ -168,7 +168,7 @@ class BatchingAppender:
 
     # --- deadlines ----------------------------------------------------------------------------------------------
 
-    def _look_at_deadlines(self) -> tuple[Deadline | None, float]:
+    def _look_at_deadlines(self) -> tuple[Deadline | None, int]:
         first: Deadline | None = None
         for queue in self._queues.values():
             for append in tuple(queue):
@@ -178,7 +178,7 @@ class BatchingAppender:
                     self._expire(append)
                 elif first is None or append.deadline.at_s < first.at_s:
                     first = append.deadline
-        return first, self._backlog.appends_count * LOOK_PAUSE_S
+        return first, self._backlog.appends_count
 
     def _expire(self, append: PendingAppend) -> None:
         if append.queue is None:

@@ -6,7 +6,7 @@ from functools import partial
 
 from bridge.clock import Deadline
 from bridge.limits import ADMISSION_WAIT_S
-from bridge.messagelog.deadline_alarm import LOOK_PAUSE_S, DeadlineAlarm
+from bridge.messagelog.deadline_alarm import DeadlineAlarm
 from bridge.policy.admission import Grant
 
 
@@ -42,12 +42,12 @@ class Turns:
         while waits and waits[0][1].done():
             waits.popleft()
 
-    def _look(self) -> tuple[Deadline | None, float]:
+    def _look(self) -> tuple[Deadline | None, int]:
         waits, count = self._waits, len(self._waits)
         while waits and (waits[0][1].done() or not waits[0][0].remaining_s()):
             _, future = waits.popleft()
             _tell(future, placed=False)
-        return waits[0][0] if waits else None, LOOK_PAUSE_S * count
+        return waits[0][0] if waits else None, count
 
 
 def _tell(future: asyncio.Future[bool], *, placed: bool) -> None:
