@@ -15,6 +15,7 @@ from bridge.iggy.connection import IggyConnection
 from bridge.iggy.faults import Operation, unexplained
 from bridge.iggy.reader import PageReader
 from bridge.iggy.sender import Sender
+from bridge.iggy.sent_events import SentEvents
 from bridge.iggy.session import IggySession
 from bridge.iggy.state import State
 from bridge.messagelog import ConsumerKey, Durability, LogHealth, LogTotals, StoredOffset, TopicRef
@@ -70,8 +71,9 @@ class IggyMessageLog:
         self.purge_topic = admin.purge_topic
         self.update_retention = admin.update_retention
         self.add_partitions = admin.add_partitions
-        self.append = Sender(self._session, catalogue, clock=clock, observer=observer).append
-        self._reader = PageReader(self._session, catalogue, clock=clock, observer=observer)
+        sent_events = SentEvents()
+        self.append = Sender(self._session, catalogue, sent_events, clock=clock, observer=observer).append
+        self._reader = PageReader(self._session, catalogue, sent_events, clock=clock, observer=observer)
         self.read = self._reader.read
         #: Asks the server for a sign of life over a client of its own.
         self.probe = self._session.probe

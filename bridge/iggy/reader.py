@@ -21,6 +21,7 @@ from bridge.iggy.encoding import (
     with_head_of,
 )
 from bridge.iggy.faults import Operation, unexplained
+from bridge.iggy.sent_events import SentEvents
 from bridge.iggy.session import IggySession
 from bridge.iggy.shared_reads import SharedReads
 from bridge.iggy.topics import end_offset
@@ -102,10 +103,17 @@ class PageReader:
     """`MessageLog.read`."""
 
     def __init__(
-        self, session: IggySession, catalogue: TopicCatalogue, *, clock: Clock, observer: LogMetrics
+        self,
+        session: IggySession,
+        catalogue: TopicCatalogue,
+        sent_events: SentEvents,
+        *,
+        clock: Clock,
+        observer: LogMetrics,
     ) -> None:
         self._session = session
         self._catalogue = catalogue
+        self._sent_events = sent_events
         self._clock = clock
         self._observer = observer
         self._sizes = MessageSizes()
@@ -210,9 +218,12 @@ class PageReader:
             topic, partition_id, POLL, body, write=False, deadline=deadline
         )
         try:
-            return self._hot_replies.parsed(
+            polled = self._hot_replies.parsed(
                 topic, partition_id, reply, count_max=count, page_bytes_max=page_bytes_max
             )
         except WireError as error:
             _log.exception("iggy_reply_malformed", fault=str(error))
             raise unexplained(Operation.POLL, write=False) from None
+        records = polled.records
+        records.events = records.events or self._sent_events.are_all(topic, partition_id, records)
+        return polled

@@ -11,6 +11,7 @@ from bridge.iggy.catalogue import TopicCatalogue, check_names
 from bridge.iggy.faults import Operation, Telling
 from bridge.iggy.pool import Lane
 from bridge.iggy.send_requests import SEND, base_offset, send_request
+from bridge.iggy.sent_events import SentEvents
 from bridge.iggy.session import IggySession
 from bridge.iggy.topics import KnownTopic
 from bridge.messagelog import (
@@ -35,10 +36,17 @@ class Sender:
     """`MessageLog.append`."""
 
     def __init__(
-        self, session: IggySession, catalogue: TopicCatalogue, *, clock: Clock, observer: LogMetrics
+        self,
+        session: IggySession,
+        catalogue: TopicCatalogue,
+        sent_events: SentEvents,
+        *,
+        clock: Clock,
+        observer: LogMetrics,
     ) -> None:
         self._session = session
         self._catalogue = catalogue
+        self._sent_events = sent_events
         self._clock = clock
         self._observer = observer
 
@@ -63,16 +71,20 @@ class Sender:
             known = await self._catalogue.known(topic, deadline=deadline)
         partition_id = _partition(placement, known)
         sent = NewRecords((), b"")
+        hashes = self._sent_events.hashes(sent)
 
         def send(client: IggyClient) -> Awaitable[bytes]:
-            nonlocal sent
+            nonlocal sent, hashes
             sent = sealed(messages)
             if not sent:
                 raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
             # Names, not numbers, and the partition named: what the SDK would do with a batch of its own making.
-            return client.send_binary_request(
+            call = client.send_binary_request(
                 SEND, send_request(topic, partition_id, sent, self._clock.now_us())
             )
+            # The server has its work: until it answers there is time.
+            hashes = self._sent_events.hashes(sent)
+            return call
 
         begun_s = self._clock.monotonic_s()
         try:
@@ -97,6 +109,7 @@ class Sender:
             # The server took it for a repetition of a request that it knows: what it has stored, if anything, is not
             # known. (SDK 0.9.0, `send_messages.rs`: an empty success is a request classified as a duplicate.)
             raise SendError(outcome=Outcome.UNKNOWN)
+        self._sent_events.add(topic, partition_id, offset, hashes)
         self._observer.appended(
             *topic,
             messages=len(sent),

@@ -35,8 +35,8 @@ CONSUMER_ID_MAX: Final = 1_000_000_000
 # A page is one answer in memory, half as long again as base64 in JSON; a bulk read holds two. What one worker holds at worst of
 # all that clients cause, where messages are no longer than a page (a longer one is a page by itself), in MiB: bulk reads
 # 32 * 2 * 4 = 256, what clients do not take 128, bodies 128 (MAX_IN_FLIGHT_BODY_BYTES), feeds 64, pages and payloads kept
-# 16 + 32 + 64, what groups read ahead 32, uploads of lines 64 * 3 = 192: 912, beside 70 of the process itself. The manifests
-# allow 1,024.
+# 16 + 32 + 64, events sent to Iggy 9, what groups read ahead 32, uploads of lines 64 * 3 = 192: 921, beside 70 of the process
+# itself. The manifests allow 1,024.
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 # What of a page is looked at and encoded in one go, 1 to 20 ms; more is made ready in turns with other requests.
 PAGE_LIGHT_BYTES: Final = 512 * 1024
@@ -166,6 +166,10 @@ IGGY_FIRST_READ_MESSAGES: Final = 8
 # faster (512, measured), but twice that, and again as it is copied, is all that a container of 1 GiB has: it would end there
 # again and again.
 IGGY_POLL_MESSAGES_MAX: Final = 256
+# Events sent by this process that it knows again when it reads them: by runs of so many places of a partition, a million events
+# in all. A run takes 2.3 KB, however few of its places are known: 9 MiB.
+IGGY_SENT_RUN_MESSAGES: Final = 256
+IGGY_SENT_RUNS_MAX: Final = 4_096
 # Segments of topics with retention: whole sealed segments are removed, so they must be small (Iggy: 1 MiB..1 GiB).
 IGGY_SEGMENT_BYTES_MIN: Final = 1024 * 1024
 IGGY_SEGMENT_BYTES_MAX: Final = 64 * 1024 * 1024

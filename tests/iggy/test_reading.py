@@ -26,6 +26,7 @@ from bridge.messagelog import (
     FromOffset,
     FromTimestamp,
     Last,
+    NewEvent,
     NewMessage,
     Page,
     Retention,
@@ -247,3 +248,27 @@ async def test_a_topic_made_elsewhere_with_less_is_named_as_weaker(
     assert receipt.durability.value == "replicated"
     (warning,) = log.health().warnings
     assert f"{weak.stream}/weak" in warning
+
+
+async def test_events_that_were_sent_here_are_known_again_until_others_have_their_places(
+    server: IggyServer, logs: IggyLogs, sdk: IggyClient
+) -> None:
+    log, other = [await logs.open(server.connection_string) for _ in range(2)]
+    topic = await logs.topic(log)
+    sent = [NewEvent(payload=b'{"number":%d}' % number, id=number + 1) for number in range(600)]
+    await log.append(topic, ToPartition(0), sent, deadline=soon())
+
+    async def known(reader: IggyMessageLog, offset: int, count: int) -> bool:
+        page = await reader.read(topic, 0, FromOffset(offset), count=count, deadline=soon())
+        assert page.messages
+        return page.messages.events
+
+    assert await known(log, 0, 600)
+    assert await known(log, 255, 2)
+    assert not await known(other, 0, 600)
+    await log.append(topic, ToPartition(0), [NewMessage(b"no event")], deadline=soon())
+    assert await known(log, 500, 100)
+    assert not await known(log, 500, 101)
+    await log.purge_topic(topic, deadline=soon())
+    await sdk.send_messages(*topic, 0, [SendMessage(b'{"number":0')])
+    assert not await known(log, 0, 1)

@@ -13,6 +13,7 @@ from bridge.iggy.address import IggyAddress
 from bridge.iggy.catalogue import TopicCatalogue
 from bridge.iggy.connection import IggyConnection
 from bridge.iggy.sender import Sender
+from bridge.iggy.sent_events import SentEvents
 from bridge.iggy.session import IggySession
 from bridge.messagelog import Durability, NewMessage, Retention, ToPartition, TopicInfo, TopicRef
 from bridge.telemetry.metrics import LogMetrics
@@ -83,7 +84,7 @@ async def test_who_shares_a_look_that_gets_no_answer_hears_that_the_log_is_away(
     catalogue = Catalogue()
     first = catalogue.ask()
     await settled()
-    sender = Sender(catalogue.session, catalogue, clock=SystemClock(), observer=LogMetrics())
+    sender = Sender(catalogue.session, catalogue, SentEvents(), clock=SystemClock(), observer=LogMetrics())
     deadline = Deadline.after(0.01, SystemClock())
     with pytest.raises(Disconnected) as caught:
         await sender.append(TOPIC, ToPartition(0), [NewMessage(b"x")], deadline=deadline)
