@@ -21,7 +21,9 @@ class Sink:
     def resume_reading(self, resume_parser: bool = True) -> None: ...
 
 
-BODY = st.sampled_from([b"", b"{}", b"GET", b"\r\n\r\n", b"a\r\n\r\nb", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+BODY = st.sampled_from(
+    [b"", b"{}", b"GET", b"\r\n\r\n", b"a\r\nb", b"a\r\n\r\nb", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"]
+)
 UPGRADE = st.sampled_from(
     [
         b"",
