@@ -37,7 +37,7 @@ def check_manifest(content: bytes) -> None:
 def check_row(data: bytes) -> None:
     """A row that holds these bytes, whole and with any of them changed."""
     records = NewRecords.of([NewMessage(payload=part or b"-") for part in data.split(b"\0")[:50]])
-    chunk = encode(chunk_key(3, 7), records, timestamp_us=9, bytes_start=11)
+    chunk = encode(chunk_key(3, 7), records, timestamp_us=9, bytes_start=11, into=bytearray())
     if [message.payload for message in decode(chunk)] != list(records.payloads):
         raise AssertionError("a payload was changed")
     spoilt = Chunk(*chunk[:-1], body=chunk.body[:-1] + bytes((chunk.body[-1] ^ 1,)))

@@ -3,8 +3,6 @@
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
-from operator import add
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +11,7 @@ import msgspec
 from bridge.limits import LOCAL_CHUNK_BYTES_MAX, LOCAL_CHUNK_MESSAGES_MAX
 from bridge.locallog.schema import offset_of
 from bridge.messagelog import Headers, NewRecords, Records
-from bridge.messagelog.bounds import size_of_headers, sizes_of_headers
+from bridge.messagelog.bounds import ends_of_headers
 from bridge.messagelog.header_runs import HeaderRuns
 
 # Values of headers: text, bytes, bool, int or float, each as its own kind of msgpack.
@@ -37,6 +35,8 @@ _EVENTS: Final = 1
 _MAP: Final = Struct(">BH")
 _MAP_KIND: Final = 0xDE
 _PREFIX: Final = Struct("<qqqq")
+# The places of a chunk's messages, each as the one byte that it is written as.
+_INDEXES: Final = bytes(range(LOCAL_CHUNK_MESSAGES_MAX))
 
 
 class Chunk(NamedTuple):
@@ -56,7 +56,7 @@ class Chunk(NamedTuple):
     timestamp_us: int
     bytes_end: int
     checksum: int
-    body: bytes
+    body: bytes | bytearray
 
 
 class DamagedChunk(Exception):
@@ -69,28 +69,41 @@ def split(records: NewRecords, *, size_bytes: int) -> Iterator[NewRecords]:
     Args:
         size_bytes: what `check_append` gave for them, in one append or several.
     """
-    start, count = 0, len(records)
+    count = len(records)
+    if count <= LOCAL_CHUNK_MESSAGES_MAX and size_bytes <= LOCAL_CHUNK_BYTES_MAX:
+        yield records
+        return
+    ends, of_headers = records.ends, ends_of_headers(records)
+
+    def bytes_to(index: int) -> int:
+        return ends[index] + of_headers[index]
+
+    start = bytes_before = 0
     while start < count:
-        run = records.part(start, start + LOCAL_CHUNK_MESSAGES_MAX)
-        run_bytes = size_bytes if run is records else run.payload_bytes + size_of_headers(run)
-        if run_bytes > LOCAL_CHUNK_BYTES_MAX:
-            ends = accumulate(map(add, map(len, run.payloads), sizes_of_headers(run)))
-            run = run.part(0, max(bisect_right(list(ends), LOCAL_CHUNK_BYTES_MAX), 1))
-        yield run
-        start += len(run)
+        end = min(start + LOCAL_CHUNK_MESSAGES_MAX, count)
+        bytes_max = bytes_before + LOCAL_CHUNK_BYTES_MAX
+        if bytes_to(end - 1) > bytes_max:
+            end = max(bisect_right(range(count), bytes_max, start, end, key=bytes_to), start + 1)
+        yield records.part(start, end)
+        start, bytes_before = end, bytes_to(end - 1)
 
 
-def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int) -> Chunk:
-    """One chunk of *records*. *bytes_start* is the total before it."""
+def encode(key: int, records: NewRecords, *, timestamp_us: int, bytes_start: int, into: bytearray) -> Chunk:
+    """One chunk of *records*.
+
+    Args:
+        bytes_start: the total before it.
+        into: becomes the body; what it was is gone. Used again for the next, it does not grow again, and nothing is copied.
+    """
     count = len(records)
     headers: Mapping[int, Headers] | msgspec.Raw = records.headers
     if type(headers) is HeaderRuns:
         headers = _in_runs(headers)
-    body = _ENCODER.encode((_EVENTS if records.events else _UNMARKED, records.ids, records.payloads, headers))
-    bytes_end = bytes_start + len(body)
-    return Chunk(
-        key, count, timestamp_us, bytes_end, _checksum(key, count, timestamp_us, bytes_end, body), body
-    )
+    mark = _EVENTS if records.events else _UNMARKED
+    _ENCODER.encode_into((mark, records.ids, records.payloads, headers), into)
+    bytes_end = bytes_start + len(into)
+    checksum = _checksum(key, count, timestamp_us, bytes_end, into)
+    return Chunk(key, count, timestamp_us, bytes_end, checksum, into)
 
 
 def _in_runs(headers: HeaderRuns) -> msgspec.Raw:
@@ -102,8 +115,7 @@ def _in_runs(headers: HeaderRuns) -> msgspec.Raw:
             member = b"\0%b" % _ENCODER.encode(each)
             begin = len(written)
             written += member * count
-            # An index is less than 128, so it is written as the one byte that it is.
-            written[begin :: len(member)] = bytes(range(first, first + count))
+            written[begin :: len(member)] = _INDEXES[first : first + count]
         first += count
     return msgspec.Raw(written)
 
@@ -138,5 +150,7 @@ def decode(chunk: Chunk) -> Records:
     return Records(offsets, timestamps_us, joined_ids, payloads, by_index, events=mark == _EVENTS)
 
 
-def _checksum(key: int, messages_count: int, timestamp_us: int, bytes_end: int, body: bytes) -> int:
+def _checksum(
+    key: int, messages_count: int, timestamp_us: int, bytes_end: int, body: bytes | bytearray
+) -> int:
     return zlib.crc32(body, zlib.crc32(_PREFIX.pack(key, messages_count, timestamp_us, bytes_end)))

@@ -1,6 +1,7 @@
 """One transaction of the writer, and what can be asked of it (shell)."""
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any, ClassVar, Final
 
 import apsw
@@ -66,15 +67,10 @@ class Transaction:
 
     def flush(self) -> None:
         """Write what was gathered; still inside the transaction."""
-        chunks: list[Chunk] = []
-        ends: list[tuple[int, ...]] = []
-        for partition, tail in self._tails.items():
-            chunks.extend(tail.chunks(partition.key))
-            end = (partition.key, tail.next_offset, tail.bytes_end, tail.timestamp_us)
-            ends.append((*end, checksum_of(*end)))
-        if chunks:
-            self.connection.executemany("insert into chunks values (?, ?, ?, ?, ?, ?)", chunks)
-            self.connection.executemany("insert or replace into ends values (?, ?, ?, ?, ?)", ends)
+        if self._tails:
+            # Each is bound before the next is made, so that one body does for all.
+            self.connection.executemany("insert into chunks values (?, ?, ?, ?, ?, ?)", self._chunks())
+            self.connection.executemany("insert or replace into ends values (?, ?, ?, ?, ?)", self._ends())
         for (partition_key, consumer), offset in self._offsets.items():
             if offset is None:
                 self.connection.execute(
@@ -86,6 +82,17 @@ class Transaction:
                     "insert or replace into stored_offsets values (?1, ?2, ?3, row_checksum(?1, ?2, ?3))",
                     (partition_key, consumer, offset),
                 )
+
+    def _chunks(self) -> Iterator[Chunk]:
+        body = bytearray()
+        for partition, tail in self._tails.items():
+            yield from tail.chunks(partition.key, into=body)
+
+    def _ends(self) -> Iterator[tuple[int, ...]]:
+        """Known when all chunks were made."""
+        for partition, tail in self._tails.items():
+            end = (partition.key, tail.next_offset, tail.bytes_end, tail.timestamp_us)
+            yield (*end, checksum_of(*end))
 
     def publish(self) -> None:
         """Show the partitions' new ends; after the commit only."""
@@ -111,8 +118,8 @@ class _Tail:
         # The machine's clock may be set back; times within a partition may not, a search by time needs their order.
         self.timestamp_us = max(now_us, marks.timestamp_us)
 
-    def chunks(self, partition_key: int) -> list[Chunk]:
-        chunks = []
+    def chunks(self, partition_key: int, *, into: bytearray) -> Iterator[Chunk]:
+        """One after the other *into* the same body."""
         records = NewRecords.joined(self.runs)
         offset = self.next_offset - len(records)
         for run in split(records, size_bytes=self.size_bytes):
@@ -121,11 +128,11 @@ class _Tail:
                 run,
                 timestamp_us=self.timestamp_us,
                 bytes_start=self.bytes_end,
+                into=into,
             )
-            chunks.append(chunk)
             self.bytes_end = chunk.bytes_end
+            yield chunk
             offset += len(run)
-        return chunks
 
 
 class Change:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import accumulate, chain, repeat
 from typing import Final
 
 from bridge.errors import BadRequest, BridgeError, PayloadTooLarge
@@ -36,7 +37,7 @@ def check_append(messages: Sequence[NewMessage]) -> int:
     records = NewRecords.of(messages)
     payloads = records.payloads
     # Not the property, which costs four times as much for one message.
-    payload_bytes = sum(map(len, payloads))
+    payload_bytes = records.ends[-1] if len(payloads) > 1 else sum(map(len, payloads))
     if not payloads:
         raise BadRequest("An append needs at least one message.")
     if not all(payloads) or (
@@ -121,7 +122,7 @@ def check_added_partitions(present: int, count: int) -> None:
 
 
 def size_of_headers(records: NewRecords) -> int:
-    """Sum of `sizes_of_headers`; of those that came together one is looked at.
+    """Sum over `headers_bytes` of all messages; of those that came together one is looked at.
 
     Raises:
         BadRequest: as `headers_bytes`.
@@ -135,21 +136,24 @@ def size_of_headers(records: NewRecords) -> int:
     return total_bytes
 
 
-def sizes_of_headers(records: NewRecords) -> list[int]:
-    """`headers_bytes` of each message, 0 of one that has none.
+def ends_of_headers(records: NewRecords) -> Sequence[int]:
+    """Sum over `headers_bytes` up to and with each message.
 
     Raises:
         BadRequest: as `headers_bytes`.
     """
+    count = len(records.payloads)
     if type(records.headers) is HeaderRuns:
-        runs: list[int] = []
-        for count, each in records.headers.runs:
-            runs += [headers_bytes(each, len(runs))] * count
-        return runs
-    sizes = [0] * len(records.payloads)
+        runs = records.headers.runs
+        sizes = [headers_bytes(each, None) for _, each in runs]
+        if len(runs) == 1 and sizes[0]:
+            return range(sizes[0], sizes[0] * count + 1, sizes[0])
+        of_runs = [repeat(size, count) for size, (count, _) in zip(sizes, runs, strict=True)]
+        return list(accumulate(chain.from_iterable(of_runs)))
+    of_messages = [0] * count
     for index, each in records.headers.items():
-        sizes[index] = headers_bytes(each, index)
-    return sizes
+        of_messages[index] = headers_bytes(each, index)
+    return list(accumulate(of_messages))
 
 
 def headers_bytes(headers: Mapping[str, HeaderValue], index: int | None) -> int:

@@ -44,9 +44,10 @@ class HeaderRuns(Mapping[int, Headers]):
 
     def part(self, start: int, stop: int) -> "HeaderRuns":
         """Those of the messages numbered *start* up to, not including, *stop*; numbered anew."""
-        begins = (end - count for (count, _), end in zip(self.runs, self._ends, strict=True))
-        cut = (
-            (min(begin + count, stop) - max(begin, start), headers)
-            for begin, (count, headers) in zip(begins, self.runs, strict=True)
-        )
-        return HeaderRuns(run for run in cut if run[0] > 0)
+        cut: list[Run] = []
+        begin = 0
+        for (_, headers), end in zip(self.runs, self._ends, strict=True):
+            if begin < stop and end > start:
+                cut.append((min(end, stop) - max(begin, start), headers))
+            begin = end
+        return HeaderRuns(cut)

@@ -133,7 +133,7 @@ class NewRecords(Columns[NewMessage]):
         events: each is a `NewEvent`.
     """
 
-    __slots__ = ("events",)
+    __slots__ = ("_ends", "events")
 
     def __init__(
         self,
@@ -147,7 +147,16 @@ class NewRecords(Columns[NewMessage]):
         self.ids = ids
         self.headers = headers
         self._payload_bytes = None
+        self._ends: Sequence[int] | None = None
         self.events = events
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """Sum over the payloads up to and with each: to weigh many and to divide them takes one look at each."""
+        if self._ends is None:
+            self._ends = list(accumulate(map(len, self.payloads)))
+            self._payload_bytes = self._ends[-1] if self._ends else 0
+        return self._ends
 
     @classmethod
     def of(cls, messages: Sequence[NewMessage]) -> "NewRecords":

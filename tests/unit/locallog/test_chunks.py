@@ -46,7 +46,9 @@ def as_version_1(chunk: chunks.Chunk, messages: list[NewMessage]) -> chunks.Chun
 @example([NewMessage(b"x", 1)] * 4, 0, True)
 @example([NewMessage(b"x", 1)] * 16, 0, True)
 def test_a_chunk_gives_back_what_was_put_in(messages: list[NewMessage], offset: int, old: bool) -> None:
-    chunk = chunks.encode(chunk_key(7, offset), NewRecords.of(messages), timestamp_us=5, bytes_start=100)
+    chunk = chunks.encode(
+        chunk_key(7, offset), NewRecords.of(messages), timestamp_us=5, bytes_start=100, into=bytearray()
+    )
     assert chunk.bytes_end == 100 + len(chunk.body)
     found = chunks.decode(as_version_1(chunk, messages) if old else chunk)
     assert [(m.offset, m.timestamp_us, m.id, m.payload, m.headers) for m in found] == [
@@ -63,7 +65,9 @@ def test_a_chunk_gives_back_what_was_put_in(messages: list[NewMessage], offset: 
 def test_a_chunk_gives_back_headers_that_came_in_runs(runs: list[tuple[int, dict[str, HeaderValue]]]) -> None:
     records = NewRecords.joined([NewRecords.unnamed([b"x"] * count, headers) for count, headers in runs])
     for run in chunks.split(records, size_bytes=check_append(records)):
-        found = chunks.decode(chunks.encode(chunk_key(7, 0), run, timestamp_us=5, bytes_start=0))
+        found = chunks.decode(
+            chunks.encode(chunk_key(7, 0), run, timestamp_us=5, bytes_start=0, into=bytearray())
+        )
         assert list(found.headers.items()) == [(index, dict(each)) for index, each in run.headers.items()]
         assert [[type(v) for v in m.headers.values()] for m in found] == [
             [type(v) for v in m.headers.values()] for m in run
@@ -78,7 +82,9 @@ def test_only_a_chunk_of_nothing_but_checked_events_says_so() -> None:
         ([message], False),
         ([event, message], False),
     ):
-        chunk = chunks.encode(chunk_key(1, 0), NewRecords.of(messages), timestamp_us=1, bytes_start=0)
+        chunk = chunks.encode(
+            chunk_key(1, 0), NewRecords.of(messages), timestamp_us=1, bytes_start=0, into=bytearray()
+        )
         assert chunks.decode(chunk).events is marked
         assert chunks.decode(as_version_1(chunk, list(messages))).events is False
 
@@ -87,7 +93,7 @@ def test_what_another_version_of_the_rules_took_is_no_event_for_this_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     records = NewRecords.of([NewEvent(b"checked", 1)])
-    chunk = chunks.encode(chunk_key(1, 0), records, timestamp_us=1, bytes_start=0)
+    chunk = chunks.encode(chunk_key(1, 0), records, timestamp_us=1, bytes_start=0, into=bytearray())
     monkeypatch.setattr(chunks, "_EVENTS", chunks._EVENTS + 1)
     assert chunks.decode(chunk).events is False
 
@@ -95,7 +101,7 @@ def test_what_another_version_of_the_rules_took_is_no_event_for_this_one(
 @given(st.data())
 def test_a_single_bit_flipped_anywhere_is_noticed(data: st.DataObject) -> None:
     records = NewRecords.of([NewMessage(payload=b"payload")] * 3)
-    chunk = chunks.encode(chunk_key(1, 2), records, timestamp_us=9, bytes_start=4)
+    chunk = chunks.encode(chunk_key(1, 2), records, timestamp_us=9, bytes_start=4, into=bytearray())
     bit = data.draw(st.integers(0, len(chunk.body) * 8 - 1))
     body = bytearray(chunk.body)
     body[bit // 8] ^= 1 << bit % 8
@@ -106,7 +112,7 @@ def test_a_single_bit_flipped_anywhere_is_noticed(data: st.DataObject) -> None:
 @pytest.mark.parametrize("field", ["key", "messages_count", "timestamp_us", "bytes_end", "checksum"])
 def test_a_changed_column_is_noticed(field: str) -> None:
     records = NewRecords.of([NewMessage(payload=b"x")])
-    chunk = chunks.encode(chunk_key(1, 2), records, timestamp_us=9, bytes_start=4)
+    chunk = chunks.encode(chunk_key(1, 2), records, timestamp_us=9, bytes_start=4, into=bytearray())
     with pytest.raises(chunks.DamagedChunk):
         chunks.decode(chunk._replace(**{field: getattr(chunk, field) ^ 1}))
 

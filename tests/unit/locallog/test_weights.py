@@ -39,7 +39,7 @@ def _stored(start: int, count: int, headers: Headers) -> Records:
     """As it comes from the database: no object of it is anybody else's."""
     new = [NewMessage(b"%*d" % (_PAYLOAD_BYTES, start + n), 0, headers) for n in range(count)]
     written = chunks.encode(
-        chunk_key(1, start), NewRecords.of(new), timestamp_us=start + 2**50, bytes_start=0
+        chunk_key(1, start), NewRecords.of(new), timestamp_us=start + 2**50, bytes_start=0, into=bytearray()
     )
     return chunks.decode(written)
 

@@ -1,3 +1,5 @@
+from itertools import accumulate
+
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import astuple
@@ -7,6 +9,7 @@ from bridge.messagelog import (
     NewMessage,
     NewRecords,
 )
+from bridge.messagelog.bounds import ends_of_headers, headers_bytes
 
 _FIELDS = {
     "payload": st.binary(min_size=1, max_size=20),
@@ -28,6 +31,15 @@ def test_columns_give_back_the_messages_they_were_made_of(messages: list[NewMess
     assert len(records) == len(messages)
     assert records.payload_bytes == sum(len(message.payload) for message in messages)
     assert records.payloads == [message.payload for message in messages]
+
+
+@given(MESSAGES)
+def test_to_know_where_each_payload_ends_is_to_know_the_bytes_of_all(messages: list[NewMessage]) -> None:
+    records = NewRecords.of(messages)
+    assert list(records.ends) == list(accumulate(len(message.payload) for message in messages))
+    assert records.payload_bytes == NewRecords.of(messages).payload_bytes
+    nothing = NewRecords([], b"")
+    assert (list(nothing.ends), nothing.payload_bytes) == ([], 0)
 
 
 @given(MESSAGES | EVENTS, MESSAGES | EVENTS, MESSAGES | EVENTS)
@@ -106,3 +118,10 @@ def test_headers_of_runs_are_joined_with_those_of_messages_that_have_their_own(
     joined = NewRecords.joined([_unnamed(before), NewRecords.of(messages), _unnamed(after)])
     expected = [*_as_messages(before), *messages, *_as_messages(after)]
     assert [dict(each.headers) for each in joined] == [each.headers for each in expected]
+
+
+@given(_RUNS)
+def test_headers_weigh_the_same_in_runs_as_by_message(runs: list[tuple[int, dict[str, int]]]) -> None:
+    weights = list(accumulate(headers_bytes(each.headers, None) for each in _as_messages(runs)))
+    assert list(ends_of_headers(_unnamed(runs))) == weights
+    assert list(ends_of_headers(NewRecords.of(_as_messages(runs)))) == weights
