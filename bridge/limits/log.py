@@ -74,6 +74,8 @@ LOCAL_HOT_PAGES_BYTES_MAX: Final = 16 * 1024 * 1024
 LOCAL_HOT_MESSAGE_BYTES: Final = 80
 # Chunks that one page is cut from on the event loop, at 2 us each: the longest page of full ones has 79.
 LOCAL_HOT_RUNS_MAX: Final = 128
+# The newest messages of partitions whose ends are read, until they are: of one a page at most, mostly a commit or two.
+LOCAL_NEWEST_BYTES_MAX: Final = 2 * PAGE_BYTES_MAX
 # Appends that wait for the writer thread; at about 1 ms a commit, 10,000 wait 10 commits of 1,000.
 LOCAL_APPENDS_WAITING_MAX: Final = 10_000
 # Bytes that wait for the writer thread; four of the largest bodies.

@@ -11,18 +11,23 @@ from bridge.limits import (
     PAGE_BYTES_MAX,
 )
 from bridge.locallog.catalog import PartitionState, Watermarks
+from bridge.locallog.newest import Newest
 from bridge.locallog.queries import Found
 from bridge.messagelog import First, FromOffset, HotPages, Last, Position, Records
 
 
 class HotReads:
-    """What was read more than once of each partition.
+    """What was read more than once of each partition, and what was stored a moment ago.
 
     A message that was committed never changes while its partition lives, and a topic made anew has partitions of its
     own; so all that can make a page stale is that there is more at its end, or less at its beginning.
+
+    Attributes:
+        newest: to be told what was stored, and when a read came to the end.
     """
 
     def __init__(self) -> None:
+        self.newest = Newest()
         self._chunks = HotChunks()
         self._pages: HotPages[tuple[PartitionState, int, int], Records] = HotPages(
             LOCAL_HOT_PAGES_BYTES_MAX, gone=_forget_page
@@ -38,7 +43,9 @@ class HotReads:
         records = self._pages.get((partition, start, count))
         if records is not None and _is_whole(records, marks, start, count):
             return records
-        cut = self._chunks.find(partition, marks, start, count)
+        cut = self.newest.find(partition, marks, start, count)
+        if cut is None:
+            cut = self._chunks.find(partition, marks, start, count)
         if cut is not None:
             self._keep(partition, marks, start, count, cut)
         return cut

@@ -209,6 +209,7 @@ class LocalMessageLog:
             seconds=self._clock.monotonic_s() - started_s,
             traced=traced_batch(records.headers, self._clock),
         )
+        self._hot_reads.newest.stored(change.partition, change.stored)
         self._news.stored(topic, receipt)
         return receipt
 
@@ -242,6 +243,8 @@ class LocalMessageLog:
                     # Purged meanwhile: what was found may be a part, or another's. It was empty, at some moment.
                     marks, found = EMPTY, NO_RECORDS
             records = found
+        if not records or records.offsets[-1] + 1 == marks.next_offset:
+            self._hot_reads.newest.reached(partition, marks.next_offset)
         self._observer.read(
             topic.stream,
             topic.topic,

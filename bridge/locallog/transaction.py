@@ -12,7 +12,7 @@ from bridge.locallog.catalog import Catalog, PartitionState, Watermarks
 from bridge.locallog.chunks import Chunk, encode, split
 from bridge.locallog.schema import PARTITION_OFFSETS_MAX, chunk_key
 from bridge.locallog.seals import checksum_of
-from bridge.messagelog import ConsumerKey, Durability, NewRecords, Receipt
+from bridge.messagelog import ConsumerKey, Durability, NewRecords, Receipt, Records
 
 # By a name of its own: to find a member of an enumeration takes 800 instructions.
 _PERSISTED: Final = Durability.PERSISTED
@@ -32,8 +32,9 @@ class Transaction:
         self._tails: dict[PartitionState, _Tail] = {}
         self._offsets: dict[tuple[int, ConsumerKey], int | None] = {}
 
-    def append(self, partition: PartitionState, records: NewRecords, size_bytes: int) -> Receipt:
-        """Put messages, whose size `check_append` told, at the end of a partition.
+    def append(self, partition: PartitionState, records: NewRecords, size_bytes: int) -> tuple[Receipt, int]:
+        """Put messages, whose size `check_append` told, at the end of a partition: their receipt, and the time they get, in
+        microseconds.
 
         Raises:
             TopicNotFound: if the topic was deleted meanwhile.
@@ -52,7 +53,7 @@ class Transaction:
         tail.runs.append(records)
         tail.size_bytes += size_bytes
         tail.next_offset = offset + count
-        return Receipt(partition.id, offset, count, _PERSISTED)
+        return Receipt(partition.id, offset, count, _PERSISTED), tail.timestamp_us
 
     def store_offset(self, partition: PartitionState, consumer: ConsumerKey, offset: int | None) -> None:
         """Keep a consumer's offset, or forget it (None)."""
@@ -176,19 +177,40 @@ class Change:
 
 
 class Append(Change):
-    """Messages to the end of a partition; the result is their `Receipt`."""
+    """Messages to the end of a partition; the result is their `Receipt`.
 
-    __slots__ = ("_partition", "_records")
+    Attributes:
+        partition: as it was when they were written.
+    """
+
+    __slots__ = ("_offset", "_records", "_timestamp_us", "partition")
     alone: ClassVar[bool] = False
     grows: ClassVar[bool] = True
 
     def __init__(self, partition: PartitionState, records: NewRecords, size_bytes: int) -> None:
         super().__init__(messages_count=len(records), size_bytes=size_bytes)
-        self._partition = partition
+        self.partition = partition
         self._records = records
+        self._offset = self._timestamp_us = 0
 
     def apply(self, transaction: Transaction) -> Receipt:
-        return transaction.append(self._partition, self._records, self.size_bytes)
+        receipt, self._timestamp_us = transaction.append(self.partition, self._records, self.size_bytes)
+        self.partition = self.partition.successor
+        self._offset = receipt.offset or 0
+        return receipt
+
+    def stored(self) -> Records:
+        """The messages as they are read from the log, once they are committed."""
+        new = self._records
+        count = len(new)
+        return Records(
+            range(self._offset, self._offset + count),
+            (self._timestamp_us,) * count,
+            new.ids,
+            new.payloads,
+            new.headers,
+            events=new.events,
+        )
 
 
 class StoreOffset(Change):
