@@ -1,6 +1,7 @@
 import json
 import math
 import re
+from random import Random
 
 import orjson
 import pytest
@@ -210,6 +211,40 @@ def test_a_large_body_holds_a_bounded_number_of_wide_numbers(monkeypatch: pytest
     with pytest.raises(SerializationError) as fault:
         check_json(b"[" + b"1e300," * 10_001 + b"1]")
     assert fault.value.limit == 10_000
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"3e400", b"3E+400", b"1e+16", b"1e-400", b"2.5e99", b"0e1234", b"7" * 201, b"1" * 150 + b"." + b"2" * 150,
+             b'"4e1234"', b'"a 3e400"', b'"a3e400"', b'"12-3e4004"', b'"1e400"', b"[ 5e300]", b'{"k":-9e307}', b'{"1e999":2}']
+        ),
+        min_size=1,
+        max_size=40,
+    )
+)  # fmt: skip
+def test_numbers_beyond_a_double_are_seen_among_words_that_look_like_them(values: list[bytes]) -> None:
+    body = b"[%b]" % b",".join(values)
+    if is_surely_safe(body):
+        assert all(map(math.isfinite, _numbers(json.loads(body))))
+
+
+def _numbers(value: object) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for inner in value for number in _numbers(inner)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
+def test_hexadecimal_words_and_small_numbers_are_no_reason_to_parse(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_rules, "_is_strict_json", lambda _: False)
+    random = Random(1)
+    words = [random.randbytes(16).hex() for _ in range(200)]
+    assert is_surely_safe(json.dumps(words).encode())
+    assert is_surely_safe(b"[1e-07, 2.5e+16, 1e-320, 6.02e23]")
+    # Nothing but such words is left to the parser, before looks at each take longer than that.
+    assert not is_surely_safe(json.dumps(["1e4001e4001e4001e4001e4001e4001e400"] * 200).encode())
 
 
 _VALUES = st.sampled_from(
