@@ -24,16 +24,17 @@ from tests.bench.caller import Caller
 from tests.bench.cases import BARE, BEFORE, CASES, EMBEDDED, IGGY, PROTECTIONS, Case, Kind, case_named
 from tests.bench.machine import changes
 from tests.bench.report import INSTRUCTIONS
+from tests.bench.requests import FILLED, OFFSETS
 from tests.bench.targets import PYTHON, ROOT, Target, all_targets
 
 __all__ = ("instructions_of", "total_of")
 
 DEFAULT_CASES: Final = ("post-1", "post-64", "batch-100", "get-any")
-#: Of one part; a batch of a hundred counts as ten.
+#: Of one part; a batch of a hundred counts as ten. Pages differ by where they come from, so they are as many as single events.
 REQUESTS: Final = 512
-#: So many messages each partition holds, and pages come from them.
-FILLED: Final = 2000
 WARM_UP: Final = 256
+#: About what the bench asks for in its first second: each message has then been in two of the pages.
+READS_WARM_UP: Final = 3000
 TIMEOUT_S: Final = 120.0
 
 
@@ -75,9 +76,8 @@ def instructions_of(once: int, twice: int, requests: int) -> float:
 
 def measured(case: Case, target: Target, callgrind: _Callgrind) -> float:
     pid = target.pids[0]
-    requests = max(
-        case.connections, REQUESTS * 10 // (9 + case.messages) // case.connections * case.connections
-    )
+    messages = case.messages if case.kind is Kind.SEND else 1
+    requests = max(case.connections, REQUESTS * 10 // (9 + messages) // case.connections * case.connections)
     caller = Caller(
         case,
         target.dialect,
@@ -85,14 +85,14 @@ def measured(case: Case, target: Target, callgrind: _Callgrind) -> float:
         target.headers,
         connections=case.connections,
         topic=target.topic,
-        offsets=FILLED - 200,
+        offsets=OFFSETS,
     )
 
     def ask(requests: int) -> None:
         for _ in range(requests // case.connections):
             caller.ask()
 
-    ask(WARM_UP)
+    ask(READS_WARM_UP if case.kind is Kind.READ else WARM_UP)
     callgrind.tell(pid, "instrumentation", "on")
     callgrind.taken(pid)
     ask(requests)
