@@ -65,14 +65,16 @@ KNOWN_PAYLOAD_LENGTH_MAX: Final = 1024 * 1024
 NOTED_PAYLOAD_OVERHEAD_BYTES: Final = 160
 
 # --- the embedded log -------------------------------------------------------------------------------------------
-# Chunks that are read again and again, taken apart: some 170,000 small messages. Any page can be cut from them, so they get
-# the larger part of what is kept of reads: of pages from anywhere in 150,000 messages 83 % are, with 48 MiB 53 % (counted).
+# Chunks that were read, as they are stored: some 150,000 small messages. Any page can be cut from them, so they get the larger
+# part of what is kept of reads.
 LOCAL_HOT_CHUNKS_BYTES_MAX: Final = 64 * 1024 * 1024
+# Those of them that were asked for again; the rest is for what comes anew, and for these once they were not asked for in a while.
+LOCAL_HOT_CHUNKS_ASKED_BYTES_MAX: Final = LOCAL_HOT_CHUNKS_BYTES_MAX * 3 // 4
+# What one of them weighs beside its body: its key, its numbers, its place among all.
+LOCAL_HOT_CHUNK_BYTES: Final = 640
 # Pages that many read, as JSON as well: some 120 pages of 100 small messages. Of a topic's end there are few.
 LOCAL_HOT_PAGES_BYTES_MAX: Final = 16 * 1024 * 1024
-# What one message of them weighs beside its payload: an object of Python, its place in three columns.
-LOCAL_HOT_MESSAGE_BYTES: Final = 80
-# Chunks that one page is cut from on the event loop, at 2 us each: the longest page of full ones has 79.
+# Chunks that one page is cut from on the event loop, at 4 to 12 us each: the longest page of full ones has 79.
 LOCAL_HOT_RUNS_MAX: Final = 128
 # The newest messages of partitions whose ends are read, until they are: of one a page at most, mostly a commit or two.
 LOCAL_NEWEST_BYTES_MAX: Final = 2 * PAGE_BYTES_MAX

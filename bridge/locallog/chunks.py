@@ -138,6 +138,11 @@ def decode(chunk: Chunk) -> Records:
         DamagedChunk: if the row is not what `encode` made.
     """
     check(chunk)
+    return taken_apart(chunk)
+
+
+def taken_apart(chunk: Chunk) -> Records:
+    """The messages of a chunk that is known to be what `encode` made."""
     key, count, timestamp_us, _, _, body = chunk
     offset = offset_of(key)
     offsets, timestamps_us = range(offset, offset + count), (timestamp_us,) * count

@@ -31,14 +31,14 @@ _TRIMMED: Final = "select first_offset from trims where partition_key = ?"
 
 
 class Found(NamedTuple):
-    """A page, and the whole chunks that it lies in.
+    """A page, and the rows that it lies in.
 
     Attributes:
         lost: the message that it was to begin with should be there and is not; unless all of its partition is going.
     """
 
     records: Records
-    chunks: Sequence[Records]
+    chunks: Sequence[Chunk]
     lost: bool = False
 
 
@@ -92,14 +92,14 @@ def messages_from(
     if row is None:
         return _NOTHING._replace(lost=not _removed(connection, partition_key, start))
     first = Chunk(*row)
-    chunks = [decode(first)]
+    records, chunks = decode(first), [first]
     at = max(start - offset_of(first.key), 0)
     if at >= first.messages_count:
         # What is removed goes from the oldest on: nothing is missing behind a chunk that is there.
         raise DamagedChunk
     lost = first.key > start_key and not _removed(connection, partition_key, start)
     next_key = first.key + first.messages_count
-    runs = [chunks[0].part(at, at + count)]
+    runs = [records.part(at, at + count)]
     left = count - len(runs[0])
     if left > 0:
         bytes_end_max = first.bytes_end - len(first.body) + PAGE_BYTES_MAX
@@ -109,8 +109,8 @@ def messages_from(
             if chunk.key != next_key:
                 raise DamagedChunk
             next_key += chunk.messages_count
-            chunks.append(decode(chunk))
-            runs.append(chunks[-1].part(0, left))
+            chunks.append(chunk)
+            runs.append(decode(chunk).part(0, left))
             left -= len(runs[-1])
             if left <= 0:
                 rest.close()

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from bridge.limits import LOCAL_HOT_RUNS_MAX
 from bridge.locallog.catalog import EMPTY, PartitionState, TopicState, Watermarks
-from bridge.locallog.hot_reads import HotChunks
-from bridge.messagelog import FromOffset, Message, Records, Retention, ToPartition
+from bridge.locallog.chunks import Chunk, encode
+from bridge.locallog.hot_chunks import HotChunks
+from bridge.locallog.schema import chunk_key
+from bridge.messagelog import FromOffset, NewMessage, NewRecords, Retention, ToPartition
 from tests.support.local_logs import TOPIC, Disk, messages, open_topic, soon
 
 
@@ -18,16 +20,30 @@ def partition() -> PartitionState:
     return PartitionState(topic, 0, 0)
 
 
-def chunk(start: int, count: int, *, size: int = 1) -> Records:
-    return Records.of([Message(start + n, 7, n + 1, b"x" * size, {}) for n in range(count)])
+def chunk(start: int, count: int, *, size: int = 1) -> Chunk:
+    records = NewRecords.of([NewMessage(b"x" * size, start + n + 1, {}) for n in range(count)])
+    return encode(chunk_key(1, start), records, timestamp_us=7, bytes_start=0, into=bytearray())
 
 
-def kept(*chunks: Records, at: PartitionState) -> HotChunks:
+def kept(*chunks: Chunk, at: PartitionState) -> HotChunks:
     hot = HotChunks()
-    for _ in range(2):
-        for each in chunks:
-            hot.offer(at, each)
+    for each in chunks:
+        hot.offer(at, each)
     return hot
+
+
+def there(hot: HotChunks, place: PartitionState, starts: range) -> list[int]:
+    """Those of the chunks of one message that are kept, by a look that counts as a question."""
+    return [start for start in starts if hot.find(place, up_to(starts.stop), start, 1) is not None]
+
+
+@pytest.fixture
+def ten_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many chunks of one message, and five among those that were asked for again."""
+    each = len(chunk(0, 1).body)
+    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_CHUNKS_BYTES_MAX", 10 * each)
+    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_CHUNKS_ASKED_BYTES_MAX", 5 * each)
+    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_CHUNK_BYTES", 0)
 
 
 def up_to(next_offset: int) -> Watermarks:
@@ -49,11 +65,12 @@ def test_a_page_is_cut_where_all_of_it_is_kept_and_nowhere_else(
     hot = kept(*[each for index, each in enumerate(chunks) if index not in missing], at=place)
     total = sum(sizes)
     wanted = range(start, min(start + count, total))
-    there = {offset for index, each in enumerate(chunks) if index not in missing for offset in each.offsets}
+    ranges = [range(at, at + size) for at, size in zip(starts, sizes, strict=True)]
+    offsets = {offset for index, each in enumerate(ranges) if index not in missing for offset in each}
     found = hot.find(place, up_to(total), start, count)
-    if wanted and there.issuperset(wanted):
+    if wanted and offsets.issuperset(wanted):
         assert found is not None
-        assert [message.offset for message in found] == list(wanted)
+        assert [(message.offset, message.id) for message in found] == [(each, each + 1) for each in wanted]
     else:
         assert found is None
 
@@ -65,58 +82,65 @@ def test_what_is_not_committed_for_the_reader_is_not_shown() -> None:
     assert list(found.offsets) == [0, 1, 2, 3]
 
 
-def test_a_chunk_read_once_drives_nothing_out_and_is_not_kept() -> None:
-    hot, place = HotChunks(), partition()
-    hot.offer(place, chunk(0, 3))
-    assert hot.find(place, up_to(3), 0, 3) is None
-    hot.offer(place, chunk(0, 3))
-    assert hot.find(place, up_to(3), 0, 3) is not None
-
-
 def test_partitions_do_not_see_each_others_chunks() -> None:
     first, second = partition(), partition()
     hot = kept(chunk(0, 3), at=first)
     assert hot.find(second, up_to(3), 0, 3) is None
 
 
-def test_what_is_kept_stays_within_its_bytes_and_the_longest_unread_goes_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_CHUNKS_BYTES_MAX", 10_000)
-    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_MESSAGE_BYTES", 0)
-    monkeypatch.setattr("bridge.locallog.hot_reads.KEPT_RECORDS_BYTES", 0)
+@pytest.mark.usefixtures("ten_fit")
+def test_of_what_came_the_longest_there_goes_first() -> None:
     place = partition()
-    hot = kept(*[chunk(start, 1, size=1000) for start in range(10)], at=place)
-    assert hot.find(place, up_to(20), 0, 1) is not None
-    for start in (10, 11):
-        for _ in range(2):
-            hot.offer(place, chunk(start, 1, size=1000))
-    there = [hot.find(place, up_to(20), start, 1) is not None for start in range(12)]
-    assert there == [True, False, False, *[True] * 9]
-    too_large = chunk(12, 1, size=2000)
-    for _ in range(2):
-        hot.offer(place, too_large)
-    assert hot.find(place, up_to(20), 12, 1) is None
+    hot = kept(*[chunk(start, 1) for start in range(12)], at=place)
+    # Offered again it is not another.
+    hot.offer(place, chunk(11, 1))
+    assert there(hot, place, range(12)) == list(range(2, 12))
 
 
-def test_all_of_a_partition_may_be_driven_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_CHUNKS_BYTES_MAX", 8_000)
-    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_MESSAGE_BYTES", 0)
-    monkeypatch.setattr("bridge.locallog.hot_reads.KEPT_RECORDS_BYTES", 0)
+@pytest.mark.usefixtures("ten_fit")
+def test_whoever_reads_everything_once_leaves_what_was_asked_for_again() -> None:
+    place = partition()
+    hot = kept(*[chunk(start, 1) for start in range(10)], at=place)
+    assert there(hot, place, range(3)) == [0, 1, 2]
+    for start in range(10, 30):
+        hot.offer(place, chunk(start, 1))
+    assert there(hot, place, range(30)) == [0, 1, 2, *range(23, 30)]
+
+
+@pytest.mark.usefixtures("ten_fit")
+def test_what_was_not_asked_for_in_a_while_is_as_what_came_last() -> None:
+    place = partition()
+    hot = kept(*[chunk(start, 1) for start in range(10)], at=place)
+    # Five have room there; 0 is asked for once more than 1, so 1 and 2 leave it.
+    for start in (0, 1, 2, 3, 4, 0, 5, 6):
+        assert hot.find(place, up_to(10), start, 1) is not None
+    for start in range(10, 15):
+        hot.offer(place, chunk(start, 1))
+    assert there(hot, place, range(15)) == [0, 3, 4, 5, 6, *range(10, 15)]
+
+
+@pytest.mark.usefixtures("ten_fit")
+def test_a_chunk_of_more_than_an_eighth_of_the_bound_is_not_kept() -> None:
+    place = partition()
+    hot = kept(chunk(0, 1), chunk(1, 1, size=100), at=place)
+    assert there(hot, place, range(2)) == [0]
+
+
+@pytest.mark.usefixtures("ten_fit")
+def test_all_of_a_partition_may_be_driven_out() -> None:
     first, second = partition(), partition()
-    hot = kept(chunk(0, 1, size=1000), at=first)
-    for start in range(8):
-        for _ in range(2):
-            hot.offer(second, chunk(start, 1, size=1000))
-    assert hot.find(first, up_to(1), 0, 1) is None
-    assert hot.find(second, up_to(8), 0, 8) is not None
+    hot = kept(chunk(0, 1), at=first)
+    for start in range(10):
+        hot.offer(second, chunk(start, 1))
+    assert there(hot, first, range(1)) == []
+    assert hot.find(second, up_to(10), 0, 10) is not None
     assert list(hot._starts) == [second]
 
 
 def test_a_page_too_large_is_left_to_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
     place = partition()
     hot = kept(chunk(0, 4, size=1000), chunk(4, 4, size=1000), at=place)
-    monkeypatch.setattr("bridge.locallog.hot_reads.PAGE_BYTES_MAX", 6_000)
+    monkeypatch.setattr("bridge.locallog.hot_chunks.PAGE_BYTES_MAX", 6_000)
     assert hot.find(place, up_to(8), 0, 4) is not None
     assert hot.find(place, up_to(8), 0, 8) is None
 
@@ -134,8 +158,7 @@ async def test_other_pages_of_chunks_read_often_are_answered_without_the_databas
     log = await open_topic(tmp_path, tuning=disk.tuning())
     expected = [b"%d" % number for number in range(300)]
     await log.append(TOPIC, ToPartition(0), messages(*expected), deadline=soon())
-    for offset in (1, 2):
-        await log.read(TOPIC, 0, FromOffset(offset), count=290, deadline=soon())
+    await log.read(TOPIC, 0, FromOffset(1), count=290, deadline=soon())
     disk.failing["select key"] = AssertionError
     for offset, count in ((0, 300), (100, 60), (299, 5), (126, 3)):
         page = await log.read(TOPIC, 0, FromOffset(offset), count=count, deadline=soon())

@@ -102,23 +102,23 @@ async def test_a_page_cut_for_its_size_is_read_again(tmp_path: Path, monkeypatch
     await log.close()
 
 
-async def test_a_page_driven_out_leaves_no_json_with_the_chunk_that_it_is(
+async def test_a_page_driven_out_leaves_no_json_with_whoever_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_PAGES_BYTES_MAX", 24_000)
     log = await open_topic(tmp_path)
     await log.append(TOPIC, ToPartition(0), messages(b"a", b"b"), deadline=soon())
     pages = [await read(log, First(), count=2) for _ in range(3)]
-    chunk = pages[-1].messages
-    assert chunk.kept
-    chunk.page_json = b"as a page"
+    page = pages[-1].messages
+    assert page.kept
+    page.page_json = b"as a page"
     others = [b"%d" % number for number in range(20)]
     await log.append(TOPIC, ToPartition(0), messages(*others), deadline=soon())
     for offset in range(2, 22):
         for _ in range(2):
             await read(log, FromOffset(offset), count=1)
-    assert not chunk.kept
-    assert chunk.page_json is None
+    assert not page.kept
+    assert page.page_json is None
     await log.close()
 
 

@@ -10,7 +10,8 @@ import pytest
 from bridge.limits import PAGE_LIGHT_BYTES
 from bridge.locallog import chunks
 from bridge.locallog.catalog import EMPTY, PartitionState, TopicState
-from bridge.locallog.hot_reads import HotChunks, HotReads
+from bridge.locallog.hot_chunks import HotChunks
+from bridge.locallog.hot_reads import HotReads
 from bridge.locallog.queries import Found
 from bridge.locallog.schema import chunk_key
 from bridge.messagelog import FromOffset, Headers, NewMessage, NewRecords, Records, Retention
@@ -35,13 +36,17 @@ def _partition() -> PartitionState:
     return PartitionState(topic, 0, 0)
 
 
-def _stored(start: int, count: int, headers: Headers) -> Records:
+def _stored(start: int, count: int, headers: Headers) -> chunks.Chunk:
     """As it comes from the database: no object of it is anybody else's."""
     new = [NewMessage(b"%*d" % (_PAYLOAD_BYTES, start + n), 0, headers) for n in range(count)]
     written = chunks.encode(
-        chunk_key(1, start), NewRecords.of(new), timestamp_us=start + 2**50, bytes_start=0, into=bytearray()
+        chunk_key(1, start),
+        NewRecords.of(new),
+        timestamp_us=start + 2**50,
+        bytes_start=start + 2**40,
+        into=bytearray(),
     )
-    return chunks.decode(written)
+    return written._replace(body=bytes(written.body))
 
 
 def _starts(count: int) -> range:
@@ -67,19 +72,22 @@ def _measured() -> Iterator[None]:
 def test_chunks_kept_take_no_more_than_their_bound(
     count: int, headers: Headers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bridge.locallog.hot_reads.LOCAL_HOT_CHUNKS_BYTES_MAX", _BYTES_MAX)
+    monkeypatch.setattr("bridge.locallog.hot_chunks.LOCAL_HOT_CHUNKS_BYTES_MAX", _BYTES_MAX)
     hot, partition = HotChunks(), _partition()
     with _measured():
         for start in _starts(count):
-            for _ in range(2):
-                hot.offer(partition, _stored(start, count, headers))
+            hot.offer(partition, _stored(start, count, headers))
     # It was full: the first one is gone.
     assert hot.find(partition, _MARKS, 0, 1) is None
 
 
+def _read(start: int, count: int, headers: Headers) -> Records:
+    return chunks.decode(_stored(start, count, headers))
+
+
 def _read_twice(hot: HotReads, partition: PartitionState, start: int, count: int, headers: Headers) -> None:
-    hot.offer(partition, _MARKS, FromOffset(start), count, Found(_stored(start, count, headers), ()))
-    page = _stored(start, count, headers)
+    hot.offer(partition, _MARKS, FromOffset(start), count, Found(_read(start, count, headers), ()))
+    page = _read(start, count, headers)
     hot.offer(partition, _MARKS, FromOffset(start), count, Found(page, ()))
     if page.kept:
         page.page_json = bytes(page.weight_bytes)
@@ -104,6 +112,6 @@ def test_what_is_heavy_is_kept_only_where_it_goes_out_as_it_is_stored(*, events:
     hot, partition = HotReads(), _partition()
     heavy = Records(range(1), (1,), bytes(16), [b"\0" * (PAGE_LIGHT_BYTES + 1)], {}, events=events)
     for _ in range(2):
-        hot.offer(partition, _MARKS, FromOffset(0), 1, Found(heavy, (heavy,)))
+        hot.offer(partition, _MARKS, FromOffset(0), 1, Found(heavy, ()))
     assert heavy.kept is events
     assert (hot.find(partition, _MARKS, FromOffset(0), 1) is heavy) is events
