@@ -1,13 +1,13 @@
 """JSON that was encoded already, as an answer (shell)."""
 
 import time
+from collections.abc import Awaitable
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
-from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion10
 
 from bridge.web.keys import EXCHANGE
@@ -20,12 +20,21 @@ _KEEP_ALIVE: Final = f"{hdrs.CONNECTION}: keep-alive\r\n"
 _JOINED_BYTES_MAX: Final = 64 * 1024
 
 
+class _Done:
+    """Nothing is left to be waited for: a coroutine that ends at once takes 1,000 instructions to say so."""
+
+    __await__ = staticmethod(partial(iter, ()))
+
+
+_DONE: Final[Awaitable[Any]] = _Done()
+
+
 class JsonAnswer(web.StreamResponse):
     """A head and a body that are both known when it begins, so that they leave as one.
 
     `web.Response` looks for what this never has: cookies, compression, chunks, another kind of body, a signal. It took
     50,000 instructions more of a POST, 9 %: a multidict for each answer, filled twice and written sign by sign, and ten
-    coroutines where two do.
+    coroutines where none is needed.
     """
 
     keep_alive: bool | None = None
@@ -53,10 +62,10 @@ class JsonAnswer(web.StreamResponse):
     def force_close(self) -> None:
         self.keep_alive = False
 
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+    def prepare(self, request: web.BaseRequest) -> Awaitable[Any]:  # type: ignore[override]
         """Write all of it, once; called by aiohttp."""
         if self.prepared:
-            return None
+            return _DONE
         self.prepared = True
         exchange, writer = request[EXCHANGE], request.writer
         if self.keep_alive is None:
@@ -84,10 +93,11 @@ class JsonAnswer(web.StreamResponse):
             transport.write(body)
         else:
             transport.write(head + body)
-        return writer
+        return _DONE
 
-    async def write_eof(self, data: bytes = b"") -> None:
+    def write_eof(self, data: bytes = b"") -> Awaitable[Any]:  # type: ignore[override]  # noqa: ARG002 (the base's)
         """Called by aiohttp once it is prepared."""
+        return _DONE
 
 
 @lru_cache(maxsize=1)

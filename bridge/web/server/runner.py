@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any, Final, cast
 
 import structlog
@@ -63,7 +64,6 @@ class BridgeServer(web.Server):
 
     def __init__(
         self,
-        stock: web.Server,
         *,
         rules: Rules,
         services: Services,
@@ -71,10 +71,14 @@ class BridgeServer(web.Server):
         router: Router,
     ) -> None:
         """Args:
-        stock: the server that aiohttp makes for the application.
         behind_gates: puts a handler behind the gates; those of *router* are.
         """
-        super().__init__(cast("Any", self._answer), request_factory=request_factory(stock.request_factory))
+        self._running_loop = asyncio.get_running_loop()
+        # As the application makes them, which takes a call more.
+        make = partial(
+            web.Request, loop=self._running_loop, client_max_size=services.http.request_body_bytes_max
+        )
+        super().__init__(cast("Any", self._answer), request_factory=request_factory(make))
         self._router = router
         self._behind_gates = behind_gates
         self._protocol_options: Final = {
@@ -86,7 +90,6 @@ class BridgeServer(web.Server):
             "auto_decompress": False,
             "access_log": None,
         }
-        self._running_loop = asyncio.get_running_loop()
         self._rules = rules
         self._services = services
         self._by_address: Counter[str] = Counter()
@@ -291,12 +294,9 @@ async def make_runner(
     check_parser()
     app_runner = web.AppRunner(app, handle_signals=False)
     await app_runner.setup()
-    stock = app_runner.server
-    if stock is None:
-        raise RuntimeError("aiohttp made no server")
     grace_s = services.http.shutdown_grace_s if shutdown_timeout_s is None else shutdown_timeout_s
     server = BridgeServer(
-        stock, rules=app[RULES], services=services, behind_gates=app[BEHIND_GATES], router=app[ROUTER]
+        rules=app[RULES], services=services, behind_gates=app[BEHIND_GATES], router=app[ROUTER]
     )
     runner = BridgeRunner(app_runner, server, shutdown_timeout_s=grace_s)
     await runner.setup()
