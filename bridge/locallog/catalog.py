@@ -198,7 +198,10 @@ class Catalog:
         return stream
 
     def topic(self, ref: TopicRef) -> TopicState:
-        topic = self.stream(ref.stream).topics.get(ref.topic)
+        stream = self.streams.get(ref.stream)
+        if stream is None:
+            raise StreamNotFound
+        topic = stream.topics.get(ref.topic)
         if topic is None:
             raise TopicNotFound
         return topic

@@ -221,7 +221,6 @@ def log_request(
     seconds: float,
     body_bytes: int,
     request_id: str,
-    *,
     quiet: bool,
     error: str | None = None,
     trace_id: str | None = None,

@@ -10,7 +10,7 @@ from bridge.policy.body_kinds import BodyKind, body_kind
 from bridge.telemetry.trace_context import headers_with
 from bridge.web.bodies.whole import check_json_type, read_any
 from bridge.web.handlers.bulk import send_lines, send_raw
-from bridge.web.handlers.path_params import refuse_query, topic_of
+from bridge.web.handlers.path_params import named_topic, refuse_query
 from bridge.web.keys import EXCHANGE
 from bridge.web.server.json_answer import JsonAnswer
 from bridge.web.server.turns import in_turns
@@ -26,7 +26,7 @@ async def send(request: web.Request) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     services = exchange.services
     accepted_us = services.clock.now_us()
-    topic = topic_of(request)
+    topic = named_topic(exchange)
     kind = body_kind(exchange.headers.get(hdrs.CONTENT_TYPE, ""))
     if kind is not _JSON:
         return await _send_otherwise(request, topic, kind)
@@ -62,7 +62,7 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
     exchange = request[EXCHANGE]
     services = exchange.services
     accepted_us = services.clock.now_us()
-    topic = topic_of(request)
+    topic = named_topic(exchange)
     check_json_type(request)
     body = await read_any(request, exchange)
     steps = batch_steps(

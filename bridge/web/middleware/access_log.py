@@ -41,10 +41,10 @@ def access_log(services: Services, _: Rules) -> Gate:
             seconds,
             body_bytes,
             exchange.request_id,
-            quiet=status == _OK and route in _PROBES,
-            error=exchange.error_code,
-            trace_id=None if trace is None else trace.trace_id,
-            key_id=None if principal is None else principal.key_id,
+            status == _OK and route in _PROBES,
+            exchange.error_code,
+            None if trace is None else trace.trace_id,
+            None if principal is None else principal.key_id,
         )
 
     def answered(_: web.Request, exchange: Exchange, answer: web.StreamResponse) -> None:

@@ -39,7 +39,7 @@ def admission(services: Services, rules: Rules) -> Gate:
             return None
         exchange.grant = grant = Grant(rule, exchange.client)
         placed = not request.content.is_eof() or grant.take_place()
-        if rule.busy:
+        if not watch.is_running and rule.busy:
             watch.start()
         if placed:
             return None
@@ -83,18 +83,17 @@ class _Refusals:
 class _LoopWatch:
     """Looks how late the loop is, as long as there is much to do."""
 
-    __slots__ = ("_clock", "_due_s", "_rule", "_running")
+    __slots__ = ("_clock", "_due_s", "_rule", "is_running")
 
     def __init__(self, services: Services, rule: Admission) -> None:
         self._clock = services.clock
         self._rule = rule
-        self._running = False
+        self.is_running = False
         self._due_s = 0.0
 
     def start(self) -> None:
-        if not self._running:
-            self._running = True
-            self._again()
+        self.is_running = True
+        self._again()
 
     def _again(self) -> None:
         self._due_s = self._clock.monotonic_s() + LOOP_LOOK_S
@@ -106,4 +105,4 @@ class _LoopWatch:
         if busy:
             self._again()
         else:
-            self._running = False
+            self.is_running = False

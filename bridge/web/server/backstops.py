@@ -33,7 +33,9 @@ class Backstops:
         if loop is None:
             # Once: to ask which loop is running asks the system which process this is.
             loop = self._loop = asyncio.get_running_loop()
-        task = _running_task(loop)
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("only a task can be ended")
         self._ends_at_s[task] = loop.time() + seconds
         if self._timer is None:
             self._timer = loop.call_later(min(seconds, _LOOK_S), self._look, loop)
@@ -41,8 +43,8 @@ class Backstops:
 
     def lift(self) -> None:
         """The running request bounds each of its steps by itself: only `cancel_all` ends it now."""
-        task = _running_task(self._loop)
-        if task in self._ends_at_s:
+        task = asyncio.current_task(self._loop)
+        if task is not None and task in self._ends_at_s:
             self._ends_at_s[task] = math.inf
 
     def release(self, task: "asyncio.Task[object]") -> bool:
@@ -76,10 +78,3 @@ class Backstops:
             if at_s <= now_s:
                 self._cancel(task)
         self._timer = loop.call_later(_LOOK_S, self._look, loop)
-
-
-def _running_task(loop: asyncio.AbstractEventLoop | None) -> "asyncio.Task[object]":
-    task = asyncio.current_task(loop)
-    if task is None:
-        raise RuntimeError("only a task can be ended")
-    return task
