@@ -4,6 +4,7 @@ import contextlib
 import gc
 import tracemalloc
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -12,6 +13,7 @@ from bridge.locallog import chunks
 from bridge.locallog.catalog import EMPTY, PartitionState, TopicState
 from bridge.locallog.hot_chunks import HotChunks
 from bridge.locallog.hot_reads import HotReads
+from bridge.locallog.newest import Newest
 from bridge.locallog.queries import Found
 from bridge.locallog.schema import chunk_key
 from bridge.messagelog import FromOffset, Headers, NewMessage, NewRecords, Records, Retention
@@ -83,6 +85,25 @@ def test_chunks_kept_take_no_more_than_their_bound(
 
 def _read(start: int, count: int, headers: Headers) -> Records:
     return chunks.decode(_stored(start, count, headers))
+
+
+@SHAPES
+@pytest.mark.parametrize("count", [1, 4, 128])
+def test_what_was_just_stored_takes_no_more_than_its_bound(
+    count: int, headers: Headers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.locallog.newest.LOCAL_NEWEST_BYTES_MAX", _BYTES_MAX)
+    newest, partitions = Newest(), [_partition() for _ in range(100)]
+    with _measured():
+        for start in _starts(count):
+            # A hundred topics in turn; each has a reader who is behind.
+            partition = partitions[start // count % 100]
+            at = start // count // 100 * count
+            newest.reached(partition, 0)
+            newest.stored(partition, partial(_read, at, count, headers))
+    # It was full: of some nothing is there.
+    there = [newest.find(partition, EMPTY._replace(next_offset=1), 0, 1) for partition in partitions]
+    assert None in there
 
 
 def _read_twice(hot: HotReads, partition: PartitionState, start: int, count: int, headers: Headers) -> None:
