@@ -4,8 +4,10 @@ Anybody may have written what Iggy holds, and to judge a message takes ten times
 """
 
 import secrets
-from array import array
+import struct
 from collections.abc import Sequence
+from itertools import repeat
+from operator import add
 from typing import Final
 
 from bridge.limits import IGGY_SENT_RUN_MESSAGES, IGGY_SENT_RUNS_MAX, PAGE_BYTES_MAX
@@ -13,10 +15,10 @@ from bridge.messagelog import NewRecords, Records, TopicRef
 
 # As many as SipHash itself has.
 _KEY_BYTES: Final = 16
-#: A place of which nothing is known; one hash in 2^64 is as well.
-_UNKNOWN: Final = 0
-_HASHES: Final = "q"
-_NO_HASHES: Final = array(_HASHES, (_UNKNOWN,)) * IGGY_SENT_RUN_MESSAGES
+_HASH_BYTES: Final = 8
+#: Of a place of which nothing is known; of one hash in 2^64 it is as well.
+_UNKNOWN: Final = bytes(_HASH_BYTES)
+_RUN_BYTES: Final = _HASH_BYTES * IGGY_SENT_RUN_MESSAGES
 
 
 class SentEvents:
@@ -31,20 +33,20 @@ class SentEvents:
     def __init__(self) -> None:
         self._key: Final = secrets.token_bytes(_KEY_BYTES)
         # What was begun first goes first.
-        self._runs: dict[tuple[TopicRef, int, int], array[int]] = {}
+        self._runs: dict[tuple[TopicRef, int, int], bytearray] = {}
 
-    def hashes(self, sent: NewRecords) -> "array[int]":
+    def hashes(self, sent: NewRecords) -> bytes:
         """What `add` takes; nothing where they are no events, or so large together that to hash them holds up others."""
         if not sent.events or sent.payload_bytes > PAGE_BYTES_MAX:
-            return array(_HASHES)
+            return b""
         return self._hashes(sent.payloads)
 
-    def add(self, topic: TopicRef, partition_id: int, offset: int, hashes: "array[int]") -> None:
+    def add(self, topic: TopicRef, partition_id: int, offset: int, hashes: bytes) -> None:
         """Events of these *hashes* are stored from *offset* on, one after the other."""
         taken = 0
         while taken < len(hashes):
-            number, begin = divmod(offset + taken, IGGY_SENT_RUN_MESSAGES)
-            part = hashes[taken : taken + IGGY_SENT_RUN_MESSAGES - begin]
+            number, begin = divmod(offset * _HASH_BYTES + taken, _RUN_BYTES)
+            part = hashes[taken : taken + _RUN_BYTES - begin]
             self._run(topic, partition_id, number)[begin : begin + len(part)] = part
             taken += len(part)
 
@@ -54,24 +56,31 @@ class SentEvents:
             return False
         known = self._known(topic, partition_id, records.offsets[0], len(records))
         # Before any is hashed: most of what others have written is found out here.
-        return _UNKNOWN not in known and known == self._hashes(records.payloads)
+        if not known or known.find(_UNKNOWN) >= 0:
+            return False
+        return known == self._hashes(records.payloads)
 
-    def _hashes(self, payloads: Sequence[bytes]) -> "array[int]":
-        return array(_HASHES, list(map(hash, map(self._key.__add__, payloads))))
+    def _hashes(self, payloads: Sequence[bytes]) -> bytes:
+        return struct.pack(f"{len(payloads)}q", *map(hash, map(add, repeat(self._key), payloads)))
 
-    def _known(self, topic: TopicRef, partition_id: int, offset: int, count: int) -> "array[int]":
-        """The hashes of so many places from *offset* on."""
-        first, begin = divmod(offset, IGGY_SENT_RUN_MESSAGES)
-        found = array(_HASHES)
-        for number in range(first, (offset + count - 1) // IGGY_SENT_RUN_MESSAGES + 1):
-            found += self._runs.get((topic, partition_id, number), _NO_HASHES)
-        return found[begin : begin + count]
+    def _known(self, topic: TopicRef, partition_id: int, offset: int, count: int) -> bytes:
+        """The hashes of so many places from *offset* on; nothing where there is no run for some of them."""
+        parts: list[bytearray] = []
+        at, end = offset * _HASH_BYTES, (offset + count) * _HASH_BYTES
+        while at < end:
+            number, begin = divmod(at, _RUN_BYTES)
+            run = self._runs.get((topic, partition_id, number))
+            if run is None:
+                return b""
+            parts.append(run[begin : begin + end - at])
+            at += len(parts[-1])
+        return b"".join(parts)
 
-    def _run(self, topic: TopicRef, partition_id: int, number: int) -> "array[int]":
+    def _run(self, topic: TopicRef, partition_id: int, number: int) -> bytearray:
         place = topic, partition_id, number
         run = self._runs.get(place)
         if run is None:
-            run = self._runs[place] = _NO_HASHES[:]
+            run = self._runs[place] = bytearray(_RUN_BYTES)
             if len(self._runs) > IGGY_SENT_RUNS_MAX:
                 del self._runs[next(iter(self._runs))]
         return run
