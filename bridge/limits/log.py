@@ -40,6 +40,8 @@ CONSUMER_ID_MAX: Final = 1_000_000_000
 PAGE_BYTES_MAX: Final = 4 * 1024 * 1024
 # What of a page is looked at and encoded in one go, 1 to 20 ms; more is made ready in turns with other requests.
 PAGE_LIGHT_BYTES: Final = 512 * 1024
+# Sizes of payloads, from none up, whose text is kept to be put into pages: 0.4 MB.
+PAGE_SIZES_KEPT_MAX: Final = 4_096
 # Iggy puts no cap on a poll (one returned 1.2 million messages): this one keeps building a page below 10 ms.
 PAGE_MESSAGES_MAX: Final = 10_000
 # Pages of Iggy that many read, as the log gave them and as JSON: some 300 pages of 100 small messages.

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.clock import rfc3339
 from bridge.events import Event, Steps
-from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES
+from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES, PAGE_SIZES_KEPT_MAX
 from bridge.messagelog import NO_HEADERS, Headers, HeaderValue, Page, Records
 from bridge.web.wire.offsets import current_offset
 from bridge.web.wire.payload_forms import Form, PayloadForms
@@ -206,22 +206,34 @@ def _whole(records: Records, lead: bytes, end: bytes, around: tuple[bytes, bytes
         time_us: b',"timestamp":"%b","id":"' % rfc3339(time_us).encode()
         for time_us in set(records.timestamps_us)
     }
-    pieces = [b'","size":'] * (6 * len(offsets) + 2)
+    pieces = [b""] * (5 * len(offsets) + 2)
     pieces[0] = around[0] + begin
-    pieces[1:-1:6] = offsets
-    pieces[2:-1:6] = map(times.__getitem__, records.timestamps_us)
-    pieces[3:-1:6] = _id_texts(records.ids)
-    pieces[5:-1:6] = _numbers(map(len, records.payloads), after=b',"event":')
-    pieces[6:-1:6] = _events(records)
+    pieces[1:-1:5] = offsets
+    pieces[2:-1:5] = map(times.__getitem__, records.timestamps_us)
+    pieces[3:-1:5] = _id_texts(records.ids)
+    pieces[4:-1:5] = map(_SIZES.__getitem__, map(len, records.payloads))
+    pieces[5:-1:5] = _events(records)
     pieces[-1] = b"}" + end + around[1]
     return b"".join(pieces)
 
 
-def _numbers(numbers: Iterable[int], *, between: bytes = b"", after: bytes = b"") -> list[bytes]:
-    """Each as text, with *after* behind it and *between* before all but the first; at least one of them."""
+def _numbers(numbers: Iterable[int], *, between: bytes) -> list[bytes]:
+    """Each as text, with *between* before all but the first; at least one of them."""
     # No JSON has a zero byte; commas there are none but between the numbers.
-    joined = orjson.dumps(list(numbers))[1:-1].replace(b",", after + b"\0" + between)
-    return (joined + after).split(b"\0")
+    return orjson.dumps(list(numbers))[1:-1].replace(b",", b"\0" + between).split(b"\0")
+
+
+class _Sizes(dict[int, bytes]):
+    """What stands between the id of a message and its event, by the size of that: few sizes are not another's too."""
+
+    def __missing__(self, size: int) -> bytes:
+        text = b'","size":%d,"event":' % size
+        if size < PAGE_SIZES_KEPT_MAX:
+            self[size] = text
+        return text
+
+
+_SIZES: Final = _Sizes()
 
 
 def _events(records: Records) -> Sequence[bytes]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bridge.clock import rfc3339
 from bridge.events import is_event
-from bridge.limits import OFFSET_MAX
+from bridge.limits import OFFSET_MAX, PAGE_SIZES_KEPT_MAX
 from bridge.messagelog import NO_RECORDS, Headers, Message, Page, Records
 from bridge.web.wire.pages import PageEncoder
 from tests.support.events import generic_event, user_event
@@ -277,3 +277,11 @@ def test_what_the_log_knows_to_be_an_event_is_not_judged_again(headers: dict[int
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(type(encoder.forms), "forms_of")
         assert encoder.lines(Records([3], [5], bytes(16), [payload], headers, events=True)) == judged
+
+
+def test_a_size_is_told_of_an_event_of_any_length_as_often_as_it_is_read() -> None:
+    events = [json.dumps(generic_event({"n": "x" * more})).encode() for more in (0, PAGE_SIZES_KEPT_MAX)]
+    records = Records.of([Message(n, 0, 1, event, {}) for n, event in enumerate(events * 2)])
+    for _ in range(2):
+        page = json.loads(PageEncoder().page_json(Page(0, 4, records)))
+        assert [message["size"] for message in page["messages"]] == list(map(len, events * 2))
