@@ -180,7 +180,11 @@ def check(data: bytes) -> None:
         packed = gzip.compress(body, 1, mtime=0)
     elif coding is Coding.ZSTD and not pretended:
         packed = zstd.compress(body)
-    with patch("bridge.web.bodies.bulk_writer.NDJSON_BATCH_MESSAGES", BATCH_MESSAGES):
+    with patch.multiple(
+        "bridge.web.bodies.bulk_writer",
+        NDJSON_BATCH_MESSAGES=BATCH_MESSAGES,
+        NDJSON_BATCH_MESSAGES_MAX=2 * BATCH_MESSAGES,
+    ):
         outcome = asyncio.run(outcome_of(_cut(packed, sizes), coding=coding, on_error=on_error))
     if not pretended:
         _check_whole(body, outcome, on_error)

@@ -3,20 +3,20 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
 
 from bridge.clock import Clock, Deadline
 from bridge.errors import let_go
-from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES
+from bridge.limits import NDJSON_BATCH_BYTES, NDJSON_BATCH_MESSAGES, NDJSON_BATCH_MESSAGES_MAX
 from bridge.messagelog import Appender, Durability, Headers, NewMessage, NewRecords, Placement, TopicRef
 from bridge.web.wire.bulk import StoredRanges
 
 
 class BulkWriter:
-    """Commits in batches of `NDJSON_BATCH_MESSAGES` or `NDJSON_BATCH_BYTES`, while the next one fills.
+    """Commits as soon as `NDJSON_BATCH_MESSAGES` or `NDJSON_BATCH_BYTES` wait, and meanwhile the next batch fills.
 
     One batch is in flight at a time: order is that of the body, and where one fails nothing after it was written.
-    As much again waits; whoever adds more waits for room, and so does the sender of the body in the end.
+    No more than `NDJSON_BATCH_MESSAGES_MAX` or as many bytes wait; whoever adds more waits for room, and so does the sender of
+    the body in the end.
 
     Args:
         headers: of every message that has none of its own.
@@ -69,8 +69,9 @@ class BulkWriter:
         self._payloads += payloads
         self._lines += lines
         self._bytes += sum(map(len, payloads))
-        while self._is_full():
+        if self._is_worth_a_commit():
             self._wake.set()
+        while self._is_full():
             if self.task.done():
                 await self.task
             self._room.clear()
@@ -112,13 +113,16 @@ class BulkWriter:
             # Its frames hold what was not written, and this object, which holds the task.
             let_go(error)
 
-    def _is_full(self) -> bool:
+    def _is_worth_a_commit(self) -> bool:
         return len(self._payloads) >= NDJSON_BATCH_MESSAGES or self._bytes >= NDJSON_BATCH_BYTES
+
+    def _is_full(self) -> bool:
+        return len(self._payloads) >= NDJSON_BATCH_MESSAGES_MAX or self._bytes >= NDJSON_BATCH_BYTES
 
     async def _run(self) -> None:
         try:
             while True:
-                if self._is_full() or (self._payloads and (self._partial_may_go or self._closing)):
+                if self._is_worth_a_commit() or (self._payloads and (self._partial_may_go or self._closing)):
                     await self._commit()
                 elif self._closing:
                     return
@@ -129,11 +133,11 @@ class BulkWriter:
             self._room.set()
 
     async def _commit(self) -> None:
-        sizes = list(accumulate(map(len, self._payloads[:NDJSON_BATCH_MESSAGES])))
-        count = max(1, bisect_right(sizes, NDJSON_BATCH_BYTES))
-        batch, last_line = self._batch(count), self._lines[count - 1]
-        del self._payloads[:count], self._lines[:count]
-        self._bytes -= sizes[count - 1]
+        batch = self._batch()
+        count = len(batch)
+        last_line = self._lines[count - 1]
+        del self._payloads[:count], self._messages[:count], self._lines[:count]
+        self._bytes -= batch.payload_bytes
         self._room.set()
         receipt = await self._appender.append(
             self._topic, self._placement, batch, deadline=Deadline.after(self._batch_timeout_s, self._clock)
@@ -143,9 +147,10 @@ class BulkWriter:
         self.ranges.add(receipt)
         self.durability = receipt.durability
 
-    def _batch(self, count: int) -> NewRecords:
-        if not self._messages:
-            return NewRecords.unnamed(self._payloads[:count], self._headers)
-        batch = NewRecords.of(self._messages[:count])
-        del self._messages[:count]
-        return batch
+    def _batch(self) -> NewRecords:
+        """Of what waits, as much as fits; one at least."""
+        if self._messages:
+            waiting = NewRecords.of(self._messages[:NDJSON_BATCH_MESSAGES_MAX])
+        else:
+            waiting = NewRecords.unnamed(self._payloads[:NDJSON_BATCH_MESSAGES_MAX], self._headers)
+        return waiting.part(0, max(1, bisect_right(waiting.ends, NDJSON_BATCH_BYTES)))
