@@ -63,8 +63,6 @@ KNOWN_PAYLOADS_BYTES_MAX: Final = 32 * 1024 * 1024
 KNOWN_PAYLOAD_BYTES: Final = 128
 # A longer one is judged at each read: to hash it takes a millisecond and more, in one go.
 KNOWN_PAYLOAD_LENGTH_MAX: Final = 1024 * 1024
-# What a payload that was checked at the door, and not yet hashed, weighs beside its bytes.
-NOTED_PAYLOAD_OVERHEAD_BYTES: Final = 160
 
 # --- the embedded log -------------------------------------------------------------------------------------------
 # Chunks that were read, as they are stored: some 150,000 small messages. Any page can be cut from them, so they get the larger

@@ -100,7 +100,7 @@ class Services:
     #: Whether `/metrics` is served here; False where `METRICS_PORT` moved it or switched it off.
     metrics_here: bool
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
-    #: Makes the answers to reads; knows the payloads that were checked at the door.
+    #: Makes the answers to reads; knows the payloads that it has judged.
     pages: PageEncoder = field(default_factory=PageEncoder)
     #: The streams being read.
     bulk_reads: Bounded = field(

@@ -40,7 +40,6 @@ async def send(request: web.Request) -> web.StreamResponse:
         submission = await in_turns(steps, deadline=deadline, outcome=Outcome.NOT_WRITTEN)
     messages = submission.messages
     receipt = await services.appender.append(topic, submission.placement, messages, deadline=deadline)
-    services.pages.forms.note_events(messages.payloads, size_bytes=len(body))
     # By place: a class whose arguments are named takes 1,000 instructions more.
     return JsonAnswer(receipt_json(submission.event_ids[0], topic, receipt, accepted_us), 201)
 
@@ -73,5 +72,4 @@ async def send_batch(request: web.Request) -> web.StreamResponse:
     receipt = await services.appender.append(
         topic, submission.placement, messages, deadline=exchange.deadline
     )
-    services.pages.forms.note_events(messages.payloads, size_bytes=len(body))
     return JsonAnswer(batch_json(submission.event_ids, topic, receipt, accepted_us), status=201)

@@ -336,9 +336,6 @@ class Session:
             tell = receipt_json if publication.is_event else raw_receipt_json
             receipt = tell(publication.message_id, publication.topic, answer, publication.accepted_us)
             self._socket.send(receipt_frame_json(publication.operation_id, receipt))
-            if publication.is_event:
-                payloads = publication.messages.payloads
-                self._services.pages.forms.note_events(payloads, size_bytes=len(payloads[0]))
         self._note_use()
 
     def _deadline(self) -> Deadline:

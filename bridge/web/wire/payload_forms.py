@@ -1,7 +1,6 @@
 """What a stored payload is, judged once and remembered, and which are events of some types (pure)."""
 
 import secrets
-from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from itertools import islice
@@ -16,7 +15,6 @@ from bridge.limits import (
     KNOWN_PAYLOAD_BYTES,
     KNOWN_PAYLOAD_LENGTH_MAX,
     KNOWN_PAYLOADS_BYTES_MAX,
-    NOTED_PAYLOAD_OVERHEAD_BYTES,
 )
 from bridge.messagelog import ID_BYTES, Records
 
@@ -27,8 +25,6 @@ _SPLIT_MIN: Final = 8
 _TOGETHER_MAX: Final = 256
 # As many as SipHash itself has.
 _KEY_BYTES: Final = 16
-# One call takes in no more of what was noted than this, about 1 ms of work.
-_NOTED_PER_CALL: Final = 4_096
 
 
 class Form(Enum):
@@ -92,29 +88,11 @@ class PayloadForms:
     """
 
     def __init__(self, bytes_max: int = KNOWN_PAYLOADS_BYTES_MAX) -> None:
-        # A third each: what is new, what was new before, and what was only noted.
-        self._noted_bytes_max = bytes_max // 3
-        self._known_max = bytes_max // 3 // KNOWN_PAYLOAD_BYTES
+        # Half of it each: what is new, and what was new before.
+        self._known_max = bytes_max // 2 // KNOWN_PAYLOAD_BYTES
         self._key: Final = secrets.token_bytes(_KEY_BYTES)
         self._young: dict[int | None, Form] = {}
         self._older: dict[int | None, Form] = {}
-        self._noted: deque[tuple[Sequence[bytes], int]] = deque()
-        self._noted_bytes = 0
-
-    def note_events(self, payloads: Sequence[bytes], *, size_bytes: int) -> None:
-        """These were checked at the door and are events in every respect.
-
-        Nothing is done with them before somebody reads: writers pay 0.3 us a request for the readers' sake.
-
-        Args:
-            size_bytes: of all payloads together, or of the body they came in.
-        """
-        # The list they came in weighs about as much as one of them.
-        size_bytes += (len(payloads) + 1) * NOTED_PAYLOAD_OVERHEAD_BYTES
-        self._noted.append((payloads, size_bytes))
-        self._noted_bytes += size_bytes
-        while self._noted_bytes > self._noted_bytes_max:
-            self._noted_bytes -= self._noted.popleft()[1]
 
     def forms_of(self, payloads: Sequence[bytes], *, remember: bool = True) -> list[Form]:
         """The form of each, in one go.
@@ -160,8 +138,6 @@ class PayloadForms:
         return list(map(hash, map(self._key.__add__, payloads)))
 
     def _found(self, hashes: Sequence[int | None]) -> list[Form | None]:
-        if self._noted:
-            self._take_in()
         found = list(map(self._young.get, hashes))
         if self._older and None in found:
             found = [form or self._older.get(one) for form, one in zip(found, hashes, strict=True)]
@@ -173,15 +149,6 @@ class PayloadForms:
         self._young.update(zip(hashes, forms, strict=True))
         # What was too long to be hashed.
         self._young.pop(None, None)
-
-    def _take_in(self) -> None:
-        taken = 0
-        # The newest first: they are what is read.
-        while self._noted and taken < _NOTED_PER_CALL:
-            payloads, size_bytes = self._noted.pop()
-            self._noted_bytes -= size_bytes
-            taken += len(payloads)
-            self._remember(self._hashes(payloads), [Form.EVENT] * len(payloads))
 
 
 def _judged(payloads: Sequence[bytes]) -> list[Form]:

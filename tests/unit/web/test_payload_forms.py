@@ -76,35 +76,12 @@ def test_one_of_many_more_than_are_judged_together_is_what_it_is_alone(place: in
     assert PayloadForms().forms_of(payloads) == expected
 
 
-def test_what_was_checked_at_the_door_is_not_judged_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    forms = PayloadForms()
-    payloads = [_stored(user_event()) for _ in range(5)]
-    forms.note_events(payloads, size_bytes=2000)
-
-    def fail(_: object) -> None:
-        raise AssertionError
-
-    monkeypatch.setattr("bridge.web.wire.payload_forms._judged", fail)
-    # Other objects, the same bytes.
-    assert forms.forms_of([bytes(bytearray(payload)) for payload in payloads]) == [Form.EVENT] * 5
-
-
 def test_what_is_remembered_is_bounded() -> None:
     forms = PayloadForms(60_000)
     for number in range(2_000):
-        payload = b"%09d" % number * 10
-        forms.note_events([payload], size_bytes=90)
         forms.forms_of([b"%d" % number])
     held = forms._young | forms._older
     assert 0 < len(held) * KNOWN_PAYLOAD_BYTES < 60_000
-    assert len(forms._noted) * 250 < 60_000
-
-
-def test_what_is_noted_and_never_read_is_bounded() -> None:
-    forms = PayloadForms(60_000)
-    for _ in range(1_000):
-        forms.note_events([b"x" * 1000], size_bytes=1000)
-    assert len(forms._noted) < 20
 
 
 def test_a_long_payload_is_judged_in_steps_and_not_remembered_while_those_beside_it_are() -> None:
