@@ -73,8 +73,7 @@ class Framing:
                 if self._body_bytes is None
                 else min(size, self._body_bytes - payload.total_bytes) or size
             )
-        at = -1 if self._edge else data.find(HEAD_END)
-        end = self._head_end = at + len(HEAD_END) if at > 0 else self._end_of_head(data)
+        end = self._head_end = self._end_of_head(data)
         if not 0 <= end < size:
             return size
         # In most of what follows a head nothing ends a line, and to find that takes a tenth of a look for four bytes.
