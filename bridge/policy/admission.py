@@ -88,8 +88,7 @@ class Admission:
 
     def __init__(self, *, requests_max: int, bytes_max: int, body_bytes_max: int = 1) -> None:
         self._requests_max = requests_max
-        #: From so many in flight on a place is counted by address.
-        self.requests_min = min(requests_max, ADMITTED_REQUESTS_MIN)
+        self._requests_min = min(requests_max, ADMITTED_REQUESTS_MIN)
         self._bytes = FairShare(bytes_max, alpha=ADDRESS_BYTES_ALPHA, least=body_bytes_max)
         # Whether somebody found no place since the last look.
         self._wanted = False
@@ -107,10 +106,14 @@ class Admission:
         return self._bytes.taken
 
     @property
+    def crowded(self) -> bool:
+        """Whether a place is counted by address."""
+        return self.in_flight >= self._requests_min
+
+    @property
     def busy(self) -> bool:
         """Whether it is worth looking how late the loop is."""
-        # Each request asks.
-        return self._wanted or self.in_flight >= self.requests_min or self.refusals.per_s < REFUSALS_PER_S_MAX
+        return self._wanted or self.crowded or self.refusals.per_s < REFUSALS_PER_S_MAX
 
     def enter(self, holder: str = "") -> bool:
         """Take a place; False if there is none.
@@ -119,7 +122,7 @@ class Admission:
             holder: who has no more than his share of the places that are counted by address; "" where none is counted.
         """
         if holder:
-            self._shared.amount_max = self.bound - self.requests_min
+            self._shared.amount_max = self.bound - self._requests_min
         if (
             self.in_flight < self.bound
             and not (self._lines and self.is_full)
@@ -171,9 +174,9 @@ class Admission:
         """Give what places there are to who is next."""
         while self._lines and self.in_flight < self.bound:
             holder, line = next(iter(self._lines.items()))
-            placed_as = holder if self.in_flight >= self.requests_min else ""
+            placed_as = holder if self.crowded else ""
             if placed_as:
-                self._shared.amount_max = self.bound - self.requests_min
+                self._shared.amount_max = self.bound - self._requests_min
                 if not self._shared.take(holder):
                     # All of its share is taken; others who wait have their turn when one of these comes back.
                     return
@@ -199,7 +202,7 @@ class Admission:
         """The loop was so late."""
         self.refusals.lagged(late=seconds > LOOP_LATE_S)
         if seconds > LOOP_LATE_S:
-            self.bound = max(self.requests_min, int(self.bound * _DOWN))
+            self.bound = max(self._requests_min, int(self.bound * _DOWN))
         elif self._wanted and seconds < LOOP_LATE_S / 2:
             self.bound = min(self._requests_max, self.bound + max(1, int(self.bound * _UP)))
         self._wanted = bool(self._lines)
@@ -220,10 +223,8 @@ class Grant(msgspec.Struct, gc=False, eq=False):
     def take_place(self) -> bool:
         """Whether the request has a place now; it has one at most."""
         if not self._placed:
-            admission = self._admission
-            crowded = admission.in_flight >= admission.requests_min
-            self._placed_as = limit_key(self._client) if crowded else ""
-            self._placed = admission.enter(self._placed_as)
+            self._placed_as = limit_key(self._client) if self._admission.crowded else ""
+            self._placed = self._admission.enter(self._placed_as)
         return self._placed
 
     def wait(self, on_place: Callable[[], None]) -> bool:

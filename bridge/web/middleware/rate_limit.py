@@ -1,7 +1,7 @@
 """How many requests an address may make (shell over `policy.rate_limits`)."""
 
 from collections.abc import Awaitable
-from typing import Final, NoReturn
+from typing import Final
 
 from aiohttp import web
 
@@ -48,22 +48,21 @@ def rate_limit(services: Services, rules: Rules) -> Gate | None:
         is_probe = target in _PROBED and (method, target) in PROBES
         verdict = take(limit, key, 0 if is_probe else 1)
         if shared is None or is_probe or not verdict.allowed:
-            exchange.policies, exchange.left = limit.policy, limit.told(verdict)
-            if not verdict.allowed:
-                refuse(exchange, limit, verdict)
+            judge(exchange, limit, verdict)
             return None
         return limit_by_all(shared, exchange, BucketDraw(limit, key), verdict)
 
     async def limit_by_all(
         shared: SharedLimits, exchange: Exchange, draw: BucketDraw, here: RateVerdict
     ) -> None:
-        limit, verdicts = draw.limit, await shared.take((draw,))
-        verdict = verdicts[0] if verdicts else here
-        exchange.policies, exchange.left = limit.policy, limit.told(verdict)
-        if not verdict.allowed:
-            refuse(exchange, limit, verdict)
+        verdicts = await shared.take((draw,))
+        judge(exchange, draw.limit, verdicts[0] if verdicts else here)
 
-    def refuse(exchange: Exchange, limit: RateLimit, verdict: RateVerdict) -> NoReturn:
+    def judge(exchange: Exchange, limit: RateLimit, verdict: RateVerdict) -> None:
+        """Tell the client what is left, and refuse what is not."""
+        exchange.policies, exchange.left = limit.policy, limit.told(verdict)
+        if verdict.allowed:
+            return
         exchange.lines += (
             f"X-RateLimit-Limit: {limit.burst}\r\nX-RateLimit-Remaining: {verdict.remaining}\r\n"
         )
