@@ -165,7 +165,4 @@ class PortTls:
             _log.error("tls_certificate_ended", advice="clients refuse it: renew TLS_CERT_FILE")
         self.loaded = new
         self._metrics.not_after_s.set(new.not_after_s)
-        if new.crl_next_update_s is None:
-            self._metrics.crl_next_update_s.series.clear()
-        else:
-            self._metrics.crl_next_update_s.set(new.crl_next_update_s)
+        self._metrics.crl_next_update_s.set(new.crl_next_update_s)

@@ -165,15 +165,22 @@ class Gauge(Family[Number]):
     """How much there is now; over several workers the sum.
 
     Args:
-        is_of_all: each worker that knows it tells the whole: then the most holds, and there is no series where none knows it.
+        is_of_all: each worker that knows it tells the whole: then the most holds, and there is no series where none knows it,
+            nor before it was told.
     """
 
     def __init__(self, name: str, text: str, *labels: str, is_of_all: bool = False) -> None:
         super().__init__(name, text, labels, Number, GaugeMetricFamily)
         self._is_of_all = is_of_all
+        if is_of_all:
+            self.series.clear()
 
-    def set(self, value: float, *labels: str) -> None:
-        self.at(*labels).value = value
+    def set(self, value: float | None, *labels: str) -> None:
+        """How much there is; None where that is not known, of which there is no figure."""
+        if value is None:
+            self.series.pop(labels, None)
+        else:
+            self.at(*labels).value = value
 
     def set_state(self, state: str) -> None:
         """Of a gauge by "state": 1 for the present one, 0 for those seen before."""

@@ -173,9 +173,6 @@ class LogMetrics:
         self._sent, self._received = self.sent.at(), self.received.at()
         self._append_s, self._append_messages = self.append_s.at(), self.append_messages.at()
         self._read_s = self.read_s.at()
-        # Nothing is known of it before it was measured, and 0 would be a figure.
-        self.messages.series.clear()
-        self.size_bytes.series.clear()
 
     def appended(
         self,

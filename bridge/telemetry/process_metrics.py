@@ -21,9 +21,6 @@ class TlsMetrics:
         self.handshake_failures = Counter(
             "bridge_tls_handshake_failures", "Connections that came to no request", "reason"
         )
-        # Without TLS there is none, and 0 would be a time.
-        self.not_after_s.series.clear()
-        self.crl_next_update_s.series.clear()
 
 
 class ReloadMetrics:
@@ -60,8 +57,6 @@ class SharedLimitMetrics:
             is_of_all=True,
         )
         self.errors = Counter("bridge_shared_limits_errors", "Questions that it did not answer")
-        # Where nothing is shared there is nothing to be up.
-        self.up.series.clear()
 
 
 class KeyMetrics:
@@ -82,17 +77,11 @@ class KeyMetrics:
         self.refused = Counter("bridge_key_rate_limited", "Requests refused by the limits of this key", "key")
         self._keys = Rows(keys_max, (self.requests, self.refused))
         self.ask: Callable[[], None] = lambda: None
-        # There is no figure where no file is configured.
-        self.in_force.series.clear()
-        self.not_after_s.series.clear()
 
     def tell(self, *, in_force: int, next_end_s: float | None) -> None:
         """How many may be used, and when the next holder is left without; None for never, of which there is no figure."""
         self.in_force.set(in_force)
-        if next_end_s is None:
-            self.not_after_s.series.clear()
-        else:
-            self.not_after_s.set(next_end_s)
+        self.not_after_s.set(next_end_s)
 
     def let_in(self, key_id: str) -> None:
         self._keys.row((key_id,))[0].value += 1
