@@ -1,5 +1,6 @@
 """How a command ends (leaf): exit codes, and the one error that a person is told in a line."""
 
+from dataclasses import KW_ONLY, dataclass
 from enum import IntEnum
 
 
@@ -14,6 +15,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+@dataclass(eq=False)
 class CommandFailed(Exception):
     """The command cannot go on.
 
@@ -29,29 +31,16 @@ class CommandFailed(Exception):
         fault_at: what in the request is at fault, as the bridge names it, or nothing.
     """
 
-    def __init__(
-        self,
-        message: str,
-        code: ExitCode = ExitCode.FAILED,
-        *,
-        hint: str = "",
-        retryable: bool = False,
-        retry_after_s: float = 0.0,
-        sure: bool = True,
-        path: str = "",
-        status: str = "",
-        fault_at: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.code = code
-        self.hint = hint
-        self.retryable = retryable
-        self.retry_after_s = retry_after_s
-        self.sure = sure
-        self.path = path
-        self.status = status
-        self.fault_at = fault_at
+    message: str
+    code: ExitCode = ExitCode.FAILED
+    _: KW_ONLY
+    hint: str = ""
+    retryable: bool = False
+    retry_after_s: float = 0.0
+    sure: bool = True
+    path: str = ""
+    status: str = ""
+    fault_at: str = ""
 
 
 def wait_before_again(error: Exception) -> bool | float:
