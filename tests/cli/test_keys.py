@@ -107,6 +107,7 @@ def test_keys_are_hashed_under_the_pepper_where_one_is_set(keys: Keys, tmp_path:
         (("add", "a", "--role", "admin", "--expires", "2020-01-01T00:00:00Z"), 2, "would have ended already"),
         (("add", "a", "--role", "admin", "--expires", "2090-01-01T00:00:00"), 2, "A time has a zone"),
         (("add", "a", "--role", "admin", "--expires", "9999999d"), 2, "too long"),
+        (("rotate", "there", "--grace", "9999999d"), 2, "too long"),
         (("add", "a", "--role", "admin", "--burst", "7"), 2, "needs requests_per_s"),
         (("add", "there", "--role", "admin"), 1, "There is a key there already"),
         (("rotate", "gone"), 4, "There is no key gone in force."),

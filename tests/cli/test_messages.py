@@ -82,6 +82,7 @@ def test_a_control_character_does_not_reach_the_terminal(cli: Cli, topic: str) -
         (("tail", "--from", "last"), "What comes next is shown with -f."),
         (("tail", "--from", "first", "--since", "1m"), "Give --from or --since"),
         (("tail", "--from", "2026-01-02T03:04:05"), "A time has a zone"),
+        (("tail", "--since", "9999999d"), "The length of time is too long."),
         (("tail", "--where", "colour=red"), "--where takes type=TYPE"),
         (("sub", "--group", "g"), "A group has its own place"),
     ],

@@ -9,7 +9,7 @@ import typer
 
 from bridge.cli.client.failures import CommandFailed, ExitCode
 from bridge.cli.remote.calling import OutputOption, add_group, local
-from bridge.cli.remote.names import age_of
+from bridge.cli.remote.names import age_of, moment_of, time_text
 from bridge.cli.remote.rendering import Column, Output, OutputFormat
 from bridge.cli.settings import ConfigPath, read_settings
 
@@ -175,7 +175,7 @@ def _rotate(
 
     store, now, made = _store(file, config_path), _now(), new_key(secrets.randbelow)
     lasts, expires_at = age_of(grace), _end(expires, now)
-    ends = _later(now, lasts)
+    ends = moment_of(grace, now, ahead=True)
     try:
         key = change_stored(
             store.path,
@@ -188,7 +188,7 @@ def _rotate(
     except KeyChangeRefused as error:
         raise CommandFailed(str(error)) from None
     out = Output(output)
-    out.note(f"The keys of {name} that there were hold until {_shown(ends)} at most.")
+    out.note(f"The keys of {name} that there were hold until {time_text(ends)} at most.")
     _show_new(out, key, made.text)
 
 
@@ -252,7 +252,7 @@ def _row(key: "StoredKey", now: datetime) -> dict[str, Any]:
 
 
 def _shown(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return None if moment is None else time_text(moment.astimezone(UTC))
 
 
 def _now() -> datetime:
@@ -263,19 +263,7 @@ def _end(text: str | None, now: datetime) -> datetime | None:
     """When a key ends: so long from now, or at a time that is to come."""
     if text is None:
         return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = _later(now, age_of(text))
-    if moment.tzinfo is None:
-        raise CommandFailed("A time has a zone: 2027-01-31T00:00:00Z.", ExitCode.USAGE)
+    moment = moment_of(text, now, ahead=True)
     if moment - now < timedelta(seconds=1):
         raise CommandFailed("This key would have ended already.", ExitCode.USAGE)
     return moment
-
-
-def _later(now: datetime, length: timedelta) -> datetime:
-    try:
-        return now + length
-    except OverflowError:
-        raise CommandFailed("The length of time is too long.", ExitCode.USAGE) from None

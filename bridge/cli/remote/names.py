@@ -1,7 +1,8 @@
 """Names on the command line (pure): topics, times, sizes, and what was meant by a name that is not there."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Final
@@ -47,25 +48,37 @@ def age_of(text: str) -> timedelta:
     """
     if not text or _AGE.sub("", text):
         raise CommandFailed("A length of time is like 90s, 10m, 2h, 7d or 1h30m.", ExitCode.USAGE)
-    try:
+    with _not_too_long():
         return timedelta(seconds=sum(int(count) * _AGE_S[unit] for count, unit in _AGE.findall(text)))
+
+
+@contextmanager
+def _not_too_long() -> Iterator[None]:
+    try:
+        yield
     except OverflowError:
         raise CommandFailed("The length of time is too long.", ExitCode.USAGE) from None
 
 
-def time_of(text: str, now: datetime) -> str:
-    """An RFC 3339 time as it is; a length of time as so long before *now*.
+def moment_of(text: str, now: datetime, *, ahead: bool = False) -> datetime:
+    """An RFC 3339 time as it is, in UTC; a length of time as so long before *now*, or *ahead* of it.
 
     Raises:
-        CommandFailed: if it is neither.
+        CommandFailed: if it is neither, or leads out of the years 1 to 9999.
     """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = now - age_of(text)
-    if moment.tzinfo is None:
-        raise CommandFailed("A time has a zone: 2026-01-02T03:04:05Z.", ExitCode.USAGE)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    with _not_too_long():
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            moment = now + age_of(text) * (1 if ahead else -1)
+        if moment.tzinfo is None:
+            raise CommandFailed("A time has a zone: 2026-01-02T03:04:05Z.", ExitCode.USAGE)
+        return moment.astimezone(UTC)
+
+
+def time_text(moment: datetime) -> str:
+    """*moment*, in UTC, as RFC 3339 has it."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def place_of(text: str) -> str:
@@ -74,7 +87,7 @@ def place_of(text: str) -> str:
     Raises:
         CommandFailed: if it is none of them.
     """
-    return text if text in {"first", "last"} else time_of(text, datetime.now(UTC))
+    return text if text in {"first", "last"} else time_text(moment_of(text, datetime.now(UTC)))
 
 
 def size_of(text: str) -> int:
