@@ -155,17 +155,20 @@ def add_group(
     return group
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Ask before what cannot be undone.
+async def confirm(call: Call, question: str, *, yes: bool, path: str = "") -> None:
+    """Ask before what cannot be undone, where it is to be done.
 
     Args:
         yes: it was confirmed on the command line.
+        path: of what it is about: only of what is there is asked whether it shall go.
 
     Raises:
         CommandFailed: if nobody can be asked, or the answer is no.
     """
-    if yes:
+    if yes or call.client.only_shows:
         return
+    if path:
+        await call.client.get(path)
     if not sys.stdin.isatty():
         raise CommandFailed("This cannot be undone.", ExitCode.USAGE, hint="Confirm it with --yes.")
     if not typer.confirm(question, err=True):

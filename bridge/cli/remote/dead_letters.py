@@ -89,7 +89,7 @@ async def _redrive(call: Call, topic: TopicName, group: _Group, *, yes: Yes = Fa
     source, path = topic_path(await _letters_of(call, topic, group)), topic_path(topic)
     if not call.client.only_shows:
         await call.client.get(source)
-        confirm(f"Send the dead letters of {group} back to {topic}?", yes=yes)
+    await confirm(call, f"Send the dead letters of {group} back to {topic}?", yes=yes)
     sender, sent, found = BlockSender(call.client, path), 0, 0
     order = {"count": _COUNT, "visibility_ms": _VISIBILITY_MS, "max_deliveries": _DELIVERIES_MAX}
     while True:

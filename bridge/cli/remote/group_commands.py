@@ -82,8 +82,7 @@ async def _reset_group(
     if (to is None) == (not offset):
         raise CommandFailed("Give --to or --offset, one of them.", ExitCode.USAGE)
     place: Any = {"offsets": offsets_of(offset)} if offset else place_of(to or "")
-    if not dry_run and not call.client.only_shows:
-        confirm(f"Move the group {group} of {topic}?", yes=yes)
+    await confirm(call, f"Move the group {group} of {topic}?", yes=yes or dry_run)
     body = {"to": place, "dry_run": dry_run}
     moved = await call.client.send("PUT", f"{_path(topic, group)}/offsets", body, again=True)
     call.out.rows(_MOVES, moved["partitions"])
@@ -94,7 +93,7 @@ async def _remove_group(call: Call, topic: TopicName, group: GroupName, *, yes: 
     """Forget a group; who receives as it again begins at the oldest message."""
     if not call.client.only_shows:
         await call.client.get(_path(topic, group))
-        confirm(f"Forget the group {group} of {topic}?", yes=yes)
+    await confirm(call, f"Forget the group {group} of {topic}?", yes=yes)
     await call.client.ask(Request("DELETE", _path(topic, group)))
     call.out.note(f"Removed {group}.")
 

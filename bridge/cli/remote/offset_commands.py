@@ -61,8 +61,7 @@ async def _remove(
 ) -> None:
     """Forget the stored offsets of a consumer; it begins at the oldest message again."""
     path = _path(topic, consumer)
-    if not call.client.only_shows:
-        confirm(f"Forget the stored offsets of {consumer} in {topic}?", yes=yes)
+    await confirm(call, f"Forget the stored offsets of {consumer} in {topic}?", yes=yes)
     for each in [path_of(str(one)) for one in partition] if partition else [""]:
         await call.client.ask(Request("DELETE", f"{path}{each}", again=True))
     call.out.note(f"Removed the offsets of {consumer}.")

@@ -187,24 +187,18 @@ async def _grow_topic(
 
 async def _remove_topic(call: Call, topic: TopicName, *, yes: Yes = False) -> None:
     """Remove a topic with its messages, offsets and groups."""
-    await _asked(call, f"Remove the topic {topic} with all its messages?", topic, yes=yes)
-    await call.client.ask(Request("DELETE", topic_path(topic)))
+    path = topic_path(topic)
+    await confirm(call, f"Remove the topic {topic} with all its messages?", yes=yes, path=path)
+    await call.client.ask(Request("DELETE", path))
     call.out.note(f"Removed {topic}.")
 
 
 async def _purge_topic(call: Call, topic: TopicName, *, yes: Yes = False) -> None:
     """Empty a topic: no message, offset or group is left."""
-    await _asked(call, f"Remove all messages of the topic {topic}?", topic, yes=yes)
-    await call.client.ask(Request("POST", f"{topic_path(topic)}/purge"))
+    path = topic_path(topic)
+    await confirm(call, f"Remove all messages of the topic {topic}?", yes=yes, path=path)
+    await call.client.ask(Request("POST", f"{path}/purge"))
     call.out.note(f"Emptied {topic}.")
-
-
-async def _asked(call: Call, question: str, topic: str, *, yes: bool) -> None:
-    """Only of what is there is asked whether it shall go."""
-    split_topic(topic)
-    if not yes and not call.client.only_shows:
-        await call.client.get(topic_path(topic))
-        confirm(question, yes=yes)
 
 
 async def _list_streams(call: Call) -> None:
@@ -228,6 +222,7 @@ async def _remove_stream(call: Call, stream: _StreamName, *, yes: Yes = False) -
     if not yes and not call.client.only_shows:
         found = await call.client.get(path)
         count = found["topics_count"]
-        confirm(f"Remove the stream {stream} with its {count} topic{'s' if count != 1 else ''}?", yes=yes)
+        text = f"Remove the stream {stream} with its {count} topic{'s' if count != 1 else ''}?"
+        await confirm(call, text, yes=yes)
     await call.client.ask(Request("DELETE", path))
     call.out.note(f"Removed {stream}.")
