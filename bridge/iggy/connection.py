@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import structlog
 
 from bridge import limits
-from bridge.clock import Clock, Deadline
+from bridge.clock import Clock
 from bridge.config import IggyConfig
 from bridge.errors import StartupError
 from bridge.iggy.address import IggyAddress
@@ -92,21 +92,8 @@ class IggyConnection:
         """Whether a request has a chance right now."""
         return self.state is State.CONNECTED and not self.breaker.blocks(self.clock.monotonic_s())
 
-    async def start(self, deadline: Deadline | None) -> None:
-        """Try once to connect, until *deadline* at the longest; what comes after is `run`'s.
-
-        Raises:
-            StartupError: if that was the only attempt allowed.
-        """
-        if self.state is not State.CONNECTING:
-            return
-        timeout_s = limits.IGGY_CONNECT_TIMEOUT_S
-        if deadline is not None:
-            timeout_s = min(timeout_s, deadline.remaining_s())
-        await self._attempt(timeout_s)
-
     async def run(self) -> None:
-        """Make the connection again whenever it is lost; ends after `close`.
+        """Make the connection, and again whenever it is lost; ends after `close`.
 
         Raises:
             StartupError: if the attempts allowed have run out.
@@ -118,13 +105,14 @@ class IggyConnection:
             if self._delay_s:
                 await asyncio.sleep(self._delay_s)
                 self._delay_s = 0.0
-            await self._attempt(limits.IGGY_CONNECT_TIMEOUT_S)
+            await self._attempt()
 
     async def dial(self, slot: Slot) -> Dialled | Refusal:
         """One more client for the node in use, to be put into *slot*; or why there is none."""
-        return await self._dial(self._nodes[0], limits.IGGY_CONNECT_TIMEOUT_S, slot)
+        return await self._dial(self._nodes[0], slot)
 
-    async def _dial(self, node: str, timeout_s: float, slot: Slot | None = None) -> Dialled | Refusal:
+    async def _dial(self, node: str, slot: Slot | None = None) -> Dialled | Refusal:
+        timeout_s = limits.IGGY_CONNECT_TIMEOUT_S
         return await dial(
             self.address, node, self.calls, slot=slot, timeout_s=timeout_s, spoke_before=self._spoke
         )
@@ -138,12 +126,12 @@ class IggyConnection:
         self._dial_wanted.set()
         self.calls.close()
 
-    async def _attempt(self, timeout_s: float) -> None:
+    async def _attempt(self) -> None:
         """Dial each node once, and tell the state machine what came of it."""
         if self.state not in (State.CONNECTING, State.RECONNECTING):
             return
         self._dial_wanted.clear()
-        found = await self._first_that_takes_us(timeout_s)
+        found = await self._first_that_takes_us()
         if self.state not in (State.CONNECTING, State.RECONNECTING):
             return
         if not isinstance(found, Refusal):
@@ -156,7 +144,7 @@ class IggyConnection:
         self._delay_s = delay_s
         self._apply(AttemptFailed(found.detail))
 
-    async def _first_that_takes_us(self, timeout_s: float) -> tuple[str, Dialled] | Refusal:
+    async def _first_that_takes_us(self) -> tuple[str, Dialled] | Refusal:
         """The first node, of all in their order, that takes us; or why the first of all does not.
 
         One after the other: a cluster of 0.9.0-edge.5 whose leader died had none for 20 s where three clients tried to
@@ -164,7 +152,7 @@ class IggyConnection:
         """
         refusals: list[Refusal] = []
         for node in tuple(self._nodes):
-            result = await self._dial(node, timeout_s)
+            result = await self._dial(node)
             if not isinstance(result, Refusal):
                 return node, result
             self._tell(result)

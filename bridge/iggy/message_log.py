@@ -44,7 +44,7 @@ class IggyMessageLog:
         durability: Durability,
         clock: Clock,
         observer: LogMetrics,
-        rng: random.Random | None = None,
+        rng: random.Random,
     ) -> None:
         if config.connection_string is None:
             raise ConfigError(("IGGY_CONNECTION_STRING: not set",))
@@ -54,7 +54,7 @@ class IggyMessageLog:
             parse_connection_string(config.connection_string),
             clock=clock,
             observer=observer,
-            rng=random.Random() if rng is None else rng,  # noqa: S311 (jitter, no secret)
+            rng=rng,
         )
         self._session = IggySession(self._connection)
         self._catalogue = catalogue = TopicCatalogue(self._session, durability=durability, clock=clock)
@@ -75,26 +75,10 @@ class IggyMessageLog:
         self.append = Sender(self._session, catalogue, sent_events, clock=clock, observer=observer).append
         self._reader = PageReader(self._session, catalogue, sent_events, clock=clock, observer=observer)
         self.read = self._reader.read
+        #: Keeps the connection, from the first dial on; ends after `close`, or by a `StartupError` when no attempt is left.
+        self.run = self._connection.run
         #: Asks the server for a sign of life over a client of its own.
         self.probe = self._session.probe
-
-    # --- life -------------------------------------------------------------------------------------------------
-
-    async def start(self, deadline: Deadline | None = None) -> None:
-        """Try to connect once; returns without a connection if Iggy is not there, and `run` goes on trying.
-
-        Raises:
-            StartupError: if no further attempt is allowed.
-        """
-        await self._connection.start(deadline)
-
-    async def run(self) -> None:
-        """Keep the connection; ends after `close`.
-
-        Raises:
-            StartupError: if the attempts to connect have run out.
-        """
-        await self._connection.run()
 
     async def close(self) -> None:
         self._session.close()

@@ -135,10 +135,5 @@ def _open_iggy(config: Config, clock: Clock, metrics: LogMetrics) -> tuple[BareL
     )
     # Shown from the start: an alert on a series that is not there never fires.
     metrics.breaker.set_state("closed")
-
-    async def run() -> None:
-        # Here rather than before the ports are taken: probes are answered while Iggy is not there yet.
-        await log.start()
-        await log.run()
-
-    return log, run
+    # It dials first, beside requests: probes are answered while Iggy is not there yet.
+    return log, log.run

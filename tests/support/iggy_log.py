@@ -13,6 +13,7 @@ from bridge.config import IggyConfig
 from bridge.iggy.message_log import IggyMessageLog
 from bridge.messagelog import Durability, TopicRef
 from bridge.telemetry.metrics import LogMetrics
+from tests.support.turns import until
 
 __all__ = ("IggyLogs", "iggy_logs", "soon", "unique")
 
@@ -53,9 +54,9 @@ class IggyLogs:
             observer=observer or LogMetrics(),
             rng=random.Random(7),
         )
-        # Where there is no server it looks for so long.
-        await log.start(soon(10))
+        not_tried = log.health().detail
         self._opened.append((log, asyncio.create_task(log.run())))
+        await until(lambda: log.health().detail != not_tried)
         return log
 
     async def topic(self, log: IggyMessageLog, *, partitions: int = 1) -> TopicRef:

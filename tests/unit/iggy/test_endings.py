@@ -217,8 +217,8 @@ async def play(steps: list[tuple[Any, ...]]) -> Scene:
     loop = cast("VirtualTimeLoop", asyncio.get_running_loop())
     scene = Scene(loop)
     with dialled(scene):
-        await scene.log.start()
         running = asyncio.create_task(scene.log.run())
+        await settled()
         for step in steps:
             await scene.do(step)
         # Time for every deadline; then for what the SDK still has, which must change nothing any more.
@@ -309,8 +309,8 @@ def test_a_dial_that_hears_nothing_raises_doubt_as_a_request_does() -> None:
     async def main() -> None:
         scene = Scene(cast("VirtualTimeLoop", asyncio.get_running_loop()))
         with dialled(scene):
-            await scene.log.start()
             running = asyncio.create_task(scene.log.run())
+            await settled()
             scene.server.hush(silent=True)
             # Its lane has no client yet.
             scene.send(0, 30.0)
@@ -334,7 +334,9 @@ def test_a_probe_that_only_waited_for_the_connection_does_not_end_it() -> None:
     async def main() -> None:
         scene = Scene(cast("VirtualTimeLoop", asyncio.get_running_loop()))
         with dialled(scene):
-            await scene.log.start()
+            running = asyncio.create_task(scene.log.run())
+            await settled()
+            running.cancel()
             connection = scene.log._connection
             connection.lost(connection.generation, "lost")
             probe = asyncio.create_task(scene.log.probe(deadline=Deadline.after(2.0, scene.clock)))
@@ -369,11 +371,13 @@ def test_sends_that_nothing_answers_end_each_by_its_own_deadline_and_say_what_is
                 ends[given_s] = scene.loop.now_s - deadline.at_s, error.outcome
 
         with dialled(scene):
-            await scene.log.start()
+            running = asyncio.create_task(scene.log.run())
+            await settled()
             senders = [asyncio.create_task(send(given_s)) for given_s in seconds]
             await pass_s(scene.loop, 1.5, step_s=0.01)
             await asyncio.gather(*senders)
             await scene.log.close()
+            await running
         assert all(0 <= late_s < 0.011 for late_s, _ in ends.values())
         # Their lane has one client at a time: two of them came to it, and it was left behind with each.
         unknown, not_written = Outcome.UNKNOWN, Outcome.NOT_WRITTEN
