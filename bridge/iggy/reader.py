@@ -6,6 +6,7 @@ steps whose size follows from what the partition's messages weighed so far, and 
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass
 
 import structlog
 
@@ -99,31 +100,25 @@ class MessageSizes:
             self._mean_bytes.popitem(last=False)
 
 
+@dataclass(eq=False)
 class PageReader:
     """`MessageLog.read`."""
 
-    def __init__(
-        self,
-        session: IggySession,
-        catalogue: TopicCatalogue,
-        sent_events: SentEvents,
-        *,
-        clock: Clock,
-        observer: LogMetrics,
-    ) -> None:
-        self._session = session
-        self._catalogue = catalogue
-        self._sent_events = sent_events
-        self._clock = clock
-        self._observer = observer
+    session: IggySession
+    catalogue: TopicCatalogue
+    sent_events: SentEvents
+    clock: Clock
+    observer: LogMetrics
+
+    def __post_init__(self) -> None:
         self._sizes = MessageSizes()
         self._hot_replies = HotReplies()
-        self._shared_reads: SharedReads[Page] = SharedReads(session.too_late)
+        self._shared_reads: SharedReads[Page] = SharedReads(self.session.too_late)
 
     async def read(
         self, topic: TopicRef, partition_id: int, position: Position, *, count: int, deadline: Deadline
     ) -> Page:
-        begun_s = self._clock.monotonic_s()
+        begun_s = self.clock.monotonic_s()
         page = await self._shared_reads.read(
             # The type as well: positions are tuples, and the same number means an offset or a time.
             (topic, partition_id, type(position), position, count),
@@ -131,11 +126,11 @@ class PageReader:
             deadline=deadline,
         )
         records = page.messages
-        self._observer.read(
+        self.observer.read(
             *topic,
             messages=len(records),
             payload_bytes=records.payload_bytes,
-            seconds=self._clock.monotonic_s() - begun_s,
+            seconds=self.clock.monotonic_s() - begun_s,
         )
         return page
 
@@ -159,8 +154,8 @@ class PageReader:
         return page._replace(end_offset=max(page.end_offset, 1))
 
     async def _holds_messages(self, topic: TopicRef, partition_id: int, deadline: Deadline) -> bool:
-        found = await self._session.call(
-            self._session.read_lane,
+        found = await self.session.call(
+            self.session.read_lane,
             lambda client: client.get_topic(*topic),
             Operation.TOPIC,
             write=False,
@@ -214,7 +209,7 @@ class PageReader:
         deadline: Deadline,
     ) -> PolledPage:
         body = poll_request(topic, partition_id, position, count)
-        reply = await self._catalogue.partition_request(
+        reply = await self.catalogue.partition_request(
             topic, partition_id, POLL, body, write=False, deadline=deadline
         )
         try:
@@ -225,5 +220,5 @@ class PageReader:
             _log.exception("iggy_reply_malformed", fault=str(error))
             raise unexplained(Operation.POLL, write=False) from None
         records = polled.records
-        records.events = records.events or self._sent_events.are_all(topic, partition_id, records)
+        records.events = records.events or self.sent_events.are_all(topic, partition_id, records)
         return polled

@@ -1,6 +1,7 @@
 """Appends to partitions on an Iggy server (shell)."""
 
 from collections.abc import Awaitable
+from dataclasses import dataclass
 
 import xxhash
 from apache_iggy import IggyClient
@@ -32,23 +33,15 @@ from bridge.telemetry.exemplars import traced_batch
 from bridge.telemetry.metrics import LogMetrics
 
 
+@dataclass(eq=False)
 class Sender:
     """`MessageLog.append`."""
 
-    def __init__(
-        self,
-        session: IggySession,
-        catalogue: TopicCatalogue,
-        sent_events: SentEvents,
-        *,
-        clock: Clock,
-        observer: LogMetrics,
-    ) -> None:
-        self._session = session
-        self._catalogue = catalogue
-        self._sent_events = sent_events
-        self._clock = clock
-        self._observer = observer
+    session: IggySession
+    catalogue: TopicCatalogue
+    sent_events: SentEvents
+    clock: Clock
+    observer: LogMetrics
 
     async def append(
         self, topic: TopicRef, placement: Placement, messages: Messages, *, deadline: Deadline
@@ -61,14 +54,14 @@ class Sender:
         try:
             return await self._append(topic, placement, messages, deadline)
         except LogError as error:
-            self._observer.append_failures.add(error.code)
+            self.observer.append_failures.add(error.code)
             raise
 
     async def _append(
         self, topic: TopicRef, placement: Placement, messages: Messages, deadline: Deadline
     ) -> Receipt:
         with Telling(Outcome.NOT_WRITTEN):
-            known = await self._catalogue.known(topic, deadline=deadline)
+            known = await self.catalogue.known(topic, deadline=deadline)
         partition_id = _partition(placement, known)
         sent = NewRecords((), b"")
         hashes = b""
@@ -80,15 +73,15 @@ class Sender:
                 raise DeadlineExceeded(outcome=Outcome.NOT_WRITTEN)
             # Names, not numbers, and the partition named: what the SDK would do with a batch of its own making.
             call = client.send_binary_request(
-                SEND, send_request(topic, partition_id, sent, self._clock.now_us())
+                SEND, send_request(topic, partition_id, sent, self.clock.now_us())
             )
             # The server has its work: until it answers there is time.
-            hashes = self._sent_events.hashes(sent)
+            hashes = self.sent_events.hashes(sent)
             return call
 
-        begun_s = self._clock.monotonic_s()
+        begun_s = self.clock.monotonic_s()
         try:
-            reply = await self._session.call(
+            reply = await self.session.call(
                 self._lane(topic, partition_id),
                 send,
                 Operation.SEND,
@@ -97,11 +90,11 @@ class Sender:
                 not_done=messages.reopen if isinstance(messages, OpenBatch) else None,
             )
         except NotFound as error:
-            self._catalogue.forget(topic)
+            self.catalogue.forget(topic)
             if type(error) is not NotFound:
                 raise
             with Telling(Outcome.NOT_WRITTEN):
-                await self._catalogue.name_missing(topic, partition_id, deadline=deadline)
+                await self.catalogue.name_missing(topic, partition_id, deadline=deadline)
             # It is there again: deleted and made anew in between.
             raise TopicNotFound from None
         offset = base_offset(reply)
@@ -109,20 +102,20 @@ class Sender:
             # The server took it for a repetition of a request that it knows: what it has stored, if anything, is not
             # known. (SDK 0.9.0, `send_messages.rs`: an empty success is a request classified as a duplicate.)
             raise SendError(outcome=Outcome.UNKNOWN)
-        self._sent_events.add(topic, partition_id, offset, hashes)
-        self._observer.appended(
+        self.sent_events.add(topic, partition_id, offset, hashes)
+        self.observer.appended(
             *topic,
             messages=len(sent),
             payload_bytes=sent.payload_bytes,
-            seconds=self._clock.monotonic_s() - begun_s,
-            traced=traced_batch(sent.headers, self._clock),
+            seconds=self.clock.monotonic_s() - begun_s,
+            traced=traced_batch(sent.headers, self.clock),
         )
         return Receipt(partition_id, offset, len(sent), known.durability)
 
     def _lane(self, topic: TopicRef, partition_id: int) -> Lane:
         """Always the same for one partition, so that its order is that of acceptance."""
         path = f"{topic.stream}\0{topic.topic}\0{partition_id}"
-        lanes = self._session.send_lanes
+        lanes = self.session.send_lanes
         return lanes[xxhash.xxh32_intdigest(path.encode()) % len(lanes)]
 
 
