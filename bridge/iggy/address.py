@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from bridge.errors import ConfigError
@@ -70,7 +70,7 @@ def parse_connection_string(text: str) -> IggyAddress:
         )
     addresses = _addresses(parts.netloc, faults)
     username, password, token = _credentials(parts, faults)
-    flags, texts = _options(parts.query, faults)
+    options = _options(parts.query, faults)
     if faults:
         raise ConfigError(tuple(faults))
     return IggyAddress(
@@ -78,11 +78,7 @@ def parse_connection_string(text: str) -> IggyAddress:
         username=username,
         password=password,
         token=token,
-        tls=flags.get("tls", False),
-        tls_domain=texts.get("tls_domain", ""),
-        tls_ca_file=texts.get("tls_ca_file"),
-        tls_validate_certificate=flags.get("tls_validate_certificate", True),
-        nodelay=flags.get("nodelay", True),
+        **options,
     )
 
 
@@ -131,28 +127,28 @@ def _credentials(parts: SplitResult, faults: list[str]) -> tuple[str, str, str |
     return username, password, None
 
 
-def _options(query: str, faults: list[str]) -> tuple[dict[str, bool], dict[str, str]]:
-    flags: dict[str, bool] = {}
-    texts: dict[str, str] = {}
+def _options(query: str, faults: list[str]) -> dict[str, Any]:
+    """By the attribute of `IggyAddress` that each is called after."""
+    options: dict[str, Any] = {}
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query), errors="strict")
     except ValueError:
         faults.append(f"{_NAME}: the options must be name=value joined by &")
-        return flags, texts
+        return options
     for key, value in pairs:
-        if key in flags or key in texts:
+        if key in options:
             faults.append(f"{_NAME}: option {key} stands there twice")
         elif key in _FLAGS:
             if value not in _BOOLEANS:
                 faults.append(f"{_NAME}: option {key} must be true or false")
-            flags[key] = _BOOLEANS.get(value, False)
+            options[key] = _BOOLEANS.get(value, False)
         elif key in _TEXTS:
             if not value:
                 faults.append(f"{_NAME}: option {key} is empty")
-            texts[key] = value
+            options[key] = value
         elif key in _OWNED:
             faults.append(f"{_NAME}: option {key} belongs to the bridge; see RECONNECT_* and HEALTH_CHECK_*")
         else:
             known = ", ".join((*_FLAGS, *_TEXTS))
             faults.append(f"{_NAME}: an option is not known; known are {known}")
-    return flags, texts
+    return options
