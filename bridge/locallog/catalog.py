@@ -13,6 +13,9 @@ from bridge.limits import LOCAL_PARTITIONS_MAX
 from bridge.messagelog import (
     Balanced,
     Durability,
+    First,
+    FromOffset,
+    Last,
     LogTotals,
     PartitionInfo,
     Placement,
@@ -42,6 +45,17 @@ class Watermarks(NamedTuple):
     bytes_start: int
     bytes_end: int
     timestamp_us: int
+
+    def start_of(self, position: FromOffset | First | Last, count: int) -> int:
+        """Where a page of *count* messages begins; at `next_offset` or after it there is nothing to read."""
+        match position:
+            case FromOffset(offset):
+                start = offset
+            case First():
+                start = self.first_offset
+            case _:
+                start = self.next_offset - count
+        return max(start, self.first_offset)
 
 
 EMPTY = Watermarks(0, 0, 0, 0, 0)

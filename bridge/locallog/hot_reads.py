@@ -5,7 +5,7 @@ from bridge.locallog.catalog import PartitionState, Watermarks
 from bridge.locallog.hot_chunks import HotChunks
 from bridge.locallog.newest import Newest
 from bridge.locallog.queries import Found
-from bridge.messagelog import First, FromOffset, HotPages, Last, Position, Records
+from bridge.messagelog import HotPages, Records
 
 
 class HotReads:
@@ -25,13 +25,8 @@ class HotReads:
             LOCAL_HOT_PAGES_BYTES_MAX, gone=_forget_page
         )
 
-    def find(
-        self, partition: PartitionState, marks: Watermarks, position: Position, count: int
-    ) -> Records | None:
-        """What a read with these *marks* would give, if it is kept."""
-        start = _start(marks, position, count)
-        if start is None:
-            return None
+    def find(self, partition: PartitionState, marks: Watermarks, start: int, count: int) -> Records | None:
+        """What a read from offset *start* on with these *marks* would give, if it is kept."""
         records = self._pages.get((partition, start, count))
         if records is not None and _is_whole(records, marks, start, count):
             return records
@@ -43,10 +38,9 @@ class HotReads:
         return cut
 
     def offer(
-        self, partition: PartitionState, marks: Watermarks, position: Position, count: int, found: Found
+        self, partition: PartitionState, marks: Watermarks, start: int | None, count: int, found: Found
     ) -> None:
-        """This was read with these *marks*."""
-        start = _start(marks, position, count)
+        """This was read with these *marks*, from *start* on where they tell that."""
         if start is not None and found.records:
             self._keep(partition, marks, start, count, found.records)
         for chunk in found.chunks:
@@ -64,19 +58,6 @@ class HotReads:
 def _forget_page(_key: object, page: Records) -> None:
     # Whoever is being answered with it may hold it for a while.
     page.kept, page.page_json = False, None
-
-
-def _start(marks: Watermarks, position: Position, count: int) -> int | None:
-    """Where the page begins; None where only the database knows."""
-    match position:
-        case FromOffset(offset):
-            return max(offset, marks.first_offset)
-        case First():
-            return marks.first_offset
-        case Last():
-            return max(marks.next_offset - count, marks.first_offset)
-        case _:
-            return None
 
 
 def _is_whole(records: Records, marks: Watermarks, start: int, count: int) -> bool:

@@ -13,7 +13,7 @@ from bridge.config import LocalLogConfig
 from bridge.errors import BadRequest, DeadlineExceeded, LogError, Outcome, TopicNotFound
 from bridge.locallog import queries
 from bridge.locallog.admin import Lifetime, LocalAdmin
-from bridge.locallog.catalog import EMPTY, PartitionState, TopicState
+from bridge.locallog.catalog import EMPTY, TopicState
 from bridge.locallog.changes import Probe
 from bridge.locallog.commits import Commits
 from bridge.locallog.completions import Completions
@@ -29,18 +29,18 @@ from bridge.messagelog import (
     NO_RECORDS,
     ConsumerKey,
     Durability,
-    First,
-    FromOffset,
-    Last,
+    FromTimestamp,
     LogHealth,
     LogTotals,
     Messages,
     NewRecords,
+    Next,
     OpenBatch,
     Page,
     Placement,
     Position,
     Receipt,
+    Records,
     Retention,
     StoredNews,
     StoredOffset,
@@ -52,6 +52,8 @@ from bridge.telemetry.metrics import LogMetrics
 
 _LOG = structlog.get_logger("bridge.locallog")
 _NO_TUNING: Final = Tuning()
+# Where a page from these begins only the database knows.
+_SOUGHT: Final = (FromTimestamp, Next)
 # Retention waits for the writer like anybody else, but nobody waits for retention.
 _RETENTION_DEADLINE_S: Final = 30.0
 _DETAILS: Final = {
@@ -225,24 +227,25 @@ class LocalMessageLog:
         partition = state.partition(partition_id)
         marks = partition.marks
         started_s = self._clock.monotonic_s()
-        records = NO_RECORDS
-        if not _is_surely_empty(partition, position):
-            found = self._hot_reads.find(partition, marks, position, count)
-            if found is None:
-                read = await self._readers.run(
-                    lambda connection: queries.read(connection, partition.key, marks, position, count),
-                    deadline=deadline,
-                )
-                self._check_still_there(topic, state)
-                if partition.successor is partition:
-                    if read.lost:
-                        raise damaged()
-                    found = read.records
-                    self._hot_reads.offer(partition, marks, position, count, read)
-                else:
-                    # Purged meanwhile: what was found may be a part, or another's. It was empty, at some moment.
-                    marks, found = EMPTY, NO_RECORDS
-            records = found
+        start = None if isinstance(position, _SOUGHT) else marks.start_of(position, count)
+        records: Records | None = None
+        if start is not None:
+            is_empty = start >= marks.next_offset
+            records = NO_RECORDS if is_empty else self._hot_reads.find(partition, marks, start, count)
+        if records is None:
+            read = await self._readers.run(
+                lambda connection: queries.read(connection, partition.key, marks, position, count),
+                deadline=deadline,
+            )
+            self._check_still_there(topic, state)
+            if partition.successor is partition:
+                if read.lost:
+                    raise damaged()
+                records = read.records
+                self._hot_reads.offer(partition, marks, start, count, read)
+            else:
+                # Purged meanwhile: what was found may be a part, or another's. It was empty, at some moment.
+                marks, records = EMPTY, NO_RECORDS
         if not records or records.offsets[-1] + 1 == marks.next_offset:
             self._hot_reads.newest.reached(partition, marks.next_offset)
         self._observer.read(
@@ -323,14 +326,3 @@ class LocalMessageLog:
     def _state_changed(self, state: LogState) -> None:
         self._observer.connection.set_state(state)
         self._state_news.set()
-
-
-def _is_surely_empty(partition: PartitionState, position: Position) -> bool:
-    marks = partition.marks
-    match position:
-        case FromOffset(offset):
-            return offset >= marks.next_offset
-        case First() | Last():
-            return marks.first_offset == marks.next_offset
-        case _:
-            return False

@@ -10,16 +10,7 @@ from bridge.locallog.catalog import Watermarks
 from bridge.locallog.chunks import Chunk, DamagedChunk, check, decode
 from bridge.locallog.schema import chunk_key, offset_of
 from bridge.locallog.seals import checksum_of
-from bridge.messagelog import (
-    NO_RECORDS,
-    ConsumerKey,
-    First,
-    FromOffset,
-    FromTimestamp,
-    Last,
-    Position,
-    Records,
-)
+from bridge.messagelog import NO_RECORDS, ConsumerKey, FromTimestamp, Next, Position, Records
 
 _CHUNKS: Final = "select key, messages_count, timestamp_us, bytes_end, checksum, body from chunks "
 _CONTAINING: Final = _CHUNKS + "where key >= ? and key <= ? order by key desc limit 1"
@@ -53,23 +44,14 @@ def read(
     Raises:
         DamagedChunk: if a stored row is not what was written.
     """
-    start = _start(connection, partition_key, marks, position, count)
-    return messages_from(connection, partition_key, marks, max(start, marks.first_offset), count)
-
-
-def _start(
-    connection: apsw.Connection, partition_key: int, marks: Watermarks, position: Position, count: int
-) -> int:
-    if isinstance(position, FromOffset):
-        return position.offset
     if isinstance(position, FromTimestamp):
-        return first_offset_since(connection, partition_key, marks, position.timestamp_us)
-    if isinstance(position, First):
-        return marks.first_offset
-    if isinstance(position, Last):
-        return marks.next_offset - count
-    stored = stored_offset(connection, partition_key, position.consumer)
-    return 0 if stored is None else stored + 1
+        start = first_offset_since(connection, partition_key, marks, position.timestamp_us)
+    elif isinstance(position, Next):
+        stored = stored_offset(connection, partition_key, position.consumer)
+        start = max(0 if stored is None else stored + 1, marks.first_offset)
+    else:
+        start = marks.start_of(position, count)
+    return messages_from(connection, partition_key, marks, start, count)
 
 
 def messages_from(

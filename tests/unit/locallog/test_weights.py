@@ -16,7 +16,7 @@ from bridge.locallog.hot_reads import HotReads
 from bridge.locallog.newest import Newest
 from bridge.locallog.queries import Found
 from bridge.locallog.schema import chunk_key
-from bridge.messagelog import FromOffset, Headers, NewMessage, NewRecords, Records, Retention
+from bridge.messagelog import Headers, NewMessage, NewRecords, Records, Retention
 
 _BYTES_MAX = 512 * 1024
 #: The allocator's own, and the tables of what is counted by its entries.
@@ -107,9 +107,9 @@ def test_what_was_just_stored_takes_no_more_than_its_bound(
 
 
 def _read_twice(hot: HotReads, partition: PartitionState, start: int, count: int, headers: Headers) -> None:
-    hot.offer(partition, _MARKS, FromOffset(start), count, Found(_read(start, count, headers), ()))
+    hot.offer(partition, _MARKS, start, count, Found(_read(start, count, headers), ()))
     page = _read(start, count, headers)
-    hot.offer(partition, _MARKS, FromOffset(start), count, Found(page, ()))
+    hot.offer(partition, _MARKS, start, count, Found(page, ()))
     if page.kept:
         page.page_json = bytes(page.weight_bytes)
 
@@ -124,7 +124,7 @@ def test_pages_kept_take_no_more_than_their_bound_with_their_json(
     with _measured():
         for start in _starts(count):
             _read_twice(hot, partition, start, count, headers)
-    assert hot.find(partition, _MARKS, FromOffset(0), count) is None
+    assert hot.find(partition, _MARKS, 0, count) is None
 
 
 @pytest.mark.parametrize("events", [True, False])
@@ -133,6 +133,6 @@ def test_what_is_heavy_is_kept_only_where_it_goes_out_as_it_is_stored(*, events:
     hot, partition = HotReads(), _partition()
     heavy = Records(range(1), (1,), bytes(16), [b"\0" * (PAGE_LIGHT_BYTES + 1)], {}, events=events)
     for _ in range(2):
-        hot.offer(partition, _MARKS, FromOffset(0), 1, Found(heavy, ()))
+        hot.offer(partition, _MARKS, 0, 1, Found(heavy, ()))
     assert heavy.kept is events
-    assert (hot.find(partition, _MARKS, FromOffset(0), 1) is heavy) is events
+    assert (hot.find(partition, _MARKS, 0, 1) is heavy) is events
