@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar, cast
 
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, Outcome, StreamNotFound, TopicNotFound, TopicNotReady
+from bridge.flow.timers import is_set_within
 from bridge.limits import DEFAULT_TOPIC_TRIES_MAX, RETRY_AFTER_DEFAULT_MS
 from bridge.messagelog import MessageLog, Page, TopicRef
 
@@ -51,11 +52,7 @@ class KeptTopic:
 
     async def until_missed(self, seconds: float) -> None:
         """Return once somebody misses it, after *seconds* at the latest."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._missed.wait()
-        except TimeoutError:
-            return
+        await is_set_within(self._missed, seconds)
 
     async def until_there(self, deadline: Deadline, outcome: Outcome | None) -> None:
         """Return once it is there, behind all who waited before.

@@ -56,3 +56,14 @@ async def some_at_once(
     for at in range(0, len(items), count):
         results += await asyncio.gather(*map(work, items[at : at + count]))
     return results
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Return when *event* is set, after *seconds* at the latest; whether it was."""
+    try:
+        # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the event.
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -25,6 +25,7 @@ from bridge.errors import (
     Overloaded,
 )
 from bridge.flow.following.tails import Tails
+from bridge.flow.timers import is_set_within
 from bridge.groups.ledger import AckResult, AppliedRecord, LeaseResult, Ledger, Result, snapshot
 from bridge.groups.ledger_topics import LedgerTopics, token_key
 from bridge.groups.pending_records import PendingRecords, random_ids, with_outcome
@@ -205,7 +206,7 @@ class LedgerReplica:
         """Follow the ledger from the first use on, and from the next one after `rest`; ends by cancellation only."""
         failures = 0
         while True:
-            if not await _is_set_within(self._wanted, limits.GROUP_STATS_INTERVAL_S):
+            if not await is_set_within(self._wanted, limits.GROUP_STATS_INTERVAL_S):
                 await self._look()
                 continue
             try:
@@ -301,7 +302,7 @@ class LedgerReplica:
             self._written.clear()
             if await self._read(topics):
                 # What others wrote is looked for after so long at the latest.
-                await _is_set_within(self._written, rest_s)
+                await is_set_within(self._written, rest_s)
             elif self.ledger is ledger:
                 self._begin_anew("emptied")
         if self._topics is topics:
@@ -364,12 +365,3 @@ class LedgerReplica:
         if ready is not None and not ready.done():
             ready.set_exception(with_outcome(error, Outcome.NOT_WRITTEN))
         self.pending.fail(error)
-
-
-async def _is_set_within(event: asyncio.Event, timeout_s: float) -> bool:
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

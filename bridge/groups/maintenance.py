@@ -5,7 +5,6 @@ It sends heartbeats, commits offsets, makes snapshots, measures how every group 
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from typing import Final, NoReturn, TypeAlias
 
 import structlog
@@ -13,7 +12,7 @@ import structlog
 from bridge import limits
 from bridge.clock import Deadline
 from bridge.errors import BridgeError, LogError, RequestError
-from bridge.flow.timers import some_at_once
+from bridge.flow.timers import is_set_within, some_at_once
 from bridge.groups.assignment import assigned_partitions, is_leader
 from bridge.groups.inspection import group_stats
 from bridge.groups.ledger import Group, Ledger
@@ -74,10 +73,7 @@ class Maintenance:
         """Turn after turn, a second from each other, while the ledger is followed; ends by cancellation only."""
         failed: str | None = None
         while True:
-            with suppress(TimeoutError):
-                # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the event.
-                async with asyncio.timeout(limits.GROUP_COMMIT_INTERVAL_S):
-                    await self.due.wait()
+            await is_set_within(self.due, limits.GROUP_COMMIT_INTERVAL_S)
             self.due.clear()
             if not self._replica.is_followed:
                 continue

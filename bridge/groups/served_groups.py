@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -11,7 +10,7 @@ from bridge import limits
 from bridge.clock import Clock, Deadline
 from bridge.errors import BadRequest, LogError, NotFound
 from bridge.flow.following.tails import Tails
-from bridge.flow.timers import some_at_once
+from bridge.flow.timers import is_set_within, some_at_once
 from bridge.groups.assignment import Reservations, assigned_partitions
 from bridge.groups.ledger import AppliedRecord
 from bridge.groups.ledger_replica import LedgerReplica
@@ -208,9 +207,7 @@ class ServedGroup:
         if self._context.clock.monotonic_s() >= self._watch_again_s:
             self._watch()
         self._set_timer()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(min(timeout_s, _BLIND_S) if self.is_blind else timeout_s):
-                await change.wait()
+        await is_set_within(change, min(timeout_s, _BLIND_S) if self.is_blind else timeout_s)
 
     def end_waits(self) -> None:
         """Who waits gets what there is: nothing."""

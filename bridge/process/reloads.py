@@ -6,7 +6,6 @@ force, the log and the figures say so, and the next change is another attempt.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn, TypeAlias
 
@@ -14,6 +13,7 @@ import structlog
 
 from bridge.config import Config
 from bridge.errors import BridgeError
+from bridge.flow.timers import is_set_within
 from bridge.limits import RELOAD_LOOK_INTERVAL_S
 from bridge.telemetry.process_metrics import ReloadMetrics
 
@@ -95,10 +95,7 @@ class Reloads:
     async def run(self, *, interval_s: float = RELOAD_LOOK_INTERVAL_S) -> NoReturn:
         """Reload what is asked for, and look for changes every *interval_s*; ends only by cancellation."""
         while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(interval_s):
-                    await self._asked.wait()
-            if self._asked.is_set():
+            if await is_set_within(self._asked, interval_s):
                 self._asked.clear()
                 await self.reload()
             else:
