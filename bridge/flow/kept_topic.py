@@ -17,7 +17,6 @@ from bridge.messagelog import MessageLog, Page, TopicRef
 
 #: What tells that it may be missing.
 MISSING: Final = (StreamNotFound, TopicNotFound)
-_T = TypeVar("_T")
 _Call = TypeVar("_Call", bound=Callable[..., Awaitable[Any]])
 
 
@@ -73,6 +72,10 @@ class KeptTopic:
         finally:
             self.waiting -= 1
 
+    def keeps(self, place: TopicRef | str) -> bool:
+        """Whether *place* is the default topic, or its stream."""
+        return place in (self.topic, self.topic.stream)
+
     def guarding(self, call: _Call, outcome: Outcome | None = None, *, makes_it: bool = False) -> _Call:
         """*call*, a method of `MessageLog` about a topic or a stream: where that is the default one and missing, once it is there.
 
@@ -84,62 +87,27 @@ class KeptTopic:
         """
 
         async def guarded(place: Any, *args: Any, deadline: Deadline, **options: Any) -> Any:
-            try:
-                return await call(place, *args, deadline=deadline, **options)
-            except MISSING as error:
-                kept = place.stream if makes_it else place
-                if kept not in (self.topic, self.topic.stream):
-                    # Here: raised further in it would be in a frame of its own traceback, which nobody frees at once.
-                    raise
-                return await self.recovered(
-                    kept,
-                    lambda: call(place, *args, deadline=deadline, **options),
-                    error,
-                    deadline,
-                    outcome,
-                )
+            times = 0
+            while True:
+                try:
+                    return await call(place, *args, deadline=deadline, **options)
+                except MISSING as error:
+                    if not self.keeps(place.stream if makes_it else place):
+                        # Here: raised further in it would be in a frame of its own traceback, which nobody frees at once.
+                        raise
+                    await self.until_made(error, deadline, outcome, times=times)
+                times += 1
 
         return cast("_Call", guarded)
 
-    async def recovered(
-        self,
-        place: TopicRef | str,
-        call: Callable[[], Awaitable[_T]],
-        missing: BridgeError,
-        deadline: Deadline,
-        outcome: Outcome | None = None,
-    ) -> _T:
-        """What *call* gives once the default topic is there, after it raised *missing*.
-
-        Raises:
-            BridgeError: *missing*, if *place* is another one.
-            TopicNotReady: with *outcome*, if it is not there in time, or is missing again and again.
-        """
-        times = 0
-        while True:
-            await self.until_made(place, missing, deadline, outcome, times=times)
-            try:
-                return await call()
-            except MISSING as error:
-                missing, times = error, times + 1
-
     async def until_made(
-        self,
-        place: TopicRef | str,
-        missing: BridgeError,
-        deadline: Deadline,
-        outcome: Outcome | None,
-        *,
-        times: int,
+        self, missing: BridgeError, deadline: Deadline, outcome: Outcome | None, *, times: int
     ) -> None:
         """Return once the default topic is there again, which was *missing*, and was so many *times* before.
 
         Raises:
-            BridgeError: *missing*, if *place* is another one.
             TopicNotReady: with *outcome*, if it is not there in time, or was missing too often.
         """
-        if place not in (self.topic, self.topic.stream):
-            raise missing
         if times >= DEFAULT_TOPIC_TRIES_MAX:
             raise _not_ready(outcome) from missing
         self.missed()

@@ -125,9 +125,9 @@ class BatchingAppender:
                 if not isinstance(placement, ByKey) or not looks_left:
                     raise
             except MISSING as error:
-                if kept is None:
+                if kept is None or not kept.keeps(topic):
                     raise
-                await kept.until_made(topic, error, deadline, Outcome.NOT_WRITTEN, times=times_missing)
+                await kept.until_made(error, deadline, Outcome.NOT_WRITTEN, times=times_missing)
                 looks_left, times_missing = 2, times_missing + 1
 
     async def close(self) -> None:

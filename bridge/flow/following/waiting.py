@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from bridge.clock import Deadline
 from bridge.flow.following.partition_tail import PartitionTail
@@ -13,36 +13,32 @@ from bridge.messagelog import TopicRef
 
 _Page = TypeVar("_Page")
 
-_ANY: Final = 1
-
 
 class Waiting:
     """How long one client waits: until a deadline, until it has left, or until the process ends.
 
     Args:
         deadline: of the waiting, not of the request.
+
+    Attributes:
+        given_up: the client has left.
     """
 
     def __init__(self, tails: Tails, deadline: Deadline) -> None:
         self._tails = tails
         self._deadline = deadline
-        self._given_up = False
+        self.given_up = False
         self._stirred = asyncio.Event()
 
     def give_up(self) -> None:
         """The client has left."""
-        self._given_up = True
+        self.given_up = True
         self._stirred.set()
-
-    @property
-    def given_up(self) -> bool:
-        """Whether the client has left."""
-        return self._given_up
 
     @property
     def is_over(self) -> bool:
         """Whether nothing is waited for any more."""
-        return self._given_up or self._tails.waits_ended or not self._deadline.remaining_s()
+        return self.given_up or self._tails.waits_ended or not self._deadline.remaining_s()
 
     async def read_on(
         self,
@@ -66,7 +62,7 @@ class Waiting:
         """
         while not is_enough(page) and not self.is_over:
             came = await self.until(topic, begin(page), messages_min)
-            if self._given_up:
+            if self.given_up:
                 break
             # At the end of the wait too: fewer than were wanted may have come.
             page = await read()
@@ -75,7 +71,7 @@ class Waiting:
                 await self._sleep(min(LONG_POLL_AGAIN_S, self._deadline.remaining_s()))
         return page
 
-    async def until(self, topic: TopicRef, positions: Mapping[int, int], messages_min: int = _ANY) -> bool:
+    async def until(self, topic: TopicRef, positions: Mapping[int, int], messages_min: int) -> bool:
         """Wait until so many messages at or after *positions* can be read, all partitions together; False if none came.
 
         True as well where a partition began anew, or ends before its position when its end is first looked at: read
@@ -133,7 +129,7 @@ class Waiting:
         """Until something has happened, for *delay_s* at most."""
         timer = self._tails.timers(delay_s, self._stirred.set)
         try:
-            if not self._given_up:
+            if not self.given_up:
                 self._stirred.clear()
             await self._stirred.wait()
         finally:
