@@ -2,15 +2,15 @@
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from aiohttp import web
 
 from bridge import limits
 from bridge.errors import ConnectionFailed, Outcome, RequestBodyTimeout, SerializationError
 from bridge.limits import INFLATE_PIECE_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
-from bridge.messagelog import NO_HEADERS, Headers, NewMessage
+from bridge.messagelog import NO_HEADERS, Headers
 from bridge.policy.slow_clients import MinimumRate
 from bridge.web.bodies.bulk_writer import BulkWriter
 from bridge.web.bodies.codings import Inflater
@@ -21,6 +21,7 @@ from bridge.web.keys import EXCHANGE
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.bulk import LineKind, OnError
 
+_Message = TypeVar("_Message")
 # How often a reader who waits looks whether the process is ending.
 _LOOK_S: Final = 0.5
 
@@ -168,53 +169,34 @@ class LineIntake:
     async def _take(self, found: list[Run | LongLine]) -> None:
         for run in found:
             stops = self._on_error is OnError.STOP
-            steps = line_steps(
-                run,
-                line_bytes_max=self._line_bytes_max,
-                faults_told=1 if stops else NDJSON_FAULTS_TOLD - len(self.faults),
-            )
+            faults_told = 1 if stops else NDJSON_FAULTS_TOLD - len(self.faults)
+            steps = line_steps(run, line_bytes_max=self._line_bytes_max, faults_told=faults_told)
             # The request's time holds for every batch by itself.
             lines = await in_turns(steps, deadline=None)
-            if self._line_kind is LineKind.MESSAGES:
-                await self._take_whole(lines, stops=stops)
+            if self._line_kind is LineKind.VALUES:
+                await self._add(lines, self._writer.add, stops=stops)
                 continue
-            if lines.failed and stops:
-                await self._stop(lines)
-            self.failed += lines.failed
-            self.faults += lines.faults
-            await self._add(lines.payloads, lines.numbers)
+            whole = whole_steps(lines, faults_told=faults_told, headers=self._headers)
+            await self._add(await in_turns(whole, deadline=None), self._writer.add_messages, stops=stops)
 
-    async def _take_whole(self, lines: Lines, *, stops: bool) -> None:
-        faults_told = 1 if stops else NDJSON_FAULTS_TOLD - len(self.faults)
-        found = await in_turns(
-            whole_steps(lines, faults_told=faults_told, headers=self._headers), deadline=None
-        )
-        messages, numbers = found.messages, found.numbers
-        if found.failed and stops:
-            fault = found.faults[0]
+    async def _add(
+        self,
+        lines: Lines[_Message],
+        add: Callable[[Sequence[_Message], Sequence[int]], Awaitable[None]],
+        *,
+        stops: bool,
+    ) -> None:
+        """Give *add* the messages of *lines*: all, or those before the first fault where that *stops*."""
+        messages, numbers, faults, failed = lines
+        fault = faults[0] if failed and stops else None
+        if fault is not None:
             count = bisect_left(numbers, fault.line)
-            self.failed, self.faults = 1, [fault]
-            await self._add_messages(messages[:count], numbers[:count])
-            raise _refusal(fault)
-        self.failed += found.failed
-        self.faults += found.faults
-        await self._add_messages(messages, numbers)
-
-    async def _stop(self, lines: Lines) -> None:
-        fault = lines.faults[0]
-        self.failed, self.faults = 1, [fault]
-        count = bisect_left(lines.numbers, fault.line)
-        await self._add(lines.payloads[:count], lines.numbers[:count])
-        raise _refusal(fault)
-
-    async def _add(self, payloads: Sequence[bytes], numbers: Sequence[int]) -> None:
-        if payloads:
-            await self._writer.add(payloads, numbers)
-
-    async def _add_messages(self, messages: Sequence[NewMessage], numbers: Sequence[int]) -> None:
+            messages, numbers, failed = messages[:count], numbers[:count], 1
+        self.failed += failed
+        self.faults += faults
         if messages:
-            await self._writer.add_messages(messages, numbers)
-
-
-def _refusal(fault: LineFault) -> SerializationError:
-    return SerializationError(f"Line {fault.line} is no message: {fault.reason}", path=f"line {fault.line}")
+            await add(messages, numbers)
+        if fault is not None:
+            raise SerializationError(
+                f"Line {fault.line} is no message: {fault.reason}", path=f"line {fault.line}"
+            )

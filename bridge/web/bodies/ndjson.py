@@ -1,12 +1,20 @@
 """Chunks of NDJSON as lines, lines as messages (pure): a line's value, without the blanks around it, is the payload."""
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
 from bridge.errors import SerializationError
-from bridge.events import Steps, are_surely_safe, check_json, count_by_leaps, fault_of, json_steps
+from bridge.events import (
+    Steps,
+    are_surely_safe,
+    check_json,
+    count_by_leaps,
+    fault_of,
+    is_well_formed,
+    json_steps,
+)
 from bridge.limits import JSON_STEP_BYTES, NDJSON_FAULTS_TOLD, NDJSON_LINE_BYTES_MAX
 
 
@@ -98,6 +106,7 @@ class LineSplitter:
         found.append(Run(first_line, self._line, text))
 
 
+_Message = TypeVar("_Message")
 _VALUES: Final = msgspec.json.Decoder(msgspec.Raw)
 _BLANKS: Final = b" \t\r"
 # Lines looked at one by one between two turns of others, 1 ms.
@@ -113,17 +122,17 @@ class LineFault(NamedTuple):
     reason: str
 
 
-class Lines(NamedTuple):
+class Lines(NamedTuple, Generic[_Message]):
     """What a run of lines holds.
 
     Attributes:
-        payloads: the values, in order.
-        numbers: of the line of each payload.
+        messages: in order: the values themselves, or what they spell (`whole_messages.whole_steps`).
+        numbers: of the line of each message.
         faults: of the other lines that are not blank, the first of them.
         failed: how many such lines there are.
     """
 
-    payloads: list[bytes]
+    messages: list[_Message]
     numbers: Sequence[int]
     faults: list[LineFault]
     failed: int
@@ -136,7 +145,7 @@ def too_long(line: int, *, line_bytes_max: int) -> LineFault:
 
 def line_steps(
     run: Run | LongLine, *, line_bytes_max: int, faults_told: int = NDJSON_FAULTS_TOLD
-) -> Steps[Lines]:
+) -> Steps[Lines[bytes]]:
     """What *run* holds; every value is JSON that `events.json_steps` lets pass.
 
     Args:
@@ -175,7 +184,7 @@ def _plain(run: Run, line_bytes_max: int) -> list[bytes] | None:
     return payloads if are_surely_safe(payloads) else None
 
 
-def _one_by_one(run: Run, line_bytes_max: int, faults_told: int) -> Steps[Lines]:
+def _one_by_one(run: Run, line_bytes_max: int, faults_told: int) -> Steps[Lines[bytes]]:
     payloads: list[bytes] = []
     numbers: list[int] = []
     faults: list[LineFault] = []
@@ -190,7 +199,7 @@ def _one_by_one(run: Run, line_bytes_max: int, faults_told: int) -> Steps[Lines]
             fault = too_long(number, line_bytes_max=line_bytes_max)
         elif not payload:
             continue
-        elif not told and not _is_well_formed(payload):
+        elif not told and not is_well_formed(payload):
             failed += 1
             continue
         else:
@@ -217,11 +226,3 @@ def _fault_of(number: int, payload: bytes) -> Steps[LineFault | None]:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return LineFault(number, fault_of(error, written=payload).detail)
     return None
-
-
-def _is_well_formed(payload: bytes) -> bool:
-    try:
-        _VALUES.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True

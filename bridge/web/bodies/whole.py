@@ -77,8 +77,8 @@ async def read_optional_body(request: web.Request) -> bytes:
     if request.body_exists and hdrs.CONTENT_TYPE in request.headers:
         return await read_body(request)
     body = await _read_whole(request)
-    if body and hdrs.CONTENT_TYPE not in request.headers:
-        raise UnsupportedMediaType("The body must be application/json in UTF-8.", path="Content-Type")
+    if body:
+        check_json_type(request)
     return body
 
 

@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from binascii import Error as NoBase64
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -43,29 +43,17 @@ _HEADERS: Final = msgspec.json.Decoder(dict[str, str | bool | int | float | dict
 _NAMED: Final = msgspec.json.Decoder(_IdAlone)
 
 
-class WholeLines(NamedTuple):
-    """What lines hold.
-
-    Attributes:
-        messages: those with no fault, in order, under their own ids, 0 where none was given.
-        numbers: of the line of each message.
-        faults: of the other lines, the first of them.
-        failed: how many such lines there are.
-    """
-
-    messages: list[NewMessage]
-    numbers: list[int]
-    faults: list[LineFault]
-    failed: int
-
-
 def whole_line_bytes_max(payload_bytes_max: int) -> int:
     """How long a line may be, so that a message of so many bytes fits, whatever they are, as reads give it."""
     return -(-payload_bytes_max // 3) * 4 + NDJSON_WHOLE_LINE_SPARE_BYTES
 
 
-def whole_steps(lines: Lines, *, faults_told: int, headers: Headers = NO_HEADERS) -> Steps[WholeLines]:
+def whole_steps(
+    lines: Lines[bytes], *, faults_told: int, headers: Headers = NO_HEADERS
+) -> Steps[Lines[NewMessage]]:
     """The messages that the values of *lines* spell, and the faults of *lines* with those found here, in their order.
+
+    Their ids are their own, 0 where none was given.
 
     Args:
         lines: every value is JSON that was checked.
@@ -75,7 +63,7 @@ def whole_steps(lines: Lines, *, faults_told: int, headers: Headers = NO_HEADERS
     messages: list[NewMessage] = []
     numbers: list[int] = []
     faults = list(lines.faults)
-    for value, number in zip(lines.payloads, lines.numbers, strict=True):
+    for value, number in zip(lines.messages, lines.numbers, strict=True):
         if number % LINES_PER_STEP == 0:
             yield
         try:
@@ -87,8 +75,8 @@ def whole_steps(lines: Lines, *, faults_told: int, headers: Headers = NO_HEADERS
             continue
         messages.append(message)
         numbers.append(number)
-    failed = lines.failed + len(lines.payloads) - len(messages)
-    return WholeLines(messages, numbers, sorted(faults)[:faults_told], failed)
+    failed = lines.failed + len(lines.messages) - len(messages)
+    return Lines(messages, numbers, sorted(faults)[:faults_told], failed)
 
 
 def _message(value: bytes, of_all: Headers) -> Steps[NewMessage]:

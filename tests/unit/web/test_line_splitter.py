@@ -16,7 +16,7 @@ from bridge.web.bodies.ndjson import Lines, LineSplitter, LongLine, Run, line_st
 LINE_BYTES_MAX = 12
 
 
-def read(chunks: list[bytes], line_bytes_max: int = LINE_BYTES_MAX) -> Lines:
+def read(chunks: list[bytes], line_bytes_max: int = LINE_BYTES_MAX) -> Lines[bytes]:
     """All lines of a body that comes in these chunks."""
     splitter = LineSplitter(line_bytes_max=line_bytes_max)
     found: list[Run | LongLine] = []
@@ -29,7 +29,7 @@ def read(chunks: list[bytes], line_bytes_max: int = LINE_BYTES_MAX) -> Lines:
     failed = 0
     for run in found:
         lines = result_of(line_steps(run, line_bytes_max=line_bytes_max))
-        payloads += lines.payloads
+        payloads += lines.messages
         numbers += lines.numbers
         faults += lines.faults
         failed += lines.failed
@@ -73,7 +73,7 @@ def test_however_a_body_is_cut_its_lines_are_the_same(body: bytes, cuts: list[in
     edges = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
     lines = read([body[start:end] for start, end in pairwise(edges)])
     payloads, faults = expected(body)
-    assert list(zip(lines.numbers, lines.payloads, strict=True)) == payloads
+    assert list(zip(lines.numbers, lines.messages, strict=True)) == payloads
     assert [fault.line for fault in lines.faults] == faults
     assert lines.failed == len(faults)
 
@@ -92,7 +92,7 @@ def test_only_so_many_faults_are_explained_and_all_are_counted() -> None:
     run = Run(1, 5001, b"x\n" * 2000 + b"1\n" * 1000 + b"[1e999]\n" * 2000)
     lines = result_of(line_steps(run, line_bytes_max=100, faults_told=3))
     assert [fault.line for fault in lines.faults] == [1, 2, 3]
-    assert (lines.failed, len(lines.payloads), lines.numbers[0]) == (4000, 1000, 2001)
+    assert (lines.failed, len(lines.messages), lines.numbers[0]) == (4000, 1000, 2001)
 
 
 @given(st.lists(_PIECES, max_size=30).map(b"".join), st.integers(0, 3))
@@ -100,8 +100,8 @@ def test_what_is_not_explained_is_judged_alike(body: bytes, faults_told: int) ->
     run = Run(1, 2 + body.count(b"\n"), body)
     whole = result_of(line_steps(run, line_bytes_max=LINE_BYTES_MAX))
     part = result_of(line_steps(run, line_bytes_max=LINE_BYTES_MAX, faults_told=faults_told))
-    assert (part.payloads, list(part.numbers), part.failed) == (
-        whole.payloads, list(whole.numbers), whole.failed
+    assert (part.messages, list(part.numbers), part.failed) == (
+        whole.messages, list(whole.numbers), whole.failed
     )  # fmt: skip
     assert part.faults == whole.faults[:faults_told]
 
@@ -119,7 +119,7 @@ def test_faulty_lines_take_a_turn_for_hundreds_of_them_not_each() -> None:
 def test_values_come_out_as_the_bytes_they_came_in(values: list[object]) -> None:
     written = [json.dumps(value).encode() for value in values]
     lines = read([b"\r\n".join(written)], 10**6)
-    assert lines.payloads == written
+    assert lines.messages == written
     assert list(lines.numbers) == list(range(1, len(values) + 1))
 
 
@@ -132,7 +132,7 @@ def test_values_come_out_as_the_bytes_they_came_in(values: list[object]) -> None
 )
 def test_a_line_may_be_as_deep_as_a_body(deepest: bytes) -> None:
     lines = read([b"1\n" + deepest + b"\n" + deepest + b"\n[" + deepest + b"]\n2"], 10**6)
-    assert lines.payloads == [b"1", deepest, deepest, b"2"]
+    assert lines.messages == [b"1", deepest, deepest, b"2"]
     assert [fault.line for fault in lines.faults] == [4]
     assert "64 levels" in lines.faults[0].reason
 
@@ -159,4 +159,4 @@ def test_of_a_line_without_end_no_more_is_held_than_allowed() -> None:
 
 def test_a_line_that_comes_byte_by_byte_is_one_line() -> None:
     body = json.dumps(["x" * 60_000]).encode()
-    assert read([body[at : at + 1] for at in range(len(body))], 10**6).payloads == [body]
+    assert read([body[at : at + 1] for at in range(len(body))], 10**6).messages == [body]
