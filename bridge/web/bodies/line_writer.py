@@ -15,7 +15,7 @@ from bridge.web.server.answer_headers import send_head
 from bridge.web.server.departures import protocol_of
 from bridge.web.wire.accept import preferred_coding
 from bridge.web.wire.heavy_pages import made_ready
-from bridge.web.wire.pages import ONE_LINE
+from bridge.web.wire.pages import single_lines
 
 
 def page_deadlines(request: web.Request) -> Callable[[], Deadline]:
@@ -102,10 +102,8 @@ class LineWriter:
         payloads = b"".join(records.payloads)
         if b"\n" not in payloads and b"\r" not in payloads:
             return self._encoder.joined(records, lead=lead, end=b"\n", once=True)
-        # Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means the
-        # same.
-        lines = self._encoder.lines(records, lead=lead, once=True)
-        return b"".join([line.translate(ONE_LINE) + b"\n" for line in lines])
+        lines = single_lines(self._encoder.lines(records, lead=lead, once=True))
+        return b"".join([line + b"\n" for line in lines])
 
     async def _send(self, data: bytes) -> None:
         if data:

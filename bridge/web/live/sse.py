@@ -14,6 +14,7 @@ from bridge.flow.following.batches import Gap, Positions, RecordBatch
 from bridge.messagelog import TopicRef
 from bridge.web.live.forms import LiveForm
 from bridge.web.live.streams import EndReason
+from bridge.web.wire.pages import single_lines
 
 CONTENT_TYPE: Final = "text/event-stream"
 _MESSAGE: Final = b"id: %b\ndata: %b\n\n"
@@ -28,14 +29,14 @@ def chunk(blocks: bytes) -> bytes:
 HEARTBEAT: Final = chunk(b":\n")
 
 
-def message_blocks(ids: Iterable[bytes], objects: Sequence[bytes]) -> list[bytes]:
+def message_blocks(ids: Iterable[bytes], objects: list[bytes]) -> list[bytes]:
     """One event for each message, of the kind that `EventSource.onmessage` gets.
 
     Args:
         ids: where a reader that has this event goes on.
         objects: each one JSON object, as it is stored.
     """
-    return list(map(_MESSAGE.__mod__, zip(ids, _as_lines(objects), strict=True)))
+    return list(map(_MESSAGE.__mod__, zip(ids, single_lines(objects), strict=True)))
 
 
 def open_block(position: bytes, *, topic: TopicRef, retry_ms: int) -> bytes:
@@ -65,13 +66,6 @@ def bye_block(
 
 def _event(name: bytes, position: bytes, told: Mapping[str, Any]) -> bytes:
     return b"id: %b\nevent: %b\ndata: %b\n\n" % (position, name, orjson.dumps(told))
-
-
-def _as_lines(objects: Sequence[bytes]) -> Sequence[bytes]:
-    joined = b"".join(objects)
-    if b"\n" in joined or b"\r" in joined:
-        return [each.replace(b"\n", b" ").replace(b"\r", b" ") for each in objects]
-    return objects
 
 
 class EventForm(LiveForm):

@@ -10,7 +10,7 @@ from bridge.flow.following.batches import RecordBatch, Start
 from bridge.flow.following.fan_out import Sink
 from bridge.flow.following.follow import Follower
 from bridge.limits import FEED_BATCH_MESSAGES, READ_PAGE_MESSAGES, WS_PERMITS_MAX
-from bridge.messagelog import First, FromTimestamp, Last, Records, TopicRef
+from bridge.messagelog import Records, TopicRef
 from bridge.policy.cursors import Cursors
 from bridge.web.keys import Services
 from bridge.web.live.forms import LiveForm
@@ -25,11 +25,12 @@ from bridge.web.sockets.answers import (
 from bridge.web.sockets.operations import Subscribe
 from bridge.web.sockets.socket import Socket
 from bridge.web.wire.cursors import read_cursor
-from bridge.web.wire.pages import ONE_LINE
-from bridge.web.wire.queries import parse_time
+from bridge.web.wire.pages import single_lines
+from bridge.web.wire.times import start_of
 
 # Between two words on what the filter holds back.
 _PROGRESS_S: Final = 1.0
+_FROM: Final = "'from' takes first, last, or an RFC 3339 time with a zone."
 # The part that is the same for all who follow the same feed; what stands before it names the subscription.
 _PIECE: Final = b',"cursor":"%b","message":%b}'
 
@@ -91,16 +92,13 @@ class MessageForm(LiveForm):
         return b"\n".join(self._spelled(batch, self.passed(batch)))
 
     def _spelled(self, batch: RecordBatch, records: Records) -> list[bytes]:
-        """Each on one line: what is stored holds line breaks between tokens only, where a space is as good."""
         if not records:
             return []
         tokens, objects = self.shown(batch, records)
-        if b"\n" in b"".join(records.payloads):
-            objects = [each.translate(ONE_LINE) for each in objects]
-        return list(map(_PIECE.__mod__, zip(tokens, objects, strict=True)))
+        return list(map(_PIECE.__mod__, zip(tokens, single_lines(objects), strict=True)))
 
 
-def start_of(asked: Subscribe, topic: TopicRef, cursors: Cursors) -> tuple[Start, tuple[int, ...] | None]:
+def beginning_of(asked: Subscribe, topic: TopicRef, cursors: Cursors) -> tuple[Start, tuple[int, ...] | None]:
     """Where *asked* begins, and of which partitions it is; None for all, those added later too.
 
     Raises:
@@ -113,22 +111,7 @@ def start_of(asked: Subscribe, topic: TopicRef, cursors: Cursors) -> tuple[Start
         except BadRequest as error:
             error.path = f"$.{error.path}"
             raise
-    match asked.from_:
-        case None | "last":
-            return Last(), partitions
-        case "first":
-            return First(), partitions
-        case text:
-            return FromTimestamp(_time(text)), partitions
-
-
-def _time(text: str) -> int:
-    try:
-        return parse_time(text, name="from", takes="")
-    except BadRequest:
-        raise BadRequest(
-            "'from' takes first, last, or an RFC 3339 time with a zone.", path="$.from"
-        ) from None
+    return start_of(asked.from_ or "last", path="$.from", takes=_FROM), partitions
 
 
 class TopicSubscription:
@@ -174,7 +157,7 @@ class TopicSubscription:
             BridgeError: if there can be no more, or it could not begin.
         """
         services, asked = self._services, self._asked
-        start, partitions = start_of(asked, self.topic, services.cursors)
+        start, partitions = beginning_of(asked, self.topic, services.cursors)
         follower = self._follower = await services.feeds.follow(
             self.topic, start, partitions=partitions, deadline=self._deadline
         )

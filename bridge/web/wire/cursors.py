@@ -14,7 +14,7 @@ from bridge.limits import CURSOR_PARTITIONS_MAX, OFFSET_MAX
 from bridge.messagelog import First, Last, TopicRef
 from bridge.policy.cursors import Cursor, Cursors
 from bridge.policy.names import parse_integer
-from bridge.web.wire.pages import ONE_LINE, PageEncoder, PlacedMessage
+from bridge.web.wire.pages import PageEncoder, PlacedMessage, single_lines
 from bridge.web.wire.queries import (
     PARTITION_ID_MAX,
     Count,
@@ -25,6 +25,14 @@ from bridge.web.wire.queries import (
     unique_parameters,
 )
 
+NamedPartitions = Annotated[
+    str,
+    Meta(
+        description="Only these, as `0,2`; of pages and lines with `cursor`",
+        extra_json_schema={"pattern": "^[0-9]{1,10}(,[0-9]{1,10})*$"},
+    ),
+]
+
 
 class CursorLinesParameters(msgspec.Struct, kw_only=True):
     """What lines of several partitions take."""
@@ -33,16 +41,7 @@ class CursorLinesParameters(msgspec.Struct, kw_only=True):
         str,
         Meta(description="Reads all partitions: `first`, `last`, or the `next_cursor` of the page before"),
     ]
-    partitions: (
-        Annotated[
-            str,
-            Meta(
-                description="With `cursor`: only these, as `0,2`",
-                extra_json_schema={"pattern": "^[0-9]{1,10}(,[0-9]{1,10})*$"},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    partitions: NamedPartitions | UnsetType = UNSET
     count: Count = 10
 
 
@@ -209,11 +208,6 @@ def cursor_lines(entry: RecordBatch, cursors: Cursors, cursor: Cursor, pages: Pa
         after = cursors.token(cursor._replace(positions=entry.positions_after))
         return _GAP_LINE % (after.encode(), orjson.dumps(entry.gap._asdict()))
     tokens = cursors.tokens(cursor, entry.partition_id, [offset + 1 for offset in entry.records.offsets])
-    lines = pages.lines(entry.records, lead=b'"partition_id":%d,' % entry.partition_id, once=True)
-    found = []
-    for token, line in zip(tokens, lines, strict=True):
-        # Stored JSON may be written over several lines; outside of strings, where alone they may be, a space means
-        # the same.
-        flat = line.translate(ONE_LINE) if b"\n" in line or b"\r" in line else line
-        found.append(b'{"cursor":"%b",%b\n' % (token, flat))
-    return b"".join(found)
+    lead = b'"partition_id":%d,' % entry.partition_id
+    lines = single_lines(pages.lines(entry.records, lead=lead, once=True))
+    return b"".join([b'{"cursor":"%b",%b\n' % each for each in zip(tokens, lines, strict=True)])

@@ -21,15 +21,16 @@ from bridge.limits import (
     GROUP_VISIBILITY_MS_MIN,
     WAIT_MS_MAX,
 )
-from bridge.messagelog import First, FromOffset, FromTimestamp, Last, Records
+from bridge.messagelog import FromOffset, Records
 from bridge.web.wire.envelopes import decode_envelope
 from bridge.web.wire.offsets import OffsetsBody, by_partition
 from bridge.web.wire.pages import PageEncoder, PlacedMessage
-from bridge.web.wire.times import Time, time_us_of
+from bridge.web.wire.times import Time, start_of
 
 _Visibility = Annotated[int, Meta(ge=GROUP_VISIBILITY_MS_MIN, le=GROUP_VISIBILITY_MS_MAX)]
 _Tokens = Annotated[list[str], Meta(min_length=1, max_length=GROUP_TOKENS_MAX)]
 _RECEIVE_MESSAGES: Final = 10
+_TAKES: Final = "A group goes on at first, last, an RFC 3339 time with a zone, or offsets."
 
 
 class ReceiveRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -233,26 +234,13 @@ def read_seek(body: bytes) -> SeekRequest:
     """
     asked = decode_envelope(body, _SEEK)
     if isinstance(asked.to, str):
-        return SeekRequest(_position(asked.to), asked.dry_run)
+        return SeekRequest(start_of(asked.to, path="$.to", takes=_TAKES), asked.dry_run)
     # There is no text in it but keys: "to" and "offsets", perhaps "dry_run", and two for each partition.
     keys = 2 + 2 * len(asked.to.offsets) + (b'"dry_run"' in body)
     if body.count(b'"') != 2 * keys:
         raise SerializationError("An object names a key twice.", path="$.to")
     offsets = by_partition(asked.to.offsets, at="$.to.offsets")
     return SeekRequest({each: FromOffset(offset) for each, offset in offsets.items()}, asked.dry_run)
-
-
-def _position(text: str) -> SeekTo:
-    if text == "first":
-        return First()
-    if text == "last":
-        return Last()
-    try:
-        return FromTimestamp(time_us_of(text))
-    except ValueError:
-        raise BadRequest(
-            "A group goes on at first, last, an RFC 3339 time with a zone, or offsets.", path="$.to"
-        ) from None
 
 
 @contextmanager

@@ -13,8 +13,9 @@ from msgspec import UNSET, Meta, UnsetType
 from bridge.errors import BadRequest
 from bridge.limits import EVENT_TYPE_CHARS_MAX, LIVE_EVENT_TYPES_MAX
 from bridge.messagelog import First, FromTimestamp, Last
-from bridge.web.wire.cursors import read_partitions
-from bridge.web.wire.queries import names_of, parse_time, unique_parameters
+from bridge.web.wire.cursors import NamedPartitions, read_partitions
+from bridge.web.wire.queries import TAKES_TIME, names_of, unique_parameters
+from bridge.web.wire.times import start_of
 
 LiveStart: TypeAlias = str | First | Last | FromTimestamp
 """The token of a cursor, or where else a stream begins; `Last` is after everything there is."""
@@ -23,6 +24,7 @@ _EVENT_TYPE: Final = "event_type"
 _TYPE: Final = f"[^,]{{1,{EVENT_TYPE_CHARS_MAX}}}"
 LAST_EVENT_ID: Final = "Last-Event-ID"
 _ID_PARAMETERS: Final = frozenset({"lastEventId", "last_event_id"})
+_FROM: Final = TAKES_TIME.format("from", "first, last")
 
 
 class LiveParameters(msgspec.Struct, kw_only=True):
@@ -42,16 +44,7 @@ class LiveParameters(msgspec.Struct, kw_only=True):
             extra_json_schema={"anyOf": [{"enum": ["first", "last"]}, {"format": "date-time"}]},
         ),
     ] = msgspec.field(name="from", default="last")
-    partitions: (
-        Annotated[
-            str,
-            Meta(
-                description="Only these, as `0,2`",
-                extra_json_schema={"pattern": "^[0-9]{1,10}(,[0-9]{1,10})*$"},
-            ),
-        ]
-        | UnsetType
-    ) = UNSET
+    partitions: NamedPartitions | UnsetType = UNSET
     event_type: (
         Annotated[
             str,
@@ -132,15 +125,15 @@ def _start(given: dict[str, str]) -> LiveStart:
     cursor, begin = given.get("cursor"), given.get("from")
     if cursor is not None and begin is not None:
         raise BadRequest("A stream starts in one place: give 'cursor' or 'from'.", path="from")
-    match cursor if begin is None else begin:
+    if begin is not None:
+        return start_of(begin, path="from", takes=_FROM)
+    match cursor:
         case None | "last":
             return Last()
         case "first":
             return First()
-        case token if begin is None:
+        case token:
             return token
-        case text:
-            return FromTimestamp(parse_time(text, name="from", takes="first, last, or an RFC 3339 time"))
 
 
 def _event_types(types: Sequence[str]) -> frozenset[str]:

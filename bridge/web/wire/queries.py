@@ -8,9 +8,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from bridge.errors import BadRequest
 from bridge.limits import CONSUMER_ID_MAX, OFFSET_MAX, WAIT_MS_MAX
-from bridge.messagelog import ConsumerKey, First, FromOffset, FromTimestamp, Last, Next, Position
+from bridge.messagelog import ConsumerKey, FromOffset, FromTimestamp, Last, Next, Position
 from bridge.policy.names import NAME_SCHEMA, check_name, parse_flag, parse_integer, shown_name
-from bridge.web.wire.times import time_us_of
+from bridge.web.wire.times import moment_of, start_of
 
 # Taken and ignored everywhere: the middleware has read it, for the original's clients.
 _KEY_PARAMETER: Final = "api_key"
@@ -19,6 +19,10 @@ TICKET: Final = "ticket"
 _DIGITS: Final = frozenset("0123456789")
 # Any number is a legal question for a page, a topic grows to that many partitions, and ids are 32 bits in Iggy.
 PARTITION_ID_MAX: Final = 2**32 - 1
+#: Told of a parameter that takes a time, and what else.
+TAKES_TIME: Final = "The query parameter '{}' takes {}, or an RFC 3339 time with a zone, its '+' as %2B."
+_FROM: Final = TAKES_TIME.format("from", "first, last, next")
+_UNTIL: Final = TAKES_TIME.format("until", "an offset")
 
 Count = Annotated[
     int, Meta(ge=1, le=OFFSET_MAX, description="Messages at most; a page has no more than POLL_MAX_COUNT")
@@ -263,17 +267,9 @@ def _position(given: dict[str, str], consumer: ConsumerKey) -> Position:
         if start is not None:
             raise BadRequest("A poll starts in one place: give 'offset' or 'from'.", path="from")
         return FromOffset(parse_integer(given["offset"], name="offset", minimum=0, maximum=OFFSET_MAX))
-    match start:
-        case None | "next":
-            return Next(consumer)
-        case "first":
-            return First()
-        case "last":
-            return Last()
-        case _:
-            return FromTimestamp(
-                parse_time(start, name="from", takes="first, last, next, or an RFC 3339 time")
-            )
+    if start is None or start == "next":
+        return Next(consumer)
+    return start_of(start, path="from", takes=_FROM)
 
 
 def _until(text: str | None) -> FromOffset | FromTimestamp | None:
@@ -281,22 +277,4 @@ def _until(text: str | None) -> FromOffset | FromTimestamp | None:
         return None
     if _DIGITS.issuperset(text):
         return FromOffset(parse_integer(text, name="until", minimum=0, maximum=OFFSET_MAX))
-    return FromTimestamp(parse_time(text, name="until", takes="an offset, or an RFC 3339 time"))
-
-
-def parse_time(text: str, *, name: str, takes: str) -> int:
-    """Microseconds since the epoch of an RFC 3339 time with its zone, 0 for what is before it.
-
-    Args:
-        name: of the query parameter, for the fault.
-        takes: what it may be, for the fault.
-
-    Raises:
-        BadRequest: if it is no such time.
-    """
-    try:
-        return time_us_of(text)
-    except ValueError:
-        raise BadRequest(
-            f"The query parameter '{name}' takes {takes} with a zone, its '+' as %2B.", path=name
-        ) from None
+    return moment_of(text, path="until", takes=_UNTIL)

@@ -11,10 +11,11 @@ from bridge.limits import NDJSON_WHOLE_LINE_SPARE_BYTES
 from bridge.messagelog import HeaderValue, Message, Records
 from bridge.web.bodies.ndjson import Lines, Run, line_steps
 from bridge.web.bodies.whole_messages import whole_line_bytes_max, whole_steps
-from bridge.web.wire.pages import ONE_LINE, PageEncoder
+from bridge.web.wire.pages import PageEncoder
 from bridge.web.wire.payload_forms import Form, form_of
 from tests.support.events import user_event
 
+_ONE_LINE: Final = bytes.maketrans(b"\n\r", b"  ")
 _VALUES: Final = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
@@ -45,7 +46,7 @@ def test_a_message_that_was_read_as_a_line_is_sent_as_a_line(
     payload: bytes, id_: int, headers: dict[str, HeaderValue]
 ) -> None:
     records = Records.of([Message(3, 5, id_, payload, headers)])
-    line = PageEncoder().lines(records, lead=b'{"partition_id":2,')[0].translate(ONE_LINE)
+    line = PageEncoder().lines(records, lead=b'{"partition_id":2,')[0].translate(_ONE_LINE)
     bound = whole_line_bytes_max(len(payload))
     if form_of(payload) is not Form.TEXT:
         assert len(line) <= bound
@@ -54,7 +55,7 @@ def test_a_message_that_was_read_as_a_line_is_sent_as_a_line(
     assert found.faults == []
     (sent,) = found.messages
     # Line feeds between the tokens of JSON are blanks of another kind.
-    spelled = payload.translate(ONE_LINE) if form_of(payload) in {Form.JSON, Form.EVENT} else payload
+    spelled = payload.translate(_ONE_LINE) if form_of(payload) in {Form.JSON, Form.EVENT} else payload
     assert (sent.payload, sent.id, dict(sent.headers)) == (spelled, id_, headers)
     assert [type(each) for each in sent.headers.values()] == [type(each) for each in headers.values()]
 
