@@ -148,13 +148,15 @@ def principal_of(request: web.Request) -> Principal:
     return principal
 
 
-def current_principal(request: web.Request) -> Principal:
+def current_principal(exchange: Exchange) -> Principal:
     """Who calls, and what they may by now: sockets outlive a reading of the file of keys.
 
     Raises:
         Unauthorized: if nobody has found out who calls, or their key is not in force any more.
     """
-    principal, services = principal_of(request), request[EXCHANGE].services
+    principal, services = exchange.principal, exchange.services
+    if principal is None:
+        raise Unauthorized
     if services.key_ring is None or principal.key_id is None:
         return principal
     key = services.key_ring.key(principal.key_id)

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import hashlib
-from functools import partial
 from typing import Final
 
 import structlog
@@ -13,7 +12,7 @@ from aiohttp.http import HttpVersion11
 from bridge.errors import BadRequest, Overloaded, UpgradeRequired
 from bridge.limits import RETRY_AFTER_DEFAULT_MS
 from bridge.policy.admission import Grant
-from bridge.web.handlers.access import current_principal, principal_of
+from bridge.web.handlers.access import principal_of
 from bridge.web.keys import EXCHANGE
 from bridge.web.live.streams import LiveKind
 from bridge.web.server.answer_headers import send_head
@@ -34,7 +33,7 @@ _KEY_BYTES: Final = 16
 async def socket(request: web.Request) -> web.StreamResponse:
     """`GET /ws`: a WebSocket that speaks `bridge.v1`, until the client leaves or the process drains."""
     exchange = request[EXCHANGE]
-    services, rules = exchange.services, exchange.rules
+    services = exchange.services
     response = _upgraded(request)
     if services.lifecycle.draining:
         raise Overloaded("The bridge is shutting down.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)
@@ -45,18 +44,12 @@ async def socket(request: web.Request) -> web.StreamResponse:
         protocol,
         transport,
         clock=services.clock,
-        grant=Grant(rules.admission, exchange.client),
+        grant=Grant(exchange.rules.admission, exchange.client),
         message_bytes_max=message_bytes_max(services),
     )
-    session = Session(
-        services,
-        rules,
-        connection,
-        exchange=request[EXCHANGE],
-        principal=partial(current_principal, request),
-    )
+    session = Session(connection, exchange)
     with (
-        services.live_streams.joined(session.leave, LiveKind.SOCKET, client=request[EXCHANGE].client),
+        services.live_streams.joined(session.leave, LiveKind.SOCKET, client=exchange.client),
         services.lifetimes.bound(principal_of(request), session.dismiss),
     ):
         services.lifecycle.backstops.lift()
@@ -107,13 +100,9 @@ def _upgraded(request: web.Request) -> web.StreamResponse:
 
 def _asks(request: web.Request) -> bool:
     """Whether it asks to be upgraded, and aiohttp has understood it so: what follows it is not parsed as HTTP."""
-    named, message = request.headers.getall(hdrs.UPGRADE, ()), request[EXCHANGE].message
-    return (
-        len(named) == 1
-        and named[0].strip().lower() == "websocket"
-        and message is not None
-        and bool(message.upgrade)
-    )
+    named = request.headers.getall(hdrs.UPGRADE, ())
+    is_named = len(named) == 1 and named[0].strip().lower() == "websocket"
+    return is_named and bool(request[EXCHANGE].message.upgrade)
 
 
 def _accepted(keys: list[str] | tuple[()]) -> str:

@@ -223,30 +223,17 @@ def _broken(reason: str) -> FrameFault:
     return FrameFault(CloseCode.PROTOCOL_ERROR, reason)
 
 
-def text_frame(payload: bytes) -> bytes:
-    """A text message in one frame; *payload* is UTF-8."""
-    return _head_of(Opcode.TEXT, len(payload)) + payload
-
-
-def ping_frame() -> bytes:
-    return _head_of(Opcode.PING, 0)
-
-
-def pong_frame(payload: bytes) -> bytes:
-    """The answer to a ping with this payload, at most 125 bytes."""
-    return _head_of(Opcode.PONG, len(payload)) + payload
+def frame_of(opcode: Opcode, payload: bytes = b"") -> bytes:
+    """A whole message, or a control frame: *payload* is UTF-8 of a text, and at most 125 bytes of a control frame."""
+    length = len(payload)
+    if length <= _SHORT_MAX:
+        return bytes((_FIN | opcode, length)) + payload
+    if length <= _UINT16_MAX:
+        return _HEAD_16.pack(_FIN | opcode, _LENGTH_16, length) + payload
+    return _HEAD_64.pack(_FIN | opcode, _LENGTH_64, length) + payload
 
 
 def close_frame(code: int | None, reason: str = "") -> bytes:
     """The end, with a code and a reason of at most 123 bytes, or without either."""
     payload = b"" if code is None else _CODE.pack(code) + reason.encode()[: _SHORT_MAX - _CODE.size]
-    return _head_of(Opcode.CLOSE, len(payload)) + payload
-
-
-def _head_of(opcode: Opcode, length: int) -> bytes:
-    first = _FIN | opcode
-    if length <= _SHORT_MAX:
-        return bytes((first, length))
-    if length <= _UINT16_MAX:
-        return _HEAD_16.pack(first, _LENGTH_16, length)
-    return _HEAD_64.pack(first, _LENGTH_64, length)
+    return frame_of(Opcode.CLOSE, payload)

@@ -12,9 +12,8 @@ from bridge.policy.rate_limits import (
     acknowledgement_key,
     drawn,
 )
-from bridge.web.keys import Services
+from bridge.web.keys import Exchange
 from bridge.web.middleware.key_limits import refusal_of
-from bridge.web.rules import Rules
 from bridge.web.shared_limits import SharedLimits
 from bridge.web.sockets.operations import Ack, Extend, Nack, Publish, SocketOperation, Subscribe
 
@@ -23,13 +22,14 @@ class SocketLimits:
     """What asks the log for something counts as a request does, and every message by its bytes.
 
     Args:
+        exchange: of the request that became the socket, whose key is counted.
         address: whose requests are counted.
-        key_id: of the key that the socket was opened with; None for none.
     """
 
-    def __init__(self, services: Services, rules: Rules, address: str, key_id: str | None) -> None:
-        self._metrics = services.metrics
-        self._shared = services.shared_limits
+    def __init__(self, exchange: Exchange, address: str) -> None:
+        rules, key_id = exchange.rules, exchange.key_id
+        self._metrics = exchange.services.metrics
+        self._shared = exchange.services.shared_limits
         self._buckets = rules.buckets
         self._rate = rules.rate
         self._ring = None if key_id is None else rules.credentials.ring

@@ -9,7 +9,7 @@ import structlog
 from bridge.errors import BridgeError, RateLimited, RequestError
 from bridge.limits import WS_FAULTS_BURST
 from bridge.policy.rate_limits import RateLimit
-from bridge.web.keys import Exchange, Services
+from bridge.web.keys import Exchange
 from bridge.web.middleware.audit import record_of, shown
 from bridge.web.sockets.answers import INSTANCE, error_json
 from bridge.web.sockets.framing import CloseCode
@@ -34,12 +34,12 @@ class Outcomes:
         rest_s: for so long the next message has to wait; who has waited sets it to 0.
     """
 
-    def __init__(self, services: Services, socket: Socket, exchange: Exchange) -> None:
+    def __init__(self, socket: Socket, exchange: Exchange) -> None:
         self._socket = socket
         self._exchange = exchange
-        self._audit = services.audit
-        self._audits_all = services.audits_all
-        self._clock = services.clock
+        self._audit = exchange.services.audit
+        self._audits_all = exchange.services.audits_all
+        self._clock = exchange.services.clock
         self._faults_full_at_s = self._clock.monotonic_s()
         self.rest_s = 0.0
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, NamedTuple, TypeAlias
 
 import structlog
@@ -17,13 +17,12 @@ from bridge.limits import (
     WS_SUBSCRIPTIONS_MAX,
 )
 from bridge.messagelog import Receipt, TopicRef
-from bridge.policy.access import Principal, Scope
+from bridge.policy.access import Scope
 from bridge.policy.client_address import limit_key
-from bridge.web.handlers.access import require_topic
+from bridge.web.handlers.access import current_principal, require_topic
 from bridge.web.handlers.path_params import refuse_own
 from bridge.web.keys import Exchange, Services
 from bridge.web.live.streams import EndReason, LiveKind, reason_of
-from bridge.web.rules import Rules
 from bridge.web.sockets.answers import bye_json, ended_json, hello_json, pong_json, receipt_frame_json
 from bridge.web.sockets.framing import CloseCode
 from bridge.web.sockets.groups import GroupSubscription
@@ -76,25 +75,15 @@ class Session:
     Args:
         exchange: of the request that became the socket. Every problem names its id, its client's and key's limits hold, and what
             is left of its time each operation has.
-        principal: gives who is behind it now, and what they may; asked at each operation.
     """
 
-    def __init__(
-        self,
-        services: Services,
-        rules: Rules,
-        socket: Socket,
-        *,
-        exchange: Exchange,
-        principal: Callable[[], Principal],
-    ) -> None:
-        self._services = services
+    def __init__(self, socket: Socket, exchange: Exchange) -> None:
+        self._services = services = exchange.services
         self._socket = socket
         self._exchange = exchange
-        self._outcomes = Outcomes(services, socket, exchange)
+        self._outcomes = Outcomes(socket, exchange)
         self._limit_key = limit_key(exchange.client)
-        self._principal = principal
-        self._limits = SocketLimits(services, rules, self._limit_key, exchange.key_id)
+        self._limits = SocketLimits(exchange, self._limit_key)
         self._timeout_s = exchange.deadline.remaining_s()
         self._publisher = Publisher(services.log, services.appender, services.publications, self._answer)
         self._subscriptions: dict[str, _Running] = {}
@@ -205,7 +194,7 @@ class Session:
                 self._publish(operation, traced)
             case Permit():
                 subscription = self._named(operation.subscription)
-                require_topic(self._principal(), Scope.CONSUME, subscription.topic)
+                require_topic(current_principal(self._exchange), Scope.CONSUME, subscription.topic)
                 subscription.permits.add(operation.count)
             case Subscribe():
                 self._subscribe(operation)
@@ -252,7 +241,7 @@ class Session:
     def _topic_of(self, asked: Publish | Subscribe, scope: Scope) -> TopicRef:
         topic = topic_of(asked, self._services.default_topic)
         refuse_own(self._services, topic.stream, path="$.stream")
-        require_topic(self._principal(), scope, topic)
+        require_topic(current_principal(self._exchange), scope, topic)
         return topic
 
     def _acknowledge(self, asked: Acknowledgement) -> None:
@@ -262,7 +251,7 @@ class Session:
                 "This is no subscription to a group: nothing is to be settled.", path="$.subscription"
             )
         # Whoever has a token may not settle for that alone.
-        require_topic(self._principal(), Scope.CONSUME, subscription.topic)
+        require_topic(current_principal(self._exchange), Scope.CONSUME, subscription.topic)
         self._call(self._acknowledged(asked, subscription))
 
     async def _acknowledged(self, asked: Acknowledgement, subscription: GroupSubscription) -> None:

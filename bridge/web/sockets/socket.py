@@ -25,15 +25,15 @@ from bridge.web.sockets.framing import (
     FrameReader,
     Opcode,
     close_frame,
-    ping_frame,
-    pong_frame,
-    text_frame,
+    frame_of,
 )
 
 #: How often it is looked at; a period ends so much late at most.
 LOOK_S: Final = 5.0
 # Messages of one read that are handed out in one turn of the loop: at 30 us each, half a millisecond.
 _MESSAGES_PER_TURN: Final = 16
+# By a name of its own: to find a member of an enumeration takes 400 instructions.
+_TEXT: Final = Opcode.TEXT
 _CONTROLS: Final = RateLimit("controls", 1.0, WS_PINGS_BURST)
 # After which the other side's close frame is waited for; after the others what it sends is not believed any more.
 _PEACEFUL: Final = frozenset({CloseCode.NORMAL, CloseCode.GOING_AWAY})
@@ -46,15 +46,16 @@ class Socket:
     writing never waits, so that whoever writes much asks for `writable` first.
 
     Attributes:
+        close_code: what it was closed with; None where the connection ended, or goes on, without.
         in_use: whether somebody waits for something on it; else it is closed after a while.
         gone: the connection has ended; what is written goes nowhere.
         on_room: called when the client has taken what waited for it, or is gone.
     """
 
     __slots__ = (
-        "_clock", "_close_code", "_closing", "_controls_full_at_s", "_deaf", "_grant", "_handed", "_held_bytes",
+        "_clock", "_closing", "_controls_full_at_s", "_deaf", "_grant", "_handed", "_held_bytes",
         "_interrupted", "_life", "_look_timer", "_loop", "_peer_code", "_protocol", "_readable", "_reader",
-        "_transport", "_writable", "gone", "in_use", "on_room",
+        "_transport", "_writable", "close_code", "gone", "in_use", "on_room",
     )  # fmt: skip
 
     def __init__(
@@ -87,7 +88,7 @@ class Socket:
         self._interrupted = False
         # Of the other side's close frame; 0 where it held none, None before it came.
         self._peer_code: int | None = None
-        self._close_code: int | None = None
+        self.close_code: int | None = None
         # Our close frame is written; after a fault nothing that comes is a frame any more.
         self._closing = self._deaf = False
         self._look_timer: asyncio.TimerHandle | None = None
@@ -100,11 +101,6 @@ class Socket:
         self._protocol.on_writable = self._wake_writers
         self._protocol.set_parser(self)  # type: ignore[arg-type]
         self._look_timer = self._loop.call_later(LOOK_S, self._look)
-
-    @property
-    def close_code(self) -> int | None:
-        """What it was closed with; None where the connection ended, or goes on, without."""
-        return self._close_code
 
     # --- in ---------------------------------------------------------------------------------------------------
 
@@ -137,7 +133,7 @@ class Socket:
                 await self._more()
                 continue
             self._let_go()
-            if frame.opcode is Opcode.TEXT:
+            if frame.opcode is _TEXT:
                 self._life.used(self._clock.monotonic_s())
                 await self._give_others_a_turn()
                 return frame.payload
@@ -157,7 +153,7 @@ class Socket:
         if not verdict.allowed:
             self.close(CloseCode.POLICY, "too many pings or pongs")
         elif frame.opcode is Opcode.PING:
-            self._write(pong_frame(frame.payload))
+            self._write(frame_of(Opcode.PONG, frame.payload))
 
     async def _more(self) -> None:
         """Until anything has changed."""
@@ -197,10 +193,7 @@ class Socket:
 
     def send(self, *messages: bytes) -> None:
         """Write text messages, each UTF-8, in one go; nothing where the socket is closing or gone."""
-        if len(messages) == 1:
-            self._write(text_frame(messages[0]))
-        else:
-            self._write(b"".join(map(text_frame, messages)))
+        self._write(b"".join([frame_of(_TEXT, each) for each in messages]))
 
     @property
     def full(self) -> bool:
@@ -235,8 +228,8 @@ class Socket:
         if self._closing:
             return
         answered = self._peer_code is not None
-        self._close_code = (self._peer_code or None) if answered else code
-        self._write(close_frame(self._close_code, "" if answered else reason))
+        self.close_code = (self._peer_code or None) if answered else code
+        self._write(close_frame(self.close_code, "" if answered else reason))
         self._closing = True
         self._deaf = not answered and code not in _PEACEFUL
         self._wake_reader()
@@ -285,7 +278,7 @@ class Socket:
             waiting_bytes=self._transport.get_write_buffer_size() if self.full else 0,
         )
         if sign is Sign.ASK:
-            self._write(ping_frame())
+            self._write(frame_of(Opcode.PING))
         elif sign is Sign.IDLE:
             self.close(CloseCode.NORMAL, "idle")
         elif sign is not Sign.FINE:

@@ -11,9 +11,7 @@ from bridge.web.sockets.framing import (
     FrameReader,
     Opcode,
     close_frame,
-    ping_frame,
-    pong_frame,
-    text_frame,
+    frame_of,
 )
 from tests.support.ws_frames import client_close, client_frame, client_text
 
@@ -146,11 +144,11 @@ def test_nothing_is_held_of_what_was_taken() -> None:
 @pytest.mark.parametrize(
     "sent,expected",
     [
-        (text_frame(b"x" * 125), b"\x81\x7d" + b"x" * 125),
-        (text_frame(b"x" * 126), b"\x81\x7e\x00\x7e" + b"x" * 126),
-        (text_frame(b"x" * 65_536), b"\x81\x7f" + (65_536).to_bytes(8, "big") + b"x" * 65_536),
-        (ping_frame(), b"\x89\x00"),
-        (pong_frame(b"abc"), b"\x8a\x03abc"),
+        (frame_of(Opcode.TEXT, b"x" * 125), b"\x81\x7d" + b"x" * 125),
+        (frame_of(Opcode.TEXT, b"x" * 126), b"\x81\x7e\x00\x7e" + b"x" * 126),
+        (frame_of(Opcode.TEXT, b"x" * 65_536), b"\x81\x7f" + (65_536).to_bytes(8, "big") + b"x" * 65_536),
+        (frame_of(Opcode.PING), b"\x89\x00"),
+        (frame_of(Opcode.PONG, b"abc"), b"\x8a\x03abc"),
         (close_frame(None), b"\x88\x00"),
         (close_frame(1008, "no"), b"\x88\x04\x03\xf0no"),
         (close_frame(1008, "x" * 200), b"\x88\x7d\x03\xf0" + b"x" * 123),
