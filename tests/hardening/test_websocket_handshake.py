@@ -187,7 +187,7 @@ async def test_while_the_process_drains_no_socket_opens() -> None:
 
 async def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_door(WS) as door, Dial(door.port) as dial:
-        monkeypatch.setattr(door.services.live_streams._slots, "amount_max", 1)
+        monkeypatch.setattr(door.services.live_streams._slots._slots, "amount_max", 1)
         first = await dial.open()
         status, problem = await refused(dial)
         assert (status, problem["error"]) == (503, "overloaded")

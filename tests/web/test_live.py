@@ -364,7 +364,7 @@ async def test_a_place_that_is_missing_is_a_404(bridge: BridgeApp, path: str) ->
 async def test_there_are_no_more_streams_than_may_be(
     bridge: BridgeApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bridge.services.live_streams._slots, "amount_max", 1)
+    monkeypatch.setattr(bridge.services.live_streams._slots._slots, "amount_max", 1)
     async with _reader(bridge):
         refused = await bridge.call("GET", STREAM)
         assert (refused.status, refused.json["error"]) == (503, "overloaded")

@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Final
 
-from bridge.errors import BridgeError, NotFound, Overloaded
-from bridge.limits import ADDRESS_SLOTS_ALPHA, LIVE_STREAMS_MAX, RETRY_AFTER_DEFAULT_MS
-from bridge.policy.admission import FairShare
-from bridge.policy.client_address import limit_key
+from bridge.errors import BridgeError, NotFound
+from bridge.limits import LIVE_STREAMS_MAX
+from bridge.web.server.bounded import Bounded
 
 # A farewell is a write or two: 5 ms for so many.
 _FAREWELLS_PER_TURN: Final = 500
@@ -47,7 +46,7 @@ class LiveStreams:
     """Every open stream, whatever it speaks."""
 
     def __init__(self, streams_max: int = LIVE_STREAMS_MAX) -> None:
-        self._slots = FairShare(streams_max, alpha=ADDRESS_SLOTS_ALPHA)
+        self._slots = Bounded(streams_max, "Too many streams are open.")
         self._farewells: dict[object, Callable[[], None]] = {}
         self._counts = dict.fromkeys(LiveKind, 0)
         self._said = False
@@ -68,20 +67,17 @@ class LiveStreams:
         Raises:
             Overloaded: if there are too many, or too many of *client*; no stream was counted.
         """
-        holder = limit_key(client)
-        if not self._slots.take(holder):
-            raise Overloaded("Too many streams are open.", retry_after_ms=RETRY_AFTER_DEFAULT_MS)
         place = object()
-        self._farewells[place] = farewell
-        self._counts[kind] += 1
-        try:
-            if self._said:
-                farewell()
-            yield
-        finally:
-            del self._farewells[place]
-            self._slots.give_back(holder)
-            self._counts[kind] -= 1
+        with self._slots.joined(client):
+            self._farewells[place] = farewell
+            self._counts[kind] += 1
+            try:
+                if self._said:
+                    farewell()
+                yield
+            finally:
+                del self._farewells[place]
+                self._counts[kind] -= 1
 
     async def say_farewell(self) -> None:
         """The process drains: every stream, those that come later too, is to end."""
