@@ -30,7 +30,7 @@ from bridge.web.wire.cursors import (
     read_cursor_lines_query,
     read_cursor_query,
 )
-from bridge.web.wire.heavy_pages import made_ready, page_json
+from bridge.web.wire.heavy_pages import made_ready
 from bridge.web.wire.queries import BulkQuery, PollQuery, read_bulk_query, read_poll_query
 
 _CURSOR: Final = "cursor"
@@ -72,7 +72,8 @@ async def poll(request: web.Request) -> web.StreamResponse:
     left = False
     if query.wait_s and not _is_enough(page, query) and request.method == hdrs.METH_GET:
         page, left = await _page_when_there(request, topic, query, page)
-    body = await page_json(services.pages, page, deadline=request[EXCHANGE].deadline)
+    await made_ready(services.pages, page.messages, deadline=request[EXCHANGE].deadline)
+    body = services.pages.page_json(page)
     if query.commit and page.messages and request.method == hdrs.METH_GET and not left:
         await services.log.store_offset(
             topic,
@@ -242,13 +243,16 @@ async def _stream_by_cursor(request: web.Request, topic: TopicRef) -> web.Stream
             request, {_END_CURSOR: end} if len(end) <= END_CURSOR_CHARS_MAX else {}
         )
         if request.method != hdrs.METH_HEAD:
-            async with aclosing(_cut(_batches(reader, begin, ends), query.messages_max)) as batches:
-                async for batch in batches:
+            async with aclosing(_batches(reader, begin, ends)) as batches:
+                left = query.messages_max
+                async for whole in batches:
+                    batch = whole.head(left) if query.messages_max else whole
                     cursor = Cursor(topic, batch.positions_before, every=every)
                     await made_ready(services.pages, batch.records, deadline=None, once=True)
                     await writer.write_lines(cursor_lines(batch, services.cursors, cursor, services.pages))
                     await writer.flush()
-                    if services.lifecycle.draining:
+                    left -= len(batch.records)
+                    if services.lifecycle.draining or (query.messages_max and left <= 0):
                         break
             await writer.end()
     return writer.response
@@ -266,19 +270,6 @@ async def _batches(
     async with aclosing(batched(pages, positions)) as batches:
         async for batch in batches:
             yield batch
-
-
-async def _cut(
-    batches: AsyncGenerator[RecordBatch, None], messages_max: int
-) -> AsyncGenerator[RecordBatch, None]:
-    """The same up to *messages_max* messages; 0 for all."""
-    left = messages_max
-    async with aclosing(batches):
-        async for batch in batches:
-            yield batch.head(left) if messages_max else batch
-            left -= len(batch.records)
-            if messages_max and left <= 0:
-                return
 
 
 @contextmanager

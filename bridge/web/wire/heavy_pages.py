@@ -2,7 +2,7 @@
 
 from bridge.clock import Deadline
 from bridge.limits import PAGE_LIGHT_BYTES
-from bridge.messagelog import Page, Records
+from bridge.messagelog import Records
 from bridge.web.server.turns import in_turns
 from bridge.web.wire.pages import PageEncoder
 
@@ -22,16 +22,6 @@ async def made_ready(
     if records.payload_bytes > PAGE_LIGHT_BYTES:
         await in_turns(pages.shown_steps(records, once=once), deadline=deadline)
     return records
-
-
-async def page_json(pages: PageEncoder, page: Page, *, deadline: Deadline) -> bytes:
-    """`PageEncoder.page_json` of a page of any size.
-
-    Raises:
-        DeadlineExceeded: if the time is up before the end.
-    """
-    await made_ready(pages, page.messages, deadline=deadline)
-    return pages.page_json(page)
 
 
 async def judged(pages: PageEncoder, records: Records) -> Records:

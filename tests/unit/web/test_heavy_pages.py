@@ -14,7 +14,7 @@ from bridge.errors import DeadlineExceeded
 from bridge.limits import JSON_STEP_BYTES, PAGE_LIGHT_BYTES
 from bridge.messagelog import Headers, Message, Page, Records
 from bridge.web.wire import pages as wire_pages
-from bridge.web.wire.heavy_pages import made_ready, page_json
+from bridge.web.wire.heavy_pages import made_ready
 from bridge.web.wire.pages import PageEncoder
 from tests.support.clock import FakeClock
 from tests.support.events import generic_event
@@ -95,11 +95,11 @@ async def test_a_page_that_is_made_ready_lets_others_go_first_and_ends_with_its_
     clock = FakeClock()
     page = Page(0, 0, records(PAYLOADS["json"]))
     with pytest.raises(DeadlineExceeded) as fault:
-        await page_json(PageEncoder(), page, deadline=Deadline.after(0, clock))
+        await made_ready(PageEncoder(), page.messages, deadline=Deadline.after(0, clock))
     assert fault.value.outcome is None
     encoder = PageEncoder()
-    whole = await page_json(encoder, page, deadline=Deadline.after(1, clock))
-    assert whole == PageEncoder().page_json(Page(0, 0, records(PAYLOADS["json"])))
+    await made_ready(encoder, page.messages, deadline=Deadline.after(1, clock))
+    assert encoder.page_json(page) == PageEncoder().page_json(Page(0, 0, records(PAYLOADS["json"])))
 
 
 async def test_what_is_light_or_known_is_not_looked_at() -> None:
