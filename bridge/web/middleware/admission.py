@@ -12,13 +12,12 @@ from bridge.limits import LOOP_LOOK_S
 from bridge.policy.admission import Admission, Grant
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
+from bridge.web.middleware.rate_limit import PROBES
 from bridge.web.rules import Rules
 from bridge.web.server.grants import overloaded
 
 # As for the rate limit, and the figures by which an operator sees what is going on. None of them waits for anything.
-_EXEMPT: Final = frozenset(
-    {(hdrs.METH_GET, "/health"), (hdrs.METH_GET, "/ready"), (hdrs.METH_GET, "/metrics")}
-)
+_EXEMPT: Final = PROBES | {(hdrs.METH_GET, "/metrics")}
 _TOLD_INTERVAL_S: Final = 1.0
 
 

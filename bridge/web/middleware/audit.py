@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from bridge.errors import AuditUnavailable
 from bridge.policy.access import Principal
@@ -13,11 +13,11 @@ from bridge.telemetry.trace_context import TraceContext
 from bridge.web.keys import UNMATCHED, Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.grants import READS
 from bridge.web.server.json_answer import JsonAnswer
 
 #: What these say changes nothing that an operator made: messages come and go, members of a group take and settle them.
 _OF_MESSAGES: Final = ("/messages", "/messages/batch", "/tickets", "/receive", "/ack", "/nack", "/extend")
-_READING: Final = frozenset((hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS))
 _NAME: Final = re.compile(NAME_SCHEMA["pattern"])
 #: Parts of a path that name something; `partition` is a number.
 _NAMED: Final = ("stream", "topic", "group", "consumer", "partition")
@@ -25,7 +25,7 @@ _NAMED: Final = ("stream", "topic", "group", "consumer", "partition")
 
 def is_change(method: str, route: str) -> bool:
     """Whether a request changes streams, topics, stored offsets or groups."""
-    return method not in _READING and route != UNMATCHED and not route.endswith(_OF_MESSAGES)
+    return method not in READS and route != UNMATCHED and not route.endswith(_OF_MESSAGES)
 
 
 def record_of(

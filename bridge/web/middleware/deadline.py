@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from multidict import istr
 
 from bridge.clock import Deadline
@@ -13,9 +13,9 @@ from bridge.policy.requests import effective_timeout_ms
 from bridge.web.keys import Exchange, Services
 from bridge.web.middleware.gates import Gate
 from bridge.web.rules import Rules
+from bridge.web.server.grants import READS
 
 _REQUEST_TIMEOUT: Final = istr("X-Request-Timeout")
-_READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
 def deadline(services: Services, rules: Rules) -> Gate:
@@ -40,7 +40,7 @@ def deadline(services: Services, rules: Rules) -> Gate:
         if not release(request, exchange, error) or not isinstance(error, asyncio.CancelledError):
             return
         # The write may have been handed over before it was cut off, and a cancelled write is not taken back.
-        outcome = None if exchange.method in _READS else Outcome.UNKNOWN
+        outcome = None if exchange.method in READS else Outcome.UNKNOWN
         if lifecycle.ending:
             raise ConnectionFailed("The bridge is shutting down.", outcome=outcome) from error
         raise DeadlineExceeded(outcome=outcome) from error

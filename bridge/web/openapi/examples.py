@@ -156,11 +156,6 @@ STATS: Final = {
 }
 
 
-def row_of_topic() -> dict[str, Any]:
-    """`TOPIC` as a list shows it."""
-    return {name: value for name, value in TOPIC.items() if name != "partitions"}
-
-
-def row_of_group() -> dict[str, Any]:
-    """`GROUP` as a list shows it."""
-    return {name: value for name, value in GROUP.items() if name != "partitions"}
+def row_of(whole: dict[str, Any]) -> dict[str, Any]:
+    """A topic or a group as a list shows it."""
+    return {name: value for name, value in whole.items() if name != "partitions"}

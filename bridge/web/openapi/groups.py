@@ -32,7 +32,7 @@ LIST_GROUPS: Final = ApiOperation(
     tag=_TAG,
     summary="List the groups of a topic",
     description="Without their partitions.",
-    replies={200: json_reply("The groups.", list[GroupRow], [examples.row_of_group()])},
+    replies={200: json_reply("The groups.", list[GroupRow], [examples.row_of(examples.GROUP)])},
     errors=_ERRORS,
 )
 GET_GROUP: Final = ApiOperation(

@@ -26,6 +26,10 @@ def _request(
     }
 
 
+def _only(name: str, description: str, value: str) -> dict[str, Any]:
+    return _request(name, description, {"type": "string", "enum": [value]}, required=True)
+
+
 #: By name: what an answer may carry. What stands behind a dot tells apart two of one name.
 ANSWER_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
     "X-Request-Id": _answer(
@@ -106,30 +110,16 @@ REQUEST_HEADERS: Final[Mapping[str, dict[str, Any]]] = {
             "Last-Event-ID",
             "Event streams alone: the id of the last event; holds against `cursor` and `from`.",
         ),
-        _request(
-            "Upgrade", "Asks for a WebSocket.", {"type": "string", "enum": ["websocket"]}, required=True
-        ),
-        _request(
-            "Connection", "Goes with `Upgrade`.", {"type": "string", "enum": ["Upgrade"]}, required=True
-        ),
-        _request(
-            "Sec-WebSocket-Version",
-            "The version (RFC 6455).",
-            {"type": "string", "enum": ["13"]},
-            required=True,
-        ),
+        _only("Upgrade", "Asks for a WebSocket.", "websocket"),
+        _only("Connection", "Goes with `Upgrade`.", "Upgrade"),
+        _only("Sec-WebSocket-Version", "The version (RFC 6455).", "13"),
         _request(
             "Sec-WebSocket-Key",
             "16 random bytes in base64.",
             {"type": "string", "pattern": "^[A-Za-z0-9+/]{21}[AQgw]==$"},
             required=True,
         ),
-        _request(
-            "Sec-WebSocket-Protocol",
-            "The subprotocol.",
-            {"type": "string", "enum": ["bridge.v1"]},
-            required=True,
-        ),
+        _only("Sec-WebSocket-Protocol", "The subprotocol.", "bridge.v1"),
     )
 }
 EVERY_REQUEST: Final = ("X-Request-Id", "X-Request-Timeout", "traceparent", "tracestate")

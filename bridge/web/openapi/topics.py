@@ -61,7 +61,7 @@ LIST_TOPICS: Final = ApiOperation(
     tag=_TOPICS,
     summary="List the topics of a stream",
     description="Without their partitions.",
-    replies={200: json_reply("The topics.", list[TopicRow], [examples.row_of_topic()])},
+    replies={200: json_reply("The topics.", list[TopicRow], [examples.row_of(examples.TOPIC)])},
     errors=(errors.StreamNotFound, errors.TopicError),
 )
 CREATE_TOPIC: Final = ApiOperation(

@@ -7,13 +7,14 @@ from aiohttp import hdrs, web
 from bridge.errors import Outcome, Overloaded
 from bridge.web.keys import EXCHANGE
 
-_READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+#: These write nothing.
+READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 
 def overloaded(request: web.Request) -> Overloaded:
     """The refusal, counted; nothing of the request was done."""
     request[EXCHANGE].services.metrics.http.overloaded.add()
-    return Overloaded(outcome=None if request.method in _READS else Outcome.NOT_WRITTEN)
+    return Overloaded(outcome=None if request.method in READS else Outcome.NOT_WRITTEN)
 
 
 def hold_body(request: web.Request, count: int) -> None:
