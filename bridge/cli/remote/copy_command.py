@@ -15,7 +15,7 @@ from bridge.cli.remote.completing import other_topics_like, topics_like
 from bridge.cli.remote.names import split_topic, topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
 from bridge.cli.remote.progress import ShowProgress, bar
-from bridge.cli.remote.rendering import Column, count_text, size_text
+from bridge.cli.remote.rendering import Column, Output, count_text, size_text
 from bridge.cli.remote.tallies import Tally, check
 from bridge.cli.remote.transfer_state import TransferState, told_now
 
@@ -32,6 +32,14 @@ DONE: Final = (
     Column("found", "WERE THERE", count_text),
     Column("checked", "CHECKED"),
 )
+
+
+def show_stored(out: Output, tally: Tally, found: int, *, checked: bool) -> None:
+    """What became of all messages of a transfer."""
+    checks = "all are there, none is there twice" if checked else "no"
+    size_bytes = None if tally.size_bytes < 0 else tally.size_bytes
+    shown = {"messages": tally.messages, "size_bytes": size_bytes, "found": found, "checked": checks}
+    out.one(shown, DONE)
 
 
 def add_copy(app: typer.Typer) -> None:
@@ -189,15 +197,7 @@ class _Copy:
         ends = {"source": whole, "target": spans_of(await self._to.get(self._target))}
         pairs = {name: [(each.partition_id, each.end) for each in spans] for name, spans in ends.items()}
         self._state.end({**pairs, "at": told_now()})
-        self._call.out.one(
-            {
-                "messages": tally.messages,
-                "size_bytes": tally.size_bytes,
-                "found": kept["found"],
-                "checked": "all are there, none is there twice" if checks else "no",
-            },
-            DONE,
-        )
+        show_stored(self._call.out, tally, kept["found"], checked=checks)
 
     async def _span(self, span: Span, kept: dict[str, Any], shown: ShowProgress) -> None:
         async with aclosing(self._blocks(span)) as blocks:

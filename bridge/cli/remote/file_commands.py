@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from bridge.cli.client.failures import CommandFailed, ExitCode
 from bridge.cli.client.messages import seen_message
 from bridge.cli.remote.calling import Call, remote
-from bridge.cli.remote.copy_command import DONE, NoCheck, Restart, Spread
+from bridge.cli.remote.copy_command import DONE, NoCheck, Restart, Spread, show_stored
 from bridge.cli.remote.file_sending import LineSource, looks_of, open_lines, send_lines
 from bridge.cli.remote.names import topic_path
 from bridge.cli.remote.partition_reading import Span, read_span, spans_of
@@ -177,15 +177,7 @@ async def _import(
         if not no_check:
             await check(call.client, path, sent.start, sent.tally)
     state.end({**looks, "at": told_now()})
-    call.out.one(
-        {
-            "messages": sent.tally.messages,
-            "size_bytes": None if sent.tally.size_bytes < 0 else sent.tally.size_bytes,
-            "found": sent.found,
-            "checked": "no" if no_check else "all are there, none is there twice",
-        },
-        DONE,
-    )
+    show_stored(call.out, sent.tally, sent.found, checked=not no_check)
 
 
 def _check_new(state: TransferState, looks: dict[str, int]) -> None:
