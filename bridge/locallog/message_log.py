@@ -137,11 +137,11 @@ class LocalMessageLog:
         while (state := self._writer.state) is not LogState.FAILED:
             self._state_news.clear()
             full = state is LogState.FULL
+            pause_s = limits.LOCAL_FULL_RETRY_S if full else limits.RETENTION_INTERVAL_S
             try:
-                await asyncio.wait_for(
-                    self._state_news.wait(),
-                    limits.LOCAL_FULL_RETRY_S if full else limits.RETENTION_INTERVAL_S,
-                )
+                # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the event.
+                async with asyncio.timeout(pause_s):
+                    await self._state_news.wait()
             except TimeoutError:
                 if not await asyncio.to_thread(self._lock.is_in_place):
                     raise LocalLogFailed("DATA_DIR was moved or emptied while it was served.") from None

@@ -29,6 +29,7 @@ from tests.support.clock import FakeClock
 from tests.support.copies import changed
 from tests.support.figures import WatchedLog
 from tests.support.local_logs import TOPIC, Disk, messages, open_log, open_topic, soon
+from tests.support.timers import settled
 
 KEPT = TopicRef("stream", "kept")
 
@@ -174,6 +175,20 @@ async def test_the_background_part_removes_what_is_due(
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+    await log.close()
+
+
+async def test_the_background_part_ends_when_it_is_cancelled_though_news_come_in_the_same_moment(
+    tmp_path: Path,
+) -> None:
+    log = await open_kept(tmp_path, Retention(), clock=FakeClock())
+    running = asyncio.create_task(log.run())
+    await settled()
+    log._state_news.set()
+    await asyncio.sleep(0)
+    running.cancel()
+    ended, _ = await asyncio.wait({running}, timeout=5)
+    assert running in ended
     await log.close()
 
 
