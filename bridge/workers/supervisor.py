@@ -186,7 +186,9 @@ class _Supervisor:
                 self._stop.asked.set()
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.asked.wait(), delay_s)
+                # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the event.
+                async with asyncio.timeout(delay_s):
+                    await self._stop.asked.wait()
 
     async def _start(self, slot: int) -> Process:
         handover = Handover(

@@ -90,7 +90,8 @@ class Tails:
             return
         ends = asyncio.gather(*(tail.stopped() for tail in tails))
         try:
-            await asyncio.wait_for(asyncio.shield(ends), _CLOSE_TIMEOUT_S)
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await asyncio.shield(ends)
         except TimeoutError:
             for tail in tails:
                 tail.cancel()
