@@ -27,7 +27,6 @@ import structlog
 import bridge
 from bridge.clock import SystemClock
 from bridge.config import Config, Effective
-from bridge.errors import ConfigError
 from bridge.limits import CLOSE_TIMEOUT_S
 from bridge.process.adapters import open_log
 from bridge.process.callers import Callers
@@ -35,16 +34,7 @@ from bridge.process.listeners import Listeners, ProcessContext
 from bridge.process.memory import freeze_start, keep_freed_blocks
 from bridge.process.reloads import Reloads, reloadable_files
 from bridge.process.services import build_services
-from bridge.process.shutdown import (
-    EXIT_OK,
-    EXIT_SOFTWARE,
-    EXIT_UNAVAILABLE,
-    Stop,
-    Watchdog,
-    bounded_step,
-    exit_code,
-    leaves,
-)
+from bridge.process.shutdown import EXIT_OK, Stop, Watchdog, bounded_step, told
 from bridge.process.tasks import background_tasks
 from bridge.process.tls import PortTls
 from bridge.telemetry.logs import configure
@@ -83,25 +73,12 @@ def run_logged(
         # A SIGINT before or after the time in which `Stop` listens.
         return EXIT_OK
     except BaseException as error:  # noqa: BLE001 (the outermost frame: whatever it is becomes an exit code)
-        return _told(error)
+        return told(error, _log)
     else:
         _log.info("stopped")
         return EXIT_OK
     finally:
         watchdog.disarm()
-
-
-def _told(error: BaseException) -> int:
-    code = exit_code(error)
-    if code == EXIT_SOFTWARE:
-        _log.error("failed", exit_code=code, exc_info=error)
-        return code
-    for cause in leaves(error):
-        for detail in cause.faults if isinstance(cause, ConfigError) else (str(cause),):
-            _log.error(
-                "unavailable" if code == EXIT_UNAVAILABLE else "configuration", detail=detail, exit_code=code
-            )
-    return code
 
 
 async def serve(config: Config, context: ProcessContext, *, stop: Stop, watchdog: Watchdog) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -138,6 +138,19 @@ class Watchdog:
         """The process lives, or ends by itself."""
         if self._timer is not None:
             self._timer.cancel()
+
+
+def told(error: BaseException, log: Any) -> int:
+    """Its exit code, once *log*, of structlog, has been told what ended the process."""
+    code = exit_code(error)
+    if code == EXIT_SOFTWARE:
+        log.error("failed", exit_code=code, exc_info=error)
+        return code
+    event = "unavailable" if code == EXIT_UNAVAILABLE else "configuration"
+    for cause in leaves(error):
+        for detail in cause.faults if isinstance(cause, ConfigError) else (str(cause),):
+            log.error(event, detail=detail, exit_code=code)
+    return code
 
 
 def exit_code(error: BaseException) -> int:

@@ -27,15 +27,11 @@ class TokenIssuer:
         self._verifier = TokenVerifier(rule, SigningKeys(secret=secret))
         self.source: JwksSource | None = None
         if jwks_url is not None:
-            self.source = JwksSource(jwks_url, rule.algorithms, self._use, clock)
+            self.source = JwksSource(jwks_url, rule.algorithms, self._verifier.use, clock)
 
     def judge(self, token: str, now_s: float) -> Principal | KeyVerdict:
         """As of `policy.key_ring.TokenJudge`, by the keys that are known now."""
         return self._verifier.verify(token, now_s)
-
-    @property
-    def keys_count(self) -> int:
-        return len(self._verifier.keys)
 
     async def judge_anew(self, token: str, now_s: float) -> Principal | KeyVerdict:
         """As of `policy.key_ring.TokenJudge`."""
@@ -43,9 +39,6 @@ class TokenIssuer:
             with suppress(SigningKeysUnavailable):
                 await self.source.step()
         found = self.judge(token, now_s)
-        if found is KeyVerdict.UNKNOWN_SIGNER and not self.keys_count:
+        if found is KeyVerdict.UNKNOWN_SIGNER and not self._verifier.keys:
             raise SigningKeysUnavailable
         return found
-
-    def _use(self, keys: SigningKeys) -> None:
-        self._verifier.keys = keys

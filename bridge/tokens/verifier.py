@@ -56,16 +56,12 @@ class TokenVerifier:
 
     def __init__(self, rule: TokenRule, keys: SigningKeys) -> None:
         self._rule = rule
-        self._keys = keys
+        self.keys = keys
         self._verified: OrderedDict[str, Principal] = OrderedDict()
 
-    @property
-    def keys(self) -> SigningKeys:
-        return self._keys
-
-    @keys.setter
-    def keys(self, keys: SigningKeys) -> None:
-        self._keys = keys
+    def use(self, keys: SigningKeys) -> None:
+        """Check with these from now on."""
+        self.keys = keys
         self._verified.clear()
 
     def verify(self, token: str, now_s: float) -> Principal | KeyVerdict:
@@ -106,7 +102,7 @@ class TokenVerifier:
         algorithm, key_id = header.get("alg"), header.get("kid")
         if algorithm not in rule.algorithms or not _is_of_type(header.get("typ"), rule.type):
             raise InvalidTokenError
-        key = self._keys.find(key_id, algorithm)
+        key = self.keys.find(key_id, algorithm)
         if key is None:
             raise _UnknownKey
         # Of the header nothing else is believed: no key or address of keys that a token brings along (`jwk`, `jku`, `x5u`).

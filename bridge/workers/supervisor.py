@@ -19,7 +19,6 @@ import structlog
 
 import bridge
 from bridge.config import Config, Effective
-from bridge.errors import StartupError
 from bridge.limits import (
     WORKER_KILL_MARGIN_S,
     WORKER_RESTART_BASE_DELAY_S,
@@ -36,7 +35,7 @@ from bridge.process.shutdown import (
     EXIT_SOFTWARE,
     EXIT_UNAVAILABLE,
     Stop,
-    exit_code,
+    told,
     worst,
 )
 from bridge.telemetry.logs import configure
@@ -88,15 +87,10 @@ def run_workers(effective: Effective, count: int, *, command: str) -> int:
         for warning in effective.warnings:
             _log.warning("configuration", advice=warning)
         code = asyncio.run(_Supervisor(effective.config, count, memory_fd, command).run())
-    except StartupError as error:
-        _log.error("unavailable", detail=error.detail, exit_code=EXIT_UNAVAILABLE)
-        return EXIT_UNAVAILABLE
     except KeyboardInterrupt:
         return EXIT_OK
     except BaseException as error:  # noqa: BLE001 (the outermost frame: whatever it is becomes an exit code)
-        code = exit_code(error)
-        _log.error("failed", exit_code=code, exc_info=error)
-        return code
+        return told(error, _log)
     else:
         _log.info("stopped", exit_code=code)
         return code

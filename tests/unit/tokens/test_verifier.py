@@ -121,7 +121,7 @@ def test_one_that_was_found_right_ends_all_the_same() -> None:
 def test_new_keys_end_the_tokens_of_old_ones() -> None:
     verifier, token = _verifier(), KEY.token()
     assert isinstance(verifier.verify(token, time.time()), Principal)
-    verifier.keys = _set(SigningKey("new"), SigningKey("newer"))
+    verifier.use(_set(SigningKey("new"), SigningKey("newer")))
     assert verifier.verify(token, time.time()) is KeyVerdict.UNKNOWN_SIGNER
     assert len(verifier.keys) == 2
 
