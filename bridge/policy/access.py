@@ -29,6 +29,9 @@ class Scope(StrEnum):
     METRICS = "metrics"
 
 
+_OF_TOPICS: Final = (Scope.PRODUCE, Scope.CONSUME, Scope.ADMIN)
+
+
 class Reach(NamedTuple):
     """The topics that a permission is for.
 
@@ -183,12 +186,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def sees_whole(self, stream: str) -> bool:
         """Whether every topic of the stream is there for this caller."""
-        return self.unrestricted or any(
-            each.scope is not Scope.METRICS
-            and each.reach.all_topics
-            and each.reach.streams.fullmatch(stream) is not None
-            for each in self.permissions
-        )
+        return any(self.may_whole(scope, stream) for scope in _OF_TOPICS)
 
 
 #: Whoever calls where no credentials are asked for.

@@ -1,7 +1,7 @@
 """Whose request it is, where proxies may stand between (pure). Source: RFC 7239, and what X-Forwarded-* became by use."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -15,6 +15,7 @@ from bridge.limits import (
 )
 
 Address: TypeAlias = IPv4Address | IPv6Address
+Network: TypeAlias = IPv4Network | IPv6Network
 
 # A port, or a name that stands for one (RFC 7239, section 6.2).
 _PORT: Final = r"(?::(?:[0-9]{1,5}|_[A-Za-z0-9._-]{1,64}))?"
@@ -52,6 +53,12 @@ def parsed_address(text: str) -> Address | None:
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
+
+
+def is_within(text: str, networks: Iterable[Network]) -> bool:
+    """Whether *text* is an address in one of *networks*."""
+    address = parsed_address(text)
+    return address is not None and any(address in network for network in networks)
 
 
 def address_of(entry: str) -> Address | Unread:
@@ -108,8 +115,6 @@ def elements_of(lines: Sequence[str]) -> tuple[Mapping[str, str], ...] | Unread:
     return tuple(elements)
 
 
-_Network: TypeAlias = IPv4Network | IPv6Network
-
 # A household or a virtual machine gets a /64: whoever holds one address of it holds them all.
 _LIMIT_PREFIX_BITS: Final = 64
 
@@ -142,7 +147,7 @@ class ClientAddresses:
     """
 
     def __init__(self, trusted_proxies: Sequence[str]) -> None:
-        self._networks: tuple[_Network, ...] = tuple(ip_network(text) for text in trusted_proxies)
+        self._networks: tuple[Network, ...] = tuple(ip_network(text) for text in trusted_proxies)
         #: Whether any peer is believed at all; if not, nobody need read what it says.
         self.proxied = bool(self._networks)
         self._parsed_peer = lru_cache(ADDRESSES_REMEMBERED_MAX)(_normalised)
@@ -205,10 +210,7 @@ class ClientAddresses:
         return None if known is None else Client(known)
 
     def _is_trusted(self, address: str) -> bool:
-        parsed = parsed_address(address)
-        return parsed is not None and any(
-            parsed.version == network.version and parsed in network for network in self._networks
-        )
+        return is_within(address, self._networks)
 
 
 @lru_cache(ADDRESSES_REMEMBERED_MAX)

@@ -4,7 +4,6 @@ import hmac
 import math
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network
 from typing import Final, Protocol
 
 import msgspec
@@ -12,7 +11,7 @@ import msgspec
 from bridge.limits import ADDRESSES_REMEMBERED_MAX
 from bridge.policy.access import HOLDER_OF_API_KEY, Principal
 from bridge.policy.api_keys import KeyVerdict
-from bridge.policy.client_address import parsed_address
+from bridge.policy.client_address import Network, is_within
 from bridge.policy.key_limits import NO_LIMITS, KeyLimits
 from bridge.policy.key_texts import claimed_id, passing_digest, peppered_digest, plain_digest
 
@@ -31,20 +30,13 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     is_peppered: bool = False
     certificate: str | None = None
     is_revoked: bool = False
-    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    networks: tuple[Network, ...] = ()
     limits: KeyLimits = NO_LIMITS
 
     def is_in_force(self, now_s: float) -> bool:
         """Whether it may be used, by who is where they should be."""
         expires_at_s = self.principal.expires_at_s
         return not self.is_revoked and (expires_at_s is None or now_s < expires_at_s)
-
-    def is_from(self, client: str) -> bool:
-        """Whether *client*, an address, is in one of its networks."""
-        address = parsed_address(client)
-        return address is not None and any(
-            address.version == network.version and address in network for network in self.networks
-        )
 
 
 #: The digest of no text that anybody could find.
@@ -84,7 +76,7 @@ class KeyRing:
                 self._certificates.setdefault(each.certificate, []).append(each)
         # Callers come again and again; to parse an address and compare it took 1.5 us each time.
         self._is_from = lru_cache(ADDRESSES_REMEMBERED_MAX)(
-            lambda key_id, client: self._keys[key_id].is_from(client)
+            lambda key_id, client: is_within(client, self._keys[key_id].networks)
         )
         peppered = {each.is_peppered for each in self._keys.values()} or {self._pepper is not None}
         self._hashes_plain = False in peppered

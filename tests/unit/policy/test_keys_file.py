@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.limits import KEYS_FILE_FAULTS_TOLD_MAX, KEYS_MAX
+from bridge.policy.client_address import is_within
 from bridge.policy.keys_file import KeysFileFaults, decode_keys, encode_keys, keys_of
 from tests.support.keys import MADE, owned_key
 
@@ -65,8 +66,8 @@ def test_a_key_in_force_knows_what_its_line_says() -> None:
         ('"key";q=10;w=1', 1),
         ('"key-bytes";q=7;w=1;qu="content-bytes"', 5),
     ]
-    assert (key.is_from("10.1.2.3"), key.is_from("11.1.2.3"), key.is_from("::1")) == (True, False, False)
-    assert (key.is_from("::ffff:10.1.2.3"), key.is_from("no address")) == (True, False)
+    assert [is_within(text, key.networks) for text in ("10.1.2.3", "::ffff:10.1.2.3")] == [True, True]
+    assert not any(is_within(text, key.networks) for text in ("11.1.2.3", "::1", "no address"))
 
 
 @pytest.mark.parametrize(
