@@ -42,6 +42,9 @@ class CommandFailed(Exception):
     status: str = ""
     fault_at: str = ""
 
+    def __str__(self) -> str:
+        return self.message
+
 
 def wait_before_again(error: Exception) -> bool | float:
     """For `stamina`: seconds as the bridge says, True for its own backoff, False where another try is no use."""
