@@ -142,10 +142,13 @@ def principal_of(request: web.Request) -> Principal:
     Raises:
         Unauthorized: if nobody has found out.
     """
-    principal = request[EXCHANGE].principal
-    if principal is None:
+    return _known(request[EXCHANGE])
+
+
+def _known(exchange: Exchange) -> Principal:
+    if exchange.principal is None:
         raise Unauthorized
-    return principal
+    return exchange.principal
 
 
 def current_principal(exchange: Exchange) -> Principal:
@@ -154,9 +157,7 @@ def current_principal(exchange: Exchange) -> Principal:
     Raises:
         Unauthorized: if nobody has found out who calls, or their key is not in force any more.
     """
-    principal, services = exchange.principal, exchange.services
-    if principal is None:
-        raise Unauthorized
+    principal, services = _known(exchange), exchange.services
     if services.key_ring is None or principal.key_id is None:
         return principal
     key = services.key_ring.key(principal.key_id)
