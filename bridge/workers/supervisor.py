@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +18,7 @@ import structlog
 
 import bridge
 from bridge.config import Config, Effective
+from bridge.flow.timers import is_set_within
 from bridge.limits import (
     WORKER_KILL_MARGIN_S,
     WORKER_RESTART_BASE_DELAY_S,
@@ -179,10 +179,7 @@ class _Supervisor:
                 self._codes.append(code if code in _FINAL else EXIT_SOFTWARE)
                 self._stop.asked.set()
                 return
-            with suppress(TimeoutError):
-                # Not `wait_for`, which before Python 3.12 forgets a cancellation that comes with the event.
-                async with asyncio.timeout(delay_s):
-                    await self._stop.asked.wait()
+            await is_set_within(self._stop.asked, delay_s)
 
     async def _start(self, slot: int) -> Process:
         handover = Handover(
